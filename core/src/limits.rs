@@ -1,0 +1,47 @@
+//! Every bound of the product, with its arithmetic. A queue, loop, message or history without a row here is a bug.
+
+/// One websocket frame, both ways. 1 MiB holds 1,700 compacted leads of 600 bytes, or a day of one rep.
+pub const FRAME_MAX_BYTES: usize = 1 << 20;
+/// What a sender aims at when it fills a frame with several messages: large enough that framing costs nothing,
+/// small enough that a phone stores a batch in a few milliseconds.
+pub const FRAME_TARGET_BYTES: usize = 128 << 10;
+/// One automerge change of a phone, inflated. A visit note of 4,000 Chinese characters is 12 KB.
+pub const CHANGE_MAX_BYTES: usize = 64 << 10;
+/// Changes in one push. An offline week on one lead is under 100; longer suffixes travel in several pushes.
+pub const PUSH_MAX_CHANGES: usize = 256;
+/// Operations in one change: an import row writes about 40.
+pub const CHANGE_MAX_OPS: usize = 4_096;
+/// Dependencies and other actors named by one change: more concurrent heads than devices on a lead is a lie.
+pub const CHANGE_MAX_DEPS: usize = 64;
+/// One document, compacted, inflated or not. 5,000 changes of a three-year lead compact to under 1 MiB.
+pub const DOC_MAX_BYTES: usize = 4 << 20;
+/// Changes in one document.
+pub const DOC_MAX_CHANGES: usize = 100_000;
+/// Pushes of one device that may be unanswered at once. 8 keep a phone busy over a 100 ms link at 80 a second; the
+/// handshake may carry more behind it, so the server takes up to this many before it closes the connection.
+pub const PUSHES_IN_FLIGHT: usize = 256;
+/// One string value in a document, bytes of UTF-8.
+pub const VALUE_MAX_BYTES: usize = 32 << 10;
+/// The stamp that rides as a change's message.
+pub const STAMP_MAX_BYTES: usize = 160;
+/// Channels one phone may hold: itself, the public one, and every team that it leads.
+pub const CHANNELS_MAX: usize = 64;
+/// Doubt about an act's time beyond which it is flagged (design decision 7).
+pub const CLOCK_DOUBT_MS: i64 = 5 * 60 * 1_000;
+/// A key in the store. Document keys are under 60 bytes; index keys hold a name's prefix.
+pub const KEY_MAX_BYTES: usize = 512;
+/// A value in the store; larger things are split by their owner. Snapshots are bounded by [`DOC_MAX_BYTES`].
+pub const STORE_VALUE_MAX_BYTES: usize = 8 << 20;
+/// Rows that one scan returns at the most; a caller pages.
+pub const SCAN_MAX_ROWS: usize = 16_384;
+/// Tail of changes behind a snapshot, bytes, at which the document is compacted (or the snapshot's own size, if that is
+/// larger): reading costs at most twice the compacted document.
+pub const TAIL_COMPACT_BYTES: usize = 8 << 10;
+/// Changes in the tail at which the document is compacted whatever their size.
+pub const TAIL_COMPACT_CHANGES: usize = 256;
+/// Outbox entries a phone keeps without contact: 200 acts a day for a year.
+pub const OUTBOX_MAX: usize = 73_000;
+/// One piece of evidence: a photo is 4 MB, a scanned contract 20.
+pub const EVIDENCE_MAX_BYTES: u64 = 64 << 20;
+/// One part of an evidence upload.
+pub const EVIDENCE_PART_BYTES: usize = 256 << 10;

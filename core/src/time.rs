@@ -1,0 +1,201 @@
+//! The two clocks of O1 and the act that carries them.
+//!
+//! Owns: what a device read off its clocks ([`Moment`]), what a change says about when it was made
+//! ([`Stamp`]), and how both become a corrected time ([`Occurred`]). Refuses: to read a clock, and to trust a
+//! device's wall clock beyond the bounds that a server handshake gave it.
+
+use std::cell::Cell;
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::ids::{DocId, DocKind, EntryId, UserId};
+use crate::limits;
+
+/// What a device reads off its clocks at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Moment {
+    /// Wall clock, milliseconds since 1970 UTC. The user can set it to anything.
+    pub wall_ms: i64,
+    /// Random for each boot of the device.
+    pub boot: u64,
+    /// Milliseconds since that boot; nobody can set it.
+    pub mono_ms: u64,
+}
+
+/// What the device learned from the last handshake with the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClockKnowledge {
+    /// The boot in which the handshake took place.
+    pub boot: u64,
+    /// Server time minus monotonic time, milliseconds, within that boot.
+    pub offset_ms: i64,
+    /// Server time of the last contact, whatever the boot. Zero: never.
+    pub last_contact_ms: i64,
+}
+
+/// What a change says about when it was made. Travels as the automerge change's message (O1); automerge's own
+/// time is always zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Who acted. Checked by the gate against the device's enrolment.
+    pub user: UserId,
+    /// The device's clocks.
+    pub moment: Moment,
+    /// Server time minus monotonic time, when this boot had seen a handshake.
+    pub offset_ms: Option<i64>,
+    /// Server time of the last contact before the act; zero: never.
+    pub last_contact_ms: i64,
+}
+
+/// When something happened, as far as can be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Occurred {
+    /// Corrected time, milliseconds since 1970 UTC.
+    pub at_ms: i64,
+    /// Largest possible error, milliseconds; zero when a handshake pinned the boot.
+    pub doubt_ms: i64,
+}
+
+impl Occurred {
+    /// Whether the doubt is beyond the five minutes that a deadline tolerates (design decision 7).
+    pub fn is_doubtful(&self) -> bool {
+        self.doubt_ms > limits::CLOCK_DOUBT_MS
+    }
+}
+
+impl Stamp {
+    /// Stamps an act of `user` with what the device knows.
+    pub fn new(user: UserId, moment: Moment, known: &ClockKnowledge) -> Self {
+        Self {
+            user,
+            moment,
+            offset_ms: (known.last_contact_ms != 0 && known.boot == moment.boot).then_some(known.offset_ms),
+            last_contact_ms: known.last_contact_ms,
+        }
+    }
+
+    /// The corrected time. `pinned_ms` is the offset of the boot when a later handshake told it; `received_ms` is
+    /// the server's receipt, the upper bound of anything that happened.
+    pub fn occurred(&self, pinned_ms: Option<i64>, received_ms: Option<i64>) -> Occurred {
+        if let Some(offset) = self.offset_ms.or(pinned_ms) {
+            let at_ms = offset.saturating_add_unsigned(self.moment.mono_ms);
+            return Occurred { at_ms, doubt_ms: 0 };
+        }
+        let low = self.last_contact_ms;
+        let high = received_ms.unwrap_or(i64::MAX).max(low);
+        let at_ms = self.moment.wall_ms.clamp(low, high);
+        let doubt_ms = if received_ms.is_some() { (at_ms - low).max(high - at_ms) } else { limits::CLOCK_DOUBT_MS };
+        Occurred { at_ms, doubt_ms }
+    }
+
+    /// The text that travels as the change's message: `1;user;wall;boot;mono;offset;contact`, numbers in hex.
+    pub fn to_message(&self) -> String {
+        let offset = self.offset_ms.map(|o| format!("{o:x}")).unwrap_or_default();
+        let Moment { wall_ms, boot, mono_ms } = self.moment;
+        format!("1;{};{wall_ms:x};{boot:x};{mono_ms:x};{offset};{:x}", self.user, self.last_contact_ms)
+    }
+
+    /// Reads a change's message; `None` when it is no stamp of ours.
+    pub fn from_message(text: &str) -> Option<Self> {
+        let mut parts = text.split(';');
+        if parts.next()? != "1" || text.len() > limits::STAMP_MAX_BYTES {
+            return None;
+        }
+        let user = parts.next()?.parse().ok()?;
+        let signed = |t: &str| u64::from_str_radix(t, 16).ok().map(|n| n as i64);
+        let wall_ms = signed(parts.next()?)?;
+        let boot = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let mono_ms = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let offset = parts.next()?;
+        let offset_ms = if offset.is_empty() { None } else { Some(signed(offset)?) };
+        let last_contact_ms = signed(parts.next()?)?;
+        let stamp = Self { user, moment: Moment { wall_ms, boot, mono_ms }, offset_ms, last_contact_ms };
+        (parts.next().is_none() && stamp.to_message() == text).then_some(stamp)
+    }
+}
+
+/// One act of a person or of the server: its stamp and the entropy from which its fresh ids come. Core draws no
+/// randomness, so whoever calls core passes 32 fresh bytes with each act.
+pub struct Act {
+    /// Who and when.
+    pub stamp: Stamp,
+    seed: [u8; 32],
+    drawn: Cell<u32>,
+}
+
+impl Act {
+    /// An act with fresh entropy. Two acts with one seed would draw the same ids.
+    pub fn new(stamp: Stamp, seed: [u8; 32]) -> Self {
+        Self { stamp, seed, drawn: Cell::new(0) }
+    }
+
+    /// The next fresh id of this act.
+    pub fn fresh_id(&self) -> EntryId {
+        let drawn = self.drawn.get();
+        self.drawn.set(drawn + 1);
+        let mut hash = Sha256::new();
+        hash.update(b"fieldbook/fresh/1");
+        hash.update(self.seed);
+        hash.update(drawn.to_be_bytes());
+        let mut id = [0u8; 16];
+        id.copy_from_slice(&hash.finalize()[..16]);
+        EntryId(id)
+    }
+
+    /// A fresh document of this kind.
+    pub fn fresh_doc(&self, kind: DocKind) -> DocId {
+        DocId::fresh(kind, self.fresh_id())
+    }
+}
+
+impl fmt::Debug for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Act").field("stamp", &self.stamp).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(offset_ms: Option<i64>) -> Stamp {
+        Stamp {
+            user: UserId([1; 8]),
+            moment: Moment { wall_ms: 5_000, boot: 7, mono_ms: 100 },
+            offset_ms,
+            last_contact_ms: 1_000,
+        }
+    }
+
+    #[test]
+    fn a_message_reads_back_and_nothing_else_does() {
+        for s in [stamp(None), stamp(Some(-3))] {
+            assert_eq!(Stamp::from_message(&s.to_message()), Some(s));
+        }
+        for bad in ["", "1;", "2;0101010101010101;0;0;0;;0", "1;0101010101010101;0;0;0;;0;", "hello"] {
+            assert_eq!(Stamp::from_message(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_handshake_in_the_boot_pins_the_time_whatever_the_wall_clock_says() {
+        assert_eq!(stamp(Some(2_000)).occurred(None, None), Occurred { at_ms: 2_100, doubt_ms: 0 });
+        assert_eq!(stamp(None).occurred(Some(2_000), None), Occurred { at_ms: 2_100, doubt_ms: 0 });
+    }
+
+    #[test]
+    fn without_a_handshake_the_time_lies_between_last_contact_and_receipt() {
+        let late = stamp(None).occurred(None, Some(4_000));
+        assert_eq!(late, Occurred { at_ms: 4_000, doubt_ms: 3_000 });
+        assert!(!late.is_doubtful());
+        assert!(stamp(None).occurred(None, Some(40_000_000)).is_doubtful());
+    }
+
+    #[test]
+    fn fresh_ids_differ_within_an_act() {
+        let act = Act::new(stamp(None), [1; 32]);
+        assert_ne!(act.fresh_id(), act.fresh_id());
+        assert_eq!(act.fresh_doc(DocKind::Lead).kind(), Some(DocKind::Lead));
+    }
+}

@@ -1,0 +1,2 @@
+//! fieldbook
+fn main() {}
