@@ -1,1 +1,4 @@
-//! fieldbook-server
+//! fieldbook-server: the shell around core that a company runs: configuration, sign-in, evidence, imports, REST, logs,
+//! metrics and the command line. The rules of the business are not here; they are in `fieldbook_core`.
+
+pub mod config;

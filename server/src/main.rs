@@ -1,2 +1,2 @@
-//! fieldbook
+//! The `fieldbook` command.
 fn main() {}
