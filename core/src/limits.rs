@@ -22,6 +22,8 @@ pub const DOC_MAX_CHANGES: usize = 100_000;
 pub const PUSHES_IN_FLIGHT: usize = 256;
 /// One string value in a document, bytes of UTF-8.
 pub const VALUE_MAX_BYTES: usize = 32 << 10;
+/// A key of a set or of an open-keyed map: a tag of 40 Chinese characters is 120 bytes.
+pub const ELEMENT_KEY_MAX_BYTES: usize = 128;
 /// The stamp that rides as a change's message.
 pub const STAMP_MAX_BYTES: usize = 160;
 /// Channels one phone may hold: itself, the public one, and every team that it leads.

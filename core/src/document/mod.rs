@@ -1,1 +1,25 @@
-//! document
+//! Documents: the only code that reads or writes automerge.
+//!
+//! Owns the table of kinds and fields ([`schema`]), the one byte-identical beginning of each kind ([`genesis`]), a
+//! document and its changes ([`Doc`]), edits ([`Edit`]), reading ([`read`]) and conflicts ([`Conflict`]). Everything
+//! above speaks of fields and plain values and never sees an automerge type. Refuses: IO, clocks, randomness, and
+//! any knowledge of what a field means to the business (that is `model` and `rules`).
+
+mod conflict;
+mod doc;
+mod edit;
+pub mod genesis;
+mod history;
+pub mod read;
+pub mod schema;
+mod value;
+
+pub use conflict::{Conflict, ConflictValue, Path, resolution};
+pub use doc::{Doc, DocError, RawChange};
+pub use edit::{Edit, EditError, Edited, retraction};
+pub use read::{Clocks, Effective, LogEntry, NoClocks, Record};
+pub use schema::{Field, Meaning, Part, ValueType};
+pub use value::Value;
+
+#[cfg(test)]
+mod tests;

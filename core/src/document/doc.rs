@@ -1,0 +1,210 @@
+//! One document: loading, applying, saving, and its changes as raw bytes. Refuses bytes of another kind, changes
+//! whose dependencies are unknown (they would queue without bound), and to stay half-changed after a panic.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+
+use automerge::{Automerge, Change, ChangeHash, LoadOptions, ReadDoc, TextEncoding, VerificationMode};
+
+use super::genesis;
+use super::history::History;
+use crate::ids::{Actor, DocKind, Hash32};
+use crate::limits;
+
+/// Why bytes did not become a document or a change of one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DocError {
+    /// The bytes made the decoder panic.
+    #[error("the bytes made the decoder panic")]
+    Panicked,
+    /// The bytes are no document or change.
+    #[error("not a document or change: {0}")]
+    Malformed(String),
+    /// The document does not begin with the genesis of its kind.
+    #[error("not a {} document", .0.name())]
+    NotOfKind(DocKind),
+    /// A change depends on one that this document does not hold.
+    #[error("change {0} is missing")]
+    MissingDeps(Hash32),
+    /// The actor has another change under this sequence number.
+    #[error("the actor has another change {seq} already")]
+    Fork {
+        /// The number used twice.
+        seq: u64,
+    },
+    /// Larger than [`limits::DOC_MAX_BYTES`].
+    #[error("the document is larger than {} bytes", limits::DOC_MAX_BYTES)]
+    TooLarge,
+}
+
+/// One change as it travels and is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawChange {
+    /// Its hash.
+    pub hash: Hash32,
+    /// Who wrote it.
+    pub actor: Actor,
+    /// Which of that actor's changes in this document it is, from 1.
+    pub seq: u64,
+    /// A change chunk of type 1, uncompressed.
+    pub bytes: Vec<u8>,
+}
+
+/// One document in memory.
+#[derive(Clone)]
+pub struct Doc {
+    kind: DocKind,
+    am: Automerge,
+    history: OnceLock<Arc<History>>,
+}
+
+impl Doc {
+    /// The document as it is before anybody wrote into it.
+    pub fn genesis(kind: DocKind) -> Self {
+        Self::wrap(kind, genesis::opened(kind).clone())
+    }
+
+    /// Reads a saved document, verifying every hash. It must open with the genesis of `kind`.
+    pub fn load(kind: DocKind, bytes: &[u8]) -> Result<Self, DocError> {
+        Self::load_with(kind, bytes, VerificationMode::Check)
+    }
+
+    /// Reads a document that this process, or the server it trusts, saved; the hashes are not computed again.
+    pub fn load_trusted(kind: DocKind, bytes: &[u8]) -> Result<Self, DocError> {
+        Self::load_with(kind, bytes, VerificationMode::DontCheck)
+    }
+
+    /// What kind of document this is.
+    pub fn kind(&self) -> DocKind {
+        self.kind
+    }
+
+    /// Applies raw changes (type 1), in any order, skipping those already held. All or nothing.
+    pub fn apply(&mut self, changes: &[impl AsRef<[u8]>]) -> Result<(), DocError> {
+        let parsed = guarded(|| {
+            let parse = |bytes: &[u8]| Change::from_bytes(bytes.to_vec()).map_err(malformed);
+            changes.iter().map(|bytes| parse(bytes.as_ref())).collect::<Result<Vec<_>, _>>()
+        })?;
+        self.apply_parsed(parsed)
+    }
+
+    /// Takes in everything that another saved copy of this document holds.
+    pub fn merge_snapshot(&mut self, bytes: &[u8]) -> Result<(), DocError> {
+        let other = Self::load(self.kind, bytes)?;
+        let added = guarded(|| Ok(self.am.get_changes_added(&other.am)))?;
+        self.apply_parsed(added)
+    }
+
+    /// The whole document, compact and deflated.
+    pub fn save(&self) -> Vec<u8> {
+        self.am.save()
+    }
+
+    /// The changes that no other change depends on, sorted.
+    pub fn heads(&self) -> Vec<Hash32> {
+        self.am.get_heads().into_iter().map(|hash| Hash32(hash.0)).collect()
+    }
+
+    /// Whether the document holds this change.
+    pub fn contains(&self, hash: &Hash32) -> bool {
+        self.am.get_missing_deps(&[ChangeHash(hash.0)]).is_empty()
+    }
+
+    /// The sequence number of this actor's newest change here; zero when it wrote none.
+    pub fn last_seq(&self, actor: Actor) -> u64 {
+        self.history().last_seq(actor)
+    }
+
+    /// How many changes the document holds, genesis included.
+    pub fn change_count(&self) -> u64 {
+        self.am.stats().num_changes
+    }
+
+    /// Every change that is no ancestor of `heads`, dependencies first. Unknown heads are ignored.
+    pub fn changes_after(&self, heads: &[Hash32]) -> Vec<RawChange> {
+        let known: Vec<_> = heads.iter().filter(|h| self.contains(h)).map(|h| ChangeHash(h.0)).collect();
+        self.am.get_changes(&known).iter().filter_map(raw).collect()
+    }
+
+    /// The changes of one actor from sequence `from_seq` on, in order.
+    pub fn changes_of(&self, actor: Actor, from_seq: u64) -> Vec<RawChange> {
+        let wanted = self.history().changes_of(actor).iter().filter(|meta| meta.seq >= from_seq);
+        wanted.filter_map(|meta| self.change(&meta.hash)).collect()
+    }
+
+    /// One change by its hash.
+    pub fn change(&self, hash: &Hash32) -> Option<RawChange> {
+        self.am.get_change_by_hash(&ChangeHash(hash.0)).as_ref().and_then(raw)
+    }
+
+    pub(super) fn am(&self) -> &Automerge {
+        &self.am
+    }
+
+    pub(super) fn history(&self) -> &History {
+        self.history.get_or_init(|| Arc::new(History::of(&self.am)))
+    }
+
+    pub(super) fn wrap(kind: DocKind, am: Automerge) -> Self {
+        Self { kind, am, history: OnceLock::new() }
+    }
+
+    /// Applies on a copy and swaps, so that neither an error nor a panic leaves half a change or a queue behind.
+    pub(super) fn apply_parsed(&mut self, changes: Vec<Change>) -> Result<(), DocError> {
+        let batch: std::collections::HashSet<_> = changes.iter().map(Change::hash).collect();
+        let deps = changes.iter().flat_map(|change| change.deps());
+        if let Some(missing) = deps.into_iter().find(|d| !batch.contains(*d) && !self.contains(&Hash32(d.0)))
+        {
+            return Err(DocError::MissingDeps(Hash32(missing.0)));
+        }
+        let mut copy = self.am.clone();
+        guarded(|| {
+            copy.apply_changes(changes).map_err(|error| match error {
+                automerge::AutomergeError::DuplicateSeqNumber(seq, _) => DocError::Fork { seq },
+                other => malformed(other),
+            })
+        })?;
+        *self = Self::wrap(self.kind, copy);
+        Ok(())
+    }
+
+    fn load_with(kind: DocKind, bytes: &[u8], mode: VerificationMode) -> Result<Self, DocError> {
+        if bytes.len() > limits::DOC_MAX_BYTES {
+            return Err(DocError::TooLarge);
+        }
+        let options =
+            LoadOptions::new().verification_mode(mode).text_encoding(TextEncoding::UnicodeCodePoint);
+        let am = guarded(|| Automerge::load_with_options(bytes, options).map_err(malformed))?;
+        if let Some(missing) = am.get_missing_deps(&[]).first() {
+            return Err(DocError::MissingDeps(Hash32(missing.0)));
+        }
+        let doc = Self::wrap(kind, am);
+        if doc.contains(&genesis::genesis(kind).hash) { Ok(doc) } else { Err(DocError::NotOfKind(kind)) }
+    }
+}
+
+impl std::fmt::Debug for Doc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Doc").field("kind", &self.kind).field("heads", &self.heads()).finish_non_exhaustive()
+    }
+}
+
+/// Turns a panic of the decoder into an error. The values inside are dropped with the closure, so nothing broken
+/// survives.
+pub(super) fn guarded<T>(f: impl FnOnce() -> Result<T, DocError>) -> Result<T, DocError> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or(Err(DocError::Panicked))
+}
+
+pub(super) fn malformed(error: impl std::fmt::Display) -> DocError {
+    DocError::Malformed(error.to_string())
+}
+
+/// `None` for an actor that is none of ours.
+fn raw(change: &Change) -> Option<RawChange> {
+    Some(RawChange {
+        hash: Hash32(change.hash().0),
+        actor: Actor::from_bytes(change.actor_id().to_bytes())?,
+        seq: change.seq(),
+        bytes: change.raw_bytes().to_vec(),
+    })
+}

@@ -1,0 +1,484 @@
+//! Editing: a list of [`Edit`]s becomes one change, stamped (O1), with its inverse. Refuses what the table of fields
+//! does not know, what the limits forbid, and changes that change nothing.
+//!
+//! Edits are planned against the document as it is (with the earlier edits of the same list overlaid), then written
+//! on a copy that replaces the document only when everything went well.
+
+use std::collections::BTreeMap;
+
+use automerge::transaction::{CommitOptions, Transactable, Transaction};
+use automerge::{AutomergeError, ObjType, ROOT};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::conflict::Path;
+use super::doc::{DocError, guarded, malformed};
+use super::schema::{self, Field, KIND_KEY, Meaning, ValueType};
+use super::{Doc, NoClocks, Value};
+use crate::ids::{Actor, EntryId, Hash32};
+use crate::limits;
+use crate::time::Stamp;
+
+/// One edit of a document, in the words of the table of fields. As JSON it is kept in the store (undo) and crosses
+/// to the phone's own language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "edit", rename_all = "snake_case")]
+pub enum Edit {
+    /// Writes a register, replacing every surviving value: also how a conflict is resolved.
+    Set {
+        /// A field that is a register.
+        field: String,
+        /// Null empties it.
+        value: Value,
+    },
+    /// Writes one register of an open-keyed map.
+    SetIn {
+        /// A field that is a map of registers.
+        field: String,
+        /// Key, at most [`limits::ELEMENT_KEY_MAX_BYTES`].
+        key: String,
+        /// Null empties it.
+        value: Value,
+    },
+    /// Adds a record under a fresh id.
+    AddRecord {
+        /// A field of records.
+        field: String,
+        /// Fresh: never used before.
+        id: EntryId,
+        /// Its registers.
+        values: BTreeMap<String, Value>,
+    },
+    /// Writes one register of a record; `removed` is how a record goes.
+    SetRecord {
+        /// A field of records.
+        field: String,
+        /// The record.
+        id: EntryId,
+        /// The register.
+        name: String,
+        /// Null empties it.
+        value: Value,
+    },
+    /// Appends an entry to a log.
+    Append {
+        /// A field that is a log.
+        log: String,
+        /// Fresh, or derived so that doing it twice is doing it once.
+        id: EntryId,
+        /// JSON.
+        body: String,
+    },
+    /// Puts an element into a set.
+    PutElement {
+        /// A field that is a set.
+        set: String,
+        /// Key, at most [`limits::ELEMENT_KEY_MAX_BYTES`].
+        key: String,
+        /// JSON.
+        body: String,
+    },
+    /// Removes an element from a set; a concurrent put survives.
+    RemoveElement {
+        /// A field that is a set.
+        set: String,
+        /// Key.
+        key: String,
+    },
+    /// Replaces `delete` characters at `at` by `insert`; positions count Unicode scalar values.
+    Splice {
+        /// A field that is text.
+        text: String,
+        /// Where.
+        at: usize,
+        /// How many characters go.
+        delete: usize,
+        /// What comes.
+        insert: String,
+    },
+}
+
+/// A change that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The raw change (type 1), at most [`limits::CHANGE_MAX_BYTES`].
+    pub change: Vec<u8>,
+    /// Its hash.
+    pub hash: Hash32,
+    /// Which of the actor's changes in this document it is.
+    pub seq: u64,
+    /// The edits that take it back, against the document as it was. A text splice taken back after others typed
+    /// before it lands beside its place.
+    pub undo: Vec<Edit>,
+}
+
+/// Why an edit was refused. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// Everything is already as the edits want it.
+    #[error("nothing changed")]
+    NothingChanged,
+    /// The kind has no such field, or the field does not merge this way.
+    #[error("{kind} has no {meaning} {field:?}")]
+    UnknownField {
+        /// Name of the kind.
+        kind: &'static str,
+        /// What the edit takes the field for.
+        meaning: &'static str,
+        /// The name.
+        field: String,
+    },
+    /// The value's type is not that of the register, or the body is no JSON.
+    #[error("{0:?} does not hold such a value")]
+    WrongType(String),
+    /// A value, a key or the whole change is beyond its limit.
+    #[error("{what} is larger than {max}")]
+    TooLarge {
+        /// What.
+        what: &'static str,
+        /// In bytes, characters or operations.
+        max: usize,
+    },
+    /// The id is taken: a record or log entry is never written over.
+    #[error("{0} exists already")]
+    Exists(EntryId),
+    /// No such record.
+    #[error("there is no record {0}")]
+    NoRecord(EntryId),
+    /// The splice reaches beyond the text.
+    #[error("the text has no position {0}")]
+    OutOfRange(usize),
+    /// Automerge refused; the document is unharmed.
+    #[error(transparent)]
+    Document(#[from] DocError),
+}
+
+/// The edit that retracts a log entry: a further entry with an id derived from it, so that retracting twice, on two
+/// phones, is retracting once.
+pub fn retraction(log: &str, entry: EntryId) -> Edit {
+    let mut hash = Sha256::new();
+    hash.update(b"fieldbook/retract/1");
+    hash.update(entry.0);
+    let mut id = [0u8; 16];
+    id.copy_from_slice(&hash.finalize()[..16]);
+    let body = format!(r#"{{"type":"retract","entry":"{entry}"}}"#);
+    Edit::Append { log: log.to_owned(), id: EntryId(id), body }
+}
+
+impl Doc {
+    /// Makes one change of `actor` out of `edits`. Edits that change nothing are skipped.
+    pub fn edit(&mut self, actor: Actor, stamp: &Stamp, edits: &[Edit]) -> Result<Edited, EditError> {
+        let mut plan = Plan {
+            doc: self,
+            registers: BTreeMap::new(),
+            texts: BTreeMap::new(),
+            todo: Vec::new(),
+            undo: Vec::new(),
+        };
+        for edit in edits {
+            plan.add(edit)?;
+        }
+        let Plan { todo, mut undo, .. } = plan;
+        if todo.is_empty() {
+            return Err(EditError::NothingChanged);
+        }
+        undo.reverse();
+        let mut am = self.am().clone().with_actor(actor.to_automerge());
+        let change = guarded(|| {
+            let mut tx = am.transaction();
+            for edit in todo {
+                self.write(&mut tx, edit).map_err(malformed)?;
+            }
+            tx.commit_with(CommitOptions::default().with_time(0).with_message(stamp.to_message()));
+            am.get_last_local_change().ok_or_else(|| malformed("no change was made"))
+        })?;
+        within("a change", change.raw_bytes().len(), limits::CHANGE_MAX_BYTES)?;
+        within("the operations of a change", change.len(), limits::CHANGE_MAX_OPS)?;
+        let edited = Edited {
+            change: change.raw_bytes().to_vec(),
+            hash: Hash32(change.hash().0),
+            seq: change.seq(),
+            undo,
+        };
+        *self = Doc::wrap(self.kind(), am);
+        Ok(edited)
+    }
+
+    fn write(&self, tx: &mut Transaction<'_>, edit: &Edit) -> Result<(), AutomergeError> {
+        let nested = |field: &str, meaning| {
+            self.nested(field, meaning).ok_or_else(|| AutomergeError::InvalidObjId(field.to_owned()))
+        };
+        match edit {
+            Edit::Set { field, value } => tx.put(ROOT, field.as_str(), value.to_scalar()),
+            Edit::SetIn { field, key, value } => {
+                tx.put(nested(field, Meaning::Registers)?, key.as_str(), value.to_scalar())
+            }
+            Edit::AddRecord { field, id, values } => {
+                let records = nested(field, Meaning::Records)?;
+                let record = tx.put_object(records, id.to_string(), ObjType::Map)?;
+                values.iter().try_for_each(|(name, value)| tx.put(&record, name.as_str(), value.to_scalar()))
+            }
+            Edit::SetRecord { field, id, name, value } => {
+                // A record added earlier in the same list is only in the transaction.
+                let record = match self.record_object(field, *id) {
+                    Some(record) => record,
+                    None => pending_record(tx, nested(field, Meaning::Records)?, *id)?,
+                };
+                tx.put(record, name.as_str(), value.to_scalar())
+            }
+            Edit::Append { log, id, body } => {
+                tx.put(nested(log, Meaning::Log)?, id.to_string(), body.as_str())
+            }
+            Edit::PutElement { set, key, body } => {
+                tx.put(nested(set, Meaning::Set)?, key.as_str(), body.as_str())
+            }
+            Edit::RemoveElement { set, key } => tx.delete(nested(set, Meaning::Set)?, key.as_str()),
+            Edit::Splice { text, at, delete, insert } => {
+                tx.splice_text(nested(text, Meaning::Text)?, *at, *delete as isize, insert)
+            }
+        }
+    }
+}
+
+fn pending_record(
+    tx: &Transaction<'_>,
+    records: automerge::ObjId,
+    id: EntryId,
+) -> Result<automerge::ObjId, AutomergeError> {
+    use automerge::ReadDoc as _;
+    let made = tx.get(records, id.to_string())?;
+    made.map(|(_, object)| object).ok_or_else(|| AutomergeError::InvalidObjId(id.to_string()))
+}
+
+/// What the edits so far will have done, before any of it is written.
+struct Plan<'a> {
+    doc: &'a Doc,
+    /// Registers, set elements (JSON text, null when removed) and log entries written by earlier edits of the list.
+    registers: BTreeMap<Path, Value>,
+    texts: BTreeMap<String, String>,
+    todo: Vec<&'a Edit>,
+    undo: Vec<Edit>,
+}
+
+impl<'a> Plan<'a> {
+    fn add(&mut self, edit: &'a Edit) -> Result<(), EditError> {
+        let undo = match edit {
+            Edit::Set { field, value } => {
+                let row = self.field(field, Meaning::Register)?;
+                check_value(field, row.value, value)?;
+                let back = self.write(path(field, None, None), value.clone());
+                back.map(|value| Edit::Set { field: field.clone(), value })
+            }
+            Edit::SetIn { field, key, value } => {
+                let row = self.field(field, Meaning::Registers)?;
+                check_key(key)?;
+                check_value(field, row.value, value)?;
+                let back = self.write(path(field, Some(key), None), value.clone());
+                back.map(|value| Edit::SetIn { field: field.clone(), key: key.clone(), value })
+            }
+            Edit::AddRecord { field, id, values } => Some(self.add_record(field, *id, values)?),
+            Edit::SetRecord { field, id, name, value } => {
+                let row = self.field(field, Meaning::Records)?;
+                check_part(row, name, value)?;
+                let key = id.to_string();
+                let pending = self.registers.contains_key(&path(field, Some(&key), None));
+                if !pending && self.doc.record_object(field, *id).is_none() {
+                    return Err(EditError::NoRecord(*id));
+                }
+                let back = self.write(path(field, Some(&key), Some(name)), value.clone());
+                back.map(|value| Edit::SetRecord { field: field.clone(), id: *id, name: name.clone(), value })
+            }
+            Edit::Append { log, id, body } => self.append(log, *id, body)?,
+            Edit::PutElement { set, key, body } => {
+                self.field(set, Meaning::Set)?;
+                check_key(key)?;
+                check_json(set, body)?;
+                let back = self.write(path(set, Some(key), None), Value::Text(body.clone()));
+                back.map(|old| element(set, key, old))
+            }
+            Edit::RemoveElement { set, key } => {
+                self.field(set, Meaning::Set)?;
+                let back = self.write(path(set, Some(key), None), Value::Null);
+                back.map(|old| element(set, key, old))
+            }
+            Edit::Splice { text, at, delete, insert } => self.splice(text, *at, *delete, insert)?,
+        };
+        if let Some(undo) = undo {
+            self.todo.push(edit);
+            // Nothing takes a retraction back.
+            if !matches!((edit, &undo), (Edit::Append { body, .. }, _) if is_retraction(body)) {
+                self.undo.push(undo);
+            }
+        }
+        Ok(())
+    }
+
+    fn field(&self, name: &str, meaning: Meaning) -> Result<&'static Field, EditError> {
+        let kind = self.doc.kind();
+        let found = schema::field(kind, name).filter(|f| f.meaning == meaning && f.name != KIND_KEY);
+        found.ok_or_else(|| EditError::UnknownField {
+            kind: kind.name(),
+            meaning: meaning_name(meaning),
+            field: name.chars().take(64).collect(),
+        })
+    }
+
+    /// Notes a write and gives the value before it; `None` when that changes nothing.
+    fn write(&mut self, path: Path, value: Value) -> Option<Value> {
+        let (before, settled) = match self.registers.get(&path) {
+            Some(pending) => (pending.clone(), true),
+            None => self.current(&path),
+        };
+        if settled && before == value {
+            return None;
+        }
+        self.registers.insert(path, value);
+        Some(before)
+    }
+
+    /// The effective value in the document, and whether all survivors agree on it.
+    fn current(&self, path: &Path) -> (Value, bool) {
+        let Path { field, key, name } = path;
+        let doc = self.doc;
+        let (object, key) = match (key, name) {
+            (None, _) => (Some(ROOT), field),
+            (Some(key), None) => {
+                let open = doc.nested(field, Meaning::Registers).or_else(|| doc.nested(field, Meaning::Set));
+                (open, key)
+            }
+            (Some(id), Some(name)) => (id.parse().ok().and_then(|id| doc.record_object(field, id)), name),
+        };
+        let Some(object) = object else { return (Value::Null, true) };
+        let survivors = doc.survivors(&object, key);
+        let settled = survivors.windows(2).all(|pair| pair[0].0 == pair[1].0);
+        (doc.effective_value(&object, key, &NoClocks).unwrap_or(Value::Null), settled)
+    }
+
+    fn add_record(
+        &mut self,
+        field: &str,
+        id: EntryId,
+        values: &BTreeMap<String, Value>,
+    ) -> Result<Edit, EditError> {
+        let row = self.field(field, Meaning::Records)?;
+        for (name, value) in values {
+            check_part(row, name, value)?;
+        }
+        let key = id.to_string();
+        let taken = self.registers.contains_key(&path(field, Some(&key), None));
+        if taken || self.doc.record_object(field, id).is_some() {
+            return Err(EditError::Exists(id));
+        }
+        self.registers.insert(path(field, Some(&key), None), Value::Bool(true));
+        for (name, value) in values {
+            self.registers.insert(path(field, Some(&key), Some(name)), value.clone());
+        }
+        Ok(Edit::SetRecord {
+            field: field.to_owned(),
+            id,
+            name: "removed".to_owned(),
+            value: Value::Bool(true),
+        })
+    }
+
+    /// `None` when the log holds this very entry already.
+    fn append(&mut self, log: &str, id: EntryId, body: &str) -> Result<Option<Edit>, EditError> {
+        self.field(log, Meaning::Log)?;
+        check_json(log, body)?;
+        let place = path(log, Some(&id.to_string()), None);
+        let held = match self.registers.get(&place) {
+            Some(pending) => Some(pending.clone()),
+            None => {
+                let map = self.doc.nested(log, Meaning::Log);
+                map.and_then(|map| self.doc.survivors(&map, &id.to_string()).into_iter().next())
+                    .map(|(v, _)| v)
+            }
+        };
+        match held {
+            Some(Value::Text(same)) if same == body => Ok(None),
+            Some(_) => Err(EditError::Exists(id)),
+            None => {
+                self.registers.insert(place, Value::Text(body.to_owned()));
+                Ok(Some(retraction(log, id)))
+            }
+        }
+    }
+
+    fn splice(
+        &mut self,
+        text: &str,
+        at: usize,
+        delete: usize,
+        insert: &str,
+    ) -> Result<Option<Edit>, EditError> {
+        self.field(text, Meaning::Text)?;
+        within("a text", insert.len(), limits::VALUE_MAX_BYTES)?;
+        let doc = self.doc;
+        let now = self.texts.entry(text.to_owned()).or_insert_with(|| doc.text(text));
+        let chars: Vec<char> = now.chars().collect();
+        let end = at.checked_add(delete).filter(|end| *end <= chars.len());
+        let Some(end) = end else { return Err(EditError::OutOfRange(at)) };
+        let gone: String = chars[at..end].iter().collect();
+        if gone == insert {
+            return Ok(None);
+        }
+        let (before, after) = (&chars[..at], &chars[end..]);
+        *now = before.iter().copied().chain(insert.chars()).chain(after.iter().copied()).collect();
+        Ok(Some(Edit::Splice { text: text.to_owned(), at, delete: insert.chars().count(), insert: gone }))
+    }
+}
+
+fn element(set: &str, key: &str, before: Value) -> Edit {
+    let (set, key) = (set.to_owned(), key.to_owned());
+    match before {
+        Value::Text(body) => Edit::PutElement { set, key, body },
+        _ => Edit::RemoveElement { set, key },
+    }
+}
+
+fn path(field: &str, key: Option<&str>, name: Option<&str>) -> Path {
+    Path { field: field.to_owned(), key: key.map(str::to_owned), name: name.map(str::to_owned) }
+}
+
+fn check_part(row: &Field, name: &str, value: &Value) -> Result<(), EditError> {
+    let part = row.parts.iter().find(|part| part.name == name);
+    let part = part.ok_or_else(|| EditError::WrongType(format!("{}.{name}", row.name)))?;
+    check_value(name, part.value, value)
+}
+
+fn check_value(field: &str, of: ValueType, value: &Value) -> Result<(), EditError> {
+    within("a value", value.size_bytes(), limits::VALUE_MAX_BYTES)?;
+    if of.admits(value) { Ok(()) } else { Err(EditError::WrongType(field.to_owned())) }
+}
+
+fn check_json(field: &str, body: &str) -> Result<(), EditError> {
+    within("a value", body.len(), limits::VALUE_MAX_BYTES)?;
+    let parsed = serde_json::from_str::<serde::de::IgnoredAny>(body);
+    parsed.map(|_| ()).map_err(|_| EditError::WrongType(field.to_owned()))
+}
+
+fn check_key(key: &str) -> Result<(), EditError> {
+    if key.is_empty() {
+        return Err(EditError::WrongType("an empty key".to_owned()));
+    }
+    within("a key", key.len(), limits::ELEMENT_KEY_MAX_BYTES)
+}
+
+fn within(what: &'static str, size: usize, max: usize) -> Result<(), EditError> {
+    if size <= max { Ok(()) } else { Err(EditError::TooLarge { what, max }) }
+}
+
+fn is_retraction(body: &str) -> bool {
+    body.starts_with(r#"{"type":"retract","#)
+}
+
+fn meaning_name(meaning: Meaning) -> &'static str {
+    match meaning {
+        Meaning::Register => "register",
+        Meaning::Registers => "map of registers",
+        Meaning::Records => "records",
+        Meaning::Set => "set",
+        Meaning::Log => "log",
+        Meaning::Text => "text",
+    }
+}

@@ -1,0 +1,76 @@
+//! Who wrote what and when, for one document: an index from an operation to its change's stamp, built once for a
+//! reading and dropped with the next change. Refuses to look at values.
+
+use std::collections::BTreeMap;
+
+use automerge::{Automerge, ObjId};
+
+use crate::ids::{Actor, Hash32};
+use crate::time::Stamp;
+
+/// What a change says about itself.
+#[derive(Debug, Clone)]
+pub(super) struct Meta {
+    pub actor: Actor,
+    pub seq: u64,
+    pub start_op: u64,
+    pub max_op: u64,
+    pub hash: Hash32,
+    /// `None` for genesis and for changes that no device of ours wrote.
+    pub stamp: Option<Stamp>,
+}
+
+/// Every change of a document by actor, each actor's in the order of its sequence.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    by_actor: BTreeMap<Actor, Vec<Meta>>,
+    max_op: BTreeMap<Hash32, u64>,
+}
+
+impl History {
+    pub fn of(doc: &Automerge) -> Self {
+        let mut history = Self::default();
+        for meta in doc.get_changes_meta(&[]) {
+            let Some(actor) = Actor::from_bytes(meta.actor.to_bytes()) else { continue };
+            let hash = Hash32(meta.hash.0);
+            history.max_op.insert(hash, meta.max_op);
+            history.by_actor.entry(actor).or_default().push(Meta {
+                actor,
+                seq: meta.seq,
+                start_op: meta.start_op,
+                max_op: meta.max_op,
+                hash,
+                stamp: meta.message.as_deref().and_then(Stamp::from_message),
+            });
+        }
+        for changes in history.by_actor.values_mut() {
+            changes.sort_by_key(|meta| meta.seq);
+        }
+        history
+    }
+
+    pub fn last_seq(&self, actor: Actor) -> u64 {
+        self.by_actor.get(&actor).and_then(|changes| changes.last()).map_or(0, |meta| meta.seq)
+    }
+
+    pub fn changes_of(&self, actor: Actor) -> &[Meta] {
+        self.by_actor.get(&actor).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn knows_actor(&self, actor: Actor) -> bool {
+        self.by_actor.contains_key(&actor)
+    }
+
+    /// The highest operation counter of a change; `None` when the document does not hold it.
+    pub fn max_op_of(&self, hash: &Hash32) -> Option<u64> {
+        self.max_op.get(hash).copied()
+    }
+
+    /// The change that holds this operation.
+    pub fn of_op(&self, op: &ObjId) -> Option<&Meta> {
+        let ObjId::Id(counter, actor, _) = op else { return None };
+        let changes = self.by_actor.get(&Actor::from_bytes(actor.to_bytes())?)?;
+        let at = changes.partition_point(|meta| meta.max_op < *counter);
+        changes.get(at).filter(|meta| meta.start_op <= *counter)
+    }
+}

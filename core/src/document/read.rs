@@ -1,0 +1,251 @@
+//! Reading a document. A register is read only through one rule (design decision 9): of the surviving values the
+//! one with the latest corrected time, then the device, then the incarnation and operation; never automerge's
+//! winner, which knows nothing of when something happened. Stamps are looked up only where they decide or are asked for.
+
+use std::collections::BTreeMap;
+
+use automerge::{ObjId, ROOT, ReadDoc};
+
+use super::schema::{self, Meaning};
+use super::{Doc, Value, genesis};
+use crate::ids::{Actor, DeviceId, EntryId, Hash32, UserId};
+use crate::time::{Occurred, Stamp};
+
+/// What is known of the clocks of the devices that wrote: the ruling's `clocks` set, or nothing.
+pub trait Clocks {
+    /// Server time minus monotonic time, milliseconds, within this boot of a device.
+    fn offset_ms(&self, boot: u64) -> Option<i64>;
+}
+
+/// No boot is pinned: every change is taken at its own word.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoClocks;
+
+impl Clocks for NoClocks {
+    fn offset_ms(&self, _: u64) -> Option<i64> {
+        None
+    }
+}
+
+impl Clocks for BTreeMap<u64, i64> {
+    fn offset_ms(&self, boot: u64) -> Option<i64> {
+        self.get(&boot).copied()
+    }
+}
+
+/// The value of a register with who wrote it and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effective {
+    /// The value; null when it was emptied.
+    pub value: Value,
+    /// When it was written.
+    pub at: Occurred,
+    /// Who wrote it.
+    pub user: UserId,
+    /// On which device.
+    pub device: DeviceId,
+}
+
+/// One record: its registers by name, nulls left out.
+pub type Record = BTreeMap<String, Value>;
+
+/// One entry of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Unique for ever (O6).
+    pub id: EntryId,
+    /// JSON.
+    pub body: String,
+    /// When it was appended; what the entry tells may have happened earlier.
+    pub at: Occurred,
+    /// The stamp of the change, `None` for a change without one.
+    pub stamp: Option<Stamp>,
+    /// On which device.
+    pub device: DeviceId,
+    /// The change that appended it.
+    pub change: Hash32,
+}
+
+impl LogEntry {
+    /// Who appended it.
+    pub fn user(&self) -> UserId {
+        self.stamp.map(|stamp| stamp.user).unwrap_or_default()
+    }
+}
+
+impl Doc {
+    /// The effective value of a register; `None` when it was never written or was emptied.
+    pub fn value(&self, field: &str, clocks: &dyn Clocks) -> Option<Value> {
+        self.effective_value(&ROOT, field, clocks)
+    }
+
+    /// The effective value of a register with its author and time.
+    pub fn register(&self, field: &str, clocks: &dyn Clocks) -> Option<Effective> {
+        self.effective(&ROOT, field, clocks)
+    }
+
+    /// The effective values of an open-keyed map of registers.
+    pub fn registers(&self, field: &str, clocks: &dyn Clocks) -> BTreeMap<String, Value> {
+        match self.nested(field, Meaning::Registers) {
+            Some(map) => self.values_of(&map, clocks),
+            None => BTreeMap::new(),
+        }
+    }
+
+    /// One register of an open-keyed map, with its author and time.
+    pub fn register_in(&self, field: &str, key: &str, clocks: &dyn Clocks) -> Option<Effective> {
+        self.effective(&self.nested(field, Meaning::Registers)?, key, clocks)
+    }
+
+    /// The records of a field that were not removed.
+    pub fn records(&self, field: &str, clocks: &dyn Clocks) -> BTreeMap<EntryId, Record> {
+        let mut records = self.all_records(field, clocks);
+        records.retain(|_, record| record.get("removed") != Some(&Value::Bool(true)));
+        records
+    }
+
+    /// The records of a field, removed ones too.
+    pub fn all_records(&self, field: &str, clocks: &dyn Clocks) -> BTreeMap<EntryId, Record> {
+        self.record_objects(field).map(|(id, object)| (id, self.values_of(&object, clocks))).collect()
+    }
+
+    /// One record, removed or not.
+    pub fn record(&self, field: &str, id: EntryId, clocks: &dyn Clocks) -> Option<Record> {
+        Some(self.values_of(&self.record_object(field, id)?, clocks))
+    }
+
+    /// The entries of a log in the order (occurred, id). Retracted entries and retractions are both there.
+    pub fn log(&self, field: &str, clocks: &dyn Clocks) -> Vec<LogEntry> {
+        let Some(map) = self.nested(field, Meaning::Log) else { return Vec::new() };
+        let keys = self.am().keys(&map);
+        let mut entries: Vec<_> = keys.filter_map(|key| self.log_entry(&map, &key, clocks)).collect();
+        entries.sort_by_key(|entry| (entry.at.at_ms, entry.id));
+        entries
+    }
+
+    /// The elements of a set with their JSON; of concurrent puts of one key the effective one.
+    pub fn set(&self, field: &str, clocks: &dyn Clocks) -> BTreeMap<String, String> {
+        let Some(map) = self.nested(field, Meaning::Set) else { return BTreeMap::new() };
+        let text = |(key, value)| match value {
+            Value::Text(body) => Some((key, body)),
+            _ => None,
+        };
+        self.values_of(&map, clocks).into_iter().filter_map(text).collect()
+    }
+
+    /// The merged text of a field.
+    pub fn text(&self, field: &str) -> String {
+        let Some(object) = self.nested(field, Meaning::Text) else { return String::new() };
+        self.am().text(&object).unwrap_or_default()
+    }
+
+    /// Every surviving value of a key with the operation that wrote it; objects and foreign scalars left out.
+    pub(super) fn survivors(&self, object: &ObjId, key: &str) -> Vec<(Value, ObjId)> {
+        let all = self.am().get_all(object, key).unwrap_or_default();
+        let plain =
+            |(value, op): (automerge::Value<'_>, ObjId)| Some((Value::from_scalar(value.as_scalar()?)?, op));
+        all.into_iter().filter_map(plain).collect()
+    }
+
+    pub(super) fn effective_value(&self, object: &ObjId, key: &str, clocks: &dyn Clocks) -> Option<Value> {
+        let mut survivors = self.survivors(object, key);
+        let same = survivors.windows(2).all(|pair| pair[0].0 == pair[1].0);
+        let value = if same { survivors.pop()?.0 } else { self.latest(survivors, clocks)?.0 };
+        (!value.is_null()).then_some(value)
+    }
+
+    pub(super) fn effective(&self, object: &ObjId, key: &str, clocks: &dyn Clocks) -> Option<Effective> {
+        let (value, written) = self.latest(self.survivors(object, key), clocks)?;
+        Some(Effective { value, at: written.at, user: written.user, device: written.device })
+    }
+
+    /// Who wrote the operation and when, in the order of effectiveness.
+    pub(super) fn written(&self, op: &ObjId, clocks: &dyn Clocks) -> Written {
+        let meta = self.history().of_op(op);
+        let stamp = meta.and_then(|meta| meta.stamp);
+        let at = stamp.map_or(Occurred { at_ms: i64::MIN, doubt_ms: 0 }, |stamp| {
+            stamp.occurred(clocks.offset_ms(stamp.moment.boot), None)
+        });
+        let actor = meta.map(|meta| meta.actor);
+        let counter = if let ObjId::Id(counter, ..) = op { *counter } else { 0 };
+        Written {
+            at,
+            device: actor.map(|actor| actor.device).unwrap_or_default(),
+            incarnation: actor.map_or(0, |actor| actor.incarnation),
+            counter,
+            user: stamp.map(|stamp| stamp.user).unwrap_or_default(),
+            stamp,
+            change: meta.map(|meta| meta.hash).unwrap_or_default(),
+        }
+    }
+
+    /// The map or text that genesis made for this field; `None` when the field has another meaning.
+    pub(super) fn nested(&self, field: &str, meaning: Meaning) -> Option<ObjId> {
+        let field = schema::field(self.kind(), field).filter(|field| field.meaning == meaning)?;
+        genesis::object(self.kind(), field.name)
+    }
+
+    /// The map of one record. Should one id have been made twice, the lowest operation counts everywhere.
+    pub(super) fn record_object(&self, field: &str, id: EntryId) -> Option<ObjId> {
+        self.record_at(&self.nested(field, Meaning::Records)?, &id.to_string())
+    }
+
+    pub(super) fn record_objects(&self, field: &str) -> impl Iterator<Item = (EntryId, ObjId)> {
+        self.nested(field, Meaning::Records).into_iter().flat_map(move |map| {
+            let keys = self.am().keys(&map);
+            keys.filter_map(|key| Some((key.parse().ok()?, self.record_at(&map, &key)?))).collect::<Vec<_>>()
+        })
+    }
+
+    fn record_at(&self, records: &ObjId, key: &str) -> Option<ObjId> {
+        let all = self.am().get_all(records, key).ok()?;
+        let maps = all.into_iter().filter(|(value, _)| value.is_object()).map(|(_, object)| object);
+        maps.min_by_key(|object| match object {
+            ObjId::Root => (0, Vec::new()),
+            ObjId::Id(counter, actor, _) => (*counter, actor.to_bytes().to_vec()),
+        })
+    }
+
+    fn values_of(&self, object: &ObjId, clocks: &dyn Clocks) -> BTreeMap<String, Value> {
+        let keys = self.am().keys(object);
+        keys.filter_map(|key| {
+            let value = self.effective_value(object, &key, clocks)?;
+            Some((key, value))
+        })
+        .collect()
+    }
+
+    /// An entry is immutable; should a key have been written twice, the first writing counts.
+    fn log_entry(&self, map: &ObjId, key: &str, clocks: &dyn Clocks) -> Option<LogEntry> {
+        let written = |(value, op): (Value, ObjId)| (value, self.written(&op, clocks));
+        let all = self.survivors(map, key).into_iter().map(written);
+        let (value, written) = all.min_by(|a, b| a.1.cmp(&b.1))?;
+        let Value::Text(body) = value else { return None };
+        let Written { at, stamp, device, change, .. } = written;
+        Some(LogEntry { id: key.parse().ok()?, body, at, stamp, device, change })
+    }
+
+    fn latest(&self, survivors: Vec<(Value, ObjId)>, clocks: &dyn Clocks) -> Option<(Value, Written)> {
+        let written = survivors.into_iter().map(|(value, op)| (value, self.written(&op, clocks)));
+        written.max_by(|a, b| a.1.cmp(&b.1))
+    }
+}
+
+/// Authorship of one operation. Compares by (time, device, incarnation, operation); doubt does not count.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    pub at: Occurred,
+    pub device: DeviceId,
+    pub incarnation: u32,
+    pub counter: u64,
+    pub user: UserId,
+    pub stamp: Option<Stamp>,
+    pub change: Hash32,
+}
+
+impl Written {
+    pub fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let key = |w: &Self| (w.at.at_ms, Actor { device: w.device, incarnation: w.incarnation }, w.counter);
+        key(self).cmp(&key(other))
+    }
+}
