@@ -47,3 +47,9 @@ pub const OUTBOX_MAX: usize = 73_000;
 pub const EVIDENCE_MAX_BYTES: u64 = 64 << 20;
 /// One part of an evidence upload.
 pub const EVIDENCE_PART_BYTES: usize = 256 << 10;
+/// Batches that may wait for the committer: 32 phones with every push in flight, each a batch.
+pub const COMMIT_QUEUE_BATCHES: usize = 32 * PUSHES_IN_FLIGHT;
+/// Batches that share one flush. At 10,000 a second and a flush of 3 ms, 30 wait; the rest is headroom for slow disks.
+pub const COMMIT_GROUP_BATCHES: usize = 1_024;
+/// Bytes that share one flush: what a slow disk writes in a tenth of a second.
+pub const COMMIT_GROUP_BYTES: usize = 4 << 20;

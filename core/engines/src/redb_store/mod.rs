@@ -1,0 +1,268 @@
+//! [`RedbStore`]: the engine of record. One redb table of bytes to bytes; every `commit` is one write transaction and one
+//! flush, however many batches it carries; the position counter is a row of the same transaction; every read is one read
+//! transaction, so one instant.
+//!
+//! Refuses to write after a commit that failed, to open what is in use, and to trust a row whose checksum does not fit.
+
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use fieldbook_core::store::{Batch, Direction, Outcome, Position, Range, Row, Store, StoreError};
+use redb::{Database, ReadOnlyTable, ReadableDatabase, StorageBackend};
+
+use crate::lock::{StoreLock, beside, install};
+use crate::mark::Mark;
+use crate::{contain, io_error, lock};
+
+mod rows;
+mod upkeep;
+
+pub use upkeep::Maintenance;
+
+/// How a redb store is opened.
+#[derive(Debug, Clone)]
+pub struct RedbOptions {
+    /// Memory for pages, bytes.
+    pub cache_bytes: usize,
+    /// Verify every page at open (reads the whole file). Without it a store that was closed, or killed, is verified
+    /// only as far as redb recovers it; rows are verified when they are read either way.
+    pub verify: bool,
+    /// Open a store that holds fewer commits than its mark file vouches for: an older copy that was put back on purpose.
+    pub accept_rollback: bool,
+}
+
+impl Default for RedbOptions {
+    fn default() -> Self {
+        Self { cache_bytes: 64 << 20, verify: false, accept_rollback: false }
+    }
+}
+
+/// A store in one redb file (or on a [`StorageBackend`] of the caller's).
+pub struct RedbStore {
+    /// Readers and the writer share it; upkeep and closing take it whole.
+    db: RwLock<Option<Database>>,
+    turn: Mutex<Turn>,
+    place: Place,
+    _lock: Option<StoreLock>,
+}
+
+/// What the one writer holds.
+struct Turn {
+    failed: Option<StoreError>,
+    mark: Option<Mark>,
+}
+
+/// Where the file is, to ask for its length.
+enum Place {
+    Path(PathBuf),
+    Backend(Arc<dyn StorageBackend>),
+}
+
+impl RedbStore {
+    /// Opens or creates the store at `path`. Files beside it: `.lock`, `.mark`, and `.new` while it is being created.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`], [`StoreError::Damaged`] or [`StoreError::Io`].
+    pub fn open(path: impl AsRef<Path>, options: &RedbOptions) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        Self::open_as(path, options, &|file| redb::backends::FileBackend::new(file).map_err(rows::broken))
+    }
+
+    /// Opens or creates a store on a backend; its owner sees to locking. There is no mark file.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] or [`StoreError::Io`].
+    pub fn with_backend(backend: impl StorageBackend, options: &RedbOptions) -> Result<Self, StoreError> {
+        let shared = Shared(Arc::new(backend));
+        let place = Place::Backend(shared.0.clone());
+        let (db, _) = contain("redb", || rows::open_database(shared, options))?;
+        Ok(Self::assemble(db, Turn { failed: None, mark: None }, place, None))
+    }
+
+    /// Opens or creates a file whose bytes pass through a backend that `wrap` makes (plain, or encrypting).
+    pub(crate) fn open_as<B: StorageBackend>(
+        path: &Path,
+        options: &RedbOptions,
+        wrap: &dyn Fn(File) -> Result<B, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let held = StoreLock::take(path)?;
+        if !path.try_exists().map_err(|e| io_error("the store", &e))? {
+            if Mark::exists(path) {
+                return Err(StoreError::Damaged(
+                    "the store's file is gone, its mark file is still there".into(),
+                ));
+            }
+            install(path, |fresh| create(fresh, options, wrap))?;
+        }
+        let file =
+            File::options().read(true).write(true).open(path).map_err(|e| io_error("the store", &e))?;
+        if file.metadata().map_err(|e| io_error("the store", &e))?.len() == 0 {
+            return Err(StoreError::Damaged("the store's file is empty".into()));
+        }
+        let backend = wrap(file)?;
+        let (db, marks) = contain("redb", || rows::open_database(backend, options))?;
+        let mark = Mark::open(path, marks.store_id, marks.commits, options.accept_rollback)?;
+        let place = Place::Path(path.to_path_buf());
+        Ok(Self::assemble(db, Turn { failed: None, mark: Some(mark) }, place, Some(held)))
+    }
+
+    fn assemble(db: Database, turn: Turn, place: Place, held: Option<StoreLock>) -> Self {
+        Self { db: RwLock::new(Some(db)), turn: Mutex::new(turn), place, _lock: held }
+    }
+
+    /// Closes the store in good order, so that the next open need not recover; reports what dropping it would hide.
+    /// Every later call answers [`StoreError::Io`].
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the disk refused the last flush.
+    pub fn close(&self) -> Result<(), StoreError> {
+        let db = self.db.write().unwrap_or_else(PoisonError::into_inner).take();
+        match db {
+            Some(db) => contain("redb", || db.close().map_err(rows::broken)),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes a closed store with all that accompanies it.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when it is open; [`StoreError::Io`].
+    pub fn remove(path: impl AsRef<Path>) -> Result<(), StoreError> {
+        let path = path.as_ref();
+        let _held = StoreLock::take(path)?;
+        // The mark last: while it is there, a store whose file is gone is not taken for a new one.
+        for file in [path.to_path_buf(), beside(path, "new"), beside(path, "mark")] {
+            match std::fs::remove_file(&file) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(io_error("removing the store", &e));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn with_db<T>(&self, work: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        let db = db.as_ref().ok_or_else(closed)?;
+        contain("redb", || work(db))
+    }
+
+    /// Runs `work` on the rows of one instant.
+    fn view<T>(
+        &self,
+        work: impl FnOnce(&ReadOnlyTable<&'static [u8], &'static [u8]>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.with_db(|db| {
+            let txn = db.begin_read().map_err(rows::broken)?;
+            work(&txn.open_table(rows::ROWS).map_err(rows::broken)?)
+        })
+    }
+}
+
+impl Store for RedbStore {
+    fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.view(|table| keys.iter().map(|key| rows::get(table, key)).collect())
+    }
+
+    fn scan(&self, range: &Range, direction: Direction, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.view(|table| rows::page(table, range, direction, limit))
+    }
+
+    fn commit(&self, batches: Vec<Batch>) -> Result<Vec<Outcome>, StoreError> {
+        batches.iter().try_for_each(Batch::check)?;
+        let mut turn = lock(&self.turn);
+        if let Some(error) = &turn.failed {
+            return Err(error.clone());
+        }
+        match self.with_db(|db| rows::write(db, batches)) {
+            Ok((outcomes, commits)) => {
+                if let (Some(mark), Some(commits)) = (&mut turn.mark, commits) {
+                    mark.set(commits);
+                }
+                Ok(outcomes)
+            }
+            Err(error) => {
+                turn.failed = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    fn head(&self) -> Result<Position, StoreError> {
+        self.view(|table| rows::head(table))
+    }
+
+    fn read(
+        &self,
+        keys: &[&[u8]],
+        ranges: &[(Range, usize)],
+    ) -> Result<(Vec<Option<Vec<u8>>>, Vec<Vec<Row>>), StoreError> {
+        self.view(|table| {
+            let values = keys.iter().map(|key| rows::get(table, key)).collect::<Result<_, _>>()?;
+            let pages =
+                ranges.iter().map(|(range, limit)| rows::page(table, range, Direction::Forward, *limit));
+            Ok((values, pages.collect::<Result<_, _>>()?))
+        })
+    }
+}
+
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `close`; a store that failed is recovered at the next open.
+        let _ = self.close();
+    }
+}
+
+impl fmt::Debug for RedbStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedbStore").finish_non_exhaustive()
+    }
+}
+
+fn create<B: StorageBackend>(
+    fresh: &Path,
+    options: &RedbOptions,
+    wrap: &dyn Fn(File) -> Result<B, StoreError>,
+) -> Result<(), StoreError> {
+    let file = File::options().read(true).write(true).create_new(true).open(fresh);
+    let backend = wrap(file.map_err(|e| io_error("creating the store", &e))?)?;
+    contain("redb", || {
+        let (db, _) = rows::open_database(backend, options)?;
+        db.close().map_err(rows::broken)
+    })
+}
+
+fn closed() -> StoreError {
+    StoreError::Io("the store is closed".into())
+}
+
+/// A backend of which we keep a handle; redb takes its own whole.
+#[derive(Debug)]
+struct Shared<B>(Arc<B>);
+
+impl<B: StorageBackend> StorageBackend for Shared<B> {
+    fn len(&self) -> Result<u64, std::io::Error> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> Result<(), std::io::Error> {
+        self.0.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
+        self.0.write(offset, data)
+    }
+    fn close(&self) -> Result<(), std::io::Error> {
+        self.0.close()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! What is done to the one table of a redb store, inside a transaction that the caller sees through. Refuses to know files.
+
+use std::hash::{BuildHasher, Hasher};
+use std::io::ErrorKind;
+use std::ops::Bound;
+
+use fieldbook_core::limits;
+use fieldbook_core::store::{
+    Batch, Direction, HEAD_KEY, Outcome, Position, Range, Row, Slot, StoreError, Write,
+};
+use redb::{
+    Builder, Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, Table, TableDefinition,
+};
+
+use super::RedbOptions;
+use crate::{COMMITS_KEY, HIDDEN, STORE_ID_KEY, be_u64, record};
+
+pub(super) type Bytes = &'static [u8];
+
+/// The one table.
+pub(super) const ROWS: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("rows");
+
+/// What ties a store to its mark file.
+pub(super) struct Marks {
+    pub(super) store_id: u64,
+    pub(super) commits: u64,
+}
+
+/// Opens a database on a backend, and lays the table when it is new.
+pub(super) fn open_database(
+    backend: impl StorageBackend,
+    options: &RedbOptions,
+) -> Result<(Database, Marks), StoreError> {
+    let mut builder = Builder::new();
+    builder.set_cache_size(options.cache_bytes).set_check_integrity_on_open(options.verify);
+    let db = builder.create_with_backend(backend).map_err(broken)?;
+    let found = match db.begin_read().map_err(broken)?.open_table(ROWS) {
+        Ok(table) => (counter(&table, STORE_ID_KEY)?, counter(&table, COMMITS_KEY)?),
+        Err(redb::TableError::TableDoesNotExist(_)) => (0, 0),
+        Err(e) => return Err(broken(e)),
+    };
+    if let (store_id @ 1.., commits) = found {
+        return Ok((db, Marks { store_id, commits }));
+    }
+    // Only tells one store's mark file from another's; the standard library seeds each hasher differently.
+    let store_id = std::hash::RandomState::new().build_hasher().finish() | 1;
+    let txn = db.begin_write().map_err(broken)?;
+    {
+        let mut table = txn.open_table(ROWS).map_err(broken)?;
+        put(&mut table, STORE_ID_KEY, &store_id.to_be_bytes())?;
+        put(&mut table, COMMITS_KEY, &0u64.to_be_bytes())?;
+    }
+    txn.commit().map_err(broken)?;
+    Ok((db, Marks { store_id, commits: 0 }))
+}
+
+/// Writes batches in one durable transaction; answers with the number of commits when one was made.
+pub(super) fn write(db: &Database, batches: Vec<Batch>) -> Result<(Vec<Outcome>, Option<u64>), StoreError> {
+    let mut txn = db.begin_write().map_err(broken)?;
+    txn.set_durability(Durability::Immediate).map_err(broken)?;
+    let mut outcomes = Vec::with_capacity(batches.len());
+    let mut commits = None;
+    {
+        let mut table = txn.open_table(ROWS).map_err(broken)?;
+        let mut wrote = false;
+        for batch in batches {
+            let writes = !batch.is_empty();
+            let outcome = apply(&mut table, batch)?;
+            wrote |= writes && matches!(outcome, Outcome::Done(_));
+            outcomes.push(outcome);
+        }
+        if wrote {
+            let next = counter(&table, COMMITS_KEY)?.saturating_add(1);
+            put(&mut table, COMMITS_KEY, &next.to_be_bytes())?;
+            commits = Some(next);
+        }
+    }
+    // A commit that wrote nothing has nothing to flush; what its guards saw is durable already.
+    let done = if commits.is_some() { txn.commit().map_err(broken) } else { txn.abort().map_err(broken) };
+    done.map(|()| (outcomes, commits))
+}
+
+/// The value of a key, its checksum verified.
+pub(super) fn get(
+    table: &impl ReadableTable<Bytes, Bytes>,
+    key: &[u8],
+) -> Result<Option<Vec<u8>>, StoreError> {
+    match table.get(key).map_err(broken)? {
+        Some(found) => record::open(key, found.value()).map(|value| Some(value.to_vec())),
+        None => Ok(None),
+    }
+}
+
+/// The last position given.
+pub(super) fn head(table: &impl ReadableTable<Bytes, Bytes>) -> Result<Position, StoreError> {
+    counter(table, HEAD_KEY)
+}
+
+/// One page of a range.
+pub(super) fn page(
+    table: &impl ReadableTable<Bytes, Bytes>,
+    range: &Range,
+    direction: Direction,
+    limit: usize,
+) -> Result<Vec<Row>, StoreError> {
+    if range.is_empty() {
+        return Ok(Vec::new());
+    }
+    let upper = if range.to.is_empty() { Bound::Unbounded } else { Bound::Excluded(range.to.as_slice()) };
+    let mut found = table.range::<&[u8]>((Bound::Included(range.from.as_slice()), upper)).map_err(broken)?;
+    let limit = limit.min(limits::SCAN_MAX_ROWS);
+    let mut rows = Vec::new();
+    while rows.len() < limit {
+        let next = match direction {
+            Direction::Forward => found.next(),
+            Direction::Backward => found.next_back(),
+        };
+        let Some(next) = next else { break };
+        let (key, value) = next.map_err(broken)?;
+        if !HIDDEN.contains(&key.value()) {
+            rows.push((key.value().to_vec(), record::open(key.value(), value.value())?.to_vec()));
+        }
+    }
+    Ok(rows)
+}
+
+/// Visits every row in key order.
+pub(super) fn visit(
+    table: &impl ReadableTable<Bytes, Bytes>,
+    visit: &mut dyn FnMut(Row) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    for row in table.iter().map_err(broken)? {
+        let (key, value) = row.map_err(broken)?;
+        visit((key.value().to_vec(), record::open(key.value(), value.value())?.to_vec()))?;
+    }
+    Ok(())
+}
+
+/// What any of redb's errors means to the contract.
+pub(super) fn broken(error: impl Into<redb::Error>) -> StoreError {
+    match error.into() {
+        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => StoreError::InUse,
+        redb::Error::Corrupted(what) => StoreError::Damaged(what),
+        // redb says so of a file that is not its own, or ends too early.
+        redb::Error::Io(e) if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+            StoreError::Damaged(e.to_string())
+        }
+        redb::Error::Io(e) => StoreError::Io(e.to_string()),
+        redb::Error::DatabaseClosed => super::closed(),
+        e @ (redb::Error::PreviousIo | redb::Error::Unsupported | redb::Error::ValueTooLarge(_)) => {
+            StoreError::Io(e.to_string())
+        }
+        e => StoreError::Damaged(e.to_string()),
+    }
+}
+
+fn apply(table: &mut Table<'_, Bytes, Bytes>, batch: Batch) -> Result<Outcome, StoreError> {
+    for (i, guard) in batch.guards.iter().enumerate() {
+        if get(table, &guard.key)? != guard.expected {
+            return Ok(Outcome::Conflict(i));
+        }
+    }
+    let position = if batch.wants_position() { Some(head(table)? + 1) } else { None };
+    if let Some(position) = position {
+        put(table, HEAD_KEY, &position.to_be_bytes())?;
+    }
+    let fill = |bytes: &mut [u8], slot: Option<Slot>| {
+        if let (Some(Slot(at)), Some(position)) = (slot, position) {
+            // `Batch::check` has seen that the slot fits.
+            bytes[at..at + 8].copy_from_slice(&position.to_be_bytes());
+        }
+    };
+    for write in batch.writes {
+        match write {
+            Write::Put { mut key, key_slot, mut value, value_slot } => {
+                fill(&mut key, key_slot);
+                fill(&mut value, value_slot);
+                put(table, &key, &value)?;
+            }
+            Write::Delete { key } => {
+                table.remove(key.as_slice()).map_err(broken)?;
+            }
+        }
+    }
+    Ok(Outcome::Done(position))
+}
+
+fn put(table: &mut Table<'_, Bytes, Bytes>, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    table.insert(key, record::seal(key, value).as_slice()).map_err(broken)?;
+    Ok(())
+}
+
+fn counter(table: &impl ReadableTable<Bytes, Bytes>, key: &[u8]) -> Result<u64, StoreError> {
+    match get(table, key)? {
+        Some(value) => {
+            be_u64(&value).ok_or_else(|| StoreError::Damaged("a counter is not eight bytes".into()))
+        }
+        None => Ok(0),
+    }
+}
