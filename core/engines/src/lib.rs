@@ -22,6 +22,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use fieldbook_core::store::{Batch, FORMAT_KEY, HEAD_KEY, Row, Store, StoreError};
 
 mod committer;
+pub mod conformance;
+pub mod faults;
 mod lock;
 mod mark;
 mod record;
