@@ -1,4 +1,6 @@
 //! fieldbook-server: the shell around core that a company runs: configuration, sign-in, evidence, imports, REST, logs,
 //! metrics and the command line. The rules of the business are not here; they are in `fieldbook_core`.
 
+pub mod auth;
 pub mod config;
+pub mod evidence;

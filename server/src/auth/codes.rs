@@ -1,0 +1,296 @@
+//! One-time enrolment codes: what an administrator hands to a rep, on paper or as a QR code, to bind a phone to a person.
+//!
+//! A code is 24 characters without look-alikes: 40 bits that name it and 80 that prove it. The proof is stored as a hash; a few
+//! wrong proofs lock the code. A phone that lost the answer may redeem again with the same claim and gets the same device.
+
+use fieldbook_core::ids::{DeviceId, UserId};
+use fieldbook_core::store::{Batch, Direction, Outcome, Range, Store, StoreError};
+use minicbor::{Decode, Encode};
+
+use super::{
+    Auth, Entropy, MS_PER_DAY, MS_PER_HOUR, RETRIES_MAX, SWEEP_MAX_ROWS, decode_row, encode_row, hash_of,
+};
+
+/// A code that was just made. The text is shown once; nobody can read it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedCode {
+    /// Names the code, in lists and to revoke it.
+    pub id: CodeId,
+    /// `XXXX-XXXX-XXXX-XXXX-XXXX-XXXX`.
+    pub text: String,
+    /// When it stops being valid, server time.
+    pub expires_ms: i64,
+}
+
+/// Names a code without proving it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CodeId(pub [u8; 5]);
+
+/// What a list of codes shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeInfo {
+    /// Which.
+    pub id: CodeId,
+    /// Whose phone it enrols.
+    pub user: UserId,
+    /// Who made it; `None`: `fieldbook init`.
+    pub created_by: Option<UserId>,
+    /// When it stops being valid, server time.
+    pub expires_ms: i64,
+    /// The device that it enrolled.
+    pub used_by: Option<DeviceId>,
+    /// Whether too many wrong attempts closed it.
+    pub locked: bool,
+}
+
+/// What a good code gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redeemed {
+    /// Whose phone this is.
+    pub user: UserId,
+    /// The id that the phone has from now on.
+    pub device: DeviceId,
+}
+
+/// Why a code was refused.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CodeError {
+    /// Mistyped, made up, or removed. One answer for all, so that guessing teaches nothing.
+    #[error("this enrolment code is not valid")]
+    Invalid,
+    /// Over.
+    #[error("this enrolment code has expired; ask for a new one")]
+    Expired,
+    /// Another phone was enrolled with it.
+    #[error("this enrolment code was used already; ask for a new one")]
+    Used,
+    /// Too many wrong attempts.
+    #[error("this enrolment code is locked after too many wrong attempts; ask for a new one")]
+    Locked,
+    /// The store failed; the code is as good as before.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[derive(Debug, Clone, Encode, Decode)]
+struct CodeRow {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    proof: [u8; 32],
+    #[n(1)]
+    user: UserId,
+    #[n(2)]
+    created_by: Option<UserId>,
+    #[n(3)]
+    expires_ms: i64,
+    #[n(4)]
+    wrong_attempts: u32,
+    #[n(5)]
+    used: Option<UsedRow>,
+}
+
+#[derive(Debug, Clone, Encode, Decode)]
+struct UsedRow {
+    #[n(0)]
+    device: DeviceId,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    claim: [u8; 32],
+}
+
+impl CodeRow {
+    fn is_locked(&self) -> bool {
+        self.wrong_attempts >= WRONG_ATTEMPTS_MAX
+    }
+}
+
+impl Auth {
+    /// Makes a code that enrols one device of `user`.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn issue_code(
+        &self,
+        user: UserId,
+        created_by: Option<UserId>,
+        now_ms: i64,
+        entropy: &mut Entropy,
+    ) -> Result<IssuedCode, StoreError> {
+        let id = CodeId(entropy.draw());
+        let proof: [u8; 10] = entropy.draw();
+        let expires_ms = now_ms + i64::from(self.config.enrol_ttl_hours) * MS_PER_HOUR;
+        let proof_hash = hash_of("code", &proof);
+        let row = CodeRow { proof: proof_hash, user, created_by, expires_ms, wrong_attempts: 0, used: None };
+        let mut batch = Batch::new();
+        batch.put(row_key(id), encode_row(&row));
+        self.store.commit_one(batch)?;
+        Ok(IssuedCode { id, text: spell(id, proof), expires_ms })
+    }
+
+    /// Redeems a code. `claim` is random and chosen by the phone: with the same claim the same answer comes again, so that a lost
+    /// answer does not cost a code.
+    ///
+    /// # Errors
+    /// [`CodeError`].
+    pub fn redeem_code(
+        &self,
+        text: &str,
+        claim: &[u8],
+        now_ms: i64,
+        entropy: &mut Entropy,
+    ) -> Result<Redeemed, CodeError> {
+        let (id, proof) = read(text).ok_or(CodeError::Invalid)?;
+        let claim = hash_of("claim", claim);
+        for _ in 0..RETRIES_MAX {
+            let stored = self.store.get(&row_key(id))?.ok_or(CodeError::Invalid)?;
+            let mut row: CodeRow = decode_row("enrolment codes", &stored)?;
+            if row.is_locked() {
+                return Err(CodeError::Locked);
+            }
+            let right = row.proof == hash_of("code", &proof);
+            let mut answer = Err(CodeError::Invalid);
+            if !right {
+                row.wrong_attempts += 1;
+            } else if now_ms >= row.expires_ms {
+                return Err(CodeError::Expired);
+            } else if let Some(used) = &row.used {
+                let same = used.claim == claim;
+                return if same {
+                    Ok(Redeemed { user: row.user, device: used.device })
+                } else {
+                    Err(CodeError::Used)
+                };
+            } else {
+                let device = entropy.device();
+                row.used = Some(UsedRow { device, claim });
+                answer = Ok(Redeemed { user: row.user, device });
+            }
+            let mut batch = Batch::new();
+            batch.guard(row_key(id), Some(stored)).put(row_key(id), encode_row(&row));
+            if let Outcome::Done(_) = self.store.commit_one(batch)? {
+                return answer;
+            }
+        }
+        Err(CodeError::Store(StoreError::Io("a code changed faster than it could be read".into())))
+    }
+
+    /// All codes that are still kept, up to `limit`.
+    ///
+    /// # Errors
+    /// As [`Store::scan`].
+    pub fn list_codes(&self, limit: usize) -> Result<Vec<CodeInfo>, StoreError> {
+        let rows = self.store.scan(&Range::prefix(PREFIX), Direction::Forward, limit)?;
+        rows.into_iter().map(|(key, value)| info(&key, &value)).collect()
+    }
+
+    /// Removes a code; whether there was one.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn revoke_code(&self, id: CodeId) -> Result<bool, StoreError> {
+        let known = self.store.get(&row_key(id))?.is_some();
+        let mut batch = Batch::new();
+        batch.delete(row_key(id));
+        self.store.commit_one(batch)?;
+        Ok(known)
+    }
+}
+
+impl std::fmt::Display for CodeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl std::str::FromStr for CodeId {
+    type Err = CodeError;
+
+    fn from_str(text: &str) -> Result<Self, CodeError> {
+        let mut id = [0u8; 5];
+        hex::decode_to_slice(text, &mut id).map_err(|_| CodeError::Invalid)?;
+        Ok(Self(id))
+    }
+}
+
+/// Removes codes a month after they expired; until then a list shows what became of them.
+pub(super) fn sweep(store: &dyn Store, now_ms: i64) -> Result<(), StoreError> {
+    let mut batch = Batch::new();
+    for (key, value) in store.scan(&Range::prefix(PREFIX), Direction::Forward, SWEEP_MAX_ROWS)? {
+        let row: CodeRow = decode_row("enrolment codes", &value)?;
+        if now_ms >= row.expires_ms + KEEP_EXPIRED_MS {
+            batch.delete(key);
+        }
+    }
+    if batch.is_empty() { Ok(()) } else { store.commit_one(batch).map(|_| ()) }
+}
+
+fn info(key: &[u8], value: &[u8]) -> Result<CodeInfo, StoreError> {
+    let row: CodeRow = decode_row("enrolment codes", value)?;
+    let id = key[PREFIX.len()..].try_into().map(CodeId);
+    let id =
+        id.map_err(|_| StoreError::Damaged("an enrolment code has a name of the wrong length".into()))?;
+    Ok(CodeInfo {
+        id,
+        user: row.user,
+        created_by: row.created_by,
+        expires_ms: row.expires_ms,
+        locked: row.is_locked(),
+        used_by: row.used.map(|used| used.device),
+    })
+}
+
+/// Base32 of id ‖ proof in Crockford's alphabet, in groups of four.
+fn spell(id: CodeId, proof: [u8; 10]) -> String {
+    let bytes = [&id.0[..], &proof[..]].concat();
+    let mut text = String::new();
+    for (i, five) in bytes.chunks(5).enumerate() {
+        let number = five.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte));
+        let digit = |k: u32| char::from(ALPHABET[(number >> (35 - 5 * k) & 31) as usize]);
+        if i > 0 {
+            text.push('-');
+        }
+        text.extend((0..4).map(digit));
+        text.push('-');
+        text.extend((4..8).map(digit));
+    }
+    text
+}
+
+/// Reads a code as people type it: any case, with or without separators, O for 0, I and L for 1.
+fn read(text: &str) -> Option<(CodeId, [u8; 10])> {
+    if text.len() > TEXT_MAX_BYTES {
+        return None;
+    }
+    let mut bytes = [0u8; 15];
+    let (mut bits, mut held, mut at) = (0u64, 0, 0);
+    for c in text.chars().filter(|c| !matches!(c, '-' | ' ')) {
+        let c = match c.to_ascii_uppercase() {
+            'O' => '0',
+            'I' | 'L' => '1',
+            c => c,
+        };
+        let value = ALPHABET.iter().position(|a| char::from(*a) == c)?;
+        bits = bits << 5 | value as u64;
+        held += 5;
+        if held >= 8 {
+            held -= 8;
+            *bytes.get_mut(at)? = (bits >> held) as u8;
+            bits &= (1 << held) - 1;
+            at += 1;
+        }
+    }
+    if at != bytes.len() || held != 0 {
+        return None;
+    }
+    let (id, proof) = bytes.split_at(5);
+    Some((CodeId(id.try_into().ok()?), proof.try_into().ok()?))
+}
+
+fn row_key(id: CodeId) -> Vec<u8> {
+    [PREFIX, &id.0[..]].concat()
+}
+
+const PREFIX: &[u8] = b"auth/code/";
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// A person mistypes twice; a program tries more often.
+const WRONG_ATTEMPTS_MAX: u32 = 5;
+const KEEP_EXPIRED_MS: i64 = 30 * MS_PER_DAY;
+const TEXT_MAX_BYTES: usize = 64;
