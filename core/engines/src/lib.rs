@@ -2,7 +2,8 @@
 //!
 //! | Engine | For | Opens with |
 //! |---|---|---|
-//! | [`RedbStore`] | the engine of record, server and tests | [`RedbStore::open`] |
+//! | [`RedbStore`] | the engine of record on the server | [`RedbStore::open`] |
+//! | [`SecureStore`] | the phone: redb on an encrypting backend | [`SecureStore::open`] |
 //!
 //! Writers go through one [`Committer`], which groups what many callers want into one flush.
 //!
@@ -28,11 +29,13 @@ mod lock;
 mod mark;
 mod record;
 mod redb_store;
+mod secure;
 
 pub use committer::{Committer, CommitterOptions, Done, Refused};
 /// The trait under [`RedbStore::with_backend`], and redb's own backend in memory.
 pub use redb::{StorageBackend, backends::InMemoryBackend};
 pub use redb_store::{Maintenance, RedbOptions, RedbStore};
+pub use secure::{SaltEntropy, SecureStore, StoreKey, XtsBackend};
 
 /// Every row of one instant, [`HEAD_KEY`] included, in key order: what a backup holds.
 pub trait Dump {

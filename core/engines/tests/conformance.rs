@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fieldbook_core::store::{MemoryStore, Store};
-use fieldbook_engines::{RedbOptions, RedbStore};
+use fieldbook_engines::{RedbOptions, RedbStore, SecureStore, StoreKey};
 
 mod memory {
     use super::*;
@@ -21,6 +21,17 @@ mod redb {
         let dir = tempfile::tempdir().unwrap();
         move || -> Arc<dyn Store> {
             Arc::new(RedbStore::open(dir.path().join("store.redb"), &RedbOptions::default()).unwrap())
+        }
+    });
+}
+
+mod secure {
+    use super::*;
+
+    fieldbook_engines::conformance!({
+        let dir = tempfile::tempdir().unwrap();
+        move || -> Arc<dyn Store> {
+            Arc::new(SecureStore::open(dir.path().join("phone.redb"), &StoreKey([7; 32]), [1; 32]).unwrap())
         }
     });
 }

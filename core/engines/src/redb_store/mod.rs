@@ -20,6 +20,7 @@ mod rows;
 mod upkeep;
 
 pub use upkeep::Maintenance;
+pub(crate) use upkeep::backup_to;
 
 /// How a redb store is opened.
 #[derive(Debug, Clone)]
