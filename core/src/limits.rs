@@ -53,3 +53,5 @@ pub const COMMIT_QUEUE_BATCHES: usize = 32 * PUSHES_IN_FLIGHT;
 pub const COMMIT_GROUP_BATCHES: usize = 1_024;
 /// Bytes that share one flush: what a slow disk writes in a tenth of a second.
 pub const COMMIT_GROUP_BYTES: usize = 4 << 20;
+/// Days without contact after which a phone locks its reads, unless policy says otherwise. A rep's longest trip is a week.
+pub const LOCK_AFTER_DAYS: u32 = 14;

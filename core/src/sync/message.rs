@@ -424,6 +424,11 @@ pub fn decode_frame<M: for<'b> Decode<'b, ()>>(frame: &[u8]) -> Result<Vec<M>, F
     Ok(messages)
 }
 
+/// Byte strings of the wire as plain slices.
+pub fn slices(bytes: &[ByteVec]) -> Vec<&[u8]> {
+    bytes.iter().map(|b| b.as_slice()).collect()
+}
+
 /// The bytes of one message.
 pub fn encode<M: Encode<()>>(message: &M) -> Vec<u8> {
     // Encoding into memory has no way to fail.

@@ -1,0 +1,236 @@
+//! The gate as the company sees it: something that judges pushed bytes on a bounded copy of a document. [`LocalGate`] does it in
+//! this process; the server may put the same job into a worker process that can be killed.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+
+use super::CompanyError;
+use crate::document::{AdmitLimits, Author, Doc, Refusal, WriteScope, admit, claimed_stamp};
+use crate::ids::{Actor, DeviceId, DocId, Hash32, UserId};
+use crate::sync::message::{HoldReason, RefuseCode, slices};
+
+/// The stored bytes of a document.
+#[derive(Debug, Clone, Default, PartialEq, Encode, Decode)]
+pub struct Base {
+    /// Its snapshot, when there is one.
+    #[n(0)]
+    pub snapshot: Option<ByteVec>,
+    /// The raw changes behind it.
+    #[n(1)]
+    pub changes: Vec<ByteVec>,
+}
+
+impl Base {
+    /// Loads the document. The bytes passed the gate before they were stored.
+    ///
+    /// # Errors
+    /// [`CompanyError::Row`] when the store is damaged.
+    pub fn load(&self, doc: DocId) -> Result<Doc, CompanyError> {
+        let damaged =
+            |detail: String| CompanyError::Row { key: format!("document {doc}"), detail };
+        let kind = doc.kind().ok_or_else(|| damaged("no such kind".into()))?;
+        let mut loaded = match &self.snapshot {
+            Some(bytes) => Doc::load_trusted(kind, bytes).map_err(|e| damaged(e.to_string()))?,
+            None => Doc::genesis(kind),
+        };
+        if !self.changes.is_empty() {
+            loaded.apply(&slices(&self.changes)).map_err(|e| damaged(e.to_string()))?;
+        }
+        Ok(loaded)
+    }
+}
+
+/// One push as the gate judges it.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct GatePush {
+    /// The device that pushes.
+    #[n(0)]
+    pub device: DeviceId,
+    /// Its user.
+    #[n(1)]
+    pub user: UserId,
+    /// The raw changes.
+    #[n(2)]
+    pub changes: Vec<ByteVec>,
+}
+
+/// A document and what several devices push to it, in order.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct GateJob {
+    /// The document.
+    #[n(0)]
+    pub doc: DocId,
+    /// Its heads as stored; a gate that holds the document at these heads needs no base.
+    #[n(1)]
+    pub heads: Vec<Hash32>,
+    /// The pushes.
+    #[n(2)]
+    pub pushes: Vec<GatePush>,
+    /// Whether the saved document is wanted, because its tail has grown long.
+    #[n(3)]
+    pub want_saved: bool,
+}
+
+/// What the gate says of one push.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub enum Accepted {
+    /// These changes are new and may be merged; none when all were known.
+    #[n(0)]
+    Merge {
+        /// Incarnation of the actor that wrote them.
+        #[n(0)]
+        incarnation: u32,
+        /// The new changes as chunks of type 1.
+        #[n(1)]
+        changes: Vec<ByteVec>,
+    },
+    /// Readable, but not to be merged.
+    #[n(1)]
+    Hold(#[n(0)] HoldReason),
+    /// Not to be kept.
+    #[n(2)]
+    Refuse {
+        /// Why.
+        #[n(0)]
+        code: RefuseCode,
+        /// For a developer's log; no personal data.
+        #[n(1)]
+        detail: String,
+    },
+}
+
+/// What the gate says of a job.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct Judged {
+    /// One verdict a push.
+    #[n(0)]
+    pub verdicts: Vec<Accepted>,
+    /// Heads of the document with everything merged.
+    #[n(1)]
+    pub heads: Vec<Hash32>,
+    /// Its changes, genesis included.
+    #[n(2)]
+    pub changes: u64,
+    /// The document saved, when the job asked for it and something was merged.
+    #[n(3)]
+    pub saved: Option<ByteVec>,
+}
+
+/// Something that judges.
+pub trait Gate: Send {
+    /// Judges a job. `base` gives the stored bytes when the gate does not hold the document.
+    ///
+    /// # Errors
+    /// [`CompanyError`] when the base cannot be read.
+    fn judge(
+        &mut self,
+        job: &GateJob,
+        base: &mut dyn FnMut() -> Result<Base, CompanyError>,
+    ) -> Result<Judged, CompanyError>;
+
+    /// Forgets what it holds of a document, because the batch that followed from its judgement was not written.
+    fn forget(&mut self, doc: DocId);
+}
+
+/// A gate in this process, with the documents that it last saw kept in memory.
+#[derive(Debug)]
+pub struct LocalGate {
+    hot: BTreeMap<DocId, Doc>,
+    /// Order of arrival, for eviction; a document seen again is not moved, which is cheap and good enough.
+    order: VecDeque<DocId>,
+    capacity: usize,
+}
+
+impl LocalGate {
+    /// A gate that keeps up to `capacity` documents in memory.
+    pub fn new(capacity: usize) -> Self {
+        Self { hot: BTreeMap::new(), order: VecDeque::new(), capacity }
+    }
+
+    fn keep(&mut self, id: DocId, doc: Doc) {
+        if self.capacity == 0 {
+            return;
+        }
+        if self.hot.insert(id, doc).is_none() {
+            self.order.push_back(id);
+        }
+        while self.hot.len() > self.capacity {
+            match self.order.pop_front() {
+                Some(oldest) => self.hot.remove(&oldest),
+                None => break,
+            };
+        }
+    }
+}
+
+impl Gate for LocalGate {
+    fn judge(
+        &mut self,
+        job: &GateJob,
+        base: &mut dyn FnMut() -> Result<Base, CompanyError>,
+    ) -> Result<Judged, CompanyError> {
+        let held = self.hot.remove(&job.doc).filter(|doc| doc.heads() == job.heads);
+        self.order.retain(|id| *id != job.doc || self.hot.contains_key(id));
+        let mut doc = match held {
+            Some(doc) => doc,
+            None => base()?.load(job.doc)?,
+        };
+        let mut last_saved = Vec::new();
+        let mut verdicts = Vec::with_capacity(job.pushes.len());
+        for push in &job.pushes {
+            let (verdict, saved) = judge_one(&mut doc, push);
+            verdicts.push(verdict);
+            if !saved.is_empty() {
+                last_saved = saved;
+            }
+        }
+        let saved = (job.want_saved && !last_saved.is_empty()).then(|| last_saved.into());
+        let judged = Judged { verdicts, heads: doc.heads(), changes: doc.change_count(), saved };
+        self.keep(job.doc, doc);
+        Ok(judged)
+    }
+
+    fn forget(&mut self, doc: DocId) {
+        self.hot.remove(&doc);
+        self.order.retain(|id| *id != doc);
+    }
+}
+
+/// Judges one push and moves the document on when it passed. The saved bytes come back when something was merged.
+fn judge_one(doc: &mut Doc, push: &GatePush) -> (Accepted, Vec<u8>) {
+    let author = Author { device: push.device, user: push.user, may: WriteScope::Everything };
+    match admit(doc, &author, &slices(&push.changes), &AdmitLimits::default()) {
+        Ok(admitted) => {
+            *doc = admitted.doc;
+            let incarnation = admitted.actor.map_or(0, |actor| actor.incarnation);
+            let changes = admitted.changes.into_iter().map(|raw| raw.bytes.into()).collect();
+            (Accepted::Merge { incarnation, changes }, admitted.saved)
+        }
+        Err(Refusal::Fork { .. }) => (Accepted::Hold(HoldReason::Fork), Vec::new()),
+        Err(Refusal::MissingDeps(_)) => (Accepted::Hold(HoldReason::MissingDeps), Vec::new()),
+        Err(refusal) => {
+            let detail = refusal.to_string();
+            (Accepted::Refuse { code: refuse_code(&refusal), detail }, Vec::new())
+        }
+    }
+}
+
+fn refuse_code(refusal: &Refusal) -> RefuseCode {
+    match refusal {
+        Refusal::TooLarge => RefuseCode::TooLarge,
+        Refusal::Stamp | Refusal::Actor => RefuseCode::NotYourActor,
+        Refusal::Gap { .. } => RefuseCode::OutOfOrder,
+        Refusal::Operation(_) => RefuseCode::Schema,
+        Refusal::NotAllowed => RefuseCode::NotPermitted,
+        _ => RefuseCode::Malformed,
+    }
+}
+
+/// The actor that a push's first change names, read without trusting anything else of it; `None` when it cannot be read or is not
+/// this device's.
+pub fn claimed_actor(device: DeviceId, changes: &[ByteVec]) -> Option<Actor> {
+    let (actor, _) = claimed_stamp(changes.first()?)?;
+    (actor.device == device).then_some(actor)
+}

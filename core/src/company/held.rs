@@ -1,0 +1,201 @@
+//! Held work: pushes that are on the disk but not merged, until a person accepts or discards them (design decision 10).
+
+use std::collections::BTreeSet;
+
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+use serde::Serialize;
+
+use super::gate::{Accepted, Base, Gate, GateJob, GatePush};
+use super::rows::{ChangesRow, HERE, Header, Lot, decode, encode, plan_ties};
+use super::{Company, CompanyError, keys};
+use crate::access::Channel;
+use crate::ids::{Actor, DocId, UserId};
+use crate::limits;
+use crate::store::{Batch, Direction, Outcome, Range};
+use crate::sync::message::{HoldReason, Origin};
+
+/// What became of held work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Encode, Decode)]
+#[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
+pub enum HeldState {
+    /// It waits for a person.
+    #[n(0)]
+    Waiting,
+    /// Its original bytes were merged.
+    #[n(1)]
+    Accepted,
+    /// It was discarded, and is kept until retention.
+    #[n(2)]
+    Discarded,
+}
+
+/// A held push as stored.
+#[derive(Debug, Clone, Encode, Decode)]
+pub(super) struct HeldRow {
+    #[n(0)]
+    pub user: UserId,
+    #[n(1)]
+    pub reason: HoldReason,
+    #[n(2)]
+    pub received_ms: i64,
+    #[n(3)]
+    pub origin: Option<Origin>,
+    #[n(4)]
+    pub changes: Vec<ByteVec>,
+    #[n(5)]
+    pub state: HeldState,
+}
+
+/// A held push as the office sees it.
+#[derive(Debug, Clone, Serialize)]
+pub struct HeldItem {
+    /// Opaque id for [`Company::accept_held`] and [`Company::discard_held`].
+    pub id: String,
+    /// The document it was meant for.
+    pub doc: DocId,
+    /// Whose work it is.
+    pub user: UserId,
+    /// Why it is held.
+    pub reason: HoldReason,
+    /// Server time of its arrival.
+    pub received_ms: i64,
+    /// What became of it.
+    pub state: HeldState,
+    /// How many changes it has.
+    pub changes: usize,
+}
+
+impl Company {
+    /// Held work, oldest document id first, a page behind `after`.
+    ///
+    /// # Errors
+    /// [`CompanyError`] of the store.
+    pub fn held(&self, after: Option<&str>, most: usize) -> Result<Vec<HeldItem>, CompanyError> {
+        let range = match after {
+            Some(id) => Range::prefix_after(keys::HELD, &row_key(id)?),
+            None => Range::prefix(keys::HELD),
+        };
+        let rows = self.store.scan(&range, Direction::Forward, most.min(limits::SCAN_MAX_ROWS))?;
+        rows.iter().map(|(key, value)| item(key, value)).collect()
+    }
+
+    /// Merges the original bytes of held work, if they still fit the document.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`]; [`CompanyError::Refused`] when the bytes cannot be merged (a fork never can: a person writes
+    /// its words anew), or when it was decided already.
+    pub fn accept_held(&self, id: &str, gate: &mut dyn Gate, now_ms: i64) -> Result<BTreeSet<Channel>, CompanyError> {
+        let key = row_key(id)?;
+        let (doc, actor) = parse_key(&key)?;
+        for _ in 0..super::TRIES {
+            let (raw_row, mut row) = self.waiting(&key, id)?;
+            let raw = self.store.get(&keys::header(doc))?;
+            let Some(mut header) = raw.as_deref().map(|value| Header::read(doc, value)).transpose()? else {
+                return Err(CompanyError::Refused("the document does not exist (any more)".into()));
+            };
+            let job = GateJob {
+                doc,
+                heads: header.heads.clone(),
+                pushes: vec![GatePush { device: actor.device, user: row.user, changes: row.changes.clone() }],
+                want_saved: false,
+            };
+            let mut base = || -> Result<Base, CompanyError> { self.base(doc, &header) };
+            let judged = gate.judge(&job, &mut base)?;
+            let mut batch = Batch::new();
+            batch.guard(key.clone(), Some(raw_row));
+            let mut touched = BTreeSet::new();
+            match judged.verdicts.into_iter().next() {
+                Some(Accepted::Merge { changes, .. }) if changes.is_empty() => {}
+                Some(Accepted::Merge { incarnation, changes }) => {
+                    touched = header.channels();
+                    batch.guard(keys::header(doc), raw);
+                    plan_ties(&mut batch, doc, &mut header, &touched, &Default::default(), true);
+                    header.content_at = HERE;
+                    header.heads = judged.heads;
+                    header.changes = judged.changes;
+                    let bytes: usize = changes.iter().map(|change| change.len()).sum();
+                    header.tail_bytes = header.tail_bytes.saturating_add(bytes as u32);
+                    header.tail_changes = header.tail_changes.saturating_add(changes.len() as u32);
+                    let lot = Lot { device: actor.device, incarnation, received_ms: now_ms, late: true, changes };
+                    let (change_key, slot) = keys::changes_slot(doc);
+                    batch.put_at(change_key, Some(slot), encode(&ChangesRow { lots: vec![lot] }), None);
+                    let (value, slot) = header.to_value();
+                    batch.put_at(keys::header(doc), None, value, Some(slot));
+                }
+                Some(Accepted::Hold(reason)) => {
+                    return Err(CompanyError::Refused(format!("these changes cannot be merged: {reason:?}")));
+                }
+                Some(Accepted::Refuse { detail, .. }) => return Err(CompanyError::Refused(detail)),
+                None => return Err(CompanyError::Contended),
+            }
+            row.state = HeldState::Accepted;
+            batch.put(key.clone(), encode(&row));
+            match self.store.commit_one(batch)? {
+                Outcome::Done(_) => return Ok(touched),
+                Outcome::Conflict(_) => gate.forget(doc),
+            }
+        }
+        Err(CompanyError::Contended)
+    }
+
+    /// Decides that held work is not merged; it is kept until retention.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`]; [`CompanyError::Refused`] when it was decided already.
+    pub fn discard_held(&self, id: &str) -> Result<(), CompanyError> {
+        let key = row_key(id)?;
+        let plan = || {
+            let (raw, mut row) = self.waiting(&key, id)?;
+            row.state = HeldState::Discarded;
+            let mut batch = Batch::new();
+            batch.guard(key.clone(), Some(raw)).put(key.clone(), encode(&row));
+            Ok((batch, ()))
+        };
+        self.transact(plan).map(|_| ())
+    }
+
+    fn waiting(&self, key: &[u8], id: &str) -> Result<(Vec<u8>, HeldRow), CompanyError> {
+        let raw = self.store.get(key)?.ok_or_else(|| unknown(id))?;
+        let row: HeldRow = decode(key, &raw)?;
+        if row.state == HeldState::Waiting {
+            Ok((raw, row))
+        } else {
+            Err(CompanyError::Refused("this was decided already".into()))
+        }
+    }
+}
+
+fn item(key: &[u8], value: &[u8]) -> Result<HeldItem, CompanyError> {
+    let row: HeldRow = decode(key, value)?;
+    let (doc, _) = parse_key(key)?;
+    Ok(HeldItem {
+        id: hex::encode(&key[keys::HELD.len()..]),
+        doc,
+        user: row.user,
+        reason: row.reason,
+        received_ms: row.received_ms,
+        state: row.state,
+        changes: row.changes.len(),
+    })
+}
+
+fn row_key(id: &str) -> Result<Vec<u8>, CompanyError> {
+    let tail = hex::decode(id).map_err(|_| unknown(id))?;
+    let mut key = keys::HELD.to_vec();
+    key.extend_from_slice(&tail);
+    parse_key(&key).map(|_| key)
+}
+
+fn parse_key(key: &[u8]) -> Result<(DocId, Actor), CompanyError> {
+    let bad = || unknown(&hex::encode(key));
+    let rest = key.get(keys::HELD.len()..).filter(|rest| rest.len() == DocId::LEN + Actor::LEN + 8).ok_or_else(bad)?;
+    let doc = DocId::from_slice(&rest[..DocId::LEN]).ok_or_else(bad)?;
+    let actor = Actor::from_bytes(&rest[DocId::LEN..DocId::LEN + Actor::LEN]).ok_or_else(bad)?;
+    Ok((doc, actor))
+}
+
+fn unknown(id: &str) -> CompanyError {
+    CompanyError::Unknown { what: "held work", id: id.chars().take(80).collect() }
+}

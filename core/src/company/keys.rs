@@ -1,0 +1,148 @@
+//! The keys of a company's store. One function a table; `docs/architecture.md` has the list.
+
+use crate::access::Channel;
+use crate::ids::{Actor, DeviceId, DocId, TeamId, UserId};
+use crate::store::{Position, Slot};
+
+/// What the company is ([`super::rows::Meta`]).
+pub const META: &[u8] = b"m";
+/// All users.
+pub const USERS: &[u8] = b"u/";
+/// All teams.
+pub const TEAMS: &[u8] = b"t/";
+/// All devices.
+pub const DEVICES: &[u8] = b"a/";
+/// All documents' headers.
+pub const HEADERS: &[u8] = b"D/";
+/// All held work.
+pub const HELD: &[u8] = b"q/";
+
+fn key(prefix: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = prefix.to_vec();
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+/// `D/doc`: its header.
+pub fn header(doc: DocId) -> Vec<u8> {
+    key(HEADERS, &[&doc.0])
+}
+
+/// `s/doc`: its snapshot.
+pub fn snapshot(doc: DocId) -> Vec<u8> {
+    key(b"s/", &[&doc.0])
+}
+
+/// `c/doc/`: its changes.
+pub fn changes(doc: DocId) -> Vec<u8> {
+    key(b"c/", &[&doc.0])
+}
+
+/// `c/doc/position`: the changes of one commit.
+pub fn changes_at(doc: DocId, at: Position) -> Vec<u8> {
+    key(b"c/", &[&doc.0, &at.to_be_bytes()])
+}
+
+/// `c/doc/<slot>`.
+pub fn changes_slot(doc: DocId) -> (Vec<u8>, Slot) {
+    (changes_at(doc, 0), Slot(2 + DocId::LEN))
+}
+
+/// `f/channel/`: the feed of a channel.
+pub fn feed(channel: Channel) -> Vec<u8> {
+    key(b"f/", &[&channel.to_key()])
+}
+
+/// `f/channel/position/doc`: one entry of it.
+pub fn feed_at(channel: Channel, at: Position, doc: DocId) -> Vec<u8> {
+    key(b"f/", &[&channel.to_key(), &at.to_be_bytes(), &doc.0])
+}
+
+/// `f/channel/<slot>/doc`.
+pub fn feed_slot(channel: Channel, doc: DocId) -> (Vec<u8>, Slot) {
+    (feed_at(channel, 0, doc), Slot(2 + Channel::KEY_LEN))
+}
+
+/// Position and document of a feed key.
+pub fn parse_feed(row: &[u8]) -> Option<(Position, DocId)> {
+    let rest = row.get(2 + Channel::KEY_LEN..)?;
+    let (at, doc) = rest.split_at_checked(8)?;
+    Some((Position::from_be_bytes(at.try_into().ok()?), DocId::from_slice(doc)?))
+}
+
+/// `g/channel/`: the documents of a channel.
+pub fn members(channel: Channel) -> Vec<u8> {
+    key(b"g/", &[&channel.to_key()])
+}
+
+/// `g/channel/doc`.
+pub fn member(channel: Channel, doc: DocId) -> Vec<u8> {
+    key(b"g/", &[&channel.to_key(), &doc.0])
+}
+
+/// The document of a member key.
+pub fn parse_member(row: &[u8]) -> Option<DocId> {
+    DocId::from_slice(row.get(2 + Channel::KEY_LEN..)?)
+}
+
+/// `x/channel/doc`: the position at which the document left the channel.
+pub fn departure(channel: Channel, doc: DocId) -> Vec<u8> {
+    key(b"x/", &[&channel.to_key(), &doc.0])
+}
+
+/// `u/user`.
+pub fn user(user: UserId) -> Vec<u8> {
+    key(USERS, &[&user.0])
+}
+
+/// `t/team`.
+pub fn team(team: TeamId) -> Vec<u8> {
+    key(TEAMS, &[&team.0])
+}
+
+/// `a/device`: its enrolment.
+pub fn device(device: DeviceId) -> Vec<u8> {
+    key(DEVICES, &[&device.0])
+}
+
+/// `k/device`: what changes with every contact.
+pub fn contact(device: DeviceId) -> Vec<u8> {
+    key(b"k/", &[&device.0])
+}
+
+/// `o/device/`: the pushes of a device that were answered since its last acknowledgement.
+pub fn answered_by(device: DeviceId) -> Vec<u8> {
+    key(b"o/", &[&device.0])
+}
+
+/// `o/device/incarnation/push id`: one of them.
+pub fn answered(device: DeviceId, incarnation: u32, push_id: u64) -> Vec<u8> {
+    key(b"o/", &[&device.0, &incarnation.to_be_bytes(), &push_id.to_be_bytes()])
+}
+
+/// Incarnation and push id of such a key.
+pub fn parse_answered(row: &[u8]) -> Option<(u32, u64)> {
+    let (incarnation, id) = row.get(2 + DeviceId::LEN..)?.split_at_checked(4)?;
+    Some((u32::from_be_bytes(incarnation.try_into().ok()?), u64::from_be_bytes(id.try_into().ok()?)))
+}
+
+/// `q/doc/actor/`: the held work of one actor in one document.
+pub fn held_of(doc: DocId, actor: Actor) -> Vec<u8> {
+    key(HELD, &[&doc.0, &actor.to_bytes()])
+}
+
+/// `q/doc/actor/push id`: one held push; a repeated push is the same row.
+pub fn held(doc: DocId, actor: Actor, push_id: u64) -> Vec<u8> {
+    key(HELD, &[&doc.0, &actor.to_bytes(), &push_id.to_be_bytes()])
+}
+
+/// `e/external id`: the lead that an intake source knows under this id.
+pub fn external(id: &str) -> Vec<u8> {
+    let mut bytes = id.as_bytes();
+    if bytes.len() > 200 {
+        bytes = &bytes[..200];
+    }
+    key(b"e/", &[bytes])
+}

@@ -1,0 +1,389 @@
+//! Leads as the office sees them: intake, ownership and its moves. The ruling of a lead is written here and nowhere else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::maintain::Own;
+use super::rows::{Header, plan_ties};
+use super::{Company, CompanyError, keys};
+use crate::access::{Channel, Role, Ties, Verb, channels_of};
+use crate::document::{Doc, Edit, NoClocks, Value};
+use crate::ids::{DocId, DocKind, EntryId, TeamId, UserId};
+use crate::limits;
+use crate::store::{Batch, Direction, Position, Range};
+use crate::sync::message::Origin;
+
+/// A lead that the office brings in.
+#[derive(Debug, Clone, Default)]
+pub struct NewLead {
+    /// Its document id; must be fresh.
+    pub id: DocId,
+    /// What is known of it: edits of a lead document.
+    pub edits: Vec<Edit>,
+    /// Who works it; nobody: it waits in the pool of `team`.
+    pub owner: Option<UserId>,
+    /// The team whose pool it waits in.
+    pub team: Option<TeamId>,
+    /// 首次来源 (C10), written once.
+    pub first_source: Option<String>,
+    /// How the source calls it; importing the same id twice is importing it once.
+    pub external_id: Option<String>,
+}
+
+/// Who owns a lead, as its ruling says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeadOwner {
+    /// The owner; `None`: in the pool.
+    pub owner: Option<UserId>,
+    /// Joint owners (O3).
+    pub joint: Vec<UserId>,
+}
+
+/// What came of an assignment.
+#[derive(Debug, Clone)]
+pub struct Assigned {
+    /// Its position; `None`: it was theirs already.
+    pub at: Option<Position>,
+    /// Channels with news.
+    pub touched: BTreeSet<Channel>,
+}
+
+/// Why somebody does not get to read a document.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadRefused {
+    /// It does not exist, or is not theirs to know of.
+    #[error("there is no such document")]
+    Unknown,
+    /// The company failed.
+    #[error(transparent)]
+    Company(#[from] CompanyError),
+}
+
+impl Company {
+    /// Takes in leads: each with its ruling and its advancement table, each atomically, all with one flush. Gives the id of each: a
+    /// known external id gives the lead that it stands for.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`] for an owner or team, [`CompanyError::Refused`] for edits that the document refuses.
+    pub fn intake(&self, leads: &[NewLead], now_ms: i64) -> Result<(Vec<DocId>, BTreeSet<Channel>), CompanyError> {
+        let mut touched = BTreeSet::new();
+        let mut ids = Vec::with_capacity(leads.len());
+        let mut batches = Vec::with_capacity(leads.len());
+        let mut ties_of: BTreeMap<(Option<UserId>, Option<TeamId>), Ties> = BTreeMap::new();
+        let mut seen: BTreeMap<&str, DocId> = BTreeMap::new();
+        for lead in leads {
+            if let Some(external) = &lead.external_id {
+                let known = self.store.get(&keys::external(external))?.and_then(|v| DocId::from_slice(&v));
+                if let Some(id) = known.or_else(|| seen.get(external.as_str()).copied()) {
+                    ids.push(id);
+                    continue;
+                }
+                seen.insert(external, lead.id);
+            }
+            let owners: Vec<UserId> = lead.owner.into_iter().collect();
+            let ties = match ties_of.get(&(lead.owner, lead.team)) {
+                Some(ties) => ties.clone(),
+                None => {
+                    let ties = self.ties_of(&owners, lead.team)?;
+                    ties_of.insert((lead.owner, lead.team), ties.clone());
+                    ties
+                }
+            };
+            let mut batch = Batch::new();
+            touched.extend(self.plan_intake(&mut batch, lead, &ties, now_ms)?);
+            batches.push(batch);
+            ids.push(lead.id);
+        }
+        self.store.commit(batches)?;
+        Ok((ids, touched))
+    }
+
+    fn plan_intake(
+        &self,
+        batch: &mut Batch,
+        lead: &NewLead,
+        ties: &Ties,
+        now_ms: i64,
+    ) -> Result<BTreeSet<Channel>, CompanyError> {
+        if let Some(external) = &lead.external_id {
+            batch.guard(keys::external(external), None).put(keys::external(external), lead.id.0);
+        }
+        let mut doc = Doc::genesis(DocKind::Lead);
+        doc.edit(self.actor(), &self.stamp(now_ms), &lead.edits)
+            .map_err(|e| CompanyError::Refused(format!("lead {}: {e}", lead.id)))?;
+        let own = Own { id: lead.id, origin: None, doc, header: None, raw: None };
+        let mut touched = self.plan_new(batch, own, ties)?;
+        let facts = RulingFacts {
+            owner: lead.owner,
+            creator: None,
+            team: lead.team,
+            first_source: lead.first_source.clone(),
+            received_ms: now_ms,
+        };
+        touched.extend(self.plan_ruling(batch, lead.id, &facts, ties, now_ms)?);
+        let table = Own {
+            id: DocId::advancement_of(lead.id),
+            origin: Some(origin_of(lead.id)),
+            doc: Doc::genesis(DocKind::Advancement),
+            header: None,
+            raw: None,
+        };
+        touched.extend(self.plan_new(batch, table, ties)?);
+        Ok(touched)
+    }
+
+    /// Adds the ruling of a lead that a phone created: it is its creator's.
+    pub(super) fn plan_ruling_of_created(
+        &self,
+        batch: &mut Batch,
+        lead: DocId,
+        creator: UserId,
+        ties: &Ties,
+        now_ms: i64,
+    ) -> Result<(), CompanyError> {
+        let facts = RulingFacts {
+            owner: Some(creator),
+            creator: Some(creator),
+            team: None,
+            first_source: None,
+            received_ms: now_ms,
+        };
+        self.plan_ruling(batch, lead, &facts, ties, now_ms).map(|_| ())
+    }
+
+    fn plan_ruling(
+        &self,
+        batch: &mut Batch,
+        lead: DocId,
+        facts: &RulingFacts,
+        ties: &Ties,
+        now_ms: i64,
+    ) -> Result<BTreeSet<Channel>, CompanyError> {
+        let mut doc = Doc::genesis(DocKind::Ruling);
+        doc.edit(self.actor(), &self.stamp(now_ms), &facts.edits())
+            .map_err(|e| CompanyError::Refused(format!("ruling of {lead}: {e}")))?;
+        let id = DocId::ruling_of(lead);
+        self.plan_new(batch, Own { id, origin: Some(origin_of(lead)), doc, header: None, raw: None }, ties)
+    }
+
+    /// Moves a lead, with everything that belongs to it, to another owner. The decision is recorded in the ruling under an id that
+    /// follows from what it replaces, so that deciding twice is deciding once.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`] for the lead or the owner.
+    pub fn assign(&self, lead: DocId, to: UserId, by: UserId, reason: &str, now_ms: i64) -> Result<Assigned, CompanyError> {
+        let plan = || {
+            let mut batch = Batch::new();
+            let ties = self.ties_of(&[to], None)?;
+            let owner = self.owner_of(lead)?;
+            if owner.owner == Some(to) && owner.joint.is_empty() {
+                return Ok((batch, BTreeSet::new()));
+            }
+            let ruling = self.own(DocId::ruling_of(lead), Some(origin_of(lead)))?;
+            let edits = assignment_edits(lead, &ruling.doc, to, by, reason);
+            let mut touched = self.plan_own(&mut batch, ruling, &edits, &ties, now_ms)?;
+            for id in family(lead).into_iter().filter(|id| *id != DocId::ruling_of(lead)) {
+                touched.extend(self.plan_retie(&mut batch, id, &ties)?);
+            }
+            Ok((batch, touched))
+        };
+        let (touched, at) = self.transact(plan)?;
+        Ok(Assigned { at, touched })
+    }
+
+    /// Who owns a lead.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`] for the lead.
+    pub fn owner_of(&self, lead: DocId) -> Result<LeadOwner, CompanyError> {
+        if lead.kind() != Some(DocKind::Lead) || self.header(lead)?.is_none() {
+            return Err(CompanyError::Unknown { what: "lead", id: lead.to_string() });
+        }
+        let ruling = match self.load(DocId::ruling_of(lead)) {
+            Ok(ruling) => ruling,
+            Err(CompanyError::Unknown { .. }) => return Ok(LeadOwner { owner: None, joint: Vec::new() }),
+            Err(other) => return Err(other),
+        };
+        let owner = ruling.value("owner", &NoClocks);
+        let owner = owner.as_ref().and_then(Value::as_text).and_then(|text| text.parse().ok());
+        let joint = ruling.set("joint_owners", &NoClocks).keys().filter_map(|id| id.parse().ok()).collect();
+        Ok(LeadOwner { owner, joint })
+    }
+
+    /// Adds the move of one document into the channels of `ties`.
+    fn plan_retie(&self, batch: &mut Batch, id: DocId, ties: &Ties) -> Result<BTreeSet<Channel>, CompanyError> {
+        let Some(raw) = self.store.get(&keys::header(id))? else { return Ok(BTreeSet::new()) };
+        let mut header = Header::read(id, &raw)?;
+        let kind = id.kind().unwrap_or(DocKind::Lead);
+        let wanted = channels_of(kind, ties);
+        let old = header.channels();
+        let departures = self.departures(id, wanted.iter().copied())?;
+        batch.guard(keys::header(id), Some(raw));
+        plan_ties(batch, id, &mut header, &wanted, &departures, false);
+        header.owners = ties.owners.iter().copied().collect();
+        header.teams = ties.teams.iter().copied().collect();
+        let (value, slot) = header.to_value();
+        batch.put_at(keys::header(id), None, value, Some(slot));
+        Ok(wanted.symmetric_difference(&old).copied().collect())
+    }
+
+    /// Brings everything that a user owns into the channels that follow from their team and role now.
+    ///
+    /// # Errors
+    /// [`CompanyError`] of the store.
+    pub fn retie_user(&self, user: UserId) -> Result<(), CompanyError> {
+        let prefix = keys::members(Channel::User(user));
+        let mut range = Range::prefix(&prefix);
+        loop {
+            let page = self.store.scan(&range, Direction::Forward, RETIE_PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            range = Range::prefix_after(&prefix, last);
+            for id in page.iter().filter_map(|(key, _)| keys::parse_member(key)) {
+                self.transact(|| {
+                    let mut batch = Batch::new();
+                    let Some(header) = self.header(id)? else { return Ok((batch, ())) };
+                    let owners: Vec<UserId> = header.owners.iter().map(|(user, _)| *user).collect();
+                    let ties = self.ties_of(&owners, None)?;
+                    if ties != header.access() {
+                        self.plan_retie(&mut batch, id, &ties)?;
+                    }
+                    Ok((batch, ()))
+                })?;
+            }
+        }
+    }
+
+    /// A document for somebody who asks through REST.
+    ///
+    /// # Errors
+    /// [`ReadRefused::Unknown`] both for what does not exist and for what is not theirs.
+    pub fn read_as(&self, user: UserId, id: DocId) -> Result<Doc, ReadRefused> {
+        let person = self.person(user)?;
+        let kind = id.kind().ok_or(ReadRefused::Unknown)?;
+        let header = self.header(id)?.ok_or(ReadRefused::Unknown)?;
+        if !person.may(&header.access(), kind, Verb::Read) {
+            return Err(ReadRefused::Unknown);
+        }
+        Ok(self.load(id)?)
+    }
+
+    /// The leads that somebody may read, a page at a time by id. Costs what the channel holds.
+    ///
+    /// # Errors
+    /// [`CompanyError`] of the store.
+    pub fn leads_of(&self, user: UserId, after: Option<DocId>, most: usize) -> Result<Vec<DocId>, CompanyError> {
+        let person = self.person(user)?;
+        let mut found = BTreeSet::new();
+        for channel in person.channels() {
+            let prefix = keys::members(channel);
+            // Ids begin with their kind, so a channel's leads stand together.
+            let first = after.unwrap_or(DocId::fresh(DocKind::Lead, EntryId::default()));
+            let from = keys::member(channel, first);
+            let to = keys::member(channel, DocId::fresh(DocKind::Ruling, EntryId::default()));
+            let rows = self.store.scan(&Range { from, to }, Direction::Forward, most.min(limits::SCAN_MAX_ROWS) + 1)?;
+            let docs = rows.iter().filter(|(key, _)| key.starts_with(&prefix)).filter_map(|(key, _)| keys::parse_member(key));
+            found.extend(docs.filter(|doc| Some(*doc) != after));
+        }
+        Ok(found.into_iter().take(most).collect())
+    }
+
+    /// Writes edits into a document on behalf of the office (a resolved conflict, a corrected field). The server's actor signs the
+    /// change.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`], [`CompanyError::Refused`] for edits that the document refuses.
+    pub fn edit_as_office(&self, id: DocId, edits: &[Edit], now_ms: i64) -> Result<BTreeSet<Channel>, CompanyError> {
+        let plan = || {
+            let mut batch = Batch::new();
+            let own = self.own(id, None)?;
+            let Some(header) = own.header.clone() else {
+                return Err(CompanyError::Unknown { what: "document", id: id.to_string() });
+            };
+            let touched = self.plan_own(&mut batch, own, edits, &header.access(), now_ms)?;
+            Ok((batch, touched))
+        };
+        self.transact(plan).map(|(touched, _)| touched)
+    }
+
+    /// Counts documents by kind and owners by role, for the administrator's page. Costs what exists.
+    ///
+    /// # Errors
+    /// [`CompanyError`] of the store.
+    pub fn count(&self) -> Result<BTreeMap<DocKind, u64>, CompanyError> {
+        let mut counts = BTreeMap::new();
+        let mut range = Range::prefix(keys::HEADERS);
+        loop {
+            let page = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
+            let Some((last, _)) = page.last() else { return Ok(counts) };
+            range = Range::prefix_after(keys::HEADERS, last);
+            for kind in page.iter().filter_map(|(key, _)| DocKind::from_code(*key.get(keys::HEADERS.len())?)) {
+                *counts.entry(kind).or_default() += 1;
+            }
+        }
+    }
+
+    /// Whether `role` is one that may own a lead.
+    pub fn may_own(role: Role) -> bool {
+        crate::access::may_create(role, DocKind::Lead)
+    }
+}
+
+/// What the server knows of a new lead beyond the lead itself.
+struct RulingFacts {
+    owner: Option<UserId>,
+    creator: Option<UserId>,
+    team: Option<TeamId>,
+    first_source: Option<String>,
+    received_ms: i64,
+}
+
+impl RulingFacts {
+    fn edits(&self) -> Vec<Edit> {
+        let set = |field: &str, value: Option<Value>| value.map(|value| Edit::Set { field: field.into(), value });
+        let text = |id: Option<String>| id.map(Value::Text);
+        [
+            set("owner", text(self.owner.map(|id| id.to_string()))),
+            set("creator", text(self.creator.map(|id| id.to_string()))),
+            set("team", text(self.team.map(|id| id.to_string()))),
+            set("first_source", text(self.first_source.clone())),
+            set("received_at_ms", Some(Value::Int(self.received_ms))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// The edits that record an assignment in a ruling.
+fn assignment_edits(lead: DocId, ruling: &Doc, to: UserId, by: UserId, reason: &str) -> Vec<Edit> {
+    let from = ruling.value("owner", &NoClocks).and_then(|v| v.as_text().map(str::to_owned)).unwrap_or_default();
+    let decisions = ruling.log("decisions", &NoClocks).len();
+    let id = DocId::derived(DocKind::Ruling, &lead.0, &format!("assign/{decisions}/{to}"));
+    let body = serde_json::json!({"type": "assign", "from": from, "to": to, "by": by, "reason": reason}).to_string();
+    let mut edits = vec![Edit::Set { field: "owner".into(), value: Value::Text(to.to_string()) }];
+    edits.extend(
+        ruling.set("joint_owners", &NoClocks).into_keys().map(|key| Edit::RemoveElement { set: "joint_owners".into(), key }),
+    );
+    edits.push(Edit::Append { log: "decisions".into(), id: EntryId(id.0), body });
+    edits
+}
+
+/// A lead and every document derived from it.
+pub(super) fn family(lead: DocId) -> [DocId; 5] {
+    [
+        lead,
+        DocId::ruling_of(lead),
+        DocId::advancement_of(lead),
+        DocId::derived(DocKind::Finance, &lead.0, ""),
+        DocId::derived(DocKind::Service, &lead.0, ""),
+    ]
+}
+
+/// Where the documents derived from a lead come from.
+pub(super) fn origin_of(lead: DocId) -> Origin {
+    Origin { parent: lead.0.to_vec().into(), key: String::new() }
+}
+
+/// Documents moved between two looks at the store.
+const RETIE_PAGE: usize = 256;

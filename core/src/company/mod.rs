@@ -1,0 +1,199 @@
+//! What one company's server keeps and decides, over a [`Store`]: people and devices, the gate for what phones push, the
+//! log and its channels, ownership, held work. Pure: time and entropy are passed in, and nothing here talks to a network.
+//!
+//! The shell (a server process, or the simulated world) runs every push in three steps, so that many share one flush:
+//!
+//! 1. [`Company::prepare`] reads, judges the bytes and plans one batch for one document;
+//! 2. the shell commits the batch, with others, through the store;
+//! 3. [`Prepared::settle`] turns the outcome into answers for the phones.
+//!
+//! Everything else (`assign`, `enrol`, `intake`…) plans and commits by itself, guarded by what it read.
+
+use std::sync::Arc;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::ids::{Actor, DeviceId, DocId, Hash32, UserId};
+use crate::store::{Batch, FORMAT_KEY, Outcome, Position, Store, StoreError};
+use crate::time::{Moment, Stamp};
+
+mod feed;
+mod gate;
+mod held;
+mod keys;
+mod leads;
+mod maintain;
+mod people;
+mod push;
+mod rows;
+
+pub use feed::{NewsPage, View};
+pub use gate::{Accepted, Base, Gate, GateJob, GatePush, Judged, LocalGate};
+pub use held::{HeldItem, HeldState};
+pub use leads::{Assigned, LeadOwner, NewLead, ReadRefused};
+pub use people::{DeviceRow, DeviceStatus, Greeting, Principal, TeamRow, UserRow};
+pub use push::{Incoming, Prepared, Settled};
+pub use rows::{Header, Tie};
+
+/// The format of a company's store that this build writes.
+pub const FORMAT: u32 = 1;
+/// The user that the server's own changes name.
+pub const SERVER_USER: UserId = UserId([0xff; 8]);
+
+/// Why a company operation failed. Outcomes that a person expects (a conflict, a refusal) are values, not errors.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CompanyError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A stored row cannot be read: the store is damaged or was written by another version.
+    #[error("row {key} of the store cannot be read: {detail}")]
+    Row {
+        /// The key, printable.
+        key: String,
+        /// What the decoder said.
+        detail: String,
+    },
+    /// There is no such user, team, device, lead or held item.
+    #[error("there is no {what} {id}")]
+    Unknown {
+        /// What was looked for.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// Something stands in the way of it.
+    #[error("{0}")]
+    Refused(String),
+    /// Others kept changing what was to be changed; try again.
+    #[error("the store changed while this was being decided; try again")]
+    Contended,
+}
+
+/// One company over its store.
+#[derive(Clone)]
+pub struct Company {
+    store: Arc<dyn Store>,
+    meta: Arc<rows::Meta>,
+}
+
+/// How often a planned batch is planned again when its guards fail.
+const TRIES: usize = 16;
+
+impl Company {
+    /// Opens the company of a store, founding it when the store is empty. `seed` is 64 fresh random bytes, used only at the founding.
+    ///
+    /// # Errors
+    /// [`StoreError::TooNew`] for a store of a newer version; [`CompanyError::Row`] for a damaged one.
+    pub fn open(store: Arc<dyn Store>, name: &str, seed: &[u8; 64]) -> Result<Self, CompanyError> {
+        let found = store.get_many(&[FORMAT_KEY, keys::META])?;
+        let [format, meta] = &found[..] else { return Err(CompanyError::Contended) };
+        if let Some(format) = format {
+            let found = u32::from_be_bytes(format.as_slice().try_into().unwrap_or([0xff; 4]));
+            if found > FORMAT {
+                return Err(StoreError::TooNew { found, known: FORMAT }.into());
+            }
+        }
+        if let Some(meta) = meta {
+            let meta = Arc::new(rows::decode(keys::META, meta)?);
+            return Ok(Self { store, meta });
+        }
+        let meta = rows::Meta::found(name, seed);
+        let mut batch = Batch::new();
+        batch
+            .guard(keys::META, None)
+            .put(FORMAT_KEY, FORMAT.to_be_bytes())
+            .put(keys::META, rows::encode(&meta));
+        let company = Self { store, meta: Arc::new(meta) };
+        match company.store.commit_one(batch)? {
+            Outcome::Done(_) => company.found_directory(),
+            Outcome::Conflict(_) => Err(CompanyError::Contended),
+        }
+    }
+
+    /// Begins a new log epoch: to be called once after the store was restored from a backup, before any phone connects. Returns
+    /// the company with its new server actor.
+    ///
+    /// # Errors
+    /// As [`Company::open`].
+    pub fn restored(self) -> Result<Self, CompanyError> {
+        let mut meta = (*self.meta).clone();
+        meta.past.push((meta.epoch, self.store.head()?));
+        meta.epoch += 1;
+        let mut batch = Batch::new();
+        batch.put(keys::META, rows::encode(&meta));
+        self.store.commit_one(batch)?;
+        Ok(Self { store: self.store, meta: Arc::new(meta) })
+    }
+
+    /// The company's name.
+    pub fn name(&self) -> &str {
+        &self.meta.name
+    }
+
+    /// The current log epoch, from 1.
+    pub fn epoch(&self) -> u64 {
+        self.meta.epoch
+    }
+
+    /// The store under it.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The server's own device.
+    pub fn server_device(&self) -> DeviceId {
+        self.meta.device
+    }
+
+    /// The actor of the server's own changes. A restore starts a new one.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor { device: self.meta.device, incarnation: self.meta.epoch as u32 }
+    }
+
+    /// The stamp of an act of the server at `now_ms`.
+    pub(crate) fn stamp(&self, now_ms: i64) -> Stamp {
+        Stamp {
+            user: SERVER_USER,
+            moment: Moment { wall_ms: now_ms, boot: 0, mono_ms: 0 },
+            offset_ms: Some(now_ms),
+            last_contact_ms: now_ms,
+        }
+    }
+
+    /// The server's receipt for a document at these heads, which vouch for its whole history: 16 bytes.
+    pub(crate) fn receipt(&self, epoch: u64, doc: DocId, heads: &[Hash32]) -> Vec<u8> {
+        // HMAC takes a key of any length.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.meta.receipt_key) else { return Vec::new() };
+        mac.update(b"fieldbook/receipt/1");
+        mac.update(&epoch.to_be_bytes());
+        mac.update(&doc.0);
+        let mut sorted = heads.to_vec();
+        sorted.sort_unstable();
+        for head in sorted {
+            mac.update(&head.0);
+        }
+        mac.finalize().into_bytes()[..16].to_vec()
+    }
+
+    /// Plans and commits until the guards hold.
+    fn transact<T>(
+        &self,
+        mut plan: impl FnMut() -> Result<(Batch, T), CompanyError>,
+    ) -> Result<(T, Option<Position>), CompanyError> {
+        for _ in 0..TRIES {
+            let (batch, result) = plan()?;
+            if batch.is_empty() {
+                return Ok((result, None));
+            }
+            if let Outcome::Done(position) = self.store.commit_one(batch)? {
+                return Ok((result, position));
+            }
+        }
+        Err(CompanyError::Contended)
+    }
+}
+
+#[cfg(test)]
+mod tests;

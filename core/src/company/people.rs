@@ -1,0 +1,536 @@
+//! People, teams and devices: who is what, who leads whom, which phone is whose, and the first words with a phone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minicbor::{Decode, Encode};
+use serde::Serialize;
+
+use super::rows::{ContactRow, decode, encode};
+use super::{Company, CompanyError, keys};
+use crate::access::{Channel, Person, Role, Ties};
+use crate::document::{Edit, Value};
+use crate::ids::{DeviceId, DocId, EntryId, TeamId, UserId};
+use crate::limits;
+use crate::store::{Batch, Direction, Position, Range};
+use crate::sync::message::{ChannelState, Fill, Hello, VERSIONS, Welcome, WireCode, WireError};
+
+/// A user of the company.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Encode, Decode)]
+pub struct UserRow {
+    /// Name as shown to colleagues.
+    #[n(0)]
+    pub name: String,
+    /// What they are.
+    #[n(1)]
+    pub role: Role,
+    /// The team that they belong to.
+    #[n(2)]
+    pub team: Option<TeamId>,
+    /// Whether they may sign in.
+    #[n(3)]
+    pub active: bool,
+}
+
+/// A team.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Encode, Decode)]
+pub struct TeamRow {
+    /// Name as shown.
+    #[n(0)]
+    pub name: String,
+    /// The team above it.
+    #[n(1)]
+    pub parent: Option<TeamId>,
+    /// Who leads it.
+    #[n(2)]
+    pub leaders: Vec<UserId>,
+}
+
+/// Whether a device may still speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Encode, Decode)]
+#[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
+pub enum DeviceStatus {
+    /// In use.
+    #[n(0)]
+    Active,
+    /// Handed in: it may bring what it still holds once, which is held for a person, and is then wiped.
+    #[n(1)]
+    Revoked,
+    /// Reported stolen: it is wiped and heard no more.
+    #[n(2)]
+    Stolen,
+    /// It has been wiped.
+    #[n(3)]
+    Wiped,
+}
+
+/// An enrolled device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Encode, Decode)]
+pub struct DeviceRow {
+    /// Whose it is, for ever.
+    #[n(0)]
+    pub user: UserId,
+    /// What its user calls it.
+    #[n(1)]
+    pub name: String,
+    /// Whether it may still speak.
+    #[n(2)]
+    pub status: DeviceStatus,
+    /// Server time of the enrolment.
+    #[n(3)]
+    pub enrolled_ms: i64,
+}
+
+/// A device and its user as they stand now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The device.
+    pub device: DeviceId,
+    /// Its user, with role and teams led.
+    pub person: Person,
+    /// Whether the device may still speak.
+    pub status: DeviceStatus,
+    /// The highest position that the device acknowledged.
+    pub acked: Position,
+}
+
+/// What a handshake came to.
+#[derive(Debug, Clone)]
+pub struct Greeting {
+    /// The answer.
+    pub welcome: Welcome,
+    /// Who it is.
+    pub principal: Principal,
+    /// The channels of the session and how full the phone holds them.
+    pub channels: BTreeMap<Channel, Fill>,
+    /// Where reading the log begins.
+    pub cursor: Position,
+    /// The incarnation whose own changes need not be sent back; `None`: send everything.
+    pub live_incarnation: Option<u32>,
+}
+
+impl Company {
+    /// Adds or changes a user. Documents follow a changed team or role through [`Company::retie_user`].
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`] for a team that does not exist.
+    pub fn put_user(&self, id: UserId, row: UserRow, now_ms: i64) -> Result<(), CompanyError> {
+        if let Some(team) = row.team {
+            self.team(team)?;
+        }
+        let values = [
+            ("name", Value::from(row.name.as_str())),
+            ("role", Value::from(role_name(row.role))),
+            ("team", row.team.map_or(Value::Null, |t| Value::Text(t.to_string()))),
+            ("active", Value::Bool(row.active)),
+        ];
+        self.put_listed(keys::user(id), encode(&row), "users", &id.0, &values, now_ms)?;
+        self.retie_user(id)
+    }
+
+    /// Adds or changes a team.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`] for a parent that does not exist, [`CompanyError::Refused`] for a circle.
+    pub fn put_team(&self, id: TeamId, row: TeamRow, now_ms: i64) -> Result<(), CompanyError> {
+        if let Some(parent) = row.parent {
+            self.team(parent)?;
+            if self.team_chain(Some(parent))?.contains(&id) {
+                return Err(CompanyError::Refused(format!("team {id} would be above itself")));
+            }
+        }
+        let leader = row.leaders.first().map_or(Value::Null, |u| Value::Text(u.to_string()));
+        let values = [
+            ("name", Value::from(row.name.as_str())),
+            ("parent", row.parent.map_or(Value::Null, |t| Value::Text(t.to_string()))),
+            ("lead", leader),
+        ];
+        self.put_listed(keys::team(id), encode(&row), "teams", &id.0, &values, now_ms)
+    }
+
+    /// Enrols a device for a user.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`] for the user, [`CompanyError::Refused`] when the id is taken or the user inactive.
+    pub fn put_device(&self, id: DeviceId, user: UserId, name: &str, now_ms: i64) -> Result<(), CompanyError> {
+        if !self.user(user)?.active {
+            return Err(CompanyError::Refused(format!("user {user} is not active")));
+        }
+        if id == self.meta.device || self.store.get(&keys::device(id))?.is_some() {
+            return Err(CompanyError::Refused(format!("device {id} is enrolled already")));
+        }
+        let row = DeviceRow { user, name: name.to_owned(), status: DeviceStatus::Active, enrolled_ms: now_ms };
+        self.put_device_row(id, &row, now_ms)
+    }
+
+    /// Revokes a device, or reports it stolen.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`].
+    pub fn set_device_status(&self, id: DeviceId, status: DeviceStatus, now_ms: i64) -> Result<(), CompanyError> {
+        let row = DeviceRow { status, ..self.device(id)? };
+        self.put_device_row(id, &row, now_ms)
+    }
+
+    fn put_device_row(&self, id: DeviceId, row: &DeviceRow, now_ms: i64) -> Result<(), CompanyError> {
+        let values = [
+            ("user", Value::Text(row.user.to_string())),
+            ("name", Value::from(row.name.as_str())),
+            ("revoked", Value::Bool(row.status != DeviceStatus::Active)),
+        ];
+        self.put_listed(keys::device(id), encode(row), "devices", &id.0, &values, now_ms)
+    }
+
+    /// Writes a row and its entry in the directory document together.
+    fn put_listed(
+        &self,
+        key: Vec<u8>,
+        row: Vec<u8>,
+        field: &str,
+        id: &[u8; 8],
+        values: &[(&str, Value)],
+        now_ms: i64,
+    ) -> Result<(), CompanyError> {
+        let mut entry = [0; 16];
+        entry[..8].copy_from_slice(id);
+        let entry = EntryId(entry);
+        let plan = || {
+            let mut batch = Batch::new();
+            batch.put(key.clone(), row.clone());
+            let directory = self.own(DocId::directory(), None)?;
+            let edits = match directory.doc.record(field, entry, &crate::document::NoClocks) {
+                None => vec![Edit::AddRecord {
+                    field: field.to_owned(),
+                    id: entry,
+                    values: values
+                        .iter()
+                        .filter(|(_, v)| !v.is_null())
+                        .map(|(name, v)| ((*name).to_owned(), v.clone()))
+                        .collect(),
+                }],
+                Some(old) => values
+                    .iter()
+                    .filter(|(name, v)| old.get(*name).unwrap_or(&Value::Null) != v)
+                    .map(|(name, v)| Edit::SetRecord {
+                        field: field.to_owned(),
+                        id: entry,
+                        name: (*name).to_owned(),
+                        value: v.clone(),
+                    })
+                    .collect(),
+            };
+            if !edits.is_empty() {
+                self.plan_own(&mut batch, directory, &edits, &Ties::default(), now_ms)?;
+            }
+            Ok((batch, ()))
+        };
+        self.transact(plan).map(|_| ())
+    }
+
+    /// Creates the directory and policy documents of a new company.
+    pub(super) fn found_directory(self) -> Result<Self, CompanyError> {
+        for doc in [DocId::directory(), DocId::policy()] {
+            let mut batch = Batch::new();
+            let own = self.own(doc, None)?;
+            self.plan_new(&mut batch, own, &Ties::default())?;
+            self.store.commit_one(batch)?;
+        }
+        Ok(self)
+    }
+
+    /// A user.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`].
+    pub fn user(&self, id: UserId) -> Result<UserRow, CompanyError> {
+        self.row(&keys::user(id), "user", &id.to_string())
+    }
+
+    /// A team.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`].
+    pub fn team(&self, id: TeamId) -> Result<TeamRow, CompanyError> {
+        self.row(&keys::team(id), "team", &id.to_string())
+    }
+
+    /// A device.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`].
+    pub fn device(&self, id: DeviceId) -> Result<DeviceRow, CompanyError> {
+        self.row(&keys::device(id), "device", &id.to_string())
+    }
+
+    /// All users, by id.
+    ///
+    /// # Errors
+    /// [`CompanyError`] of the store.
+    pub fn users(&self) -> Result<Vec<(UserId, UserRow)>, CompanyError> {
+        self.table(keys::USERS, UserId::from_slice)
+    }
+
+    /// All teams, by id.
+    ///
+    /// # Errors
+    /// [`CompanyError`] of the store.
+    pub fn teams(&self) -> Result<Vec<(TeamId, TeamRow)>, CompanyError> {
+        self.table(keys::TEAMS, TeamId::from_slice)
+    }
+
+    /// All devices, by id, with the server time of their last contact (0: never).
+    ///
+    /// # Errors
+    /// [`CompanyError`] of the store.
+    pub fn devices(&self) -> Result<Vec<(DeviceId, DeviceRow, i64)>, CompanyError> {
+        let rows: Vec<(DeviceId, DeviceRow)> = self.table(keys::DEVICES, DeviceId::from_slice)?;
+        rows.into_iter().map(|(id, row)| Ok((id, row, self.contact(id)?.last_ms))).collect()
+    }
+
+    fn table<K, R: for<'b> Decode<'b, ()>>(
+        &self,
+        prefix: &[u8],
+        id: impl Fn(&[u8]) -> Option<K>,
+    ) -> Result<Vec<(K, R)>, CompanyError> {
+        let mut out = Vec::new();
+        let mut range = Range::prefix(prefix);
+        loop {
+            let page = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
+            let Some((last, _)) = page.last() else { return Ok(out) };
+            range = Range::prefix_after(prefix, last);
+            for (key, value) in &page {
+                if let Some(id) = id(&key[prefix.len()..]) {
+                    out.push((id, decode(key, value)?));
+                }
+            }
+        }
+    }
+
+    fn row<R: for<'b> Decode<'b, ()>>(&self, key: &[u8], what: &'static str, id: &str) -> Result<R, CompanyError> {
+        match self.store.get(key)? {
+            Some(value) => decode(key, &value),
+            None => Err(CompanyError::Unknown { what, id: id.to_owned() }),
+        }
+    }
+
+    /// A person with the teams that they lead.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`].
+    pub fn person(&self, id: UserId) -> Result<Person, CompanyError> {
+        let row = self.user(id)?;
+        let leads = match row.role {
+            Role::Manager => self
+                .teams()?
+                .into_iter()
+                .filter(|(_, team)| team.leaders.contains(&id))
+                .map(|(team, _)| team)
+                .collect(),
+            _ => BTreeSet::new(),
+        };
+        Ok(Person { user: id, role: row.role, leads })
+    }
+
+    /// A team and every team above it. Bounded against a circle in a damaged store.
+    pub(super) fn team_chain(&self, team: Option<TeamId>) -> Result<BTreeSet<TeamId>, CompanyError> {
+        let mut chain = BTreeSet::new();
+        let mut next = team;
+        while let Some(team) = next {
+            if !chain.insert(team) || chain.len() > limits::CHANNELS_MAX {
+                break;
+            }
+            next = self.team(team)?.parent;
+        }
+        Ok(chain)
+    }
+
+    /// Whom a document of these owners belongs to.
+    pub(super) fn ties_of(&self, owners: &[UserId], pool: Option<TeamId>) -> Result<Ties, CompanyError> {
+        let mut ties = Ties { owners: BTreeSet::new(), teams: self.team_chain(pool)? };
+        for owner in owners {
+            let row = self.user(*owner)?;
+            ties.owners.insert((*owner, row.role));
+            ties.teams.extend(self.team_chain(row.team)?);
+        }
+        Ok(ties)
+    }
+
+    pub(super) fn contact(&self, device: DeviceId) -> Result<ContactRow, CompanyError> {
+        let key = keys::contact(device);
+        self.store.get(&key)?.map_or(Ok(ContactRow::default()), |value| decode(&key, &value))
+    }
+
+    /// A device and its user as they stand now.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`] for the device.
+    pub fn principal(&self, device: DeviceId) -> Result<Principal, CompanyError> {
+        let row = self.device(device)?;
+        let mut status = row.status;
+        if status == DeviceStatus::Active && !self.user(row.user)?.active {
+            status = DeviceStatus::Revoked;
+        }
+        let acked = self.contact(device)?.acked;
+        Ok(Principal { device, person: self.person(row.user)?, status, acked })
+    }
+
+    /// Answers a phone's first message. The token was checked by the shell, which passes the device that it names.
+    ///
+    /// # Errors
+    /// `Ok(Err(_))` is the answer to the phone when it may not go on; `Err` is the store's.
+    pub fn greet(&self, device: DeviceId, hello: &Hello, now_ms: i64) -> Result<Result<Greeting, WireError>, CompanyError> {
+        let (oldest, newest) = hello.versions;
+        let version = newest.min(VERSIONS.1);
+        if version < VERSIONS.0 || version < oldest {
+            let detail = format!("this server speaks {} to {}", VERSIONS.0, VERSIONS.1);
+            return Ok(Err(WireError { code: WireCode::Version, detail }));
+        }
+        let principal = match self.principal(device) {
+            Ok(principal) => principal,
+            Err(CompanyError::Unknown { .. }) => return Ok(Err(device_error("this device is not enrolled here"))),
+            Err(other) => return Err(other),
+        };
+        if hello.channels.len() > 2 * limits::CHANNELS_MAX {
+            return Ok(Err(WireError { code: WireCode::Malformed, detail: "too many channels".into() }));
+        }
+        let contact = self.contact(device)?;
+        let head = self.store.head()?;
+        let (cursor, fallback) = match self.place(hello, head) {
+            Ok(place) => place,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        // A store that was restored or cloned gives itself away: the server answered pushes that it never made.
+        let (incarnation, pushed) = self.newest_answer(device)?;
+        let behind =
+            hello.incarnation < incarnation || (hello.incarnation == incarnation && hello.pushed < pushed);
+        let rotate_to = behind.then(|| incarnation.saturating_add(1));
+        self.note_contact(device, hello, &contact, now_ms)?;
+        let quarantine_only = principal.status != DeviceStatus::Active;
+        let channels = if quarantine_only { BTreeMap::new() } else { session_channels(&principal.person, &hello.channels) };
+        let welcome = Welcome {
+            version,
+            epoch: self.meta.epoch,
+            fallback,
+            now_ms,
+            device,
+            user: principal.person.user,
+            role: principal.person.role,
+            rotate_to,
+            lock_after_days: self.lock_after_days()?,
+            quarantine_only,
+        };
+        let live_incarnation = (!behind && fallback.is_none()).then_some(hello.incarnation);
+        Ok(Ok(Greeting { welcome, principal, channels, cursor, live_incarnation }))
+    }
+
+    /// Where a phone's cursor stands in this log, and where it falls back to when the log was restored.
+    fn place(&self, hello: &Hello, head: Position) -> Result<(Position, Option<Position>), WireError> {
+        if hello.epoch == 0 {
+            return Ok((head, None));
+        }
+        if hello.epoch == self.meta.epoch {
+            if hello.cursor > head {
+                let detail = format!("cursor {} is ahead of the log at {head}", hello.cursor);
+                return Err(WireError { code: WireCode::Cursor, detail });
+            }
+            return Ok((hello.cursor, None));
+        }
+        let known = self.meta.past.iter().find(|(epoch, _)| *epoch == hello.epoch).map_or(0, |(_, upto)| *upto);
+        Ok((hello.cursor.min(known), Some(known)))
+    }
+
+    /// Incarnation and id of the newest push of a device that was answered.
+    fn newest_answer(&self, device: DeviceId) -> Result<(u32, u64), CompanyError> {
+        let range = Range::prefix(&keys::answered_by(device));
+        let newest = self.store.scan(&range, Direction::Backward, 1)?;
+        Ok(newest.first().and_then(|(key, _)| keys::parse_answered(key)).unwrap_or((0, 0)))
+    }
+
+    fn note_contact(
+        &self,
+        device: DeviceId,
+        hello: &Hello,
+        old: &ContactRow,
+        now_ms: i64,
+    ) -> Result<(), CompanyError> {
+        // The time of a contact is worth a flush a minute, not one a reconnect.
+        if now_ms.saturating_sub(old.last_ms) < CONTACT_FLUSH_MS {
+            return Ok(());
+        }
+        let new = ContactRow { last_ms: now_ms, skew_ms: hello.wall_ms.saturating_sub(now_ms), ..*old };
+        let mut batch = Batch::new();
+        batch.guard(keys::contact(device), self.store.get(&keys::contact(device))?);
+        batch.put(keys::contact(device), encode(&new));
+        // When the guard fails somebody else noted a contact just now.
+        self.store.commit_one(batch)?;
+        Ok(())
+    }
+
+    /// Plans the record of an acknowledgement: everything up to `at` is known to the phone's user.
+    ///
+    /// # Errors
+    /// [`CompanyError`] of the store.
+    pub fn plan_ack(&self, device: DeviceId, at: Position, now_ms: i64) -> Result<Option<Batch>, CompanyError> {
+        let mut contact = self.contact(device)?;
+        let at = at.min(self.store.head()?);
+        if at <= contact.acked {
+            return Ok(None);
+        }
+        contact.acked = at;
+        contact.last_ms = now_ms;
+        let mut batch = Batch::new();
+        batch.put(keys::contact(device), encode(&contact));
+        // Of the answered pushes only the newest says something.
+        let range = Range::prefix(&keys::answered_by(device));
+        let answered = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
+        if let Some((_, older)) = answered.split_last() {
+            for (key, _) in older {
+                batch.delete(key.clone());
+            }
+        }
+        Ok(Some(batch))
+    }
+
+    /// Days without contact after which a phone locks its reads.
+    fn lock_after_days(&self) -> Result<u32, CompanyError> {
+        Ok(limits::LOCK_AFTER_DAYS)
+    }
+}
+
+/// How stale the stored time of the last contact may be.
+const CONTACT_FLUSH_MS: i64 = 60_000;
+
+/// The channels of a session: what the person may hold, as full as the phone says, and what the phone has to give back.
+fn session_channels(person: &Person, held: &[ChannelState]) -> BTreeMap<Channel, Fill> {
+    let may = person.channels();
+    let mut channels: BTreeMap<Channel, Fill> = may.iter().map(|channel| (*channel, Fill::Upto(None))).collect();
+    for state in held {
+        let fill = match (may.contains(&state.channel), state.fill) {
+            (true, fill @ (Fill::Complete | Fill::Upto(_))) => fill,
+            // It was being given back and is allowed again: what was wiped has to come anew.
+            (true, Fill::Leaving(_) | Fill::Left) => Fill::Upto(None),
+            (false, Fill::Left) => continue,
+            (false, fill @ Fill::Leaving(_)) => fill,
+            (false, Fill::Complete | Fill::Upto(_)) => Fill::Leaving(None),
+        };
+        channels.insert(state.channel, fill);
+    }
+    channels
+}
+
+fn device_error(detail: &str) -> WireError {
+    WireError { code: WireCode::Device, detail: detail.to_owned() }
+}
+
+/// The role's name in the directory document.
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Rep => "rep",
+        Role::Manager => "manager",
+        Role::Director => "director",
+        Role::Service => "service",
+        Role::Marketing => "marketing",
+        Role::Finance => "finance",
+        Role::Admin => "admin",
+    }
+}

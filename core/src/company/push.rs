@@ -1,0 +1,470 @@
+//! What phones push: permission, gate, and the one batch that makes it durable.
+//!
+//! Everything that several devices push to one document in a moment becomes one batch with one position. Nothing is dropped
+//! (design decision 10): a push is merged, held for a person, or (when no server could keep it) refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minicbor::bytes::ByteVec;
+
+use super::gate::{Accepted, Base, Gate, GateJob, GatePush, claimed_actor};
+use super::held::{HeldRow, HeldState};
+use super::rows::{ChangesRow, HERE, Header, Lot, decode, encode, plan_ties};
+use super::{Company, CompanyError, DeviceStatus, Principal, keys};
+use crate::access::{Channel, Ties, Verb, channels_of, may_create};
+use crate::ids::{DocId, DocKind, UserId};
+use crate::limits;
+use crate::store::{Batch, Direction, Outcome, Position, Range};
+use crate::sync::message::{Answer, HoldReason, Origin, Push, RefuseCode, Verdict};
+
+/// One push with who brought it.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// The device and its user.
+    pub who: Principal,
+    /// What it pushes.
+    pub push: Push,
+}
+
+/// A planned batch for one document.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The document.
+    pub doc: DocId,
+    /// What to commit; empty when nothing has to be written.
+    pub batch: Batch,
+    answers: Vec<Plan>,
+    known_at: Position,
+    receipt: Vec<u8>,
+    touched: BTreeSet<Channel>,
+}
+
+#[derive(Debug)]
+struct Plan {
+    id: u64,
+    verdict: PlannedVerdict,
+}
+
+#[derive(Debug)]
+enum PlannedVerdict {
+    Merged,
+    Known,
+    Held(HoldReason),
+    Refused(RefuseCode, String),
+}
+
+/// What came of a prepared batch.
+#[derive(Debug)]
+pub enum Settled {
+    /// Durable: one answer a push, in the order they were given, and the channels whose holders have news at this position.
+    Done {
+        /// Answers in order.
+        answers: Vec<Answer>,
+        /// Channels with news.
+        touched: BTreeSet<Channel>,
+    },
+    /// The store changed meanwhile: nothing was written, prepare again.
+    Again,
+}
+
+impl Prepared {
+    /// Turns the outcome of the commit into answers.
+    pub fn settle(self, outcome: Outcome) -> Settled {
+        let position = match outcome {
+            Outcome::Conflict(_) => return Settled::Again,
+            Outcome::Done(position) => position,
+        };
+        let doc = self.doc;
+        let at = position.unwrap_or(self.known_at);
+        let answers = self.answers.into_iter().map(|plan| {
+            let verdict = match plan.verdict {
+                PlannedVerdict::Merged => Verdict::Durable { at, receipt: self.receipt.clone() },
+                PlannedVerdict::Known => Verdict::Durable { at: self.known_at.max(at), receipt: self.receipt.clone() },
+                PlannedVerdict::Held(reason) => Verdict::Held { reason },
+                PlannedVerdict::Refused(code, detail) => Verdict::Refused { code, detail },
+            };
+            Answer { id: plan.id, doc, verdict }
+        });
+        Settled::Done { answers: answers.collect(), touched: self.touched }
+    }
+}
+
+/// What permission says of a push before anybody looks at its bytes.
+enum Admission {
+    Merge { late: bool },
+    Hold(HoldReason),
+    Refuse(RefuseCode, String),
+}
+
+/// The document as stored, with what permission depends on.
+struct Target {
+    header: Option<Header>,
+    raw: Option<Vec<u8>>,
+    /// Ties of a document that does not exist yet, from its parent.
+    ties: Ties,
+    /// The parent's header as read, to guard against a move of the family.
+    parent: Option<(Vec<u8>, Vec<u8>)>,
+    departures: BTreeMap<Channel, Position>,
+}
+
+impl Company {
+    /// Judges what several devices push to one document and plans the batch that makes it durable. The pushes are all of
+    /// `doc`.
+    ///
+    /// # Errors
+    /// [`CompanyError`] of the store; whatever is wrong with a push is an answer.
+    pub fn prepare(
+        &self,
+        doc: DocId,
+        incoming: &[Incoming],
+        gate: &mut dyn Gate,
+        now_ms: i64,
+    ) -> Result<Prepared, CompanyError> {
+        let target = self.target(doc, incoming)?;
+        let mut verdicts: Vec<Option<PlannedVerdict>> = Vec::with_capacity(incoming.len());
+        let mut held_actors = BTreeSet::new();
+        let mut passed = Vec::new();
+        for (i, one) in incoming.iter().enumerate() {
+            let verdict = match self.admission(doc, one, &target)? {
+                Admission::Merge { late } => {
+                    let actor = claimed_actor(one.who.device, &one.push.changes);
+                    let suffix = match actor {
+                        Some(actor) => held_actors.contains(&actor) || self.has_held(doc, actor)?,
+                        None => false,
+                    };
+                    if suffix {
+                        Some(PlannedVerdict::Held(HoldReason::Suffix))
+                    } else {
+                        passed.push((i, late));
+                        None
+                    }
+                }
+                Admission::Hold(reason) => Some(PlannedVerdict::Held(reason)),
+                Admission::Refuse(code, detail) => Some(PlannedVerdict::Refused(code, detail)),
+            };
+            if let Some(PlannedVerdict::Held(_)) = verdict {
+                held_actors.extend(claimed_actor(one.who.device, &one.push.changes));
+            }
+            verdicts.push(verdict);
+        }
+        let mut plan = Planning { company: self, doc, incoming, target, verdicts, now_ms, batch: Batch::new() };
+        let judged = plan.judge(&passed, gate)?;
+        plan.finish(judged)
+    }
+
+    fn target(&self, doc: DocId, incoming: &[Incoming]) -> Result<Target, CompanyError> {
+        let header_key = keys::header(doc);
+        let origin = incoming.iter().find_map(|one| one.push.origin.as_ref());
+        let parent_doc = origin.and_then(|origin| DocId::from_slice(&origin.parent));
+        let parent_key = keys::header(parent_doc.unwrap_or_default());
+        let mut found = self.store.get_many(&[&header_key, &parent_key])?.into_iter();
+        let (raw, parent_raw) = (found.next().flatten(), found.next().flatten());
+        let header = raw.as_deref().map(|value| Header::read(doc, value)).transpose()?;
+        let mut ties = Ties::default();
+        let mut parent = None;
+        if let (None, Some(parent_doc), Some(value)) = (&header, parent_doc, parent_raw) {
+            ties = Header::read(parent_doc, &value)?.access();
+            parent = Some((parent_key, value));
+        }
+        Ok(Target { header, raw, ties, parent, departures: BTreeMap::new() })
+    }
+
+    fn admission(&self, doc: DocId, one: &Incoming, target: &Target) -> Result<Admission, CompanyError> {
+        let refuse = |code, detail: &str| Ok(Admission::Refuse(code, detail.to_owned()));
+        let Some(kind) = doc.kind() else { return refuse(RefuseCode::Malformed, "the document id names no kind") };
+        let bytes: usize = one.push.changes.iter().map(|change| change.len()).sum();
+        if one.push.changes.is_empty() {
+            return refuse(RefuseCode::Malformed, "a push without changes");
+        }
+        if one.push.changes.len() > limits::PUSH_MAX_CHANGES || bytes > limits::FRAME_MAX_BYTES {
+            return refuse(RefuseCode::TooLarge, "too many changes in one push");
+        }
+        let person = &one.who.person;
+        if !may_create(person.role, kind) && !crate::access::Role::ALL.iter().any(|r| may_create(*r, kind)) {
+            return refuse(RefuseCode::NotPermitted, "only the server writes documents of this kind");
+        }
+        if one.who.status != DeviceStatus::Active {
+            return Ok(Admission::Hold(HoldReason::Revoked));
+        }
+        let Some(header) = &target.header else { return self.admission_of_new(doc, kind, one, target) };
+        if header.erased {
+            return Ok(Admission::Hold(HoldReason::Erased));
+        }
+        if person.may(&header.access(), kind, Verb::Write) {
+            return Ok(Admission::Merge { late: false });
+        }
+        // It may have been theirs: what was done before they could know that it moved is merged, and O3 decides.
+        let left = self.left_at(doc, &person.channels())?;
+        match left {
+            Some(left) if one.who.acked < left => Ok(Admission::Merge { late: true }),
+            Some(_) => Ok(Admission::Hold(HoldReason::NotYours)),
+            None => refuse(RefuseCode::NotPermitted, "this user may not write this document"),
+        }
+    }
+
+    fn admission_of_new(
+        &self,
+        doc: DocId,
+        kind: DocKind,
+        one: &Incoming,
+        target: &Target,
+    ) -> Result<Admission, CompanyError> {
+        let refuse = |code, detail: &str| Ok(Admission::Refuse(code, detail.to_owned()));
+        let person = &one.who.person;
+        match (&one.push.origin, kind) {
+            (None, DocKind::Lead | DocKind::Account) => {}
+            (Some(origin), DocKind::Calendar) => {
+                if !derived_right(doc, kind, origin) || origin.parent.as_slice() != person.user.0 {
+                    return refuse(RefuseCode::Origin, "a calendar belongs to its own user");
+                }
+            }
+            (Some(origin), _) => {
+                if !derived_right(doc, kind, origin) || target.parent.is_none() {
+                    return refuse(RefuseCode::Origin, "the id is not that of a known parent");
+                }
+                if !person.may(&target.ties, kind, Verb::Write) {
+                    let parent = DocId::from_slice(&origin.parent).unwrap_or_default();
+                    return match self.left_at(parent, &person.channels())? {
+                        Some(left) if one.who.acked < left => Ok(Admission::Merge { late: true }),
+                        Some(_) => Ok(Admission::Hold(HoldReason::NotYours)),
+                        None => refuse(RefuseCode::NotPermitted, "this user may not write for this lead"),
+                    };
+                }
+            }
+            (None, _) => return refuse(RefuseCode::Origin, "a derived document comes with its parent"),
+        }
+        if may_create(person.role, kind) {
+            Ok(Admission::Merge { late: false })
+        } else {
+            refuse(RefuseCode::NotPermitted, "this user may not create documents of this kind")
+        }
+    }
+
+    /// The latest position at which the document left one of these channels.
+    pub(super) fn left_at(&self, doc: DocId, channels: &BTreeSet<Channel>) -> Result<Option<Position>, CompanyError> {
+        Ok(self.departures(doc, channels.iter().copied())?.into_values().max())
+    }
+
+    /// The positions at which the document left these channels.
+    pub(super) fn departures(
+        &self,
+        doc: DocId,
+        channels: impl Iterator<Item = Channel>,
+    ) -> Result<BTreeMap<Channel, Position>, CompanyError> {
+        let keyed: Vec<(Channel, Vec<u8>)> = channels.map(|ch| (ch, keys::departure(ch, doc))).collect();
+        let found = self.store.get_many(&keyed.iter().map(|(_, key)| key.as_slice()).collect::<Vec<_>>())?;
+        let read = |((channel, _), value): ((Channel, Vec<u8>), Option<Vec<u8>>)| {
+            Some((channel, Position::from_be_bytes(value?.as_slice().try_into().ok()?)))
+        };
+        Ok(keyed.into_iter().zip(found).filter_map(read).collect())
+    }
+
+    /// The stored bytes of a document with this header.
+    pub(super) fn base(&self, doc: DocId, header: &Header) -> Result<Base, CompanyError> {
+        let after = keys::changes_at(doc, header.snapshot_at);
+        let range = Range::prefix_after(&keys::changes(doc), &after);
+        let snapshot_key = keys::snapshot(doc);
+        let (snapshot, mut pages) = self.store.read(&[&snapshot_key], &[(range, limits::SCAN_MAX_ROWS)])?;
+        let mut changes = Vec::new();
+        for (key, value) in pages.pop().unwrap_or_default() {
+            let row: ChangesRow = decode(&key, &value)?;
+            changes.extend(row.lots.into_iter().flat_map(|lot| lot.changes));
+        }
+        let snapshot = (header.snapshot_at > 0).then(|| snapshot.into_iter().next().flatten()).flatten();
+        Ok(Base { snapshot: snapshot.map(ByteVec::from), changes })
+    }
+}
+
+/// Whether the id is that of the parent and key.
+fn derived_right(doc: DocId, kind: DocKind, origin: &Origin) -> bool {
+    origin.key.len() <= 32 && DocId::derived(kind, &origin.parent, &origin.key) == doc
+}
+
+struct Planning<'a> {
+    company: &'a Company,
+    doc: DocId,
+    incoming: &'a [Incoming],
+    target: Target,
+    verdicts: Vec<Option<PlannedVerdict>>,
+    now_ms: i64,
+    batch: Batch,
+}
+
+/// What is merged.
+struct Merge {
+    lots: Vec<Lot>,
+    creator: Option<Principal>,
+    heads: Vec<crate::ids::Hash32>,
+    changes: u64,
+    saved: Option<ByteVec>,
+}
+
+impl Planning<'_> {
+    fn judge(&mut self, passed: &[(usize, bool)], gate: &mut dyn Gate) -> Result<Option<Merge>, CompanyError> {
+        if passed.is_empty() {
+            return Ok(None);
+        }
+        let header = self.target.header.as_ref();
+        let genesis = crate::document::genesis::genesis(self.doc.kind().unwrap_or(DocKind::Lead));
+        let job = GateJob {
+            doc: self.doc,
+            heads: header.map_or_else(|| vec![genesis.hash], |header| header.heads.clone()),
+            pushes: passed
+                .iter()
+                .map(|(i, _)| GatePush {
+                    device: self.incoming[*i].who.device,
+                    user: self.incoming[*i].who.person.user,
+                    changes: self.incoming[*i].push.changes.clone(),
+                })
+                .collect(),
+            want_saved: header.is_some_and(wants_compaction),
+        };
+        let (company, doc) = (self.company, self.doc);
+        let judged = gate.judge(&job, &mut || header.map_or(Ok(Base::default()), |header| company.base(doc, header)))?;
+        let mut merge =
+            Merge { lots: Vec::new(), creator: None, heads: judged.heads, changes: judged.changes, saved: judged.saved };
+        for ((i, late), verdict) in passed.iter().zip(judged.verdicts) {
+            let who = &self.incoming[*i].who;
+            let planned = match verdict {
+                Accepted::Merge { changes, .. } if changes.is_empty() => PlannedVerdict::Known,
+                Accepted::Merge { incarnation, changes } => {
+                    merge.creator.get_or_insert_with(|| who.clone());
+                    let received_ms = self.now_ms;
+                    merge.lots.push(Lot { device: who.device, incarnation, received_ms, late: *late, changes });
+                    PlannedVerdict::Merged
+                }
+                Accepted::Hold(reason) => PlannedVerdict::Held(reason),
+                Accepted::Refuse { code, detail } => PlannedVerdict::Refused(code, detail),
+            };
+            self.verdicts[*i] = Some(planned);
+        }
+        Ok((!merge.lots.is_empty()).then_some(merge))
+    }
+
+    fn finish(mut self, merge: Option<Merge>) -> Result<Prepared, CompanyError> {
+        self.hold();
+        let mut touched = BTreeSet::new();
+        let known_at = self.target.header.as_ref().map_or(0, |header| header.content_at);
+        let mut heads = self.target.header.as_ref().map_or_else(Vec::new, |header| header.heads.clone());
+        if let Some(merge) = merge {
+            heads.clone_from(&merge.heads);
+            touched = self.merge(merge)?;
+        }
+        self.note_answered();
+        let receipt = self.company.receipt(self.company.epoch(), self.doc, &heads);
+        let ids = self.incoming.iter().map(|one| one.push.id);
+        let refused = || PlannedVerdict::Refused(RefuseCode::Malformed, "not judged".into());
+        let answers = ids.zip(self.verdicts).map(|(id, v)| Plan { id, verdict: v.unwrap_or_else(refused) }).collect();
+        Ok(Prepared { doc: self.doc, batch: self.batch, answers, known_at, receipt, touched })
+    }
+
+    /// Keeps held pushes as they came.
+    fn hold(&mut self) {
+        for (one, verdict) in self.incoming.iter().zip(&self.verdicts) {
+            let Some(PlannedVerdict::Held(reason)) = verdict else { continue };
+            let Some(actor) = claimed_actor(one.who.device, &one.push.changes) else { continue };
+            let row = HeldRow {
+                user: one.who.person.user,
+                reason: *reason,
+                received_ms: self.now_ms,
+                origin: one.push.origin.clone(),
+                changes: one.push.changes.clone(),
+                state: HeldState::Waiting,
+            };
+            self.batch.put(keys::held(self.doc, actor, one.push.id), encode(&row));
+        }
+        for (one, verdict) in self.incoming.iter().zip(&mut self.verdicts) {
+            let held = matches!(verdict, Some(PlannedVerdict::Held(_)));
+            if held && claimed_actor(one.who.device, &one.push.changes).is_none() {
+                *verdict = Some(PlannedVerdict::Refused(RefuseCode::Malformed, "not a change of this device".into()));
+            }
+        }
+    }
+
+    /// Remembers how far each device got, so that a restored or cloned phone is recognised.
+    fn note_answered(&mut self) {
+        for (one, verdict) in self.incoming.iter().zip(&self.verdicts) {
+            if matches!(verdict, Some(PlannedVerdict::Merged | PlannedVerdict::Held(_))) {
+                if let Some(actor) = claimed_actor(one.who.device, &one.push.changes) {
+                    self.batch.put(keys::answered(one.who.device, actor.incarnation, one.push.id), []);
+                }
+            }
+        }
+    }
+
+    fn merge(&mut self, merge: Merge) -> Result<BTreeSet<Channel>, CompanyError> {
+        let (doc, company) = (self.doc, self.company);
+        self.batch.guard(keys::header(doc), self.target.raw.clone());
+        let bytes: usize = merge.lots.iter().flat_map(|lot| &lot.changes).map(|change| change.len()).sum();
+        let count: usize = merge.lots.iter().map(|lot| lot.changes.len()).sum();
+        let (mut header, wanted) = match self.target.header.take() {
+            Some(header) => {
+                let wanted = header.channels();
+                (header, wanted)
+            }
+            None => self.new_header(&merge)?,
+        };
+        plan_ties(&mut self.batch, doc, &mut header, &wanted, &self.target.departures, true);
+        header.content_at = HERE;
+        header.heads = merge.heads;
+        header.changes = merge.changes;
+        header.tail_bytes = header.tail_bytes.saturating_add(bytes as u32);
+        header.tail_changes = header.tail_changes.saturating_add(count as u32);
+        let (key, slot) = keys::changes_slot(doc);
+        self.batch.put_at(key, Some(slot), encode(&ChangesRow { lots: merge.lots }), None);
+        if let Some(saved) = merge.saved {
+            company.plan_snapshot(&mut self.batch, doc, &mut header, saved.to_vec())?;
+        }
+        let (value, slot) = header.to_value();
+        self.batch.put_at(keys::header(doc), None, value, Some(slot));
+        Ok(wanted)
+    }
+
+    /// The header of a document that somebody just brought into being; for a lead also its ruling.
+    fn new_header(&mut self, merge: &Merge) -> Result<(Header, BTreeSet<Channel>), CompanyError> {
+        let (doc, company) = (self.doc, self.company);
+        let kind = doc.kind().unwrap_or(DocKind::Lead);
+        let creator: UserId = merge.creator.as_ref().map(|who| who.person.user).unwrap_or_default();
+        let ties = match kind {
+            DocKind::Lead | DocKind::Account | DocKind::Calendar => company.ties_of(&[creator], None)?,
+            _ => self.target.ties.clone(),
+        };
+        if let Some((key, value)) = self.target.parent.take() {
+            self.batch.guard(key, Some(value));
+        }
+        let wanted = channels_of(kind, &ties);
+        self.target.departures = company.departures(doc, wanted.iter().copied())?;
+        if kind == DocKind::Lead {
+            company.plan_ruling_of_created(&mut self.batch, doc, creator, &ties, self.now_ms)?;
+        }
+        let origin = self.incoming.iter().find_map(|one| one.push.origin.clone());
+        let header = Header {
+            origin,
+            owners: ties.owners.into_iter().collect(),
+            teams: ties.teams.into_iter().collect(),
+            ..Header::default()
+        };
+        Ok((header, wanted))
+    }
+}
+
+/// Whether the tail behind the snapshot is long enough to compact.
+pub(super) fn wants_compaction(header: &Header) -> bool {
+    let bytes = limits::TAIL_COMPACT_BYTES.max(header.snapshot_bytes as usize);
+    header.tail_bytes as usize >= bytes || header.tail_changes as usize >= limits::TAIL_COMPACT_CHANGES
+}
+
+/// A page of held rows of one actor is enough to know that there are some.
+impl Company {
+    pub(super) fn has_held(&self, doc: DocId, actor: crate::ids::Actor) -> Result<bool, CompanyError> {
+        let range = Range::prefix(&keys::held_of(doc, actor));
+        let rows = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
+        for (key, value) in rows {
+            let row: HeldRow = decode(&key, &value)?;
+            if row.state == HeldState::Waiting || row.state == HeldState::Discarded {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
