@@ -5,7 +5,7 @@
 #
 # Only the machine's own package sources are used (apt, npm). Everything except a missing base package lands in
 # .tools/ under the repository (or $FIELDBOOK_TOOLS); what exists is skipped, so a second run takes no time.
-# Cost on two cores: Kotlin 90 MB downloaded, Swift 540 MB downloaded and 1.4 GB on disk.
+# Cost: see README.md beside this file.
 
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -94,7 +94,7 @@ fresh() { rm -rf "$1"; mkdir -p "$1"; }
 
 download_jna() {
   (
-    cd "$JNA_DIR"
+    cd "$JNA_DIR" || exit 1
     apt-get -qq -o APT::Sandbox::User=root download libjna-java libjna-jni || exit 1
     local deb
     for deb in *.deb; do dpkg-deb -x "$deb" unpacked || exit 1; done

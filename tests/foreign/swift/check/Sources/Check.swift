@@ -7,7 +7,7 @@ let config = Config(
     folder: FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path,
     storeKey: Data(0..<32))
 
-let checks: [(String, () async throws -> Void)] = [
+let checks: [(String, @Sendable () async throws -> Void)] = [
     ("a wrong key is a typed error with detail", {
         do {
             _ = try await FieldbookClient.open(Config(folder: config.folder, storeKey: Data(count: 5)))
