@@ -1,7 +1,7 @@
 //! Who wrote what and when, for one document: an index from an operation to its change's stamp, built once for a
 //! reading and dropped with the next change. Refuses to look at values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::{Automerge, ObjId};
 
@@ -24,7 +24,13 @@ pub(super) struct Meta {
 #[derive(Debug, Default)]
 pub(super) struct History {
     by_actor: BTreeMap<Actor, Vec<Meta>>,
-    max_op: BTreeMap<Hash32, u64>,
+    changes: BTreeMap<Hash32, Node>,
+}
+
+#[derive(Debug)]
+struct Node {
+    max_op: u64,
+    deps: Vec<Hash32>,
 }
 
 impl History {
@@ -33,7 +39,8 @@ impl History {
         for meta in doc.get_changes_meta(&[]) {
             let Some(actor) = Actor::from_bytes(meta.actor.to_bytes()) else { continue };
             let hash = Hash32(meta.hash.0);
-            history.max_op.insert(hash, meta.max_op);
+            let deps = meta.deps.iter().map(|dep| Hash32(dep.0)).collect();
+            history.changes.insert(hash, Node { max_op: meta.max_op, deps });
             history.by_actor.entry(actor).or_default().push(Meta {
                 actor,
                 seq: meta.seq,
@@ -57,13 +64,36 @@ impl History {
         self.by_actor.get(&actor).map_or(&[], Vec::as_slice)
     }
 
+    /// The stamps of all changes that have one.
+    pub fn stamps(&self) -> impl Iterator<Item = &Stamp> {
+        self.by_actor.values().flatten().filter_map(|meta| meta.stamp.as_ref())
+    }
+
     pub fn knows_actor(&self, actor: Actor) -> bool {
         self.by_actor.contains_key(&actor)
     }
 
     /// The highest operation counter of a change; `None` when the document does not hold it.
     pub fn max_op_of(&self, hash: &Hash32) -> Option<u64> {
-        self.max_op.get(hash).copied()
+        self.changes.get(hash).map(|node| node.max_op)
+    }
+
+    /// Whether `ancestor` is one of `from` or behind them. Operations are numbered upwards along dependencies, so
+    /// whatever lies below the ancestor is not searched.
+    pub fn descends(&self, from: &[Hash32], ancestor: Hash32) -> bool {
+        let Some(floor) = self.max_op_of(&ancestor) else { return false };
+        let mut seen = BTreeSet::new();
+        let mut open = from.to_vec();
+        while let Some(hash) = open.pop() {
+            if hash == ancestor {
+                return true;
+            }
+            match self.changes.get(&hash) {
+                Some(node) if node.max_op > floor && seen.insert(hash) => open.extend(&node.deps),
+                _ => {}
+            }
+        }
+        false
     }
 
     /// The change that holds this operation.

@@ -5,15 +5,19 @@
 //! above speaks of fields and plain values and never sees an automerge type. Refuses: IO, clocks, randomness, and
 //! any knowledge of what a field means to the business (that is `model` and `rules`).
 
+mod admit;
+mod chunk;
 mod conflict;
 mod doc;
 mod edit;
 pub mod genesis;
 mod history;
+mod ops;
 pub mod read;
 pub mod schema;
 mod value;
 
+pub use admit::{AdmitLimits, Admitted, Author, Refusal, WriteScope, admit, claimed_stamp};
 pub use conflict::{Conflict, ConflictValue, Path, resolution};
 pub use doc::{Doc, DocError, RawChange};
 pub use edit::{Edit, EditError, Edited, retraction};

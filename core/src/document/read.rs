@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use automerge::{ObjId, ROOT, ReadDoc};
 
-use super::schema::{self, Meaning};
+use super::schema::{self, KIND_KEY, Meaning};
 use super::{Doc, Value, genesis};
 use crate::ids::{Actor, DeviceId, EntryId, Hash32, UserId};
 use crate::time::{Occurred, Stamp};
@@ -76,12 +76,42 @@ impl LogEntry {
 impl Doc {
     /// The effective value of a register; `None` when it was never written or was emptied.
     pub fn value(&self, field: &str, clocks: &dyn Clocks) -> Option<Value> {
-        self.effective_value(&ROOT, field, clocks)
+        self.value_of(schema::names(self.kind(), field), clocks)
+    }
+
+    /// Every root register that has a value, by its present name; those that only a newer version knows too.
+    pub fn root(&self, clocks: &dyn Clocks) -> Record {
+        let nested =
+            |key: &str| schema::field(self.kind(), key).is_some_and(|f| f.meaning != Meaning::Register);
+        let keys = self.am().keys(ROOT).filter(|key| !nested(key) && key != KIND_KEY);
+        let mut root: Record = keys
+            .filter_map(|key| self.effective_value(&ROOT, &key, clocks).map(|value| (key, value)))
+            .collect();
+        for field in schema::fields(self.kind()).iter().filter(|field| !field.former.is_empty()) {
+            if let Some(value) = self.value(field.name, clocks) {
+                root.insert(field.name.to_owned(), value);
+            }
+        }
+        root
+    }
+
+    /// The version of the document: 1 unless a newer phone or server wrote another.
+    pub fn schema_version(&self) -> i64 {
+        self.value("schema", &NoClocks).and_then(|value| value.as_int()).unwrap_or(1)
+    }
+
+    /// When the newest change was made; `None` when nobody wrote anything yet.
+    pub fn updated(&self, clocks: &dyn Clocks) -> Option<Occurred> {
+        let stamps = self.history().stamps();
+        stamps
+            .map(|stamp| stamp.occurred(clocks.offset_ms(stamp.moment.boot), None))
+            .max_by_key(|at| at.at_ms)
     }
 
     /// The effective value of a register with its author and time.
     pub fn register(&self, field: &str, clocks: &dyn Clocks) -> Option<Effective> {
-        self.effective(&ROOT, field, clocks)
+        let survivors = schema::names(self.kind(), field).flat_map(|name| self.survivors(&ROOT, name));
+        self.effective_of(survivors.collect(), clocks)
     }
 
     /// The effective values of an open-keyed map of registers.
@@ -94,7 +124,7 @@ impl Doc {
 
     /// One register of an open-keyed map, with its author and time.
     pub fn register_in(&self, field: &str, key: &str, clocks: &dyn Clocks) -> Option<Effective> {
-        self.effective(&self.nested(field, Meaning::Registers)?, key, clocks)
+        self.effective_of(self.survivors(&self.nested(field, Meaning::Registers)?, key), clocks)
     }
 
     /// The records of a field that were not removed.
@@ -133,6 +163,12 @@ impl Doc {
         self.values_of(&map, clocks).into_iter().filter_map(text).collect()
     }
 
+    /// When the document was last changed, corrected milliseconds since 1970 UTC; zero when it never was.
+    pub fn last_change_ms(&self, clocks: &dyn Clocks) -> i64 {
+        let at = |stamp: &Stamp| stamp.occurred(clocks.offset_ms(stamp.moment.boot), None).at_ms;
+        self.history().stamps().map(at).max().unwrap_or(0)
+    }
+
     /// The merged text of a field.
     pub fn text(&self, field: &str) -> String {
         let Some(object) = self.nested(field, Meaning::Text) else { return String::new() };
@@ -148,14 +184,28 @@ impl Doc {
     }
 
     pub(super) fn effective_value(&self, object: &ObjId, key: &str, clocks: &dyn Clocks) -> Option<Value> {
-        let mut survivors = self.survivors(object, key);
+        self.chosen(self.survivors(object, key), clocks)
+    }
+
+    /// Stamps are looked up only when the survivors differ.
+    fn chosen(&self, mut survivors: Vec<(Value, ObjId)>, clocks: &dyn Clocks) -> Option<Value> {
         let same = survivors.windows(2).all(|pair| pair[0].0 == pair[1].0);
         let value = if same { survivors.pop()?.0 } else { self.latest(survivors, clocks)?.0 };
         (!value.is_null()).then_some(value)
     }
 
-    pub(super) fn effective(&self, object: &ObjId, key: &str, clocks: &dyn Clocks) -> Option<Effective> {
-        let (value, written) = self.latest(self.survivors(object, key), clocks)?;
+    /// One register read under several names: the latest of all that survive.
+    pub(super) fn value_of<'n>(
+        &self,
+        names: impl Iterator<Item = &'n str>,
+        clocks: &dyn Clocks,
+    ) -> Option<Value> {
+        let survivors: Vec<_> = names.flat_map(|name| self.survivors(&ROOT, name)).collect();
+        self.chosen(survivors, clocks)
+    }
+
+    fn effective_of(&self, survivors: Vec<(Value, ObjId)>, clocks: &dyn Clocks) -> Option<Effective> {
+        let (value, written) = self.latest(survivors, clocks)?;
         Some(Effective { value, at: written.at, user: written.user, device: written.device })
     }
 

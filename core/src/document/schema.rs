@@ -75,6 +75,9 @@ pub struct Field {
     pub meaning: Meaning,
     /// What its registers hold.
     pub value: ValueType,
+    /// Names that this register had in older versions. Reading looks under all of them and the latest value counts,
+    /// so that what an older phone still writes is not lost; writing uses the new name.
+    pub former: &'static [&'static str],
     /// The registers of a record; empty for every other meaning.
     pub parts: &'static [Part],
     /// Chinese label.
@@ -102,6 +105,12 @@ pub fn field(kind: DocKind, name: &str) -> Option<&'static Field> {
     fields(kind).iter().chain(EVERY_KIND).find(|field| field.name == name)
 }
 
+/// The names under which a register is read: its own and its former ones.
+pub(super) fn names(kind: DocKind, register: &str) -> impl Iterator<Item = &str> {
+    let former = field(kind, register).map_or(&[][..], |field| field.former);
+    std::iter::once(register).chain(former.iter().copied())
+}
+
 /// The table as a page of Markdown.
 pub fn printout() -> String {
     let mut page = String::new();
@@ -126,31 +135,34 @@ pub fn printout() -> String {
 /// The root key that names the kind in genesis. Nobody may write it again.
 pub const KIND_KEY: &str = "kind";
 
+/// The version of the documents that this code writes. A document without the register `schema` has version 1.
+pub const SCHEMA_VERSION: i64 = 1;
+
 /// Registers that every kind has.
 pub const EVERY_KIND: &[Field] = &[register("schema", ValueType::Int, "结构版本")];
 
 const fn register(name: &'static str, value: ValueType, doc: &'static str) -> Field {
-    Field { name, meaning: Meaning::Register, value, parts: &[], doc }
+    Field { name, meaning: Meaning::Register, value, former: &[], parts: &[], doc }
 }
 
 const fn registers(name: &'static str, value: ValueType, doc: &'static str) -> Field {
-    Field { name, meaning: Meaning::Registers, value, parts: &[], doc }
+    Field { name, meaning: Meaning::Registers, former: &[], value, parts: &[], doc }
 }
 
 const fn records(name: &'static str, parts: &'static [Part], doc: &'static str) -> Field {
-    Field { name, meaning: Meaning::Records, value: ValueType::TextOrInt, parts, doc }
+    Field { name, meaning: Meaning::Records, former: &[], value: ValueType::TextOrInt, parts, doc }
 }
 
 const fn set(name: &'static str, doc: &'static str) -> Field {
-    Field { name, meaning: Meaning::Set, value: ValueType::Json, parts: &[], doc }
+    Field { name, meaning: Meaning::Set, former: &[], value: ValueType::Json, parts: &[], doc }
 }
 
 const fn log(name: &'static str, doc: &'static str) -> Field {
-    Field { name, meaning: Meaning::Log, value: ValueType::Json, parts: &[], doc }
+    Field { name, meaning: Meaning::Log, former: &[], value: ValueType::Json, parts: &[], doc }
 }
 
 const fn text(name: &'static str, doc: &'static str) -> Field {
-    Field { name, meaning: Meaning::Text, value: ValueType::Text, parts: &[], doc }
+    Field { name, meaning: Meaning::Text, former: &[], value: ValueType::Text, parts: &[], doc }
 }
 
 const fn part(name: &'static str, value: ValueType, doc: &'static str) -> Part {
@@ -236,6 +248,7 @@ const ACCOUNT: &[Field] = &[
     records("contacts", CONTACTS, "联系人与决策链（C13、C53）"),
     text("notes", "备注"),
     log("events", "客户事件"),
+    set("tags", "标签，带有效期（C47）"),
 ];
 
 const CALENDAR: &[Field] = &[

@@ -1,5 +1,10 @@
 //! Documents end to end: the pinned table and genesis, edits and their inverse, conflicts, merging in any order.
 
+mod cost;
+mod gate;
+mod merge;
+mod mutants;
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -55,3 +60,45 @@ fn an_edit_reads_back_and_its_undo_takes_it_back() {
     assert!(doc.set("tags", &NoClocks).is_empty());
     assert_eq!(doc.log("events", &NoClocks).len(), 2, "a log keeps the entry and its retraction");
 }
+
+#[test]
+fn genesis_never_moves() {
+    let hashes: Vec<String> =
+        DocKind::ALL.iter().map(|kind| format!("{} {}", kind.name(), genesis::genesis(*kind).hash)).collect();
+    assert_eq!(hashes.join("\n"), GENESIS, "a genesis that moved orphans every document in the field");
+    for kind in DocKind::ALL {
+        assert_eq!(Doc::genesis(kind).heads(), [genesis::genesis(kind).hash]);
+        assert_eq!(
+            Doc::load(kind, &genesis::genesis(kind).bytes).unwrap().heads(),
+            Doc::genesis(kind).heads()
+        );
+    }
+}
+
+#[test]
+fn the_page_shows_the_table() {
+    let page = include_str!("../../../../docs/documents.md");
+    let table = page.split_once("<!-- table -->\n").map(|(_, table)| table);
+    assert_eq!(table, Some(schema::printout().as_str()), "docs/documents.md is the printout of schema.rs");
+}
+
+#[test]
+fn records_can_be_removed_in_every_kind() {
+    for kind in DocKind::ALL {
+        for field in schema::fields(kind).iter().filter(|field| field.meaning == Meaning::Records) {
+            assert!(field.parts.iter().any(|part| part.name == "removed"), "{kind:?} {}", field.name);
+        }
+    }
+}
+
+const GENESIS: &str = "\
+account 5bffd8491acf48da34fa1340dcbb4b23c2a7c5a552fa6c861921a3271ee32da9
+lead 923c7cb9fe299e77de50700cf199e9bf257d700d02c80af11cdc0e0adb86871a
+ruling 3c6d93f8f2d4885377a9b30532112f9eb7e1fff27f37386ff0d34845e6df33f7
+advancement 721e83aa6ba2d2508f8b6b2097eaf9ec6bd893405605065d82efa4ad53c21a0f
+finance 198667ae2314c6dbb323b6cd0b05b26b0b97c4bc5f9f97b0158f01c6f6194883
+service 95a5f583b2de79c51c716242b7bad29429a733c0332fb4efa203e02722d9f9ae
+calendar 29c5bbc5c2cf6a209a1aea6e4019910735e23e5a0e8d220a54268f5c537d1153
+policy fe728dde9d2cc404a2f873f102deb9a0230ace51c1912745da317f7000cca346
+directory 20f0303cb7b5b4b979480aafa2b91a72ee85791e386ce601b91e004ebf6c3de6
+playbook a8d1e194eccf679108cf87df901669084bf366cc91efc88231ecd9b6c743d5b4";

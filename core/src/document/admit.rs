@@ -1,0 +1,344 @@
+//! The gate on bytes: whether changes that a phone pushed may enter a document (steps 2 to 6 of the gate of design
+//! decision 5). Pure: the caller checked the token and the permission before, and commits after.
+//!
+//! Nothing touches the stored document: the changes are applied to a copy, read back, saved and loaded, and only a
+//! copy that survived all of it is handed out. Bytes that no limit here stops may still cost time and memory inside the
+//! decoder, so the server runs this in a process that it can kill.
+
+use std::collections::BTreeSet;
+
+use automerge::{Change, ReadDoc};
+
+use super::chunk::{self, ChunkError};
+use super::doc::{guarded, malformed};
+use super::history::History;
+use super::ops::OpRules;
+use super::{Doc, DocError, RawChange};
+use crate::ids::{Actor, DeviceId, Hash32, UserId};
+use crate::limits;
+use crate::time::Stamp;
+
+/// Who pushes, as the server knows it and not as the bytes claim it.
+#[derive(Debug, Clone)]
+pub struct Author {
+    /// The enrolled device: only its own actors may appear.
+    pub device: DeviceId,
+    /// The user to whom the device belongs.
+    pub user: UserId,
+    /// What of this document the author may write.
+    pub may: WriteScope,
+}
+
+/// What of a document somebody may write.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum WriteScope {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// These fields only.
+    Fields(BTreeSet<String>),
+    /// Everything that the table of fields knows.
+    Everything,
+}
+
+/// Bounds of one batch. The default is the product's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdmitLimits {
+    /// Changes in one batch.
+    pub max_changes: usize,
+    /// The document after the batch, saved.
+    pub max_doc_bytes: usize,
+    /// Changes of the document after the batch.
+    pub max_doc_changes: usize,
+}
+
+impl Default for AdmitLimits {
+    fn default() -> Self {
+        Self {
+            max_changes: limits::PUSH_MAX_CHANGES,
+            max_doc_bytes: limits::DOC_MAX_BYTES,
+            max_doc_changes: limits::DOC_MAX_CHANGES,
+        }
+    }
+}
+
+/// Changes that passed.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    /// The document with them applied.
+    pub doc: Doc,
+    /// The new ones as type 1, in the order they came; changes held already are left out.
+    pub changes: Vec<RawChange>,
+    /// The stamps of the new ones, in the same order.
+    pub stamps: Vec<Stamp>,
+    /// Heads of the document now.
+    pub heads: Vec<Hash32>,
+    /// Who wrote the new ones; `None` when there are none.
+    pub actor: Option<Actor>,
+    /// The actor's newest sequence number now; zero without actor.
+    pub last_seq: u64,
+    /// The document saved, for whoever stores it or loads it elsewhere. Empty when nothing is new.
+    pub saved: Vec<u8>,
+}
+
+/// Why changes may not enter. Carries no content of the document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Not one whole, well-formed change.
+    #[error("malformed change")]
+    Malformed,
+    /// A chunk of another type: documents and bundles are never taken from a phone.
+    #[error("not a change chunk")]
+    NotAChange,
+    /// Beyond a limit.
+    #[error("beyond a limit")]
+    TooLarge,
+    /// The message is no stamp of this user, or automerge's time is set.
+    #[error("the stamp is not the author's")]
+    Stamp,
+    /// The actor, or an actor it refers to, is not the author's or unknown.
+    #[error("the actor is not the author's")]
+    Actor,
+    /// The actor used this sequence number before, for another change: the device must take a new incarnation.
+    #[error("sequence number used twice; the newest held is {last_seq}")]
+    Fork {
+        /// The newest that is held.
+        last_seq: u64,
+    },
+    /// Changes of this actor between the newest held and this one are missing.
+    #[error("changes between {last_seq} and {seq} are missing")]
+    Gap {
+        /// The newest that is held.
+        last_seq: u64,
+        /// The one that came.
+        seq: u64,
+    },
+    /// A dependency is not held.
+    #[error("dependency {0} is missing")]
+    MissingDeps(Hash32),
+    /// An operation that the table of fields does not allow.
+    #[error("operation not allowed: {0}")]
+    Operation(&'static str),
+    /// The author may not write this field.
+    #[error("not the author's to write")]
+    NotAllowed,
+    /// The document would not give back the bytes that it took in, or would not load again.
+    #[error("the change does not survive storage")]
+    Unfaithful,
+}
+
+impl Refusal {
+    /// For machines: stable, lower-case.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::Malformed => "malformed",
+            Refusal::NotAChange => "not_a_change",
+            Refusal::TooLarge => "too_large",
+            Refusal::Stamp => "stamp",
+            Refusal::Actor => "actor",
+            Refusal::Fork { .. } => "fork",
+            Refusal::Gap { .. } => "gap",
+            Refusal::MissingDeps(_) => "missing_deps",
+            Refusal::Operation(_) => "operation",
+            Refusal::NotAllowed => "not_allowed",
+            Refusal::Unfaithful => "unfaithful",
+        }
+    }
+}
+
+/// Judges `changes` of `author` against `base`: all of them pass or none. They come in the order they were made,
+/// and are all of one actor.
+pub fn admit(
+    base: &Doc,
+    author: &Author,
+    changes: &[impl AsRef<[u8]>],
+    bounds: &AdmitLimits,
+) -> Result<Admitted, Refusal> {
+    if changes.len() > bounds.max_changes || base.change_count() as usize > bounds.max_doc_changes {
+        return Err(Refusal::TooLarge);
+    }
+    let mut batch = Batch::new(base, author);
+    for bytes in changes {
+        let scanned = chunk::scan(bytes.as_ref())?;
+        if !base.contains(&scanned.hash) && !batch.max_ops.iter().any(|(hash, _)| *hash == scanned.hash) {
+            batch.add(scanned.raw, scanned.hash)?;
+        }
+    }
+    batch.apply(bounds)
+}
+
+/// The user, time and device that a change claims, for whoever judges when it was made. `None` for foreign bytes.
+pub fn claimed_stamp(change: &[u8]) -> Option<(Actor, Stamp)> {
+    let scanned = chunk::scan(change).ok()?;
+    let parsed = guarded(|| Change::from_bytes(scanned.raw).map_err(malformed)).ok()?;
+    let stamp = parsed.message().and_then(Stamp::from_message)?;
+    Some((Actor::from_bytes(parsed.actor_id().to_bytes())?, stamp))
+}
+
+struct Batch<'a> {
+    base: &'a Doc,
+    history: &'a History,
+    author: &'a Author,
+    rules: OpRules<'a>,
+    parsed: Vec<Change>,
+    raw: Vec<RawChange>,
+    stamps: Vec<Stamp>,
+    /// Highest operation of each change of the batch, in order.
+    max_ops: Vec<(Hash32, u64)>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(base: &'a Doc, author: &'a Author) -> Self {
+        Self {
+            base,
+            history: base.history(),
+            author,
+            rules: OpRules::new(base, &author.may),
+            parsed: Vec::new(),
+            raw: Vec::new(),
+            stamps: Vec::new(),
+            max_ops: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, raw: Vec<u8>, hash: Hash32) -> Result<(), Refusal> {
+        let (change, ops) = guarded(|| {
+            let change = Change::from_bytes(raw.clone()).map_err(malformed)?;
+            let ops = change.decode().operations;
+            Ok((change, ops))
+        })
+        .map_err(|_| Refusal::Malformed)?;
+        let stamp = self.stamp(&change)?;
+        let actor = self.actor(&change)?;
+        self.sequence(&change, actor)?;
+        self.position(&change, actor)?;
+        for (at, op) in ops.iter().enumerate() {
+            self.rules.check(op, change.start_op().get() + at as u64, change.actor_id())?;
+        }
+        self.max_ops.push((hash, change.max_op()));
+        self.stamps.push(stamp);
+        self.raw.push(RawChange { hash, actor, seq: change.seq(), bytes: raw });
+        self.parsed.push(change);
+        Ok(())
+    }
+
+    fn stamp(&self, change: &Change) -> Result<Stamp, Refusal> {
+        let stamp = change.message().and_then(Stamp::from_message);
+        let own = |stamp: &Stamp| stamp.user == self.author.user && change.timestamp() == 0;
+        stamp.filter(own).ok_or(Refusal::Stamp)
+    }
+
+    /// The change's actor is the author's and that of the whole batch; every other actor it names is known.
+    fn actor(&self, change: &Change) -> Result<Actor, Refusal> {
+        let own = |actor: &Actor| {
+            actor.device == self.author.device && self.raw.first().is_none_or(|first| first.actor == *actor)
+        };
+        let actor = Actor::from_bytes(change.actor_id().to_bytes()).filter(own).ok_or(Refusal::Actor)?;
+        let known = |other: &automerge::ActorId| {
+            Actor::from_bytes(other.to_bytes()).is_some_and(|other| self.history.knows_actor(other))
+        };
+        if change.other_actor_ids().iter().all(known) { Ok(actor) } else { Err(Refusal::Actor) }
+    }
+
+    fn sequence(&self, change: &Change, actor: Actor) -> Result<(), Refusal> {
+        let last_seq = self.raw.last().map_or_else(|| self.history.last_seq(actor), |raw| raw.seq);
+        match change.seq() {
+            seq if seq <= last_seq => Err(Refusal::Fork { last_seq }),
+            seq if seq > last_seq + 1 => Err(Refusal::Gap { last_seq, seq }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Dependencies are held, the actor's own last change is among them or behind them, and operations are numbered
+    /// right after them: a number far ahead would exhaust the counter, one behind would be used twice.
+    fn position(&self, change: &Change, actor: Actor) -> Result<(), Refusal> {
+        let mut highest = 0;
+        for dep in change.deps() {
+            let dep = Hash32(dep.0);
+            let max_op = self.max_op_of(&dep).ok_or(Refusal::MissingDeps(dep))?;
+            highest = highest.max(max_op);
+        }
+        if change.start_op().get() != highest + 1 {
+            return Err(Refusal::Operation("operations are not numbered after the dependencies"));
+        }
+        let own_last = match self.max_ops.last() {
+            Some((hash, _)) => Some(*hash),
+            None => self.history.changes_of(actor).last().map(|meta| meta.hash),
+        };
+        let deps: Vec<_> = change.deps().iter().map(|dep| Hash32(dep.0)).collect();
+        match own_last {
+            Some(own) if !deps.contains(&own) && !self.descends(&deps, own) => {
+                Err(Refusal::Operation("the actor's own last change is not behind this one"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn max_op_of(&self, hash: &Hash32) -> Option<u64> {
+        let batched = self.max_ops.iter().find(|(known, _)| known == hash).map(|(_, max_op)| *max_op);
+        batched.or_else(|| self.history.max_op_of(hash))
+    }
+
+    /// Changes of one batch form a chain already, so only the base is searched.
+    fn descends(&self, from: &[Hash32], ancestor: Hash32) -> bool {
+        self.max_ops.is_empty() && self.history.descends(from, ancestor)
+    }
+
+    fn apply(self, bounds: &AdmitLimits) -> Result<Admitted, Refusal> {
+        let mut doc = self.base.clone();
+        let Some(last) = self.raw.last() else {
+            let heads = doc.heads();
+            return Ok(Admitted {
+                doc,
+                changes: Vec::new(),
+                stamps: Vec::new(),
+                heads,
+                actor: None,
+                last_seq: 0,
+                saved: Vec::new(),
+            });
+        };
+        let (actor, last_seq) = (last.actor, last.seq);
+        doc.apply_parsed(self.parsed).map_err(|error| match error {
+            DocError::MissingDeps(hash) => Refusal::MissingDeps(hash),
+            DocError::Fork { .. } => Refusal::Fork { last_seq },
+            _ => Refusal::Malformed,
+        })?;
+        if doc.change_count() as usize > bounds.max_doc_changes {
+            return Err(Refusal::TooLarge);
+        }
+        self.rules.check_untouched(self.base, &doc)?;
+        let saved = guarded(|| {
+            let faithful = self.raw.iter().all(|raw| doc.change(&raw.hash).as_ref() == Some(raw));
+            if faithful { Ok(doc.save()) } else { Err(malformed("re-extracted bytes differ")) }
+        })
+        .map_err(|_| Refusal::Unfaithful)?;
+        if saved.len() > bounds.max_doc_bytes {
+            return Err(Refusal::TooLarge);
+        }
+        let heads = doc.heads();
+        let again = Doc::load(doc.kind(), &saved).map_err(|_| Refusal::Unfaithful)?;
+        if again.heads() != heads || again.am().stats().num_ops != doc.am().stats().num_ops {
+            return Err(Refusal::Unfaithful);
+        }
+        Ok(Admitted {
+            doc,
+            changes: self.raw,
+            stamps: self.stamps,
+            heads,
+            actor: Some(actor),
+            last_seq,
+            saved,
+        })
+    }
+}
+
+impl From<ChunkError> for Refusal {
+    fn from(error: ChunkError) -> Self {
+        match error {
+            ChunkError::NotAChange => Refusal::NotAChange,
+            ChunkError::TooLarge => Refusal::TooLarge,
+            ChunkError::Malformed => Refusal::Malformed,
+        }
+    }
+}

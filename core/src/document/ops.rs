@@ -1,0 +1,243 @@
+//! Which operations the table of fields allows, one by one (step 5 of the gate). Operations, not patches: a patch
+//! hides the write that lost.
+//!
+//! In short: a nested object is never made, overwritten or deleted, except a record's map under a fresh id; a log entry is
+//! written once; registers take scalars of their type; text takes single characters.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
+use automerge::{ActorId, ObjId, ObjType, ROOT, ReadDoc, ScalarValue};
+
+use super::admit::{Refusal, WriteScope};
+use super::schema::{self, Field, KIND_KEY, Meaning, ValueType};
+use super::{Doc, Value, genesis};
+use crate::ids::EntryId;
+use crate::limits;
+
+/// The rules for one batch of changes against one document.
+pub(super) struct OpRules<'a> {
+    base: &'a Doc,
+    may: &'a WriteScope,
+    genesis_actor: ActorId,
+    /// Records that the document holds, by the operation that made them. Filled when first needed.
+    records: Option<BTreeMap<(u64, Vec<u8>), &'static Field>>,
+    /// Keys that this batch adds to a log, to records, or at the root for the first time.
+    added: BTreeSet<(&'static str, String)>,
+}
+
+impl<'a> OpRules<'a> {
+    pub fn new(base: &'a Doc, may: &'a WriteScope) -> Self {
+        let genesis_actor = genesis::genesis_actor();
+        Self { base, may, genesis_actor, records: None, added: BTreeSet::new() }
+    }
+
+    /// Judges one operation, which will have the id (counter, actor).
+    pub fn check(&mut self, op: &Op, counter: u64, actor: &ActorId) -> Result<(), Refusal> {
+        match &op.obj {
+            ObjectId::Root => self.check_root(op),
+            ObjectId::Id(id) if *id.actor() == self.genesis_actor => {
+                let field = genesis::field_of_object(self.base.kind(), id.counter());
+                let field = field.ok_or(Refusal::Operation("no such object"))?;
+                self.may_write(field.name)?;
+                self.check_nested(field, op, counter, actor)
+            }
+            ObjectId::Id(id) => {
+                let field = self.record_field(id).ok_or(Refusal::Operation("no such object"))?;
+                self.may_write(field.name)?;
+                let name = map_key(op)?;
+                let of = field.parts.iter().find(|part| part.name == name).map(|part| part.value);
+                check_register(op, of)
+            }
+        }
+    }
+
+    /// That nothing immutable went away behind the back of the rules: a predecessor that names an operation under another
+    /// key hides what that operation wrote.
+    pub fn check_untouched(&self, base: &Doc, now: &Doc) -> Result<(), Refusal> {
+        let count = |doc: &Doc, object: &ObjId| doc.am().length(object);
+        let added = |field: &str| self.added.iter().filter(|(name, _)| *name == field).count();
+        let gone = Err(Refusal::Operation("something else went away"));
+        if count(now, &ROOT) != count(base, &ROOT) + added(ROOT_KEYS) {
+            return gone;
+        }
+        for field in schema::fields(base.kind()) {
+            if !matches!(field.meaning, Meaning::Log | Meaning::Records) {
+                continue;
+            }
+            let Some(object) = genesis::object(base.kind(), field.name) else { continue };
+            if count(now, &object) != count(base, &object) + added(field.name) {
+                return gone;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_root(&mut self, op: &Op) -> Result<(), Refusal> {
+        let key = map_key(op)?;
+        if key == KIND_KEY {
+            return Err(Refusal::Operation("the kind is settled"));
+        }
+        let field = schema::field(self.base.kind(), key);
+        if field.is_some_and(|field| field.meaning != Meaning::Register) {
+            return Err(Refusal::Operation("the objects of a document are settled"));
+        }
+        self.may_write(key)?;
+        check_register(op, field.map(|field| field.value))?;
+        if !self.holds(&ROOT, key) {
+            self.added.insert((ROOT_KEYS, key.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn check_nested(
+        &mut self,
+        field: &'static Field,
+        op: &Op,
+        counter: u64,
+        actor: &ActorId,
+    ) -> Result<(), Refusal> {
+        match field.meaning {
+            Meaning::Register => Err(Refusal::Operation("no such object")),
+            Meaning::Registers => {
+                map_key(op)?;
+                check_register(op, Some(field.value))
+            }
+            Meaning::Text => check_text(op),
+            Meaning::Set => {
+                map_key(op)?;
+                match &op.action {
+                    OpType::Delete => Ok(()),
+                    _ => check_json(op).map(|_| ()),
+                }
+            }
+            Meaning::Log => {
+                let key = entry_key(op)?;
+                let body = check_json(op)?;
+                self.check_entry(field, key, body)
+            }
+            Meaning::Records => {
+                let key = entry_key(op)?;
+                if op.action != OpType::Make(ObjType::Map) || !op.pred.is_empty() {
+                    return Err(Refusal::Operation("a record is made once and never removed"));
+                }
+                self.add(field, key)?;
+                self.records().insert((counter, actor.to_bytes().to_vec()), field);
+                Ok(())
+            }
+        }
+    }
+
+    /// An entry is new, or the very entry that another device appended under the same derived id.
+    fn check_entry(&mut self, field: &'static Field, key: &str, body: &str) -> Result<(), Refusal> {
+        let object = genesis::object(self.base.kind(), field.name);
+        let held = object.map(|object| self.base.survivors(&object, key)).unwrap_or_default();
+        if held.is_empty() {
+            return self.add(field, key);
+        }
+        let same = held.iter().all(|(value, _)| matches!(value, Value::Text(text) if text == body));
+        if same { Ok(()) } else { Err(Refusal::Operation("an entry of a log is written once")) }
+    }
+
+    fn add(&mut self, field: &'static Field, key: &str) -> Result<(), Refusal> {
+        let object = genesis::object(self.base.kind(), field.name);
+        let held = object.is_some_and(|object| self.holds(&object, key));
+        if held || !self.added.insert((field.name, key.to_owned())) {
+            return Err(Refusal::Operation("the id is taken"));
+        }
+        Ok(())
+    }
+
+    fn holds(&self, object: &ObjId, key: &str) -> bool {
+        self.base.am().get(object, key).is_ok_and(|found| found.is_some())
+    }
+
+    fn may_write(&self, field: &str) -> Result<(), Refusal> {
+        let may = match self.may {
+            WriteScope::Nothing => false,
+            WriteScope::Fields(fields) => fields.contains(field),
+            WriteScope::Everything => true,
+        };
+        if may { Ok(()) } else { Err(Refusal::NotAllowed) }
+    }
+
+    fn record_field(&mut self, id: &OpId) -> Option<&'static Field> {
+        self.records().get(&(id.counter(), id.actor().to_bytes().to_vec())).copied()
+    }
+
+    fn records(&mut self) -> &mut BTreeMap<(u64, Vec<u8>), &'static Field> {
+        let base = self.base;
+        self.records.get_or_insert_with(|| {
+            let mut records = BTreeMap::new();
+            let fields = schema::fields(base.kind()).iter().filter(|field| field.meaning == Meaning::Records);
+            for field in fields {
+                for (_, object) in base.record_objects(field.name) {
+                    if let ObjId::Id(counter, actor, _) = object {
+                        records.insert((counter, actor.to_bytes().to_vec()), field);
+                    }
+                }
+            }
+            records
+        })
+    }
+}
+
+/// A key of a map, short enough.
+fn map_key(op: &Op) -> Result<&str, Refusal> {
+    match &op.key {
+        Key::Map(key) if op.insert || key.is_empty() => Err(Refusal::Operation("not a key of a map")),
+        Key::Map(key) if key.len() > limits::ELEMENT_KEY_MAX_BYTES => Err(Refusal::TooLarge),
+        Key::Map(key) => Ok(key),
+        Key::Seq(_) => Err(Refusal::Operation("not a key of a map")),
+    }
+}
+
+/// A key that is an entry's or a record's id, in its one spelling.
+fn entry_key(op: &Op) -> Result<&str, Refusal> {
+    let key = map_key(op)?;
+    let id = key.parse::<EntryId>().ok();
+    if id.is_some_and(|id| id.to_string() == key) { Ok(key) } else { Err(Refusal::Operation("not an id")) }
+}
+
+/// A scalar of the register's type; of a register that only a newer version knows, any scalar of ours.
+fn check_register(op: &Op, of: Option<ValueType>) -> Result<(), Refusal> {
+    let OpType::Put(scalar) = &op.action else {
+        return Err(Refusal::Operation("a register takes a value and nothing else"));
+    };
+    let value = Value::from_scalar(scalar).ok_or(Refusal::Operation("not a value of ours"))?;
+    if value.size_bytes() > limits::VALUE_MAX_BYTES {
+        return Err(Refusal::TooLarge);
+    }
+    if of.is_none_or(|of| of.admits(&value)) {
+        Ok(())
+    } else {
+        Err(Refusal::Operation("not a value of this type"))
+    }
+}
+
+fn check_json(op: &Op) -> Result<&str, Refusal> {
+    let OpType::Put(ScalarValue::Str(body)) = &op.action else {
+        return Err(Refusal::Operation("an entry is JSON"));
+    };
+    if body.len() > limits::VALUE_MAX_BYTES {
+        return Err(Refusal::TooLarge);
+    }
+    let json = serde_json::from_str::<serde::de::IgnoredAny>(body);
+    json.map(|_| body.as_str()).map_err(|_| Refusal::Operation("an entry is JSON"))
+}
+
+fn check_text(op: &Op) -> Result<(), Refusal> {
+    match (&op.action, &op.key, op.insert) {
+        (OpType::Put(ScalarValue::Str(text)), Key::Seq(_), true) if op.pred.is_empty() => {
+            let one = !text.is_empty() && text.len() <= CHARACTER_MAX_BYTES;
+            if one { Ok(()) } else { Err(Refusal::Operation("text grows character by character")) }
+        }
+        (OpType::Delete, Key::Seq(ElementId::Id(_)), false) => Ok(()),
+        _ => Err(Refusal::Operation("text takes characters and nothing else")),
+    }
+}
+
+/// Under this name [`OpRules::added`] counts keys at the root; no field has it.
+const ROOT_KEYS: &str = "";
+/// One character as some clients count them: an emoji of several code points is one operation.
+const CHARACTER_MAX_BYTES: usize = 64;

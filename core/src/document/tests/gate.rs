@@ -1,0 +1,348 @@
+//! The gate: what honest phones send passes, and a table of hostile inputs does not.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
+use automerge::{ActorId, Change, ExpandedChange, ObjType, ReadDoc, ScalarValue};
+
+use super::*;
+use crate::document::chunk;
+use crate::ids::Hash32;
+use crate::limits;
+
+pub(super) fn author(n: u8) -> Author {
+    Author { device: DeviceId([n; 8]), user: UserId([n; 8]), may: WriteScope::Everything }
+}
+
+pub(super) fn id(n: u8) -> EntryId {
+    EntryId([n; 16])
+}
+
+fn visit(n: u8) -> Edit {
+    Edit::Append {
+        log: "events".into(), id: id(n), body: format!(r#"{{"type":"visit","note":"第{n}次"}}"#)
+    }
+}
+
+pub(super) fn contact(n: u8) -> Edit {
+    let values =
+        BTreeMap::from([("name".to_owned(), Value::from("王主任")), ("attitude".to_owned(), "支持".into())]);
+    Edit::AddRecord { field: "contacts".into(), id: id(n), values }
+}
+
+/// A lead with something of everything, written by device 1.
+pub(super) fn lead() -> Doc {
+    let mut doc = Doc::genesis(DocKind::Lead);
+    let tag = Edit::PutElement { set: "tags".into(), key: "集采".into(), body: "{}".into() };
+    let notes = Edit::Splice { text: "notes".into(), at: 0, delete: 0, insert: "三月启动招标".into() };
+    let edits =
+        [set("customer_name", "北京协和医院"), set("deleted", false), contact(1), visit(1), tag, notes];
+    doc.edit(actor(1), &stamp(1, 1_000), &edits).unwrap();
+    doc
+}
+
+/// A change that device 2 makes honestly on top of `base`.
+pub(super) fn change_of_2(base: &Doc, edits: &[Edit]) -> Vec<u8> {
+    base.clone().edit(actor(2), &stamp(2, 2_000), edits).unwrap().change
+}
+
+fn judge(base: &Doc, bytes: &[u8]) -> Result<Admitted, Refusal> {
+    admit(base, &author(2), &[bytes], &AdmitLimits::default())
+}
+
+/// An honest change of device 2, spoilt by `spoil` and encoded again.
+fn spoilt(base: &Doc, edits: &[Edit], spoil: impl FnOnce(&mut ExpandedChange)) -> Vec<u8> {
+    let mut expanded = Change::from_bytes(change_of_2(base, edits)).unwrap().decode();
+    spoil(&mut expanded);
+    Change::from(expanded).raw_bytes().to_vec()
+}
+
+fn check_refused(what: &str, base: &Doc, bytes: &[u8], code: &str) {
+    let verdict = judge(base, bytes).map(|_| "admitted").map_err(|refusal| refusal.code());
+    assert_eq!(verdict, Err(code), "{what}");
+}
+
+#[test]
+fn honest_changes_pass_and_come_out_as_they_went_in() {
+    let base = lead();
+    let mut phone = base.clone();
+    let mut pushed = Vec::new();
+    for edits in [
+        vec![set("customer_name", "协和"), set("need", "采购")],
+        vec![
+            contact(2),
+            Edit::SetRecord { field: "contacts".into(), id: id(1), name: "phone".into(), value: "1".into() },
+        ],
+        vec![Edit::SetRecord {
+            field: "contacts".into(),
+            id: id(2),
+            name: "removed".into(),
+            value: true.into(),
+        }],
+        vec![visit(2), visit(3), retraction("events", id(1))],
+        vec![Edit::RemoveElement { set: "tags".into(), key: "集采".into() }],
+        vec![Edit::Splice { text: "notes".into(), at: 2, delete: 2, insert: "将要".into() }],
+    ] {
+        pushed.push(phone.edit(actor(2), &stamp(2, 2_000), &edits).unwrap().change);
+    }
+    let admitted = admit(&base, &author(2), &pushed, &AdmitLimits::default()).unwrap();
+    assert_eq!(admitted.heads, phone.heads());
+    assert_eq!((admitted.actor, admitted.last_seq), (Some(actor(2)), 6));
+    assert!(admitted.changes.iter().map(|raw| &raw.bytes).eq(&pushed));
+    assert_eq!(admitted.stamps[0], stamp(2, 2_000));
+    assert_eq!(Doc::load(DocKind::Lead, &admitted.saved).unwrap().heads(), phone.heads());
+    assert_eq!(claimed_stamp(&pushed[0]), Some((actor(2), stamp(2, 2_000))));
+
+    let again = admit(&admitted.doc, &author(2), &pushed, &AdmitLimits::default()).unwrap();
+    assert!(again.changes.is_empty(), "what is held already is skipped");
+}
+
+#[test]
+fn every_kind_takes_its_own_edits() {
+    let tick = Edit::SetIn { field: "ticks".into(), key: "decision_maker".into(), value: true.into() };
+    let entry = Edit::AddRecord { field: "entries".into(), id: id(9), values: BTreeMap::new() };
+    for (kind, edit) in [(DocKind::Advancement, tick), (DocKind::Calendar, entry)] {
+        let base = Doc::genesis(kind);
+        assert!(judge(&base, &change_of_2(&base, &[edit])).is_ok(), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_deflated_change_is_inflated_and_kept_as_type_1() {
+    let base = lead();
+    let raw = change_of_2(&base, &[visit(7)]);
+    let body = &raw[raw.len() - body_len(&raw)..];
+    let admitted = judge(&base, &deflated(&raw[4..8], body)).unwrap();
+    assert_eq!(admitted.changes[0].bytes, raw);
+}
+
+#[test]
+fn bytes_that_are_not_one_whole_change_are_refused() {
+    let base = lead();
+    let good = change_of_2(&base, &[visit(7)]);
+    let flip = |at: usize| {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        bad
+    };
+    check_refused("nothing", &base, &[], "malformed");
+    check_refused("magic", &base, &flip(0), "malformed");
+    check_refused("checksum", &base, &flip(5), "malformed");
+    check_refused("content", &base, &flip(good.len() - 1), "malformed");
+    check_refused("cut short", &base, &good[..good.len() - 1], "malformed");
+    check_refused("trailing garbage", &base, &[&good[..], &[0]].concat(), "malformed");
+    check_refused("two changes", &base, &[&good[..], &good[..]].concat(), "malformed");
+    check_refused("a document", &base, &base.save(), "not_a_change");
+    check_refused("too large", &base, &vec![0; limits::CHANGE_MAX_BYTES + 1], "too_large");
+    let zeros = deflated(&[0; 4], &vec![0; limits::CHANGE_MAX_BYTES * 16]);
+    check_refused("a deflated bomb", &base, &zeros, "too_large");
+    check_refused(
+        "a deflated stream that breaks off",
+        &base,
+        &deflated(&[0; 4], &[1, 2, 3])[..12],
+        "malformed",
+    );
+    let mut too_many = vec![good; limits::PUSH_MAX_CHANGES + 1];
+    assert_eq!(admit(&base, &author(2), &too_many, &AdmitLimits::default()).unwrap_err(), Refusal::TooLarge);
+    too_many.truncate(1);
+    assert!(admit(&base, &author(2), &too_many, &AdmitLimits::default()).is_ok());
+}
+
+#[test]
+fn counts_inside_a_change_cannot_drive_a_loop() {
+    let base = lead();
+    let raw = change_of_2(&base, &[set("hospital", "x")]);
+    let body = raw[raw.len() - body_len(&raw)..].to_vec();
+    // The action column of one put is the literal run (-1, 1); a run of 2^40 puts is no longer than nine bytes.
+    let column = [0x7f, 0x01];
+    let at = body.windows(2).rposition(|w| w == column).unwrap();
+    let mut run = vec![0x80, 0x80, 0x80, 0x80, 0x80, 0x20, 0x01];
+    let spec = body.windows(2).position(|w| w == [0x42, 0x02]).unwrap();
+    let mut bomb = body.clone();
+    bomb.splice(at..at + 2, run.drain(..));
+    bomb[spec + 1] = 7;
+    check_refused("a run of 2^40 operations", &base, &chunk::chunk(&bomb), "too_large");
+}
+
+#[test]
+fn only_the_authors_own_actor_and_stamp_pass() {
+    let base = lead();
+    let good = change_of_2(&base, &[visit(7)]);
+    let as_other = |other: u8| admit(&base, &author(other), &[&good], &AdmitLimits::default()).unwrap_err();
+    assert_eq!(as_other(1), Refusal::Stamp);
+    let mut stolen = author(2);
+    stolen.device = DeviceId([1; 8]);
+    assert_eq!(admit(&base, &stolen, &[&good], &AdmitLimits::default()).unwrap_err(), Refusal::Actor);
+
+    let spoil = |spoil: fn(&mut ExpandedChange)| spoilt(&base, &[visit(7)], spoil);
+    check_refused("no stamp", &base, &spoil(|c| c.message = None), "stamp");
+    check_refused("another's stamp", &base, &spoil(|c| c.message = Some(stamp(1, 5).to_message())), "stamp");
+    check_refused("automerge's time", &base, &spoil(|c| c.time = 1), "stamp");
+    check_refused(
+        "an actor of 16 bytes",
+        &base,
+        &spoil(|c| c.actor_id = ActorId::from([7; 16])),
+        "malformed",
+    );
+    check_refused("extra bytes", &base, &spoil(|c| c.extra_bytes = vec![1]), "malformed");
+    let next = spoil(|c| {
+        c.actor_id = actor(1).to_automerge();
+        c.seq = 2;
+    });
+    check_refused("another's next change", &base, &next, "actor");
+    let read_only = Author { may: WriteScope::Nothing, ..author(2) };
+    assert_eq!(admit(&base, &read_only, &[&good], &AdmitLimits::default()).unwrap_err(), Refusal::NotAllowed);
+    let notes = Author { may: WriteScope::Fields(["notes".to_owned()].into()), ..author(2) };
+    assert_eq!(admit(&base, &notes, &[&good], &AdmitLimits::default()).unwrap_err(), Refusal::NotAllowed);
+}
+
+#[test]
+fn forks_gaps_and_unknown_dependencies_are_told_apart() {
+    let base = lead();
+    let first = change_of_2(&base, &[visit(7)]);
+    let rival = change_of_2(&base, &[visit(8)]);
+    let held = judge(&base, &first).unwrap().doc;
+    assert_eq!(judge(&held, &rival).unwrap_err(), Refusal::Fork { last_seq: 1 });
+    let both = admit(&base, &author(2), &[&first, &rival], &AdmitLimits::default());
+    assert_eq!(both.unwrap_err(), Refusal::Fork { last_seq: 1 });
+
+    let later = spoilt(&base, &[visit(7)], |c| c.seq = 3);
+    assert_eq!(judge(&base, &later).unwrap_err(), Refusal::Gap { last_seq: 0, seq: 3 });
+    let missing = held.clone().edit(actor(3), &stamp(3, 9), &[visit(9)]).unwrap().change;
+    let verdict = admit(&base, &author(3), &[missing], &AdmitLimits::default());
+    assert!(matches!(verdict.unwrap_err(), Refusal::MissingDeps(_)));
+    let lost = spoilt(&base, &[visit(7)], |c| c.deps.push(automerge::ChangeHash([3; 32])));
+    assert_eq!(judge(&base, &lost).unwrap_err(), Refusal::MissingDeps(Hash32([3; 32])));
+
+    let far = spoilt(&base, &[visit(7)], |c| c.start_op = std::num::NonZeroU64::new(4_000_000_000).unwrap());
+    check_refused("a counter far ahead", &base, &far, "operation");
+    let behind = spoilt(&held, &[visit(9)], |c| c.deps = base.am().get_heads());
+    check_refused("not after the actor's own last change", &held, &behind, "operation");
+}
+
+#[test]
+fn operations_outside_the_table_are_refused() {
+    let base = lead();
+    let object = |name: &str| object_of(&base, name);
+    let put = |obj: ObjectId, key: &str, value: ScalarValue| op(obj, key, OpType::Put(value));
+    let held_log =
+        base.am().get(genesis::object(DocKind::Lead, "events").unwrap(), id(1).to_string()).unwrap();
+    let held_log = op_id(&held_log.unwrap().1);
+    let record = ObjectId::Id(op_id(&base.record_object("contacts", id(1)).unwrap()));
+    let entry = id(1).to_string();
+    let other = id(8).to_string();
+    let json = || ScalarValue::Str("{}".into());
+    let long = "x".repeat(limits::VALUE_MAX_BYTES + 1);
+
+    let with_pred = |mut op: Op| {
+        op.pred = vec![held_log.clone()].into();
+        op
+    };
+    let in_text = |action, key, insert| Op {
+        action,
+        obj: object("notes"),
+        key: Key::Seq(key),
+        pred: vec![].into(),
+        insert,
+    };
+    let table = [
+        ("the kind", put(ObjectId::Root, "kind", "ruling".into())),
+        ("a nested object replaced", put(ObjectId::Root, "notes", "x".into())),
+        ("a nested object deleted", op(ObjectId::Root, "events", OpType::Delete)),
+        ("a new nested object", op(ObjectId::Root, "mine", OpType::Make(ObjType::Map))),
+        ("a register deleted", op(ObjectId::Root, "customer_name", OpType::Delete)),
+        ("a number where text belongs", put(ObjectId::Root, "customer_name", ScalarValue::Int(1))),
+        ("a float", put(ObjectId::Root, "new", ScalarValue::F64(1.0))),
+        ("a counter", put(ObjectId::Root, "new", ScalarValue::counter(1))),
+        ("bytes", put(ObjectId::Root, "new", ScalarValue::Bytes(vec![1]))),
+        ("an increment", op(ObjectId::Root, "budget_min_fen", OpType::Increment(1))),
+        ("an entry overwritten", with_pred(put(object("events"), &entry, json()))),
+        ("an entry written again", put(object("events"), &entry, json())),
+        ("an entry deleted", with_pred(op(object("events"), &entry, OpType::Delete))),
+        ("an entry hidden from another key", with_pred(put(object("events"), &other, json()))),
+        ("an entry that is a number", put(object("events"), &other, ScalarValue::Int(1))),
+        ("an entry that is no JSON", put(object("events"), &other, "{".into())),
+        ("an entry under no id", put(object("events"), "mine", json())),
+        ("an entry under an id in capitals", put(object("events"), &"AB".repeat(16), json())),
+        ("an object as an entry", op(object("events"), &other, OpType::Make(ObjType::Map))),
+        ("a record made again", op(object("contacts"), &entry, OpType::Make(ObjType::Map))),
+        ("a record deleted", op(object("contacts"), &entry, OpType::Delete)),
+        ("a record that is a list", op(object("contacts"), &other, OpType::Make(ObjType::List))),
+        ("a record that is a value", put(object("contacts"), &other, json())),
+        ("an object inside a record", op(record.clone(), "name", OpType::Make(ObjType::Map))),
+        ("a wrong type inside a record", put(record.clone(), "removed", "yes".into())),
+        ("an object inside a set", op(object("tags"), "x", OpType::Make(ObjType::Map))),
+        ("a key of the wrong sort", op(object("notes"), "x", OpType::Delete)),
+        ("an object inside text", in_text(OpType::Make(ObjType::Map), ElementId::Head, true)),
+        ("a number inside text", in_text(OpType::Put(ScalarValue::Int(1)), ElementId::Head, true)),
+        ("a long string as one character", in_text(OpType::Put(long.as_str().into()), ElementId::Head, true)),
+        ("a character that does not exist", in_text(OpType::Delete, ElementId::Head, false)),
+        ("an unknown object", put(ObjectId::Id(OpId(2, actor(1).to_automerge())), "x", json())),
+    ];
+    for (what, bad) in table {
+        let bytes = spoilt(&base, &[set("hospital", "x")], |change| change.operations = vec![bad]);
+        check_refused(what, &base, &bytes, "operation");
+    }
+    let key = "k".repeat(limits::ELEMENT_KEY_MAX_BYTES + 1);
+    for (what, bad) in [
+        ("long", put(ObjectId::Root, "hospital", long.as_str().into())),
+        ("key", put(ObjectId::Root, &key, json())),
+    ] {
+        let bytes = spoilt(&base, &[set("hospital", "x")], |change| change.operations = vec![bad]);
+        check_refused(what, &base, &bytes, "too_large");
+    }
+    let mark = automerge::legacy::MarkData { name: "bold".into(), value: true.into(), expand: false };
+    let bytes = spoilt(&base, &[set("hospital", "x")], |change| {
+        change.operations = vec![in_text(OpType::MarkBegin(mark), ElementId::Head, true)];
+    });
+    check_refused("a mark", &base, &bytes, "malformed");
+}
+
+#[test]
+fn what_a_newer_phone_writes_is_kept() {
+    let base = lead();
+    let newer = op(ObjectId::Root, "telescope", OpType::Put("x".into()));
+    let bytes = spoilt(&base, &[set("hospital", "x")], |change| change.operations = vec![newer]);
+    let doc = judge(&base, &bytes).unwrap().doc;
+    assert_eq!(doc.am().stats().num_ops, base.am().stats().num_ops + 1);
+}
+
+#[test]
+fn one_entry_derived_on_two_phones_is_one_entry() {
+    let base = lead();
+    let held = judge(&base, &change_of_2(&base, &[retraction("events", id(1))])).unwrap().doc;
+    let third = base.clone().edit(actor(3), &stamp(3, 9), &[retraction("events", id(1))]).unwrap().change;
+    let doc = admit(&held, &author(3), &[third], &AdmitLimits::default()).unwrap().doc;
+    assert_eq!(doc.log("events", &NoClocks).len(), 2);
+}
+
+fn object_of(doc: &Doc, field: &str) -> ObjectId {
+    ObjectId::Id(op_id(&genesis::object(doc.kind(), field).unwrap()))
+}
+
+fn op_id(object: &automerge::ObjId) -> OpId {
+    let automerge::ObjId::Id(counter, actor, _) = object else { panic!("the root has no operation") };
+    OpId(*counter, actor.clone())
+}
+
+fn op(obj: ObjectId, key: &str, action: OpType) -> Op {
+    Op { action, obj, key: Key::Map(key.into()), pred: vec![].into(), insert: false }
+}
+
+pub(super) fn body_len(raw: &[u8]) -> usize {
+    // Magic, checksum and type are nine bytes; a length below 128 takes one more, one below 16,384 two.
+    if raw[9] < 128 { raw.len() - 10 } else { raw.len() - 11 }
+}
+
+fn deflated(checksum: &[u8], body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(body).unwrap();
+    let data = encoder.finish().unwrap();
+    let mut bytes = chunk::MAGIC.to_vec();
+    bytes.extend(checksum);
+    bytes.push(chunk::DEFLATED_CHANGE);
+    chunk::write_uleb(&mut bytes, data.len());
+    bytes.extend(data);
+    bytes
+}

@@ -1,0 +1,133 @@
+//! The row that stands for a lead in lists, kept beside the documents so that a list of 10,000 leads loads none.
+
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use super::advancement::AdvancementModel;
+use super::lead::LeadFields;
+use super::ruling::{RulingFields, clocks_of};
+use super::search;
+use crate::document::{Clocks, Doc};
+use crate::ids::{DocId, UserId};
+
+/// One lead in a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct LeadSummary {
+    /// The lead.
+    #[n(0)]
+    pub id: DocId,
+    /// 客户名称.
+    #[n(1)]
+    pub customer_name: String,
+    /// 医院.
+    #[n(2)]
+    pub hospital: String,
+    /// Pinyin initials of customer and hospital, in the commonest readings, with a blank between.
+    #[n(3)]
+    pub initials: String,
+    /// 需求关键词.
+    #[n(4)]
+    pub need: String,
+    /// 负责人; `None` until a ruling says.
+    #[n(5)]
+    pub owner: Option<UserId>,
+    /// 已确认阶段.
+    #[n(6)]
+    pub stage: String,
+    /// 下一步动作.
+    #[n(7)]
+    pub next_action: String,
+    /// 预计成交时间.
+    #[n(8)]
+    pub expected_close: String,
+    /// The newest change of the lead or its table, corrected, milliseconds since 1970 UTC; zero: none.
+    #[n(9)]
+    pub updated_ms: i64,
+    /// 推进指数, 0 to 100 (C55).
+    #[n(10)]
+    pub index: u8,
+    /// Conflicts that wait for a person, in the lead and its table.
+    #[n(11)]
+    pub conflicts: u32,
+    /// Those of them that are in the table.
+    #[n(12)]
+    pub table_conflicts: u32,
+    /// Deleted by the rep.
+    #[n(13)]
+    pub deleted: bool,
+    /// Mandatory fields not filled in (C3, C11).
+    #[n(14)]
+    pub missing: Vec<String>,
+    /// Whether the lead itself was taken in; its ruling or table may have come first.
+    #[n(15)]
+    pub held: bool,
+}
+
+impl LeadSummary {
+    /// The row of a lead of which nothing is held yet.
+    pub fn of(id: DocId) -> Self {
+        Self { id, ..Self::default() }
+    }
+
+    /// The row of a lead from all that is held of it, every time corrected by the ruling's clocks.
+    pub fn read(id: DocId, lead: &Doc, ruling: Option<&Doc>, advancement: Option<&Doc>) -> Self {
+        let clocks = ruling.map(clocks_of).unwrap_or_default();
+        let mut row = Self::of(id);
+        row.take_lead(lead, &clocks);
+        if let Some(ruling) = ruling {
+            row.take_ruling(ruling, &clocks);
+        }
+        if let Some(advancement) = advancement {
+            row.take_advancement(advancement, &clocks);
+        }
+        row
+    }
+
+    /// Takes in what the lead says now.
+    pub fn take_lead(&mut self, lead: &Doc, clocks: &dyn Clocks) {
+        let fields = LeadFields::read(lead, clocks);
+        self.held = true;
+        self.missing = fields.missing().into_iter().map(str::to_owned).collect();
+        self.customer_name = fields.customer_name.unwrap_or_default();
+        self.hospital = fields.hospital.unwrap_or_default();
+        let initials =
+            format!("{} {}", search::initials(&self.customer_name), search::initials(&self.hospital));
+        self.initials = initials.trim().to_owned();
+        self.need = fields.need.unwrap_or_default();
+        self.next_action = fields.next_action.unwrap_or_default();
+        self.expected_close = fields.expected_close.unwrap_or_default();
+        self.deleted = fields.deleted.unwrap_or(false);
+        self.conflicts = self.table_conflicts + lead.conflicts(clocks).len() as u32;
+        self.touch(lead, clocks);
+    }
+
+    /// Takes in what the ruling says now.
+    pub fn take_ruling(&mut self, ruling: &Doc, clocks: &dyn Clocks) {
+        let fields = RulingFields::read(ruling, clocks);
+        self.owner = fields.owner;
+        self.stage = fields.stage.unwrap_or_default();
+    }
+
+    /// Takes in what the advancement table says now.
+    pub fn take_advancement(&mut self, advancement: &Doc, clocks: &dyn Clocks) {
+        let conflicts = advancement.conflicts(clocks).len() as u32;
+        self.conflicts = self.conflicts - self.table_conflicts + conflicts;
+        self.table_conflicts = conflicts;
+        self.index = AdvancementModel::read(advancement, clocks).index;
+        self.touch(advancement, clocks);
+    }
+
+    /// Whether the row belongs into a list.
+    pub fn listed(&self) -> bool {
+        self.held
+    }
+
+    /// Whether the row answers a search by name, hospital or pinyin.
+    pub fn matches(&self, query: &str) -> bool {
+        search::matches(query, &self.customer_name) || search::matches(query, &self.hospital)
+    }
+
+    fn touch(&mut self, doc: &Doc, clocks: &dyn Clocks) {
+        self.updated_ms = self.updated_ms.max(doc.updated(clocks).map_or(0, |at| at.at_ms));
+    }
+}
