@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | [`RedbStore`] | the engine of record on the server | [`RedbStore::open`] |
 //! | [`SecureStore`] | the phone: redb on an encrypting backend | [`SecureStore::open`] |
+//! | [`SledStore`] | the server, where grouped writes count more than disk | [`SledStore::open`] |
+//! | [`faults::FaultyStore`] | the simulator: a model that fails on purpose | [`faults::FaultyStore::new`] |
 //!
 //! Writers go through one [`Committer`], which groups what many callers want into one flush.
 //!
@@ -30,12 +32,14 @@ mod mark;
 mod record;
 mod redb_store;
 mod secure;
+mod sled_store;
 
 pub use committer::{Committer, CommitterOptions, Done, Refused};
 /// The trait under [`RedbStore::with_backend`], and redb's own backend in memory.
 pub use redb::{StorageBackend, backends::InMemoryBackend};
 pub use redb_store::{Maintenance, RedbOptions, RedbStore};
 pub use secure::{SaltEntropy, SecureStore, StoreKey, XtsBackend};
+pub use sled_store::{SledOptions, SledStore};
 
 /// Every row of one instant, [`HEAD_KEY`] included, in key order: what a backup holds.
 pub trait Dump {

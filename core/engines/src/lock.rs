@@ -64,14 +64,15 @@ pub(crate) fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|f| f.sync_all()).map_err(|e| io_error("the store's folder", &e))
 }
 
-/// Builds a file under a provisional name and gives it its own name only when it is whole and durable, so that a crash
+/// Builds a file or folder under a provisional name and gives it its own name only when it is whole and durable, so that a crash
 /// never leaves a half-made store where a store is looked for.
 pub(crate) fn install(
     path: &Path,
     build: impl FnOnce(&Path) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let fresh = beside(path, "new");
-    match std::fs::remove_file(&fresh) {
+    let removed = if fresh.is_dir() { std::fs::remove_dir_all(&fresh) } else { std::fs::remove_file(&fresh) };
+    match removed {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(io_error("a left-over file", &e)),
         _ => {}
     }

@@ -3,13 +3,22 @@
 use std::sync::Arc;
 
 use fieldbook_core::store::{MemoryStore, Store};
-use fieldbook_engines::{RedbOptions, RedbStore, SecureStore, StoreKey};
+use fieldbook_engines::{RedbOptions, RedbStore, SecureStore, SledOptions, SledStore, StoreKey};
 
 mod memory {
     use super::*;
 
     fieldbook_engines::conformance!({
         let store = Arc::new(MemoryStore::new());
+        move || -> Arc<dyn Store> { store.clone() }
+    });
+}
+
+mod faulty {
+    use super::*;
+
+    fieldbook_engines::conformance!({
+        let store = Arc::new(fieldbook_engines::faults::FaultyStore::new());
         move || -> Arc<dyn Store> { store.clone() }
     });
 }
@@ -33,5 +42,15 @@ mod secure {
         move || -> Arc<dyn Store> {
             Arc::new(SecureStore::open(dir.path().join("phone.redb"), &StoreKey([7; 32]), [1; 32]).unwrap())
         }
+    });
+}
+
+mod sled {
+    use super::*;
+
+    fieldbook_engines::conformance!({
+        let dir = tempfile::tempdir().unwrap();
+        let options = SledOptions { cache_bytes: 16 << 20, ..SledOptions::default() };
+        move || -> Arc<dyn Store> { Arc::new(SledStore::open(dir.path().join("sled"), &options).unwrap()) }
     });
 }

@@ -39,6 +39,8 @@ pub struct DiskLimits {
     pub capacity_bytes: Option<u64>,
     /// Every change fails.
     pub read_only: bool,
+    /// A flush says that it was done and does nothing: a disk on which no promise can be kept.
+    pub lies: bool,
     /// The power goes with the operation (write, length or flush) that has this number, counted from 0: it may be kept
     /// in part, and every later one fails.
     pub power_cut_at: Option<u64>,
@@ -51,8 +53,8 @@ pub struct DiskCounts {
     pub operations: u64,
     /// Flushes alone.
     pub flushes: u64,
-    /// Operations since the last flush.
-    pub unflushed: u64,
+    /// Writes since the last flush.
+    pub unflushed_writes: u64,
 }
 
 impl VirtualDisk {
@@ -80,7 +82,8 @@ impl VirtualDisk {
     /// What it was asked so far.
     pub fn counts(&self) -> DiskCounts {
         let state = lock(&self.0);
-        DiskCounts { unflushed: state.unflushed.len() as u64, ..state.counts }
+        let writes = state.unflushed.iter().filter(|o| matches!(o, Operation::Write(..)));
+        DiskCounts { unflushed_writes: writes.count() as u64, ..state.counts }
     }
 
     /// The bytes as a reader of the running machine sees them.
@@ -140,6 +143,9 @@ impl StorageBackend for VirtualDisk {
         let mut state = lock(&self.0);
         state.count()?;
         state.counts.flushes += 1;
+        if state.limits.lies {
+            return Ok(());
+        }
         for operation in std::mem::take(&mut state.unflushed) {
             operation.apply(&mut state.durable);
         }

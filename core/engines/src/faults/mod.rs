@@ -2,6 +2,8 @@
 
 mod dice;
 mod disk;
+mod store;
 
 pub use dice::Dice;
 pub use disk::{DiskCounts, DiskLimits, VirtualDisk};
+pub use store::{Fault, FaultyStore, Snapshot};

@@ -1,0 +1,172 @@
+//! Power cuts, torn writes, full and read-only disks, on a virtual disk: whatever was acknowledged is there afterwards, each
+//! batch whole, and a flush precedes every acknowledgement. Plain redb and the encrypted store alike.
+
+use std::collections::BTreeMap;
+
+use fieldbook_core::store::{Batch, Direction, Outcome, Range, Slot, Store, StoreError};
+use fieldbook_engines::faults::{Dice, DiskLimits, VirtualDisk};
+use fieldbook_engines::{RedbOptions, RedbStore, StoreKey, XtsBackend};
+
+#[test]
+fn what_was_acknowledged_survives_a_power_cut() {
+    let cuts = cases("FIELDBOOK_POWER_CUTS", 120);
+    for encrypted in [false, true] {
+        for seed in 0..cuts {
+            power_cut(seed, encrypted, false);
+        }
+    }
+}
+
+/// The rig itself: on a disk whose flushes do nothing the same run must lose what was acknowledged.
+#[test]
+fn a_disk_that_lies_is_caught() {
+    let caught = (0..20).filter(|&seed| std::panic::catch_unwind(|| power_cut(seed, false, true)).is_err());
+    assert!(caught.count() >= 10);
+}
+
+#[test]
+fn a_flush_precedes_every_acknowledgement() {
+    for encrypted in [false, true] {
+        let disk = VirtualDisk::new();
+        let store = open(&disk, encrypted).unwrap();
+        for n in 0..50 {
+            let before = disk.counts().flushes;
+            store.commit((0..4).map(|i| batch(n * 4 + i)).collect()).unwrap();
+            let after = disk.counts();
+            assert_eq!(after.flushes, before + 1, "one flush for four batches");
+            assert_eq!(after.unflushed_writes, 0, "nothing acknowledged is left in the disk's cache");
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_and_loses_nothing() {
+    for encrypted in [false, true] {
+        let disk = VirtualDisk::new();
+        let store = open(&disk, encrypted).unwrap();
+        let capacity_bytes = Some(disk.bytes().len() as u64 + (1 << 20));
+        disk.limit(DiskLimits { capacity_bytes, ..DiskLimits::default() });
+        let mut acknowledged = 0;
+        let error = loop {
+            match store.commit_one(batch(acknowledged)) {
+                Ok(_) => acknowledged += 1,
+                Err(error) => break error,
+            }
+            assert!(acknowledged < 10_000, "the disk never filled");
+        };
+        assert!(matches!(error, StoreError::Io(_)), "{error:?}");
+        disk.limit(DiskLimits::default());
+        let again = store.commit_one(batch(0));
+        assert!(matches!(again, Err(StoreError::Io(_))), "refuses until it is opened again: {again:?}");
+        drop(store);
+        let store = open(&disk, encrypted).unwrap();
+        check(&*store, acknowledged, acknowledged + 1, "full disk");
+        store.commit_one(batch(rows(&*store))).unwrap();
+    }
+}
+
+#[test]
+fn a_read_only_disk_refuses_and_reads_on_after_reopening() {
+    let disk = VirtualDisk::new();
+    let store = open(&disk, true).unwrap();
+    store.commit_one(batch(0)).unwrap();
+    disk.limit(DiskLimits { read_only: true, ..DiskLimits::default() });
+    assert!(matches!(store.commit_one(batch(1)), Err(StoreError::Io(_))));
+    disk.limit(DiskLimits::default());
+    drop(store);
+    check(&*open(&disk, true).unwrap(), 1, 2, "read-only");
+}
+
+fn power_cut(seed: u64, encrypted: bool, lies: bool) {
+    let mut dice = Dice::new(seed);
+    let mut disk = VirtualDisk::new();
+    let (mut acknowledged, mut attempted) = (0, 0);
+    // Life goes on after a cut: the same store is cut down several times.
+    for life in 0..4 {
+        let at = format!("seed {seed} life {life} encrypted {encrypted}");
+        let store = match open(&disk, encrypted) {
+            Ok(store) => store,
+            Err(error) => panic!("{at}: {error}"),
+        };
+        check(&*store, acknowledged, attempted, &at);
+        // What was written without being acknowledged, and is there, is where the next life goes on.
+        acknowledged = rows(&*store);
+        attempted = acknowledged;
+        let power_cut_at = Some(disk.counts().operations + dice.below(150));
+        disk.limit(DiskLimits { power_cut_at, lies, ..DiskLimits::default() });
+        loop {
+            let group = 1 + dice.below(4);
+            attempted += group;
+            match store.commit((attempted - group..attempted).map(batch).collect()) {
+                Ok(outcomes) => {
+                    assert_eq!(outcomes.last(), Some(&Outcome::Done(Some(attempted))), "{at}");
+                    acknowledged = attempted;
+                }
+                Err(StoreError::Io(_)) => break,
+                Err(error) => panic!("{at}: {error}"),
+            }
+            assert!(attempted < 10_000, "{at}: the power never went");
+        }
+        let next = disk.after_power_cut(&mut dice);
+        // Recovery itself may lose power too.
+        if dice.one_in(3) {
+            next.limit(DiskLimits { power_cut_at: Some(dice.below(12)), ..DiskLimits::default() });
+            drop(open(&next, encrypted));
+            disk = next.after_power_cut(&mut dice);
+        } else {
+            disk = next;
+        }
+    }
+    check(&*open(&disk, encrypted).unwrap(), acknowledged, attempted, &format!("seed {seed} at the end"));
+}
+
+fn open(disk: &VirtualDisk, encrypted: bool) -> Result<Box<dyn Store>, StoreError> {
+    let options = RedbOptions { cache_bytes: 1 << 20, ..RedbOptions::default() };
+    Ok(Box::new(if encrypted {
+        RedbStore::with_backend(XtsBackend::new(disk.clone(), &StoreKey([7; 32]), [1; 32])?, &options)?
+    } else {
+        RedbStore::with_backend(disk.clone(), &options)?
+    }))
+}
+
+/// Batch `n` writes three rows of the feed at position `n + 1`, replaces a row that all batches share, and moves another.
+fn batch(n: u64) -> Batch {
+    let mut dice = Dice::new(n);
+    let mut batch = Batch::new();
+    for part in 0..3 {
+        let len = dice.below(900) as usize;
+        batch.put_at([b"f/", &[0; 8][..], &[part]].concat(), Some(Slot(2)), dice.bytes(len), None);
+    }
+    batch.put("last", n.to_be_bytes());
+    batch.delete([b'm', (n % 5) as u8]).put([b'm', ((n + 1) % 5) as u8], n.to_be_bytes());
+    batch
+}
+
+fn rows(store: &dyn Store) -> u64 {
+    store.head().unwrap()
+}
+
+/// At least what was acknowledged is there, at most what was attempted, and every batch whole.
+fn check(store: &dyn Store, acknowledged: u64, attempted: u64, at: &str) {
+    let head = store.head().unwrap();
+    assert!(head >= acknowledged, "{at}: {acknowledged} acknowledged, {head} there");
+    assert!(head <= attempted, "{at}: {head} there of {attempted}");
+    let mut model = BTreeMap::new();
+    for n in 0..head {
+        let mut dice = Dice::new(n);
+        for part in 0..3 {
+            let len = dice.below(900) as usize;
+            model.insert([b"f/", &(n + 1).to_be_bytes()[..], &[part]].concat(), dice.bytes(len));
+        }
+    }
+    if let Some(last) = head.checked_sub(1) {
+        model.insert(b"last".to_vec(), last.to_be_bytes().to_vec());
+        model.insert(vec![b'm', ((last + 1) % 5) as u8], last.to_be_bytes().to_vec());
+    }
+    let found = store.scan(&Range::prefix(b""), Direction::Forward, usize::MAX).unwrap();
+    assert!(found == model.into_iter().collect::<Vec<_>>(), "{at}: not what the model holds at {head}");
+}
+
+fn cases(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}
