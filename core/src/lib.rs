@@ -10,6 +10,7 @@ pub mod document;
 pub mod ids;
 pub mod limits;
 pub mod model;
+pub mod replica;
 pub mod store;
 pub mod sync;
 pub mod time;

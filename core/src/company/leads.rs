@@ -212,7 +212,7 @@ impl Company {
     }
 
     /// Adds the move of one document into the channels of `ties`.
-    fn plan_retie(&self, batch: &mut Batch, id: DocId, ties: &Ties) -> Result<BTreeSet<Channel>, CompanyError> {
+    pub(super) fn plan_retie(&self, batch: &mut Batch, id: DocId, ties: &Ties) -> Result<BTreeSet<Channel>, CompanyError> {
         let Some(raw) = self.store.get(&keys::header(id))? else { return Ok(BTreeSet::new()) };
         let mut header = Header::read(id, &raw)?;
         let kind = id.kind().unwrap_or(DocKind::Lead);

@@ -26,6 +26,7 @@ mod leads;
 mod maintain;
 mod people;
 mod push;
+mod restore;
 mod rows;
 
 pub use feed::{NewsPage, View};
@@ -195,5 +196,5 @@ impl Company {
     }
 }
 
-#[cfg(test)]
-mod tests;
+
+

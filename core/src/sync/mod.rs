@@ -4,3 +4,6 @@
 //! what arrived and give back what to send. `docs/protocol.md` describes the same bytes for a stranger.
 
 pub mod message;
+pub mod phone;
+
+pub mod server;

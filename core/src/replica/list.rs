@@ -1,0 +1,108 @@
+//! Lists and the sync status: what a screen shows without loading a document.
+
+use serde::{Deserialize, Serialize};
+
+use super::rows::decode;
+use super::{Replica, ReplicaError, keys};
+use crate::ids::DocId;
+use crate::limits;
+use crate::model::LeadSummary;
+use crate::store::{Direction, Range};
+use crate::time::Moment;
+
+/// Which leads to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListQuery {
+    /// Part of a customer's or hospital's name, or pinyin initials; empty: all.
+    pub text: String,
+    /// How many at the most.
+    pub limit: usize,
+    /// How many matches to pass over.
+    pub offset: usize,
+}
+
+/// What is not yet safe, and when the server was last heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Changes that are not yet durable on the server.
+    pub unanswered: u64,
+    /// Changes that the server did not merge.
+    pub kept: usize,
+    /// Server time of the last contact, milliseconds since 1970 UTC; 0: never.
+    pub last_contact_ms: i64,
+    /// How far the device's clock was off at the last contact, milliseconds.
+    pub clock_skew_ms: i64,
+    /// Position up to which everything is stored.
+    pub cursor: u64,
+    /// Whether reads are locked for want of contact.
+    pub locked: bool,
+    /// Whether everything that the phone may hold has come.
+    pub complete: bool,
+}
+
+impl Replica {
+    /// Leads by their last change, newest first, from their summary rows.
+    ///
+    /// # Errors
+    /// [`ReplicaError::Locked`] after too long without contact.
+    pub fn list(&self, query: &ListQuery, now: Moment) -> Result<Vec<LeadSummary>, ReplicaError> {
+        self.check_unlocked(now)?;
+        let wanted = query.text.trim();
+        let limit = query.limit.clamp(1, limits::SCAN_MAX_ROWS);
+        let (mut passed_over, mut out) = (0, Vec::new());
+        let mut range = Range::prefix(keys::RECENT);
+        // Without a text the page is as long as the answer.
+        let page_rows = if wanted.is_empty() { limit + query.offset } else { limits::SCAN_MAX_ROWS };
+        loop {
+            let page = self.store.scan(&range, Direction::Forward, page_rows)?;
+            let Some((last, _)) = page.last() else { return Ok(out) };
+            range = Range::prefix_after(keys::RECENT, last);
+            let leads: Vec<DocId> = page.iter().filter_map(|(key, _)| keys::parse_recent(key)).collect();
+            for row in self.summaries(&leads)? {
+                if row.deleted || !(wanted.is_empty() || row.matches(wanted)) {
+                    continue;
+                }
+                if passed_over < query.offset {
+                    passed_over += 1;
+                    continue;
+                }
+                out.push(row);
+                if out.len() == limit {
+                    return Ok(out);
+                }
+            }
+        }
+    }
+
+    /// The summary row of one lead.
+    ///
+    /// # Errors
+    /// [`ReplicaError::Unknown`] when it is not held.
+    pub fn summary(&self, lead: DocId) -> Result<LeadSummary, ReplicaError> {
+        self.summaries(&[lead])?.pop().ok_or(ReplicaError::Unknown(lead))
+    }
+
+    fn summaries(&self, leads: &[DocId]) -> Result<Vec<LeadSummary>, ReplicaError> {
+        let row_keys: Vec<Vec<u8>> = leads.iter().map(|lead| keys::summary(*lead)).collect();
+        let found = self.store.get_many(&row_keys.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+        row_keys.iter().zip(found).filter_map(|(key, value)| Some(decode(key, &value?))).collect()
+    }
+
+    /// What is not yet safe, and when the server was last heard.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] of the store.
+    pub fn status(&self, now: Moment) -> Result<Status, ReplicaError> {
+        let complete = !self.sync.channels.is_empty()
+            && self.sync.channels.iter().all(|state| state.fill == crate::sync::message::Fill::Complete);
+        Ok(Status {
+            unanswered: self.unanswered(),
+            kept: self.kept()?.len(),
+            last_contact_ms: self.clock.last_contact_ms,
+            clock_skew_ms: self.sync.skew_ms,
+            cursor: self.sync.cursor,
+            locked: self.check_unlocked(now).is_err(),
+            complete,
+        })
+    }
+}

@@ -1,0 +1,391 @@
+//! What one phone keeps, over a [`Store`]: its documents, its outbox, the summary rows beside them, and what it knows of its
+//! server. Everything works without network; [`crate::sync::phone`] talks to the server on its behalf.
+//!
+//! An edit is one automerge change, committed with its outbox entry and the summary row in one durable batch before the call returns
+//! (design decision 1). Opening reads a handful of rows and no document.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::document::{Doc, Edit, EditError, Edited};
+use crate::ids::{Actor, DocId, DocKind};
+use crate::limits;
+use crate::store::{Batch, Direction, FORMAT_KEY, Range, Store, StoreError};
+use crate::sync::message::Origin;
+use crate::time::{Act, ClockKnowledge, Moment, Stamp};
+
+mod apply;
+mod hot;
+mod keys;
+mod list;
+mod outbox;
+mod rows;
+mod summary;
+
+pub use apply::{Applied, Arrival};
+pub use list::{ListQuery, Status};
+pub use outbox::Kept;
+pub use rows::{Identity, KeptWhy, SyncRow};
+
+use hot::HotDocs;
+use rows::{ClockRow, HeadRow, OutRow, UndoRow, decode, encode};
+use summary::Summaries;
+
+/// The format of a phone's store that this build writes.
+pub const FORMAT: u32 = 1;
+
+/// Why a phone operation failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReplicaError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A stored row cannot be read.
+    #[error("row {key} of the store cannot be read: {detail}")]
+    Row {
+        /// The key, printable.
+        key: String,
+        /// What the decoder said.
+        detail: String,
+    },
+    /// The edit was refused; nothing has changed.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// This phone does not hold the document.
+    #[error("this phone does not hold document {0}")]
+    Unknown(DocId),
+    /// The phone is not enrolled.
+    #[error("this phone is not enrolled")]
+    NotEnrolled,
+    /// The phone is enrolled already, for somebody else or elsewhere.
+    #[error("this phone is enrolled already")]
+    AlreadyEnrolled,
+    /// Too long without contact: reads are locked until the next one. The outbox is kept.
+    #[error("locked: no contact with the server for {days} days")]
+    Locked {
+        /// How long, in whole days.
+        days: u32,
+    },
+    /// The outbox has no room: more than a year's work waits.
+    #[error("the outbox is full")]
+    OutboxFull,
+    /// There is nothing to take back.
+    #[error("there is nothing to take back")]
+    NothingToUndo,
+}
+
+/// One phone's data.
+pub struct Replica {
+    store: Arc<dyn Store>,
+    identity: Option<Identity>,
+    sync: SyncRow,
+    clock: ClockKnowledge,
+    /// The last number given to an outbox entry.
+    counter: u64,
+    /// Outbox entries a document, so that arriving news need no scan.
+    pending: BTreeMap<DocId, u32>,
+    hot: HotDocs,
+}
+
+/// What an edit came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// The document.
+    pub doc: DocId,
+    /// Number of its outbox entry.
+    pub outbox: u64,
+}
+
+/// Several edits that become durable together.
+#[derive(Debug, Clone)]
+pub struct DocEdits {
+    /// The document; it is created when it is new.
+    pub doc: DocId,
+    /// Where it comes from, when it is a derived one.
+    pub origin: Option<Origin>,
+    /// What changes.
+    pub edits: Vec<Edit>,
+}
+
+impl Replica {
+    /// Opens a phone's store.
+    ///
+    /// # Errors
+    /// [`StoreError::TooNew`] for a store of a newer version.
+    pub fn open(store: Arc<dyn Store>) -> Result<Self, ReplicaError> {
+        let fixed = [FORMAT_KEY, keys::IDENTITY, keys::SYNC, keys::CLOCK, keys::COUNTER];
+        let mut found = store.get_many(&fixed)?.into_iter();
+        let mut next = || found.next().flatten();
+        let (format, identity, sync, clock, counter) = (next(), next(), next(), next(), next());
+        match format {
+            Some(value) => {
+                let found = u32::from_be_bytes(value.as_slice().try_into().unwrap_or([0xff; 4]));
+                if found > FORMAT {
+                    return Err(StoreError::TooNew { found, known: FORMAT }.into());
+                }
+            }
+            None => {
+                let mut batch = Batch::new();
+                batch.put(FORMAT_KEY, FORMAT.to_be_bytes());
+                store.commit_one(batch)?;
+            }
+        }
+        let clock: Option<ClockRow> = clock.map(|v| decode(keys::CLOCK, &v)).transpose()?;
+        let mut replica = Self {
+            identity: identity.map(|v| decode(keys::IDENTITY, &v)).transpose()?,
+            sync: sync.map(|v| decode(keys::SYNC, &v)).transpose()?.unwrap_or_default(),
+            clock: clock.unwrap_or_default().into(),
+            counter: counter.and_then(|v| v.as_slice().try_into().ok()).map_or(0, u64::from_be_bytes),
+            pending: BTreeMap::new(),
+            hot: HotDocs::new(HOT_DOCS),
+            store,
+        };
+        replica.load_pending()?;
+        Ok(replica)
+    }
+
+    /// Who this phone is.
+    ///
+    /// # Errors
+    /// [`ReplicaError::NotEnrolled`].
+    pub fn identity(&self) -> Result<&Identity, ReplicaError> {
+        self.identity.as_ref().ok_or(ReplicaError::NotEnrolled)
+    }
+
+    /// Keeps who this phone is. Repeating it for the same device renews tokens and names.
+    ///
+    /// # Errors
+    /// [`ReplicaError::AlreadyEnrolled`] for another device.
+    pub fn enrol(&mut self, identity: Identity) -> Result<(), ReplicaError> {
+        if self.identity.as_ref().is_some_and(|old| old.device != identity.device) {
+            return Err(ReplicaError::AlreadyEnrolled);
+        }
+        let mut batch = Batch::new();
+        batch.put(keys::IDENTITY, encode(&identity));
+        self.store.commit_one(batch)?;
+        self.identity = Some(identity);
+        Ok(())
+    }
+
+    /// Where the phone stands with its server.
+    pub fn sync_row(&self) -> &SyncRow {
+        &self.sync
+    }
+
+    /// What the phone knows of the time.
+    pub fn clock(&self) -> &ClockKnowledge {
+        &self.clock
+    }
+
+    /// An act of this phone's user. `seed` is fresh entropy.
+    ///
+    /// # Errors
+    /// [`ReplicaError::NotEnrolled`].
+    pub fn act(&self, now: Moment, seed: [u8; 32]) -> Result<Act, ReplicaError> {
+        Ok(Act::new(Stamp::new(self.identity()?.user, now, &self.clock), seed))
+    }
+
+    /// The corrected time now, milliseconds since 1970 UTC.
+    pub fn now_ms(&self, now: Moment) -> i64 {
+        Stamp::new(Default::default(), now, &self.clock).occurred(None, None).at_ms
+    }
+
+    /// Refuses to read when the phone was too long without contact.
+    ///
+    /// # Errors
+    /// [`ReplicaError::Locked`].
+    pub fn check_unlocked(&self, now: Moment) -> Result<(), ReplicaError> {
+        let last = self.clock.last_contact_ms;
+        let days = self.now_ms(now).saturating_sub(last) / DAY_MS;
+        if last > 0 && days >= i64::from(self.sync.lock_after_days) {
+            return Err(ReplicaError::Locked { days: u32::try_from(days).unwrap_or(u32::MAX) });
+        }
+        Ok(())
+    }
+
+    /// Whether the phone holds this document.
+    ///
+    /// # Errors
+    /// [`ReplicaError::Store`].
+    pub fn holds(&self, id: DocId) -> Result<bool, ReplicaError> {
+        Ok(self.head(id)?.is_some())
+    }
+
+    /// A document as the phone holds it.
+    ///
+    /// # Errors
+    /// [`ReplicaError::Unknown`] when it does not hold it.
+    pub fn load(&mut self, id: DocId) -> Result<Doc, ReplicaError> {
+        if let Some(doc) = self.hot.get(id) {
+            return Ok(doc.clone());
+        }
+        let doc = self.read_doc(id)?.ok_or(ReplicaError::Unknown(id))?;
+        self.hot.put(id, doc.clone());
+        Ok(doc)
+    }
+
+    /// Makes edits of one or more documents durable, together, as one act. The first one can be taken back by [`Replica::undo`].
+    ///
+    /// # Errors
+    /// [`ReplicaError::Edit`] and nothing has changed.
+    pub fn edit(&mut self, act: &Act, lots: &[DocEdits]) -> Result<Vec<Saved>, ReplicaError> {
+        self.identity()?;
+        let waiting: u32 = self.pending.values().sum();
+        if waiting as usize + lots.len() > limits::OUTBOX_MAX {
+            return Err(ReplicaError::OutboxFull);
+        }
+        let mut batch = Batch::new();
+        let mut summaries = Summaries::new(self.store.clone());
+        let mut made = Vec::with_capacity(lots.len());
+        let mut counter = self.counter;
+        for lot in lots {
+            counter += 1;
+            made.push(self.plan_edit(&mut batch, &mut summaries, act, lot, counter)?);
+        }
+        if let Some((doc, edited)) = made.first() {
+            let undo = UndoRow { doc: *doc, edits: edited.undo.clone() };
+            batch.put(keys::UNDO, serde_json::to_vec(&undo).unwrap_or_default());
+        }
+        batch.put(keys::COUNTER, counter.to_be_bytes());
+        summaries.flush(&mut batch)?;
+        if let Err(error) = self.store.commit_one(batch) {
+            made.iter().for_each(|(doc, _)| self.hot.forget(*doc));
+            return Err(error.into());
+        }
+        let first = self.counter + 1;
+        self.counter = counter;
+        for lot in lots {
+            *self.pending.entry(lot.doc).or_default() += 1;
+        }
+        Ok(lots.iter().zip(first..).map(|(lot, outbox)| Saved { doc: lot.doc, outbox }).collect())
+    }
+
+    /// Takes the last edit back.
+    ///
+    /// # Errors
+    /// [`ReplicaError::NothingToUndo`].
+    pub fn undo(&mut self, act: &Act) -> Result<Vec<Saved>, ReplicaError> {
+        let value = self.store.get(keys::UNDO)?.ok_or(ReplicaError::NothingToUndo)?;
+        let undo: UndoRow = serde_json::from_slice(&value)
+            .map_err(|e| ReplicaError::Row { key: "undo".into(), detail: e.to_string() })?;
+        if undo.edits.is_empty() || !self.holds(undo.doc)? {
+            return Err(ReplicaError::NothingToUndo);
+        }
+        let origin = self.head(undo.doc)?.and_then(|head| head.origin);
+        match self.edit(act, &[DocEdits { doc: undo.doc, origin, edits: undo.edits }]) {
+            Err(ReplicaError::Edit(EditError::NothingChanged)) => Err(ReplicaError::NothingToUndo),
+            other => other,
+        }
+    }
+
+    fn plan_edit(
+        &mut self,
+        batch: &mut Batch,
+        summaries: &mut Summaries,
+        act: &Act,
+        lot: &DocEdits,
+        number: u64,
+    ) -> Result<(DocId, Edited), ReplicaError> {
+        let kind = lot.doc.kind().ok_or(ReplicaError::Unknown(lot.doc))?;
+        let head = self.head(lot.doc)?;
+        let mut doc = match (&head, self.hot.get(lot.doc)) {
+            (_, Some(doc)) => doc.clone(),
+            (Some(_), None) => self.read_doc(lot.doc)?.ok_or(ReplicaError::Unknown(lot.doc))?,
+            (None, None) => Doc::genesis(kind),
+        };
+        let edited = doc.edit(self.actor()?, &act.stamp, &lot.edits)?;
+        let mut head = head.unwrap_or_else(|| HeadRow { origin: lot.origin.clone(), ..HeadRow::default() });
+        head.tail += 1;
+        if head.tail as usize >= TAIL_MAX {
+            self.plan_compact(batch, lot.doc, &mut head, &doc)?;
+        } else {
+            batch.put(keys::change(lot.doc, number), edited.change.clone());
+        }
+        batch.put(keys::head(lot.doc), encode(&head));
+        let out = OutRow { doc: lot.doc, change: edited.change.clone(), hash: edited.hash };
+        batch.put(keys::outbox(number), encode(&out)).put(keys::pending_at(lot.doc, number), []);
+        summaries.take(lot.doc, &head, &doc)?;
+        self.hot.put(lot.doc, doc);
+        Ok((lot.doc, edited))
+    }
+
+    /// Replaces snapshot and tail by one snapshot of `doc`.
+    fn plan_compact(
+        &self,
+        batch: &mut Batch,
+        id: DocId,
+        head: &mut HeadRow,
+        doc: &Doc,
+    ) -> Result<(), ReplicaError> {
+        self.plan_drop_tail(batch, id)?;
+        batch.put(keys::snapshot(id), doc.save());
+        head.tail = 0;
+        Ok(())
+    }
+
+    fn plan_drop_tail(&self, batch: &mut Batch, id: DocId) -> Result<(), ReplicaError> {
+        let rows = self.store.scan(&Range::prefix(&keys::changes(id)), Direction::Forward, limits::SCAN_MAX_ROWS)?;
+        for (key, _) in rows {
+            batch.delete(key);
+        }
+        Ok(())
+    }
+
+    /// The actor of this phone's changes.
+    fn actor(&self) -> Result<Actor, ReplicaError> {
+        Ok(Actor { device: self.identity()?.device, incarnation: self.sync.incarnation })
+    }
+
+    fn head(&self, id: DocId) -> Result<Option<HeadRow>, ReplicaError> {
+        let key = keys::head(id);
+        self.store.get(&key)?.map(|value| decode(&key, &value)).transpose()
+    }
+
+    /// Reads a document from the store; `None` when it is not held.
+    fn read_doc(&self, id: DocId) -> Result<Option<Doc>, ReplicaError> {
+        let (head_key, snapshot_key) = (keys::head(id), keys::snapshot(id));
+        let tail = (Range::prefix(&keys::changes(id)), limits::SCAN_MAX_ROWS);
+        let (found, mut pages) = self.store.read(&[&head_key, &snapshot_key], &[tail])?;
+        let [head, snapshot] = &found[..] else { return Ok(None) };
+        let Some(kind) = id.kind().filter(|_| head.is_some()) else { return Ok(None) };
+        let bad = |e: crate::document::DocError| ReplicaError::Row { key: id.to_string(), detail: e.to_string() };
+        let mut doc = match snapshot {
+            Some(bytes) => Doc::load_trusted(kind, bytes).map_err(bad)?,
+            None => Doc::genesis(kind),
+        };
+        let changes: Vec<Vec<u8>> = pages.pop().unwrap_or_default().into_iter().map(|(_, value)| value).collect();
+        if !changes.is_empty() {
+            doc.apply(&changes).map_err(bad)?;
+        }
+        Ok(Some(doc))
+    }
+
+    fn put_sync(&mut self, batch: &mut Batch) {
+        batch.put(keys::SYNC, encode(&self.sync));
+    }
+
+    /// The documents of a kind that the phone holds, by id.
+    ///
+    /// # Errors
+    /// [`ReplicaError::Store`].
+    pub fn held_of(&self, kind: DocKind) -> Result<Vec<DocId>, ReplicaError> {
+        let prefix = keys::heads_of(kind);
+        let mut range = Range::prefix(&prefix);
+        let mut ids = Vec::new();
+        loop {
+            let page = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
+            let Some((last, _)) = page.last() else { return Ok(ids) };
+            range = Range::prefix_after(&prefix, last);
+            ids.extend(page.iter().filter_map(|(key, _)| keys::parse_head(key)));
+        }
+    }
+}
+
+/// Documents kept in memory: the page that is open, and those around it.
+const HOT_DOCS: usize = 64;
+/// Changes behind a snapshot on the phone before it is rewritten: a read applies at most this many.
+const TAIL_MAX: usize = 32;
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+
+

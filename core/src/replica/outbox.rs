@@ -1,0 +1,275 @@
+//! The outbox: what the server has not answered yet, and what becomes of it when it answers.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::rows::{HeadRow, KeptRow, KeptWhy, OutRow, decode, encode};
+use super::summary::{Summaries, lead_of};
+use super::{Replica, ReplicaError, keys};
+use crate::document::Doc;
+use crate::ids::{DocId, DocKind, Hash32};
+use crate::limits;
+use crate::store::{Batch, Direction, Range};
+use crate::sync::message::{Answer, Push, Verdict};
+
+/// Work that the server did not merge, as its author sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    /// The document.
+    pub doc: DocId,
+    /// Its number in the outbox.
+    pub number: u64,
+    /// Why.
+    pub why: KeptWhy,
+    /// When the answer came, milliseconds since 1970 UTC.
+    pub at_ms: i64,
+}
+
+impl Replica {
+    pub(super) fn load_pending(&mut self) -> Result<(), ReplicaError> {
+        let mut range = Range::prefix(b"p/");
+        loop {
+            let page = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            range = Range::prefix_after(b"p/", last);
+            for doc in page.iter().filter_map(|(key, _)| DocId::from_slice(key.get(2..2 + DocId::LEN)?)) {
+                *self.pending.entry(doc).or_default() += 1;
+            }
+        }
+    }
+
+    /// How many changes the server has not answered yet.
+    pub fn unanswered(&self) -> u64 {
+        self.pending.values().map(|n| u64::from(*n)).sum()
+    }
+
+    /// The oldest number that the server has not answered yet.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] of the store.
+    pub fn oldest_unanswered(&self) -> Result<Option<u64>, ReplicaError> {
+        if self.pending.is_empty() {
+            return Ok(None);
+        }
+        let first = self.store.scan(&Range::prefix(keys::OUTBOX), Direction::Forward, 1)?;
+        Ok(first.first().and_then(|(key, _)| keys::parse_outbox(key)))
+    }
+
+    /// The documents with changes that the server has not answered yet.
+    pub fn unanswered_docs(&self) -> BTreeSet<DocId> {
+        self.pending.keys().copied().collect()
+    }
+
+    /// The highest push id ever given.
+    pub fn pushed(&self) -> u64 {
+        self.counter
+    }
+
+    /// The next pushes behind outbox number `after`, at most `most` of about `budget_bytes` together. Consecutive changes of one document
+    /// share a push.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] of the store.
+    pub fn pushes(&self, after: u64, most: usize, budget_bytes: usize) -> Result<Vec<Push>, ReplicaError> {
+        let range = Range::prefix_after(keys::OUTBOX, &keys::outbox(after));
+        let rows = self.store.scan(&range, Direction::Forward, OUTBOX_PAGE)?;
+        let mut pushes: Vec<Push> = Vec::new();
+        let mut bytes = 0;
+        for (key, value) in &rows {
+            let row: OutRow = decode(key, value)?;
+            let Some(id) = keys::parse_outbox(key) else { continue };
+            bytes += row.change.len();
+            let joins = pushes.last().is_some_and(|p| p.doc == row.doc && p.changes.len() < limits::PUSH_MAX_CHANGES);
+            if bytes > budget_bytes && !pushes.is_empty() || (pushes.len() == most && !joins) {
+                break;
+            }
+            match pushes.last_mut().filter(|_| joins) {
+                Some(push) => {
+                    push.id = id;
+                    push.changes.push(row.change.into());
+                }
+                None => {
+                    let origin = self.head(row.doc)?.and_then(|head| head.origin);
+                    pushes.push(Push { id, doc: row.doc, origin, changes: vec![row.change.into()] });
+                }
+            }
+        }
+        Ok(pushes)
+    }
+
+    /// Takes the server's answer to a push.
+    pub(super) fn take_answer(
+        &mut self,
+        batch: &mut Batch,
+        summaries: &mut Summaries,
+        answer: &Answer,
+        now_ms: i64,
+    ) -> Result<Outcome, ReplicaError> {
+        let numbers = self.numbers_of(answer.doc)?;
+        let Some(mut head) = self.head(answer.doc)? else { return Ok(Outcome::Nothing) };
+        match &answer.verdict {
+            Verdict::Durable { at, receipt } => {
+                let done: Vec<u64> = numbers.iter().copied().filter(|n| *n <= answer.id).collect();
+                if done.is_empty() {
+                    return Ok(Outcome::Nothing);
+                }
+                self.plan_answered(batch, answer.doc, &done);
+                if *at >= head.at {
+                    head.at = *at;
+                    head.epoch = self.sync.epoch;
+                    head.receipt.clone_from(receipt);
+                }
+                if head.gone && !self.pending.contains_key(&answer.doc) {
+                    self.plan_wipe(batch, summaries, answer.doc, &head)?;
+                } else {
+                    batch.put(keys::head(answer.doc), encode(&head));
+                }
+                Ok(Outcome::Durable(done.len()))
+            }
+            Verdict::Held { reason } => {
+                self.set_aside(batch, summaries, answer.doc, head, &numbers, KeptWhy::Held(*reason), now_ms)
+            }
+            Verdict::Refused { code, .. } => {
+                self.set_aside(batch, summaries, answer.doc, head, &numbers, KeptWhy::Refused(*code), now_ms)
+            }
+        }
+    }
+
+    fn numbers_of(&self, doc: DocId) -> Result<Vec<u64>, ReplicaError> {
+        if !self.pending.contains_key(&doc) {
+            return Ok(Vec::new());
+        }
+        let range = Range::prefix(&keys::pending(doc));
+        let rows = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
+        Ok(rows.iter().filter_map(|(key, _)| keys::parse_pending(key)).collect())
+    }
+
+    fn plan_answered(&mut self, batch: &mut Batch, doc: DocId, numbers: &[u64]) {
+        for number in numbers {
+            batch.delete(keys::outbox(*number)).delete(keys::pending_at(doc, *number));
+        }
+        let left = self.pending.get(&doc).copied().unwrap_or(0).saturating_sub(numbers.len() as u32);
+        if left == 0 {
+            self.pending.remove(&doc);
+        } else {
+            self.pending.insert(doc, left);
+        }
+    }
+
+    /// Moves everything unanswered of a document aside (the unit is the actor's whole suffix), rebuilds the document without it and
+    /// takes a new incarnation: the old one's sequence numbers are used up.
+    #[expect(clippy::too_many_arguments, reason = "one plan of one batch")]
+    fn set_aside(
+        &mut self,
+        batch: &mut Batch,
+        summaries: &mut Summaries,
+        doc: DocId,
+        mut head: HeadRow,
+        numbers: &[u64],
+        why: KeptWhy,
+        at_ms: i64,
+    ) -> Result<Outcome, ReplicaError> {
+        if numbers.is_empty() {
+            return Ok(Outcome::Nothing);
+        }
+        let mut aside = BTreeSet::new();
+        for number in numbers {
+            let key = keys::outbox(*number);
+            let Some(value) = self.store.get(&key)? else { continue };
+            let row: OutRow = decode(&key, &value)?;
+            aside.insert(row.hash);
+            let kept = KeptRow { why, at_ms, change: Some(row.change.into()) };
+            batch.put(keys::kept(doc, *number), encode(&kept));
+        }
+        self.plan_answered(batch, doc, numbers);
+        self.sync.incarnation += 1;
+        self.put_sync(batch);
+        self.hot.forget(doc);
+        if head.gone {
+            self.plan_wipe(batch, summaries, doc, &head)?;
+            return Ok(Outcome::Aside { rebuild: None });
+        }
+        let rebuilt = self.without(doc, &aside)?;
+        if head.at == 0 && rebuilt.change_count() <= 1 {
+            // The server never had it: nothing of it is left to hold.
+            self.plan_wipe(batch, summaries, doc, &head)?;
+            return Ok(Outcome::Aside { rebuild: None });
+        }
+        self.plan_compact(batch, doc, &mut head, &rebuilt)?;
+        batch.put(keys::head(doc), encode(&head));
+        summaries.take(doc, &head, &rebuilt)?;
+        Ok(Outcome::Aside { rebuild: Some(doc) })
+    }
+
+    /// The document without these changes and what builds on them.
+    fn without(&self, id: DocId, aside: &BTreeSet<Hash32>) -> Result<Doc, ReplicaError> {
+        let doc = self.read_doc(id)?.ok_or(ReplicaError::Unknown(id))?;
+        let mut rebuilt = Doc::genesis(doc.kind());
+        let genesis = rebuilt.heads();
+        for change in doc.changes_after(&genesis) {
+            // What builds on a change that is aside cannot be applied, and is aside too.
+            if !aside.contains(&change.hash) {
+                let _ = rebuilt.apply(&[change.bytes]);
+            }
+        }
+        Ok(rebuilt)
+    }
+
+    /// Removes every byte of a document, kept work included; of that only the fact remains.
+    pub(super) fn plan_wipe(
+        &mut self,
+        batch: &mut Batch,
+        summaries: &mut Summaries,
+        doc: DocId,
+        head: &HeadRow,
+    ) -> Result<(), ReplicaError> {
+        self.plan_drop_tail(batch, doc)?;
+        batch.delete(keys::snapshot(doc)).delete(keys::head(doc));
+        let kept = self.store.scan(&Range::prefix(&keys::kept_of(doc)), Direction::Forward, limits::SCAN_MAX_ROWS)?;
+        for (key, value) in kept {
+            let row: KeptRow = decode(&key, &value)?;
+            batch.put(key, encode(&KeptRow { change: None, ..row }));
+        }
+        if let Some(lead) = lead_of(doc, head).filter(|_| doc.kind() == Some(DocKind::Lead)) {
+            summaries.remove(lead)?;
+        }
+        batch.delete(keys::UNDO);
+        self.hot.forget(doc);
+        Ok(())
+    }
+
+    /// Work that the server did not merge.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] of the store.
+    pub fn kept(&self) -> Result<Vec<Kept>, ReplicaError> {
+        let rows = self.store.scan(&Range::prefix(keys::KEPT), Direction::Forward, limits::SCAN_MAX_ROWS)?;
+        rows.iter().map(|(key, value)| kept(key, value)).collect()
+    }
+}
+
+/// What an answer came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was answered before.
+    Nothing,
+    /// So many changes are durable on the server.
+    Durable(usize),
+    /// They are aside; the document was rebuilt and should be compared with the server's.
+    Aside {
+        /// The document to fetch.
+        rebuild: Option<DocId>,
+    },
+}
+
+fn kept(key: &[u8], value: &[u8]) -> Result<Kept, ReplicaError> {
+    let row: KeptRow = decode(key, value)?;
+    let rest = &key[keys::KEPT.len()..];
+    let doc = rest.get(..DocId::LEN).and_then(DocId::from_slice).unwrap_or_default();
+    let number = rest.get(DocId::LEN..).and_then(|n| n.try_into().ok()).map_or(0, u64::from_be_bytes);
+    Ok(Kept { doc, number, why: row.why, at_ms: row.at_ms })
+}
+
+/// Outbox entries looked at for one flight of pushes.
+const OUTBOX_PAGE: usize = 1_024;

@@ -1,0 +1,97 @@
+//! The summary rows beside the documents: what a list shows without loading anything. They are written in the same batch as the
+//! change that they reflect.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::rows::{HeadRow, decode, encode};
+use super::{ReplicaError, keys};
+use crate::document::{Doc, NoClocks};
+use crate::ids::{DocId, DocKind};
+use crate::model::LeadSummary;
+use crate::store::{Batch, Store};
+
+/// The summary rows that one batch touches.
+pub(super) struct Summaries {
+    store: Arc<dyn Store>,
+    /// As stored (`None`: not there) and as it becomes (`None`: removed).
+    touched: BTreeMap<DocId, Touched>,
+}
+
+struct Touched {
+    old: Option<LeadSummary>,
+    new: Option<LeadSummary>,
+}
+
+impl Summaries {
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, touched: BTreeMap::new() }
+    }
+
+    /// Reads the rows of several leads at once, for a frame full of news.
+    pub fn expect(&mut self, leads: &[DocId]) -> Result<(), ReplicaError> {
+        let wanted: Vec<DocId> = leads.iter().copied().filter(|lead| !self.touched.contains_key(lead)).collect();
+        let row_keys: Vec<Vec<u8>> = wanted.iter().map(|lead| keys::summary(*lead)).collect();
+        let found = self.store.get_many(&row_keys.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+        for ((lead, key), value) in wanted.into_iter().zip(row_keys).zip(found) {
+            let old: Option<LeadSummary> = value.map(|value| decode(&key, &value)).transpose()?;
+            self.touched.insert(lead, Touched { new: old.clone(), old });
+        }
+        Ok(())
+    }
+
+    /// Takes what a document says into its lead's row.
+    pub fn take(&mut self, id: DocId, head: &HeadRow, doc: &Doc) -> Result<(), ReplicaError> {
+        let Some(lead) = lead_of(id, head) else { return Ok(()) };
+        self.expect(&[lead])?;
+        let Some(touched) = self.touched.get_mut(&lead) else { return Ok(()) };
+        let row = touched.new.get_or_insert_with(|| LeadSummary::of(lead));
+        match doc.kind() {
+            DocKind::Lead => row.take_lead(doc, &NoClocks),
+            DocKind::Ruling => row.take_ruling(doc, &NoClocks),
+            DocKind::Advancement => row.take_advancement(doc, &NoClocks),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Removes the row of a lead that is wiped.
+    pub fn remove(&mut self, lead: DocId) -> Result<(), ReplicaError> {
+        self.expect(&[lead])?;
+        if let Some(touched) = self.touched.get_mut(&lead) {
+            touched.new = None;
+        }
+        Ok(())
+    }
+
+    /// Adds what changed to the batch. A row without its lead (a ruling that came first) is kept but not listed.
+    pub fn flush(self, batch: &mut Batch) -> Result<(), ReplicaError> {
+        for (lead, Touched { old, new }) in self.touched {
+            if old == new {
+                continue;
+            }
+            let place = |row: &LeadSummary| row.listed().then(|| keys::recent(row.updated_ms, lead));
+            let (was, is) = (old.as_ref().and_then(place), new.as_ref().and_then(place));
+            if let Some(was) = was.filter(|was| Some(was) != is.as_ref()) {
+                batch.delete(was);
+            }
+            if let Some(is) = is {
+                batch.put(is, []);
+            }
+            match new {
+                Some(row) => batch.put(keys::summary(lead), encode(&row)),
+                None => batch.delete(keys::summary(lead)),
+            };
+        }
+        Ok(())
+    }
+}
+
+/// The lead whose row a document contributes to.
+pub(super) fn lead_of(id: DocId, head: &HeadRow) -> Option<DocId> {
+    match id.kind()? {
+        DocKind::Lead => Some(id),
+        DocKind::Ruling | DocKind::Advancement => DocId::from_slice(&head.origin.as_ref()?.parent),
+        _ => None,
+    }
+}

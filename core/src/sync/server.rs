@@ -1,0 +1,167 @@
+//! The server's end of one connection, as a pure state machine: messages in, effects out. The shell (a websocket task, or the simulated
+//! world) carries out the effects and calls [`Session::pump`] whenever it can send more.
+//!
+//! Catching up and staying live are one thing: the session reads the log behind its cursor. A phone that lags is simply further behind.
+
+use std::collections::BTreeSet;
+
+use crate::access::Channel;
+use crate::company::{Company, CompanyError, DeviceStatus, Incoming, Principal, View};
+use crate::ids::DeviceId;
+use crate::limits;
+use crate::store::{Batch, Position};
+use crate::sync::message::{Answer, FromPhone, FromServer, Hello, Return, WireCode, WireError};
+
+/// What the shell has to do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send these, in order.
+    Send(Vec<FromServer>),
+    /// Put this through the gate and give the answer to [`Session::answered`].
+    Push(Box<Incoming>),
+    /// Take this back into a restored server.
+    Return(Box<Return>),
+    /// Commit this; nobody waits for it.
+    Commit(Batch),
+    /// Send this and close.
+    Close(WireError),
+    /// The phone has been heard for the last time: send the wipe, close, and let the office know.
+    Wipe,
+}
+
+/// One connection that was greeted.
+#[derive(Debug)]
+pub struct Session {
+    principal: Principal,
+    view: View,
+    cursor: Position,
+    announced: Option<Position>,
+    unanswered: usize,
+    /// Whether anything may have changed since the log was last read to its end.
+    news: bool,
+    heard: bool,
+}
+
+impl Session {
+    /// Greets a phone whose token named `device`. Gives the session and what to send first.
+    ///
+    /// # Errors
+    /// The inner error is the answer to the phone; the outer one is the store's.
+    pub fn open(
+        company: &Company,
+        device: DeviceId,
+        hello: &Hello,
+        now_ms: i64,
+    ) -> Result<Result<(Self, FromServer), WireError>, CompanyError> {
+        let greeting = match company.greet(device, hello, now_ms)? {
+            Ok(greeting) => greeting,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let view = View { channels: greeting.channels, device, live_incarnation: greeting.live_incarnation };
+        let session = Self {
+            principal: greeting.principal,
+            view,
+            cursor: greeting.cursor,
+            announced: None,
+            unanswered: 0,
+            news: true,
+            heard: false,
+        };
+        Ok(Ok((session, FromServer::Welcome(greeting.welcome))))
+    }
+
+    /// The device at the other end.
+    pub fn device(&self) -> DeviceId {
+        self.principal.device
+    }
+
+    /// Who is at the other end.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The channels whose news concern this session.
+    pub fn channels(&self) -> BTreeSet<Channel> {
+        self.view.channels.keys().copied().collect()
+    }
+
+    /// Pushes that wait for their answer.
+    pub fn unanswered(&self) -> usize {
+        self.unanswered
+    }
+
+    /// Takes one message of the phone.
+    ///
+    /// # Errors
+    /// [`CompanyError`] of the store; whatever is wrong with the message is an effect.
+    pub fn receive(&mut self, company: &Company, message: FromPhone, now_ms: i64) -> Result<Vec<Effect>, CompanyError> {
+        let close = |code, detail: &str| Ok(vec![Effect::Close(WireError { code, detail: detail.to_owned() })]);
+        match message {
+            FromPhone::Hello(_) => close(WireCode::OutOfOrder, "a second hello"),
+            FromPhone::Push(_) if self.principal.status == DeviceStatus::Stolen => Ok(vec![Effect::Wipe]),
+            FromPhone::Push(push) => {
+                if self.unanswered >= limits::PUSHES_IN_FLIGHT {
+                    return close(WireCode::TooMany, "too many unanswered pushes");
+                }
+                self.unanswered += 1;
+                Ok(vec![Effect::Push(Box::new(Incoming { who: self.principal.clone(), push }))])
+            }
+            FromPhone::Ack(_) if self.is_leaving() => {
+                self.heard = true;
+                Ok(if self.unanswered == 0 { vec![Effect::Wipe] } else { Vec::new() })
+            }
+            FromPhone::Ack(at) => {
+                self.principal.acked = self.principal.acked.max(at.min(self.cursor));
+                let batch = company.plan_ack(self.principal.device, at, now_ms)?;
+                Ok(batch.into_iter().map(Effect::Commit).collect())
+            }
+            FromPhone::Fetch(_) if self.is_leaving() => Ok(Vec::new()),
+            FromPhone::Fetch(doc) => Ok(vec![Effect::Send(vec![company.fetch(&self.view, doc)?])]),
+            FromPhone::Return(_) if self.is_leaving() => Ok(Vec::new()),
+            FromPhone::Return(returned) => Ok(vec![Effect::Return(Box::new(returned))]),
+        }
+    }
+
+    /// The answers of pushes that went through the gate.
+    pub fn answered(&mut self, answers: Vec<Answer>) -> Vec<Effect> {
+        self.unanswered = self.unanswered.saturating_sub(answers.len());
+        let mut effects = vec![Effect::Send(answers.into_iter().map(FromServer::Answer).collect())];
+        if self.heard && self.unanswered == 0 {
+            effects.push(Effect::Wipe);
+        }
+        effects
+    }
+
+    /// Says that one of the session's channels may have news.
+    pub fn wake(&mut self) {
+        self.news = true;
+    }
+
+    /// The next portion to send, about `budget_bytes`; `None` when the phone has everything.
+    ///
+    /// # Errors
+    /// [`CompanyError`] of the store.
+    pub fn pump(&mut self, company: &Company, budget_bytes: usize) -> Result<Option<Vec<FromServer>>, CompanyError> {
+        if self.is_leaving() {
+            return Ok(None);
+        }
+        if self.news {
+            let page = company.news(&self.view, self.cursor, budget_bytes)?;
+            self.news = page.more;
+            self.cursor = page.cursor;
+            let mut messages = page.messages;
+            if self.announced != Some(self.cursor) {
+                messages.push(FromServer::CaughtUp(self.cursor));
+                self.announced = Some(self.cursor);
+            }
+            if !messages.is_empty() {
+                return Ok(Some(messages));
+            }
+        }
+        company.fill(&mut self.view, self.cursor, budget_bytes)
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.principal.status != DeviceStatus::Active
+    }
+}

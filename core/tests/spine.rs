@@ -1,0 +1,427 @@
+//! The spine in one thread: phones, a server and nothing between them but function calls. Stories, each with its promise.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fieldbook_core::access::Role;
+use fieldbook_core::company::{Company, DeviceStatus, LocalGate, NewLead, Settled, TeamRow, UserRow};
+use fieldbook_core::document::{Edit, NoClocks, Value};
+use fieldbook_core::ids::{DeviceId, DocId, DocKind, EntryId, TeamId, UserId};
+use fieldbook_core::replica::{DocEdits, Identity, ListQuery, Replica};
+use fieldbook_core::store::{MemoryStore, Store};
+use fieldbook_core::sync::message::{FromPhone, FromServer, Origin, decode_frame, frames};
+use fieldbook_core::sync::phone::{Link, SyncReport};
+use fieldbook_core::sync::server::{Effect, Session};
+use fieldbook_core::time::Moment;
+
+struct Office {
+    company: Company,
+    gate: LocalGate,
+    store: Arc<MemoryStore>,
+    now_ms: i64,
+    phones: BTreeMap<u8, Phone>,
+    seed: u8,
+}
+
+struct Phone {
+    store: Arc<MemoryStore>,
+    replica: Replica,
+    seeds: u64,
+    bytes_up: usize,
+    bytes_down: usize,
+}
+
+const TEAM: TeamId = TeamId([77; 8]);
+
+fn user(n: u8) -> UserId {
+    UserId([n; 8])
+}
+
+fn device(n: u8) -> DeviceId {
+    DeviceId([n; 8])
+}
+
+impl Office {
+    fn new() -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let company = Company::open(store.clone(), "智康", &[9; 64]).unwrap();
+        let team = TeamRow { name: "杭州组".into(), parent: None, leaders: vec![user(9)] };
+        company.put_team(TEAM, team, 1).unwrap();
+        let mut office = Self { company, gate: LocalGate::new(100), store, now_ms: T0, phones: BTreeMap::new(), seed: 0 };
+        office.hire(9, Role::Manager);
+        for n in 1..=3 {
+            office.hire(n, Role::Rep);
+        }
+        office
+    }
+
+    fn hire(&mut self, n: u8, role: Role) {
+        let row = UserRow { name: format!("销售{n}"), role, team: Some(TEAM), active: true };
+        self.company.put_user(user(n), row, self.now_ms).unwrap();
+        self.company.put_device(device(n), user(n), "phone", self.now_ms).unwrap();
+        let store = Arc::new(MemoryStore::new());
+        let mut replica = Replica::open(store.clone()).unwrap();
+        replica.enrol(identity(n)).unwrap();
+        self.phones.insert(n, Phone { store, replica, seeds: 0, bytes_up: 0, bytes_down: 0 });
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { wall_ms: self.now_ms, boot: 1, mono_ms: (self.now_ms - T0) as u64 + 1_000 }
+    }
+
+    fn edit(&mut self, n: u8, lots: &[DocEdits]) {
+        self.now_ms += 1_000;
+        let now = self.moment();
+        let phone = self.phones.get_mut(&n).unwrap();
+        phone.seeds += 1;
+        let mut seed = [n; 32];
+        seed[..8].copy_from_slice(&phone.seeds.to_be_bytes());
+        let act = phone.replica.act(now, seed).unwrap();
+        phone.replica.edit(&act, lots).unwrap();
+    }
+
+    fn set(&mut self, n: u8, doc: DocId, field: &str, value: &str) {
+        let edits = vec![Edit::Set { field: field.into(), value: value.into() }];
+        self.edit(n, &[DocEdits { doc, origin: None, edits }]);
+    }
+
+    fn tick(&mut self, n: u8, lead: DocId, row: &str, done: bool) {
+        let origin = Some(Origin { parent: lead.0.to_vec().into(), key: String::new() });
+        let edits = vec![Edit::SetIn { field: "ticks".into(), key: row.into(), value: Value::Bool(done) }];
+        self.edit(n, &[DocEdits { doc: DocId::advancement_of(lead), origin, edits }]);
+    }
+
+    /// Runs one whole connection of a phone, byte for byte as on the wire.
+    fn sync(&mut self, n: u8) -> SyncReport {
+        self.now_ms += 1_000;
+        let now = self.moment();
+        let mut link = Link::new();
+        let phone = self.phones.get_mut(&n).unwrap();
+        let mut up = link.open(&phone.replica, "token", "test", now).unwrap();
+        let mut session: Option<Session> = None;
+        for _ in 0..10_000 {
+            let mut down = Vec::new();
+            for frame in frames(std::mem::take(&mut up)) {
+                phone.bytes_up += frame.len();
+                for message in decode_frame::<FromPhone>(&frame).unwrap() {
+                    match (&mut session, message) {
+                        (None, FromPhone::Hello(hello)) => {
+                            match Session::open(&self.company, device(n), &hello, self.now_ms).unwrap() {
+                                Ok((opened, welcome)) => {
+                                    session = Some(opened);
+                                    down.push(welcome);
+                                }
+                                Err(refused) => down.push(FromServer::Error(refused)),
+                            }
+                        }
+                        (Some(session), message) => {
+                            let effects = session.receive(&self.company, message, self.now_ms).unwrap();
+                            serve(&self.company, &mut self.gate, session, effects, &mut down, self.now_ms);
+                        }
+                        (None, _) => panic!("no session"),
+                    }
+                }
+            }
+            if let Some(session) = &mut session {
+                session.wake();
+                if let Some(more) = session.pump(&self.company, 64 << 10).unwrap() {
+                    down.extend(more);
+                }
+            }
+            if down.is_empty() && link.is_settled(&phone.replica) || link.report().wiped_all {
+                break;
+            }
+            for frame in frames(down) {
+                phone.bytes_down += frame.len();
+                let turn = link.receive(&mut phone.replica, decode_frame(&frame).unwrap(), now).unwrap();
+                if let Some(error) = turn.closed {
+                    panic!("closed: {error:?}");
+                }
+                up.extend(turn.send);
+            }
+        }
+        assert!(link.is_settled(&phone.replica) || link.report().wiped_all, "phone {n} does not settle: {link:?}");
+        link.report().clone()
+    }
+
+    fn lead_from_office(&mut self, owner: u8, name: &str) -> DocId {
+        self.seed += 1;
+        let id = DocId::fresh(DocKind::Lead, EntryId([self.seed; 16]));
+        let edits = vec![Edit::Set { field: "customer_name".into(), value: name.into() }];
+        let lead = NewLead { id, edits, owner: Some(user(owner)), ..NewLead::default() };
+        self.company.intake(&[lead], self.now_ms).unwrap();
+        id
+    }
+
+    fn value(&mut self, n: u8, doc: DocId, field: &str) -> Option<String> {
+        let doc = self.phones.get_mut(&n).unwrap().replica.load(doc).ok()?;
+        doc.value(field, &NoClocks).map(|v| v.to_string())
+    }
+
+    fn server_value(&self, doc: DocId, field: &str) -> Option<String> {
+        self.company.load(doc).unwrap().value(field, &NoClocks).map(|v| v.to_string())
+    }
+
+    fn heads_agree(&mut self, n: u8, doc: DocId) {
+        let server = self.company.load(doc).unwrap().heads();
+        let phone = self.phones.get_mut(&n).unwrap().replica.load(doc).unwrap().heads();
+        assert_eq!(server, phone, "phone {n} and the server differ on {doc}");
+    }
+}
+
+fn serve(
+    company: &Company,
+    gate: &mut LocalGate,
+    session: &mut Session,
+    effects: Vec<Effect>,
+    down: &mut Vec<FromServer>,
+    now_ms: i64,
+) {
+    for effect in effects {
+        match effect {
+            Effect::Send(messages) => down.extend(messages),
+            Effect::Commit(batch) => {
+                company.store().commit_one(batch).unwrap();
+            }
+            Effect::Push(incoming) => {
+                let prepared = company.prepare(incoming.push.doc, &[*incoming], gate, now_ms).unwrap();
+                let outcome = company.store().commit_one(prepared.batch.clone()).unwrap();
+                let Settled::Done { answers, .. } = prepared.settle(outcome) else { panic!("contended") };
+                let more = session.answered(answers);
+                serve(company, gate, session, more, down, now_ms);
+            }
+            Effect::Wipe => down.push(FromServer::Wipe),
+            Effect::Close(error) => down.push(FromServer::Error(error)),
+            Effect::Return(returned) => {
+                company.take_back(&returned, now_ms).unwrap();
+            }
+        }
+    }
+}
+
+fn identity(n: u8) -> Identity {
+    Identity {
+        device: device(n),
+        user: user(n),
+        user_name: format!("销售{n}"),
+        company: "智康".into(),
+        server_url: "ws://127.0.0.1".into(),
+        refresh_token: String::new(),
+        zone: "Asia/Shanghai".into(),
+    }
+}
+
+const T0: i64 = 1_770_000_000_000;
+
+#[test]
+fn an_edit_without_signal_becomes_durable_merged_and_visible() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "北京协和医院");
+    office.sync(1);
+    office.sync(9);
+    assert_eq!(office.value(1, lead, "customer_name").as_deref(), Some("北京协和医院"));
+    assert_eq!(office.value(2, lead, "customer_name"), None, "not theirs");
+
+    office.set(1, lead, "next_action", "确认CT机安装场地尺寸");
+    office.tick(1, lead, "decision_maker", true);
+    assert_eq!(office.phones[&1].replica.unanswered(), 2);
+    let report = office.sync(1);
+    assert_eq!(report.durable, 2);
+    assert_eq!(office.phones[&1].replica.unanswered(), 0);
+    assert_eq!(office.server_value(lead, "next_action").as_deref(), Some("确认CT机安装场地尺寸"));
+
+    office.sync(9);
+    assert_eq!(office.value(9, lead, "next_action").as_deref(), Some("确认CT机安装场地尺寸"));
+    for doc in [lead, DocId::ruling_of(lead), DocId::advancement_of(lead)] {
+        office.heads_agree(1, doc);
+        office.heads_agree(9, doc);
+    }
+    let rows = office.phones[&9].replica.list(&ListQuery { limit: 50, ..Default::default() }, office.moment()).unwrap();
+    assert_eq!((rows.len(), rows[0].index, rows[0].owner), (1, 33, Some(user(1))));
+}
+
+#[test]
+fn two_people_on_one_field_keep_both_values_until_somebody_chooses() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "浙大一院");
+    office.sync(1);
+    office.sync(9);
+    office.set(1, lead, "brand", "联影");
+    office.set(9, lead, "brand", "西门子");
+    office.sync(1);
+    office.sync(9);
+    office.sync(1);
+    let doc = office.phones.get_mut(&1).unwrap().replica.load(lead).unwrap();
+    let conflicts = doc.conflicts(&NoClocks);
+    assert_eq!(conflicts.len(), 1);
+    let mut seen: Vec<(String, UserId)> =
+        conflicts[0].values.iter().map(|v| (v.value.to_string(), v.user)).collect();
+    seen.sort();
+    assert_eq!(seen, [("联影".to_string(), user(1)), ("西门子".to_string(), user(9))]);
+    // The later act is the effective one on every device, whatever automerge prefers.
+    assert_eq!(office.value(1, lead, "brand").as_deref(), Some("西门子"));
+    let choice = conflicts[0].values.iter().position(|v| v.user == user(1)).unwrap();
+    let edit = fieldbook_core::document::resolution(&conflicts[0], choice).unwrap();
+    office.edit(1, &[DocEdits { doc: lead, origin: None, edits: vec![edit] }]);
+    office.sync(1);
+    office.sync(9);
+    assert_eq!(office.value(9, lead, "brand").as_deref(), Some("联影"));
+    assert!(office.phones.get_mut(&9).unwrap().replica.load(lead).unwrap().conflicts(&NoClocks).is_empty());
+}
+
+#[test]
+fn a_lead_created_without_signal_gets_its_ruling_and_two_phones_share_one_table() {
+    let mut office = Office::new();
+    let lead = DocId::fresh(DocKind::Lead, EntryId([0xaa; 16]));
+    office.set(2, lead, "customer_name", "瑞金医院");
+    office.tick(2, lead, "budget_approval", true);
+    office.sync(2);
+    assert_eq!(office.company.owner_of(lead).unwrap().owner, Some(user(2)));
+    office.sync(9);
+    office.tick(2, lead, "next_meeting", true);
+    office.tick(9, lead, "next_meeting", false);
+    office.sync(9);
+    office.sync(2);
+    office.sync(9);
+    let table = DocId::advancement_of(lead);
+    let conflicts = office.phones.get_mut(&2).unwrap().replica.load(table).unwrap().conflicts(&NoClocks);
+    assert_eq!(conflicts.len(), 1, "concurrent ticks show as a conflict (C55)");
+    office.heads_agree(2, table);
+    office.heads_agree(9, table);
+}
+
+#[test]
+fn work_done_before_the_move_was_known_is_merged_and_the_bytes_leave_the_phone() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "华山医院");
+    office.sync(1);
+    office.sync(2);
+    office.company.assign(lead, user(2), user(9), "离岗", office.now_ms).unwrap();
+    office.set(1, lead, "notes_of_visit", "张院长说3月招标");
+    let report = office.sync(1);
+    assert_eq!((report.durable, report.aside), (1, 0), "kept although the lead had moved");
+    assert!(!office.phones[&1].replica.holds(lead).unwrap(), "wiped after its work was answered");
+    let left = office.phones[&1].store.rows().keys().filter(|k| k.windows(16).any(|w| w == lead.0)).count();
+    assert_eq!(left, 0, "no byte of it stays");
+    office.sync(2);
+    assert_eq!(office.value(2, lead, "notes_of_visit").as_deref(), Some("张院长说3月招标"));
+    office.heads_agree(2, lead);
+}
+
+#[test]
+fn work_done_in_spite_of_the_move_is_held_for_a_person_and_can_be_accepted() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "同济医院");
+    office.sync(1);
+    // A phone whose user was told, but whose copy of the lead lives on: what a hostile or broken app would do.
+    let kept = office.phones[&1].store.rows();
+    office.company.assign(lead, user(2), user(9), "调整", office.now_ms).unwrap();
+    office.sync(1);
+    let told = office.phones[&1].store.rows();
+    let mut both = kept;
+    both.extend(told);
+    let store = Arc::new(MemoryStore::from_rows(both));
+    let replica = Replica::open(store.clone()).unwrap();
+    let old = office.phones.remove(&1).unwrap();
+    office.phones.insert(1, Phone { store, replica, ..old });
+
+    office.set(1, lead, "next_action", "还是我来跟");
+    let report = office.sync(1);
+    assert_eq!((report.durable, report.aside), (0, 1));
+    let held = office.company.held(None, 10).unwrap();
+    assert_eq!(held.len(), 1);
+    assert_eq!(office.server_value(lead, "next_action"), None);
+    let gate = &mut LocalGate::new(0);
+    office.company.accept_held(&held[0].id, gate, office.now_ms).unwrap();
+    assert_eq!(office.server_value(lead, "next_action").as_deref(), Some("还是我来跟"));
+    assert!(office.company.discard_held(&held[0].id).is_err(), "decided once");
+}
+
+#[test]
+fn a_revoked_phone_is_heard_once_and_then_wiped() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "儿童医院");
+    office.sync(1);
+    office.set(1, lead, "next_action", "交接");
+    office.company.set_device_status(device(1), DeviceStatus::Revoked, office.now_ms).unwrap();
+    let report = office.sync(1);
+    assert!(report.wiped_all);
+    assert_eq!(office.company.held(None, 10).unwrap().len(), 1, "its last words are kept");
+    let rows = office.phones[&1].store.rows();
+    assert!(rows.keys().all(|key| key.starts_with(b"!")), "{:?}", rows.keys().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_phone_restored_from_a_backup_heals_and_poisons_nothing() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "省人民医院");
+    office.sync(1);
+    let backup = office.phones[&1].store.rows();
+    office.set(1, lead, "next_action", "第一次");
+    office.sync(1);
+    let store = Arc::new(MemoryStore::from_rows(backup));
+    let replica = Replica::open(store.clone()).unwrap();
+    let old = office.phones.remove(&1).unwrap();
+    office.phones.insert(1, Phone { store, replica, ..old });
+
+    office.set(1, lead, "next_action", "恢复之后");
+    office.sync(1);
+    office.heads_agree(1, lead);
+    assert_eq!(office.value(1, lead, "next_action").as_deref(), Some("第一次"));
+    assert_eq!(office.company.held(None, 10).unwrap().len(), 1, "the forked words are kept for a person");
+    office.set(1, lead, "next_action", "继续");
+    office.sync(1);
+    office.heads_agree(1, lead);
+    assert_eq!(office.server_value(lead, "next_action").as_deref(), Some("继续"));
+}
+
+#[test]
+fn a_server_restored_from_a_backup_gets_back_what_it_had_acknowledged() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "市一医院");
+    office.sync(1);
+    let backup = office.store.rows();
+    office.set(1, lead, "next_action", "已确认");
+    let fresh = DocId::fresh(DocKind::Lead, EntryId([0xbb; 16]));
+    office.set(1, fresh, "customer_name", "新客户");
+    office.sync(1);
+    office.sync(9);
+
+    let store = Arc::new(MemoryStore::from_rows(backup));
+    office.company = Company::open(store.clone(), "", &[1; 64]).unwrap().restored().unwrap();
+    office.store = store;
+    office.gate = LocalGate::new(10);
+    // The manager's phone, not the author's, comes first.
+    office.sync(9);
+    assert_eq!(office.server_value(lead, "next_action").as_deref(), Some("已确认"));
+    assert_eq!(office.server_value(fresh, "customer_name").as_deref(), Some("新客户"));
+    office.sync(1);
+    office.set(1, lead, "next_action", "之后");
+    office.sync(1);
+    office.sync(9);
+    office.heads_agree(1, lead);
+    office.heads_agree(9, lead);
+    office.heads_agree(1, fresh);
+}
+
+#[test]
+fn reconnecting_costs_what_changed_and_not_what_is_held() {
+    let cost = |held: u8| {
+        let mut office = Office::new();
+        let leads: Vec<DocId> = (0..held).map(|i| office.lead_from_office(1, &format!("医院{i}"))).collect();
+        office.sync(1);
+        office.sync(9);
+        for lead in &leads[..5] {
+            office.set(1, *lead, "next_action", "我的");
+            office.set(9, leads[9], "brand", "联影");
+        }
+        office.sync(9);
+        let phone = office.phones.get_mut(&1).unwrap();
+        (phone.bytes_up, phone.bytes_down) = (0, 0);
+        office.sync(1);
+        let phone = &office.phones[&1];
+        phone.bytes_up + phone.bytes_down
+    };
+    let (small, large) = (cost(20), cost(200));
+    assert!(large <= small + 64, "{small} bytes with 20 leads, {large} with 200");
+}
