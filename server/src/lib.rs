@@ -1,7 +1,13 @@
-//! fieldbook-server: the shell around core that a company runs: configuration, sign-in, evidence, imports, REST, logs,
-//! metrics and the command line. The rules of the business are not here; they are in `fieldbook_core`.
+//! fieldbook-server: the shell around core that a company runs: configuration, sign-in, evidence, imports, REST, logs, metrics and the
+//! command line. The rules of the business are not here; they are in `fieldbook_core`.
 
+pub mod app;
 pub mod auth;
 pub mod config;
+pub mod engine;
 pub mod evidence;
 pub mod import;
+pub mod logs;
+pub mod metrics;
+pub mod rest;
+pub mod tls;

@@ -27,7 +27,7 @@ pub mod refresh;
 mod tests;
 
 pub use access::{Principal, Scope, TokenError};
-pub use codes::{CodeError, CodeInfo, IssuedCode, Redeemed};
+pub use codes::{CodeError, CodeId, CodeInfo, IssuedCode, Redeemed};
 pub use refresh::RefreshError;
 
 /// The sign-in of one company, over its store. Cheap to share; calls block on the store.

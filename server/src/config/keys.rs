@@ -64,6 +64,13 @@ pub const KEYS: &[Key] = &[
         set: |d, v| put(&mut d.0.shutdown_s, within(v, 1, 600)),
     },
     Key {
+        name: "server.metrics_token",
+        default: "",
+        takes: "text of 16 to 200 characters, or empty",
+        help: "The bearer token with which another machine may read /metrics. Empty: only this machine may; set it when a proxy on this machine passes requests on.",
+        set: |d, v| put(&mut d.0.metrics_token, token(v)),
+    },
+    Key {
         name: "store.engine",
         default: "redb",
         takes: "redb | sled",
@@ -268,6 +275,7 @@ impl Draft {
             public_url: None,
             data_dir: PathBuf::new(),
             shutdown_s: 0,
+            metrics_token: None,
             engine: Engine::Redb,
             tls: None,
             auth,
@@ -326,6 +334,14 @@ fn some_text(text: &str) -> Result<String, String> {
         Err("expected 1 to 200 bytes of text".into())
     } else {
         Ok(text.into())
+    }
+}
+
+fn token(text: &str) -> Result<Option<String>, String> {
+    match text.len() {
+        0 => Ok(None),
+        16..=200 => Ok(Some(text.to_owned())),
+        _ => Err("expected 16 to 200 characters".into()),
     }
 }
 

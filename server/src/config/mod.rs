@@ -26,6 +26,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// `server.shutdown_s`: how long open requests may finish after the signal to stop.
     pub shutdown_s: u32,
+    /// `server.metrics_token`: who may read `/metrics` from another machine; `None`: only this machine may.
+    pub metrics_token: Option<String>,
     /// `store.engine`
     pub engine: Engine,
     /// `tls.cert` and `tls.key`: both or neither.

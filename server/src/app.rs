@@ -1,0 +1,195 @@
+//! One running company: its configuration, its store and what stands on it. Everything that a handler, the hub or a command needs is
+//! reached from here; nothing here knows HTTP.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use fieldbook_core::access::{Channel, Role};
+use fieldbook_core::company::{Company, CompanyError, DeviceStatus, Gate, LocalGate, UserRow};
+use fieldbook_core::ids::{DeviceId, UserId};
+use fieldbook_core::store::StoreError;
+use tokio::sync::{broadcast, watch};
+
+use crate::auth::{Auth, Entropy, IssuedCode, Standing};
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::evidence::{Bounds, EvidenceStore};
+
+/// Everything that the server's parts share.
+pub struct App {
+    /// As the operator set it.
+    pub config: Config,
+    /// The company's rules and rows.
+    pub company: Company,
+    /// Sign-in.
+    pub auth: Auth,
+    /// Photos and signed forms.
+    pub evidence: EvidenceStore,
+    /// The engine under the company, for backup and upkeep.
+    pub engine: Engine,
+    /// Judges held work that a person accepts. The hub replaces it by its pool of worker processes.
+    pub gate: Mutex<Box<dyn Gate>>,
+    /// What happened that connected phones should hear of.
+    pub notices: broadcast::Sender<Notice>,
+    /// Turns true once, when the server begins to stop.
+    pub stopping: watch::Sender<bool>,
+    /// The server's clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// News for the hub.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// These channels have new positions.
+    Channels(Arc<BTreeSet<Channel>>),
+    /// This device was revoked or reported stolen: its session ends and begins anew.
+    Device(DeviceId),
+}
+
+/// Where the server's time comes from.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since 1970 UTC.
+    fn now_ms(&self) -> i64;
+}
+
+/// The machine's own clock.
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> i64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+    }
+}
+
+/// Why a company cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A folder or file.
+    #[error("{path}: {source}")]
+    Folder {
+        /// Which.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The company's rows.
+    #[error(transparent)]
+    Company(#[from] CompanyError),
+}
+
+impl App {
+    /// Opens the company of a data folder, founding it when the folder is empty.
+    ///
+    /// # Errors
+    /// [`OpenError`]; [`StoreError::InUse`] when a server runs on this folder.
+    pub fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+        private_folder(&config.data_dir)?;
+        let engine = Engine::open(config.engine, &config.data_dir)?;
+        let store = engine.store();
+        let company = Company::open(store.clone(), &config.company_name, &seed())?;
+        let auth = Auth::new(store, config.public_url(), config.auth.clone());
+        auth.maintain(clock.now_ms(), &mut Entropy::from_system())?;
+        let root = config.data_dir.join(EVIDENCE_FOLDER);
+        let bounds =
+            Bounds { max_bytes: config.evidence_max_bytes, open_uploads: config.evidence_open_uploads as usize };
+        let evidence = EvidenceStore::open(&root, bounds)
+            .map_err(|source| OpenError::Folder { path: root.display().to_string(), source })?;
+        let (notices, _) = broadcast::channel(NOTICES_MAX);
+        let (stopping, _) = watch::channel(false);
+        let gate: Mutex<Box<dyn Gate>> = Mutex::new(Box::new(LocalGate::new(0)));
+        Ok(Arc::new(Self { config, company, auth, evidence, engine, gate, notices, stopping, clock }))
+    }
+
+    /// The server's time.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// Tells the hub that channels have news.
+    pub fn announce(&self, touched: BTreeSet<Channel>) {
+        if !touched.is_empty() {
+            // Without a hub nobody listens, and nobody need.
+            let _ = self.notices.send(Notice::Channels(Arc::new(touched)));
+        }
+    }
+
+    /// What the company says of a device now; asked at every refresh and every request.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn standing(&self, user: UserId, device: DeviceId) -> Result<Standing, StoreError> {
+        match self.company.principal(device) {
+            Ok(who) if who.person.user != user => Ok(Standing::Unknown),
+            Ok(who) if who.status == DeviceStatus::Active => Ok(Standing::Active(who.person.role)),
+            Ok(who) => Ok(Standing::Farewell(who.person.role)),
+            Err(CompanyError::Unknown { .. }) => Ok(Standing::Unknown),
+            Err(CompanyError::Store(error)) => Err(error),
+            Err(other) => Err(StoreError::Damaged(other.to_string())),
+        }
+    }
+
+    /// Makes the first administrator and a code to enrol with. `again`: another code when there is an administrator already.
+    ///
+    /// # Errors
+    /// [`CompanyError::Refused`] when there is one and `again` is false.
+    pub fn bootstrap(&self, name: &str, again: bool) -> Result<IssuedCode, CompanyError> {
+        let mut entropy = Entropy::from_system();
+        let now_ms = self.now_ms();
+        let admin = self.company.users()?.into_iter().find(|(_, row)| row.role == Role::Admin && row.active);
+        let user = match admin {
+            Some(_) if !again => {
+                let reason = "this company has an administrator; `fieldbook init --again` makes another code for them";
+                return Err(CompanyError::Refused(reason.into()));
+            }
+            Some((user, _)) => user,
+            None => {
+                let user = entropy.user();
+                let row = UserRow { name: name.to_owned(), role: Role::Admin, team: None, active: true };
+                self.company.put_user(user, row, now_ms)?;
+                user
+            }
+        };
+        Ok(self.auth.issue_code(user, None, now_ms, &mut entropy)?)
+    }
+}
+
+/// Runs what blocks (the store, the disk) beside the runtime's own threads.
+///
+/// # Panics
+/// When `work` panicked; the panic goes on in the caller.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}
+
+/// A folder that only its owner enters: it holds customers' data and signing keys.
+fn private_folder(path: &Path) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Folder { path: path.display().to_string(), source };
+    std::fs::create_dir_all(path).map_err(failed)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn seed() -> [u8; 64] {
+    let mut entropy = Entropy::from_system();
+    let mut seed = [0; 64];
+    seed[..32].copy_from_slice(&entropy.draw::<32>());
+    seed[32..].copy_from_slice(&entropy.draw::<32>());
+    seed
+}
+
+/// Where evidence lies in the data folder.
+pub const EVIDENCE_FOLDER: &str = "evidence";
+/// News that a slow hub may lag behind before it reads the log itself.
+const NOTICES_MAX: usize = 1_024;

@@ -1,0 +1,140 @@
+//! The quarantine: work that was durably received and not merged, until a person accepts or discards it (design decision 10).
+
+use std::sync::{Arc, PoisonError};
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use fieldbook_core::access::OfficeVerb;
+use fieldbook_core::company::{HeldItem, HeldState};
+use fieldbook_core::ids::{DocId, UserId};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::caller::{Caller, Path, Query};
+use super::{ApiError, Problem, scope};
+use crate::app::{App, blocking};
+
+/// Held work.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Held {
+    /// For accepting and discarding.
+    id: String,
+    /// The document that it was meant for.
+    #[schema(value_type = String)]
+    document: DocId,
+    /// Whose work it is.
+    #[schema(value_type = String)]
+    user: UserId,
+    /// Why it is held.
+    #[schema(value_type = String)]
+    reason: serde_json::Value,
+    /// Server time of its arrival, milliseconds.
+    received_ms: i64,
+    /// `waiting`, `accepted` or `discarded`.
+    #[schema(value_type = String)]
+    state: HeldState,
+    /// How many changes it has.
+    changes: usize,
+}
+
+/// A page of held work.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HeldPage {
+    /// Held work, by document.
+    items: Vec<Held>,
+    /// `after` of the next page; nothing: this was the last.
+    next: Option<String>,
+}
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeldQuery {
+    /// The last id of the page before.
+    after: Option<String>,
+    /// Up to 200.
+    limit: usize,
+    /// Also what was decided already.
+    all: bool,
+}
+
+impl Default for HeldQuery {
+    fn default() -> Self {
+        Self { after: None, limit: 50, all: false }
+    }
+}
+
+/// Held work that the caller decides about.
+#[utoipa::path(get, path = "/api/quarantine", tag = "review", security(("bearer" = [])), params(HeldQuery),
+    responses((status = 200, body = HeldPage), (status = 403, body = Problem)))]
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<HeldQuery>,
+) -> Result<Json<HeldPage>, ApiError> {
+    blocking(move || {
+        caller.require(OfficeVerb::Review)?;
+        let limit = query.limit.clamp(1, 200);
+        let rows = app.company.held(query.after.as_deref(), limit)?;
+        let next = (rows.len() == limit).then(|| rows.last().map(|item| item.id.clone())).flatten();
+        let shown = rows.into_iter().filter(|item| query.all || item.state == HeldState::Waiting);
+        let mine = shown.filter(|item| scope::may_decide(&app, &caller.person, item.doc).is_ok());
+        Ok(Json(HeldPage { items: mine.map(Held::from).collect(), next }))
+    })
+    .await
+}
+
+/// Merge held work, byte for byte as it came.
+#[utoipa::path(post, path = "/api/quarantine/{held}/accept", tag = "review", security(("bearer" = [])), params(("held" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn accept(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    blocking(move || {
+        check(&app, &caller, &id)?;
+        let mut gate = app.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let touched = app.company.accept_held(&id, &mut **gate, app.now_ms())?;
+        drop(gate);
+        tracing::info!(held = %id, by = %caller.user(), "held work was accepted");
+        app.announce(touched);
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+/// Decide that held work is not merged. It is kept until retention.
+#[utoipa::path(post, path = "/api/quarantine/{held}/discard", tag = "review", security(("bearer" = [])), params(("held" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn discard(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    blocking(move || {
+        check(&app, &caller, &id)?;
+        app.company.discard_held(&id)?;
+        tracing::info!(held = %id, by = %caller.user(), "held work was discarded");
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+fn check(app: &App, caller: &Caller, id: &str) -> Result<(), ApiError> {
+    caller.require(OfficeVerb::Review)?;
+    // An id begins with the document's.
+    let doc = id.get(..2 * DocId::LEN).and_then(|hex| hex.parse::<DocId>().ok());
+    let doc = doc.ok_or_else(|| ApiError::not_found("there is no such held work"))?;
+    scope::may_decide(app, &caller.person, doc)
+}
+
+impl From<HeldItem> for Held {
+    fn from(item: HeldItem) -> Self {
+        let HeldItem { id, doc, user, reason, received_ms, state, changes } = item;
+        let reason = serde_json::to_value(reason).unwrap_or_default();
+        Self { id, document: doc, user, reason, received_ms, state, changes }
+    }
+}

@@ -1,0 +1,124 @@
+//! The REST face: the whole URL surface on this page, one file a subject beside it.
+//!
+//! Owns: who may call what, what comes in and goes out as JSON, and the OpenAPI document that says so (`/api/openapi.json`). Refuses to decide:
+//! a handler reads its input into types, asks the company, and writes down the answer.
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::import;
+
+mod caller;
+mod codes;
+mod conflicts;
+mod devices;
+mod document;
+mod enrol;
+mod error;
+mod evidence;
+mod held;
+mod intake;
+mod leads;
+mod limiter;
+mod people;
+mod scope;
+mod system;
+#[cfg(test)]
+mod tests;
+
+pub use caller::Caller;
+pub use error::{ApiError, Problem};
+pub use intake::{ImportOptions, ImportReport, import_table};
+
+/// Every route of the REST face.
+pub fn router(app: Arc<App>) -> Router {
+    let (router, openapi) = routes(app.clone());
+    router
+        .route("/api/openapi.json", get(move || async move { Json(openapi) }))
+        .fallback(|| async { ApiError::not_found("there is no such address") })
+        .layer(middleware::from_fn(system::observe))
+        .with_state(app)
+}
+
+/// The OpenAPI document alone, for clients that are generated from it.
+pub fn openapi(app: Arc<App>) -> utoipa::openapi::OpenApi {
+    routes(app).1
+}
+
+#[rustfmt::skip]
+fn routes(app: Arc<App>) -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
+    let limiter = Arc::new(limiter::Limiter::default());
+    let open = OpenApiRouter::new()
+        // Without a token: what a new phone and a machine need.
+        .routes(routes!(enrol::enrol))
+        .routes(routes!(enrol::refresh))
+        .layer(axum::Extension(limiter))
+        .routes(routes!(system::healthz))
+        .routes(routes!(system::readyz))
+        .routes(routes!(system::metrics));
+    let office = OpenApiRouter::new()
+        // People.
+        .routes(routes!(people::list_users, people::create_user))
+        .routes(routes!(people::change_user))
+        .routes(routes!(people::list_teams, people::create_team))
+        .routes(routes!(people::change_team))
+        // Phones.
+        .routes(routes!(codes::issue))
+        .routes(routes!(codes::list))
+        .routes(routes!(codes::revoke))
+        .routes(routes!(devices::list))
+        .routes(routes!(devices::revoke))
+        .routes(routes!(devices::report_stolen))
+        // Leads.
+        .routes(routes!(leads::list, leads::create))
+        .routes(routes!(leads::read))
+        .routes(routes!(leads::assign))
+        .routes(routes!(document::read))
+        // What needs a person's eye.
+        .routes(routes!(conflicts::list))
+        .routes(routes!(conflicts::of_document))
+        .routes(routes!(conflicts::resolve))
+        .routes(routes!(held::list))
+        .routes(routes!(held::accept))
+        .routes(routes!(held::discard))
+        // The company as a whole.
+        .routes(routes!(system::stats));
+    let import = OpenApiRouter::new()
+        .routes(routes!(intake::import))
+        .layer(DefaultBodyLimit::max(import::FILE_MAX_BYTES));
+    let evidence = OpenApiRouter::new()
+        .routes(routes!(evidence::put, evidence::get))
+        .routes(routes!(evidence::progress))
+        .layer(DefaultBodyLimit::max(fieldbook_core::limits::EVIDENCE_PART_BYTES));
+    let mut base = Document::openapi();
+    base.info.description = Some(format!("The office's and the phones' REST interface of {}.", app.company.name()));
+    OpenApiRouter::with_openapi(base).merge(open).merge(office).merge(import).merge(evidence).split_for_parts()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Fieldbook", version = env!("CARGO_PKG_VERSION"), license(name = "MIT OR Apache-2.0")),
+    components(schemas(Problem)),
+    modifiers(&Bearer)
+)]
+struct Document;
+
+/// The access token in the `Authorization` header, for every route that does not say otherwise.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        let mut scheme = Http::new(HttpAuthScheme::Bearer);
+        scheme.bearer_format = Some("JWT".into());
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
