@@ -1,7 +1,7 @@
 //! Conflicts: every register whose concurrent writers chose different values, with who, when and on which device.
 //! Refuses to choose: [`resolution`] turns a person's one choice into an edit. Equal values are no conflict.
 
-use automerge::{ObjId, ROOT, ReadDoc};
+use automerge::{ObjId, ROOT};
 use serde::{Deserialize, Serialize};
 
 use super::schema::{self, Meaning};
@@ -92,8 +92,7 @@ impl Doc {
         clocks: &dyn Clocks,
         out: &mut Vec<Conflict>,
     ) {
-        for key in self.am().keys(object) {
-            let survivors = self.survivors(object, &key);
+        for (key, survivors) in self.walk(object) {
             if survivors.windows(2).all(|pair| pair[0].0 == pair[1].0) {
                 continue;
             }

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use automerge::{ObjId, ROOT, ReadDoc};
+use automerge::iter::MapRangeItem;
+use automerge::{ObjId, ROOT, ReadDoc, ValueRef};
 
 use super::schema::{self, KIND_KEY, Meaning};
 use super::{Doc, Value, genesis};
@@ -81,12 +82,8 @@ impl Doc {
 
     /// Every root register that has a value, by its present name; those that only a newer version knows too.
     pub fn root(&self, clocks: &dyn Clocks) -> Record {
-        let nested =
-            |key: &str| schema::field(self.kind(), key).is_some_and(|f| f.meaning != Meaning::Register);
-        let keys = self.am().keys(ROOT).filter(|key| !nested(key) && key != KIND_KEY);
-        let mut root: Record = keys
-            .filter_map(|key| self.effective_value(&ROOT, &key, clocks).map(|value| (key, value)))
-            .collect();
+        let mut root = self.values_of(&ROOT, clocks);
+        root.remove(KIND_KEY);
         for field in schema::fields(self.kind()).iter().filter(|field| !field.former.is_empty()) {
             if let Some(value) = self.value(field.name, clocks) {
                 root.insert(field.name.to_owned(), value);
@@ -147,8 +144,8 @@ impl Doc {
     /// The entries of a log in the order (occurred, id). Retracted entries and retractions are both there.
     pub fn log(&self, field: &str, clocks: &dyn Clocks) -> Vec<LogEntry> {
         let Some(map) = self.nested(field, Meaning::Log) else { return Vec::new() };
-        let keys = self.am().keys(&map);
-        let mut entries: Vec<_> = keys.filter_map(|key| self.log_entry(&map, &key, clocks)).collect();
+        let walked = self.walk(&map).filter_map(|(key, all)| self.log_entry(&key, all, clocks));
+        let mut entries: Vec<_> = walked.collect();
         entries.sort_by_key(|entry| (entry.at.at_ms, entry.id));
         entries
     }
@@ -181,6 +178,19 @@ impl Doc {
         let plain =
             |(value, op): (automerge::Value<'_>, ObjId)| Some((Value::from_scalar(value.as_scalar()?)?, op));
         all.into_iter().filter_map(plain).collect()
+    }
+
+    /// Every key of a map that holds plain values, with its survivors. One walk; only keys in conflict are looked up again.
+    pub(super) fn walk(&self, object: &ObjId) -> impl Iterator<Item = (String, Vec<(Value, ObjId)>)> {
+        self.am().map_range(object, ..).filter_map(move |item| {
+            let survivors = if item.conflict {
+                self.survivors(object, &item.key)
+            } else {
+                let ValueRef::Scalar(scalar) = &item.value else { return None };
+                vec![(Value::from_walked(scalar)?, item.id())]
+            };
+            (!survivors.is_empty()).then(|| (item.key.into_owned(), survivors))
+        })
     }
 
     pub(super) fn effective_value(&self, object: &ObjId, key: &str, clocks: &dyn Clocks) -> Option<Value> {
@@ -242,8 +252,11 @@ impl Doc {
 
     pub(super) fn record_objects(&self, field: &str) -> impl Iterator<Item = (EntryId, ObjId)> {
         self.nested(field, Meaning::Records).into_iter().flat_map(move |map| {
-            let keys = self.am().keys(&map);
-            keys.filter_map(|key| Some((key.parse().ok()?, self.record_at(&map, &key)?))).collect::<Vec<_>>()
+            let record = |item: MapRangeItem<'_>| {
+                let object = if item.conflict { self.record_at(&map, &item.key)? } else { item.id() };
+                Some((item.key.parse().ok()?, object))
+            };
+            self.am().map_range(&map, ..).filter_map(record).collect::<Vec<_>>()
         })
     }
 
@@ -257,19 +270,15 @@ impl Doc {
     }
 
     fn values_of(&self, object: &ObjId, clocks: &dyn Clocks) -> BTreeMap<String, Value> {
-        let keys = self.am().keys(object);
-        keys.filter_map(|key| {
-            let value = self.effective_value(object, &key, clocks)?;
-            Some((key, value))
-        })
-        .collect()
+        self.walk(object)
+            .filter_map(|(key, all)| self.chosen(all, clocks).map(|value| (key, value)))
+            .collect()
     }
 
     /// An entry is immutable; should a key have been written twice, the first writing counts.
-    fn log_entry(&self, map: &ObjId, key: &str, clocks: &dyn Clocks) -> Option<LogEntry> {
+    fn log_entry(&self, key: &str, all: Vec<(Value, ObjId)>, clocks: &dyn Clocks) -> Option<LogEntry> {
         let written = |(value, op): (Value, ObjId)| (value, self.written(&op, clocks));
-        let all = self.survivors(map, key).into_iter().map(written);
-        let (value, written) = all.min_by(|a, b| a.1.cmp(&b.1))?;
+        let (value, written) = all.into_iter().map(written).min_by(|a, b| a.1.cmp(&b.1))?;
         let Value::Text(body) = value else { return None };
         let Written { at, stamp, device, change, .. } = written;
         Some(LogEntry { id: key.parse().ok()?, body, at, stamp, device, change })

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use automerge::ScalarValue;
+use automerge::{ScalarValue, ScalarValueRef};
 use serde::{Deserialize, Serialize};
 
 /// One scalar in a document. As JSON it is the JSON scalar itself.
@@ -74,6 +74,20 @@ impl Value {
             ScalarValue::Int(n) => Some(Value::Int(*n)),
             ScalarValue::Uint(n) => i64::try_from(*n).ok().map(Value::Int),
             ScalarValue::Str(text) => Some(Value::Text(text.to_string())),
+            _ => None,
+        }
+    }
+}
+
+impl Value {
+    /// As [`Value::from_scalar`], for a value that a walk over a map lends.
+    pub(super) fn from_walked(scalar: &ScalarValueRef<'_>) -> Option<Self> {
+        match scalar {
+            ScalarValueRef::Null => Some(Value::Null),
+            ScalarValueRef::Boolean(b) => Some(Value::Bool(*b)),
+            ScalarValueRef::Int(n) => Some(Value::Int(*n)),
+            ScalarValueRef::Uint(n) => i64::try_from(*n).ok().map(Value::Int),
+            ScalarValueRef::Str(text) => Some(Value::Text(text.to_string())),
             _ => None,
         }
     }

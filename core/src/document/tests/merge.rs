@@ -258,6 +258,9 @@ proptest! {
                 doc.apply(&bytes).unwrap();
             }
             prop_assert_eq!(doc.heads(), expected.heads());
+            let walked: Vec<_> = doc.walk(&automerge::ROOT).collect();
+            let looked_up = walked.iter().map(|(key, _)| (key.clone(), doc.survivors(&automerge::ROOT, key)));
+            prop_assert_eq!(&looked_up.collect::<Vec<_>>(), &walked, "a walk sees what a look-up sees");
             prop_assert_eq!(picture(&doc), picture(&expected));
             let loaded = Doc::load(DocKind::Lead, &doc.save()).unwrap();
             prop_assert_eq!(picture(&loaded), picture(&expected));
