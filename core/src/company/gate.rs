@@ -7,7 +7,9 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use super::CompanyError;
-use crate::document::{AdmitLimits, Author, Doc, Refusal, WriteScope, admit, claimed_stamp};
+use crate::document::{
+    AdmitLimits, Admitted, Author, Doc, Pushed, Refusal, WriteScope, admit_all, claimed_stamp,
+};
 use crate::ids::{Actor, DeviceId, DocId, Hash32, UserId};
 use crate::sync::message::{HoldReason, RefuseCode, slices};
 
@@ -173,20 +175,16 @@ impl Gate for LocalGate {
     ) -> Result<Judged, CompanyError> {
         let held = self.hot.remove(&job.doc).filter(|doc| doc.heads() == job.heads);
         self.order.retain(|id| *id != job.doc || self.hot.contains_key(id));
-        let mut doc = match held {
+        let doc = match held {
             Some(doc) => doc,
             None => base()?.load(job.doc)?,
         };
-        let mut last_saved = Vec::new();
-        let mut verdicts = Vec::with_capacity(job.pushes.len());
-        for push in &job.pushes {
-            let (verdict, saved) = judge_one(&mut doc, push);
-            verdicts.push(verdict);
-            if !saved.is_empty() {
-                last_saved = saved;
-            }
-        }
-        let saved = (job.want_saved && !last_saved.is_empty()).then(|| last_saved.into());
+        let before = doc.change_count();
+        let slices: Vec<_> = job.pushes.iter().map(|push| slices(&push.changes)).collect();
+        let pushes: Vec<_> = job.pushes.iter().zip(&slices).map(|(push, changes)| pushed(push, changes)).collect();
+        let (doc, verdicts) = admit_all(doc, &pushes, &AdmitLimits::default());
+        let verdicts = verdicts.into_iter().map(accepted).collect();
+        let saved = (job.want_saved && doc.change_count() > before).then(|| doc.save().into());
         let judged = Judged { verdicts, heads: doc.heads(), changes: doc.change_count(), saved };
         self.keep(job.doc, doc);
         Ok(judged)
@@ -198,22 +196,21 @@ impl Gate for LocalGate {
     }
 }
 
-/// Judges one push and moves the document on when it passed. The saved bytes come back when something was merged.
-fn judge_one(doc: &mut Doc, push: &GatePush) -> (Accepted, Vec<u8>) {
+fn pushed<'a, B>(push: &GatePush, changes: &'a [B]) -> Pushed<'a, B> {
     let author = Author { device: push.device, user: push.user, may: WriteScope::Everything };
-    match admit(doc, &author, &slices(&push.changes), &AdmitLimits::default()) {
+    Pushed { author, changes }
+}
+
+fn accepted(verdict: Result<Admitted, Refusal>) -> Accepted {
+    match verdict {
         Ok(admitted) => {
-            *doc = admitted.doc;
             let incarnation = admitted.actor.map_or(0, |actor| actor.incarnation);
             let changes = admitted.changes.into_iter().map(|raw| raw.bytes.into()).collect();
-            (Accepted::Merge { incarnation, changes }, admitted.saved)
+            Accepted::Merge { incarnation, changes }
         }
-        Err(Refusal::Fork { .. }) => (Accepted::Hold(HoldReason::Fork), Vec::new()),
-        Err(Refusal::MissingDeps(_)) => (Accepted::Hold(HoldReason::MissingDeps), Vec::new()),
-        Err(refusal) => {
-            let detail = refusal.to_string();
-            (Accepted::Refuse { code: refuse_code(&refusal), detail }, Vec::new())
-        }
+        Err(Refusal::Fork { .. }) => Accepted::Hold(HoldReason::Fork),
+        Err(Refusal::MissingDeps(_)) => Accepted::Hold(HoldReason::MissingDeps),
+        Err(refusal) => Accepted::Refuse { code: refuse_code(&refusal), detail: refusal.to_string() },
     }
 }
 

@@ -77,8 +77,15 @@ pub struct Admitted {
     pub actor: Option<Actor>,
     /// The actor's newest sequence number now; zero without actor.
     pub last_seq: u64,
-    /// The document saved, for whoever stores it or loads it elsewhere. Empty when nothing is new.
-    pub saved: Vec<u8>,
+}
+
+/// One push for [`admit_all`].
+#[derive(Debug)]
+pub struct Pushed<'a, B> {
+    /// Who pushes.
+    pub author: Author,
+    /// The changes, in the order they were made, all of one actor.
+    pub changes: &'a [B],
 }
 
 /// Why changes may not enter. Carries no content of the document.
@@ -148,10 +155,53 @@ impl Refusal {
 
 /// Judges `changes` of `author` against `base`: all of them pass or none. They come in the order they were made,
 /// and are all of one actor.
-pub fn admit(
+pub fn admit<B: AsRef<[u8]>>(
     base: &Doc,
     author: &Author,
-    changes: &[impl AsRef<[u8]>],
+    changes: &[B],
+    bounds: &AdmitLimits,
+) -> Result<Admitted, Refusal> {
+    let mut admitted = admit_unsealed(base, author, changes, bounds)?;
+    if !admitted.changes.is_empty() {
+        admitted.doc = seal(&admitted.doc, bounds)?;
+    }
+    Ok(admitted)
+}
+
+/// Judges pushes one after the other against the document as the ones before left it, and gives the document as it
+/// is after all of them. The costly passage through storage is made once for all; only when that fails is each push
+/// judged by itself, so that one bad push takes no other with it.
+pub fn admit_all<B: AsRef<[u8]>>(
+    base: Doc,
+    pushes: &[Pushed<'_, B>],
+    bounds: &AdmitLimits,
+) -> (Doc, Vec<Result<Admitted, Refusal>>) {
+    let judge_each = |how: fn(&Doc, &Author, &[B], &AdmitLimits) -> Result<Admitted, Refusal>| {
+        let mut doc = base.clone();
+        let mut verdicts = Vec::with_capacity(pushes.len());
+        for push in pushes {
+            let verdict = how(&doc, &push.author, push.changes, bounds);
+            if let Ok(admitted) = &verdict {
+                doc = admitted.doc.clone();
+            }
+            verdicts.push(verdict);
+        }
+        (doc, verdicts)
+    };
+    let (doc, verdicts) = judge_each(admit_unsealed::<B>);
+    if verdicts.iter().flatten().all(|admitted| admitted.changes.is_empty()) {
+        return (doc, verdicts);
+    }
+    match seal(&doc, bounds) {
+        Ok(sealed) => (sealed, verdicts),
+        Err(_) => judge_each(admit::<B>),
+    }
+}
+
+fn admit_unsealed<B: AsRef<[u8]>>(
+    base: &Doc,
+    author: &Author,
+    changes: &[B],
     bounds: &AdmitLimits,
 ) -> Result<Admitted, Refusal> {
     if changes.len() > bounds.max_changes || base.change_count() as usize > bounds.max_doc_changes {
@@ -165,6 +215,18 @@ pub fn admit(
         }
     }
     batch.apply(bounds)
+}
+
+/// Sends the document through storage and hands out the copy that came back. Loading computes every hash anew from what
+/// was stored, so equal heads mean that every change behind them came back byte for byte.
+fn seal(doc: &Doc, bounds: &AdmitLimits) -> Result<Doc, Refusal> {
+    let saved = guarded(|| Ok(doc.am().save_nocompress())).map_err(|_| Refusal::Unfaithful)?;
+    if saved.len() > bounds.max_doc_bytes {
+        return Err(Refusal::TooLarge);
+    }
+    let sealed = Doc::load(doc.kind(), &saved).map_err(|_| Refusal::Unfaithful)?;
+    let same = sealed.heads() == doc.heads() && sealed.change_count() == doc.change_count();
+    if same { Ok(sealed) } else { Err(Refusal::Unfaithful) }
 }
 
 /// The user, time and device that a change claims, for whoever judges when it was made. `None` for foreign bytes.
@@ -285,21 +347,10 @@ impl<'a> Batch<'a> {
     }
 
     fn apply(self, bounds: &AdmitLimits) -> Result<Admitted, Refusal> {
-        let mut doc = self.base.clone();
-        let Some(last) = self.raw.last() else {
-            let heads = doc.heads();
-            return Ok(Admitted {
-                doc,
-                changes: Vec::new(),
-                stamps: Vec::new(),
-                heads,
-                actor: None,
-                last_seq: 0,
-                saved: Vec::new(),
-            });
-        };
-        let (actor, last_seq) = (last.actor, last.seq);
-        doc.apply_parsed(self.parsed).map_err(|error| match error {
+        let actor = self.raw.last().map(|last| last.actor);
+        let last_seq = self.raw.last().map_or(0, |last| last.seq);
+        let doc = if self.raw.is_empty() { Ok(self.base.clone()) } else { self.base.with(self.parsed) };
+        let doc = doc.map_err(|error| match error {
             DocError::MissingDeps(hash) => Refusal::MissingDeps(hash),
             DocError::Fork { .. } => Refusal::Fork { last_seq },
             _ => Refusal::Malformed,
@@ -308,26 +359,8 @@ impl<'a> Batch<'a> {
             return Err(Refusal::TooLarge);
         }
         self.rules.check_untouched(self.base, &doc)?;
-        // Loading computes every hash anew from what was stored, so equal heads mean that every change behind them
-        // came back byte for byte. What is handed out is the copy that went through storage.
-        let saved = guarded(|| Ok(doc.save())).map_err(|_| Refusal::Unfaithful)?;
-        if saved.len() > bounds.max_doc_bytes {
-            return Err(Refusal::TooLarge);
-        }
         let heads = doc.heads();
-        let doc = Doc::load(doc.kind(), &saved).map_err(|_| Refusal::Unfaithful)?;
-        if doc.heads() != heads || !self.raw.iter().all(|raw| doc.contains(&raw.hash)) {
-            return Err(Refusal::Unfaithful);
-        }
-        Ok(Admitted {
-            doc,
-            changes: self.raw,
-            stamps: self.stamps,
-            heads,
-            actor: Some(actor),
-            last_seq,
-            saved,
-        })
+        Ok(Admitted { doc, changes: self.raw, stamps: self.stamps, heads, actor, last_seq })
     }
 }
 

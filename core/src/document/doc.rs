@@ -1,6 +1,7 @@
 //! One document: loading, applying, saving, and its changes as raw bytes. Refuses bytes of another kind, changes
 //! whose dependencies are unknown (they would queue without bound), and to stay half-changed after a panic.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
@@ -85,14 +86,16 @@ impl Doc {
             let parse = |bytes: &[u8]| Change::from_bytes(bytes.to_vec()).map_err(malformed);
             changes.iter().map(|bytes| parse(bytes.as_ref())).collect::<Result<Vec<_>, _>>()
         })?;
-        self.apply_parsed(parsed)
+        *self = self.with(parsed)?;
+        Ok(())
     }
 
     /// Takes in everything that another saved copy of this document holds.
     pub fn merge_snapshot(&mut self, bytes: &[u8]) -> Result<(), DocError> {
         let other = Self::load(self.kind, bytes)?;
         let added = guarded(|| Ok(self.am.get_changes_added(&other.am)))?;
-        self.apply_parsed(added)
+        *self = self.with(added)?;
+        Ok(())
     }
 
     /// The whole document, compact and deflated.
@@ -149,23 +152,21 @@ impl Doc {
         Self { kind, am, history: OnceLock::new() }
     }
 
-    /// Applies on a copy and swaps, so that neither an error nor a panic leaves half a change or a queue behind.
-    pub(super) fn apply_parsed(&mut self, changes: Vec<Change>) -> Result<(), DocError> {
-        let batch: std::collections::HashSet<_> = changes.iter().map(Change::hash).collect();
-        let deps = changes.iter().flat_map(|change| change.deps());
-        if let Some(missing) = deps.into_iter().find(|d| !batch.contains(*d) && !self.contains(&Hash32(d.0)))
-        {
+    /// A copy with these changes applied, so that neither an error nor a panic leaves half a change or a queue behind.
+    pub(super) fn with(&self, changes: Vec<Change>) -> Result<Self, DocError> {
+        let batch: HashSet<_> = changes.iter().map(Change::hash).collect();
+        let mut deps = changes.iter().flat_map(|change| change.deps());
+        if let Some(missing) = deps.find(|dep| !batch.contains(*dep) && !self.contains(&Hash32(dep.0))) {
             return Err(DocError::MissingDeps(Hash32(missing.0)));
         }
-        let mut copy = self.am.clone();
+        let mut am = self.am.clone();
         guarded(|| {
-            copy.apply_changes(changes).map_err(|error| match error {
+            am.apply_changes(changes).map_err(|error| match error {
                 automerge::AutomergeError::DuplicateSeqNumber(seq, _) => DocError::Fork { seq },
                 other => malformed(other),
             })
         })?;
-        *self = Self::wrap(self.kind, copy);
-        Ok(())
+        Ok(Self::wrap(self.kind, am))
     }
 
     fn load_with(kind: DocKind, bytes: &[u8], mode: VerificationMode) -> Result<Self, DocError> {

@@ -17,7 +17,9 @@ pub mod read;
 pub mod schema;
 mod value;
 
-pub use admit::{AdmitLimits, Admitted, Author, Refusal, WriteScope, admit, claimed_stamp};
+pub use admit::{
+    AdmitLimits, Admitted, Author, Pushed, Refusal, WriteScope, admit, admit_all, claimed_stamp,
+};
 pub use conflict::{Conflict, ConflictValue, Path, resolution};
 pub use doc::{Doc, DocError, RawChange};
 pub use edit::{Edit, EditError, Edited, retraction};

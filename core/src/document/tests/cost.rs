@@ -38,10 +38,11 @@ fn cost_of_a_lead_with_twenty_changes() {
     let log = us(&mut || drop(doc.log("events", &NoClocks)));
     let conflicts = us(&mut || drop(doc.conflicts(&NoClocks)));
     let save = us(&mut || drop(doc.save()));
+    let unsealed = us(&mut || doc.clone().apply(&[&one.change]).unwrap());
     let admit = us(&mut || drop(admit(&doc, &author, &[&one.change], &AdmitLimits::default()).unwrap()));
     let print = format!(
         "saved {} B, genesis {} B, one change {} B; µs: load {load:.0}, load_trusted {trusted:.0}, clone {clone:.0}, \
-         edit {edit:.0}, root {root:.0}, log {log:.0}, conflicts {conflicts:.0}, save {save:.0}, admit {admit:.0}",
+         edit {edit:.0}, root {root:.0}, log {log:.0}, conflicts {conflicts:.0}, save {save:.0}, apply {unsealed:.0}, admit {admit:.0}",
         saved.len(),
         genesis::genesis(DocKind::Lead).bytes.len(),
         one.change.len(),

@@ -91,11 +91,38 @@ fn honest_changes_pass_and_come_out_as_they_went_in() {
     assert_eq!((admitted.actor, admitted.last_seq), (Some(actor(2)), 6));
     assert!(admitted.changes.iter().map(|raw| &raw.bytes).eq(&pushed));
     assert_eq!(admitted.stamps[0], stamp(2, 2_000));
-    assert_eq!(Doc::load(DocKind::Lead, &admitted.saved).unwrap().heads(), phone.heads());
+    assert_eq!(Doc::load(DocKind::Lead, &admitted.doc.save()).unwrap().heads(), phone.heads());
     assert_eq!(claimed_stamp(&pushed[0]), Some((actor(2), stamp(2, 2_000))));
 
     let again = admit(&admitted.doc, &author(2), &pushed, &AdmitLimits::default()).unwrap();
     assert!(again.changes.is_empty(), "what is held already is skipped");
+}
+
+#[test]
+fn pushes_of_several_phones_are_judged_each_on_its_own() {
+    let base = lead();
+    let good = [change_of_2(&base, &[visit(7)])];
+    let other = [base.clone().edit(actor(3), &stamp(3, 9), &[set("need", "维保")]).unwrap().change];
+    let bad = [b"rubbish".to_vec()];
+    let push = |n, changes| Pushed { author: author(n), changes };
+    let pushes = [push(2, &good[..]), push(4, &bad[..]), push(3, &other[..]), push(2, &good[..])];
+    let (doc, verdicts) = admit_all(base.clone(), &pushes, &AdmitLimits::default());
+    let news: Vec<_> =
+        verdicts.iter().map(|v| v.as_ref().map(|a| a.changes.len()).map_err(Refusal::code)).collect();
+    assert_eq!(news, [Ok(1), Err("malformed"), Ok(1), Ok(0)]);
+    assert_eq!(doc.change_count(), base.change_count() + 2);
+
+    // The document may grow by one change only in size: judged together they fail, so each is judged by itself.
+    let room = AdmitLimits { max_doc_bytes: sealed_bytes(&verdicts[0]), ..AdmitLimits::default() };
+    let (doc, verdicts) = admit_all(base.clone(), &pushes[..3], &room);
+    let news: Vec<_> =
+        verdicts.iter().map(|v| v.as_ref().map(|a| a.changes.len()).map_err(Refusal::code)).collect();
+    assert_eq!(news, [Ok(1), Err("malformed"), Err("too_large")]);
+    assert_eq!(doc.change_count(), base.change_count() + 1);
+}
+
+fn sealed_bytes(verdict: &Result<Admitted, Refusal>) -> usize {
+    verdict.as_ref().map(|admitted| admitted.doc.am().save_nocompress().len()).unwrap()
 }
 
 #[test]
