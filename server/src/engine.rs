@@ -3,63 +3,109 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fieldbook_core::store::{Store, StoreError};
-use fieldbook_engines::{RedbOptions, RedbStore};
+use fieldbook_core::store::{Row, Store, StoreError};
+use fieldbook_engines::{Dump, Maintenance, RedbOptions, RedbStore, SledOptions, SledStore, copy_rows};
 
 use crate::config;
 
 /// An open engine.
-pub struct Engine {
-    redb: Arc<RedbStore>,
+pub enum Engine {
+    /// The engine of record.
+    Redb(Arc<RedbStore>),
+    /// More writes a second, more disk.
+    Sled(Arc<SledStore>),
 }
 
 impl Engine {
     /// Opens the store of a data folder, creating it when there is none.
     ///
     /// # Errors
-    /// Those of the engine; [`StoreError::Io`] when the folder holds a store of another engine.
+    /// Those of the engine; [`StoreError::Io`] when the folder holds a store of the other engine.
     pub fn open(kind: config::Engine, data_dir: &Path) -> Result<Self, StoreError> {
-        Self::open_with(kind, data_dir, &RedbOptions::default())
+        Self::open_with(kind, data_dir, false)
     }
 
-    /// As [`Engine::open`], reading and checking every page of the file.
+    /// As [`Engine::open`], reading and checking every page of a redb file first.
     ///
     /// # Errors
     /// As [`Engine::open`].
     pub fn open_verified(kind: config::Engine, data_dir: &Path) -> Result<Self, StoreError> {
-        Self::open_with(kind, data_dir, &RedbOptions { verify: true, ..RedbOptions::default() })
+        Self::open_with(kind, data_dir, true)
     }
 
-    fn open_with(kind: config::Engine, data_dir: &Path, options: &RedbOptions) -> Result<Self, StoreError> {
-        match kind {
-            config::Engine::Redb => {
-                Ok(Self { redb: Arc::new(RedbStore::open(redb_path(data_dir), options)?) })
-            }
-            config::Engine::Sled => Err(StoreError::Io("this build holds no sled engine".into())),
+    fn open_with(kind: config::Engine, data_dir: &Path, verify: bool) -> Result<Self, StoreError> {
+        let other = match kind {
+            config::Engine::Redb => config::Engine::Sled,
+            config::Engine::Sled => config::Engine::Redb,
+        };
+        if store_path(other, data_dir).exists() {
+            let words = "the data folder holds a store of the other engine; set `store.engine`, or restore a backup under this one";
+            return Err(StoreError::Io(words.into()));
         }
+        let path = store_path(kind, data_dir);
+        Ok(match kind {
+            config::Engine::Redb => {
+                Self::Redb(Arc::new(RedbStore::open(path, &RedbOptions { verify, ..RedbOptions::default() })?))
+            }
+            config::Engine::Sled => Self::Sled(Arc::new(SledStore::open(path, &SledOptions::default())?)),
+        })
     }
 
     /// The store, for everybody.
     pub fn store(&self) -> Arc<dyn Store> {
-        self.redb.clone()
+        match self {
+            Self::Redb(store) => store.clone(),
+            Self::Sled(store) => store.clone(),
+        }
     }
 
-    /// Copies the running store, as of one instant, into a fresh redb file.
+    /// Copies the running store, as of one instant, into a fresh redb file, whatever the engine.
     ///
     /// # Errors
     /// [`StoreError::Io`] when `to` exists or the disk refuses.
     pub fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        self.redb.backup(to)
+        match self {
+            Self::Redb(store) => store.backup(to),
+            Self::Sled(store) => store.backup(to),
+        }
     }
 
-    /// Reclaims space when there is enough to reclaim.
+    /// Fills this empty store from a backup's file.
+    ///
+    /// # Errors
+    /// Those of either store; this one must then be thrown away.
+    pub fn fill_from(&self, backup: &Path) -> Result<(), StoreError> {
+        let from = RedbStore::open(backup, &RedbOptions { verify: true, ..RedbOptions::default() })?;
+        copy_rows(&from, &*self.store())?;
+        from.close()
+    }
+
+    /// Reads every row; how many there are.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] at the first row that is not what was written.
+    pub fn read_all(&self) -> Result<u64, StoreError> {
+        let mut rows = 0;
+        let mut count = |_: Row| {
+            rows += 1;
+            Ok(())
+        };
+        match self {
+            Self::Redb(store) => store.dump(&mut count)?,
+            Self::Sled(store) => store.dump(&mut count)?,
+        }
+        Ok(rows)
+    }
+
+    /// Reclaims space when there is enough to reclaim. Readers and writers wait meanwhile.
     ///
     /// # Errors
     /// Those of the engine.
-    pub fn maintain(&self) -> Result<(), StoreError> {
-        let report = self.redb.maintain()?;
-        tracing::info!(file_bytes = report.file_bytes, live_bytes = report.live_bytes, "store maintained");
-        Ok(())
+    pub fn maintain(&self) -> Result<Maintenance, StoreError> {
+        match self {
+            Self::Redb(store) => store.maintain(),
+            Self::Sled(store) => store.maintain(),
+        }
     }
 
     /// Bytes on the disk.
@@ -67,19 +113,28 @@ impl Engine {
     /// # Errors
     /// Those of the engine.
     pub fn file_bytes(&self) -> Result<u64, StoreError> {
-        self.redb.file_bytes()
+        match self {
+            Self::Redb(store) => store.file_bytes(),
+            Self::Sled(store) => store.file_bytes(),
+        }
     }
 
-    /// Leaves the store in order; no commit may follow.
+    /// Leaves the store in order; every later call is refused.
     ///
     /// # Errors
     /// Those of the engine.
     pub fn close(&self) -> Result<(), StoreError> {
-        self.redb.close()
+        match self {
+            Self::Redb(store) => store.close(),
+            Self::Sled(store) => store.close(),
+        }
     }
 }
 
-/// Where the redb store of a data folder lies.
-pub fn redb_path(data_dir: &Path) -> PathBuf {
-    data_dir.join("store.redb")
+/// Where an engine keeps the store of a data folder.
+pub fn store_path(kind: config::Engine, data_dir: &Path) -> PathBuf {
+    match kind {
+        config::Engine::Redb => data_dir.join("store.redb"),
+        config::Engine::Sled => data_dir.join("store.sled"),
+    }
 }

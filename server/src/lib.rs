@@ -3,11 +3,16 @@
 
 pub mod app;
 pub mod auth;
+pub mod backup;
+pub mod cli;
 pub mod config;
+pub mod control;
+pub mod demo;
 pub mod engine;
 pub mod evidence;
 pub mod import;
 pub mod logs;
 pub mod metrics;
 pub mod rest;
+pub mod serve;
 pub mod tls;

@@ -1,2 +1,7 @@
 //! The `fieldbook` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fieldbook_server::cli::main()
+}

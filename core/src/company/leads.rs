@@ -306,6 +306,19 @@ impl Company {
         self.transact(plan).map(|(touched, _)| touched)
     }
 
+    /// Every document of the company, a page at a time by id: for whoever verifies a store.
+    ///
+    /// # Errors
+    /// [`CompanyError`] of the store.
+    pub fn documents(&self, after: Option<DocId>, most: usize) -> Result<Vec<DocId>, CompanyError> {
+        let range = match after {
+            Some(id) => Range::prefix_after(keys::HEADERS, &keys::header(id)),
+            None => Range::prefix(keys::HEADERS),
+        };
+        let rows = self.store.scan(&range, Direction::Forward, most.min(limits::SCAN_MAX_ROWS))?;
+        Ok(rows.iter().filter_map(|(key, _)| DocId::from_slice(key.get(keys::HEADERS.len()..)?)).collect())
+    }
+
     /// Counts documents by kind and owners by role, for the administrator's page. Costs what exists.
     ///
     /// # Errors

@@ -1,0 +1,209 @@
+//! The command line: `fieldbook serve | init | import | backup | restore | verify | config | demo`. Reads arguments, calls, prints; decides nothing.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+use fieldbook_core::ids::{TeamId, UserId};
+use fieldbook_core::store::StoreError;
+use serde_json::Value;
+
+use crate::app::{App, OpenError, SystemClock};
+use crate::config::{Config, keys};
+use crate::control::{self, Order};
+use crate::{backup, demo, logs, rest, serve};
+
+/// An offline-first companion backend for medical-device sales.
+#[derive(Debug, Parser)]
+#[command(name = "fieldbook", version)]
+pub struct Cli {
+    /// The configuration file; without one `fieldbook.toml` is read when it is there.
+    #[arg(long, global = true, env = crate::config::CONFIG_VARIABLE)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve,
+    /// Make the first administrator and print a one-time code to enrol their phone or console.
+    Init(InitArgs),
+    /// Import leads from a CSV file or a workbook.
+    Import(ImportArgs),
+    /// Copy the company into a new folder; the server may run meanwhile.
+    Backup {
+        /// The folder, which does not exist yet.
+        to: PathBuf,
+    },
+    /// Bring a backup into an empty data folder, as a new epoch.
+    Restore {
+        /// The backup's folder.
+        from: PathBuf,
+    },
+    /// Read everything and tell what is damaged; the server must not run.
+    Verify,
+    /// Print the configuration, or with --explain every key with its meaning.
+    Config {
+        /// Every key with its default and meaning, as a file to begin with.
+        #[arg(long)]
+        explain: bool,
+    },
+    /// Show the whole product at work on this machine.
+    Demo(demo::DemoArgs),
+}
+
+#[derive(Debug, Args)]
+struct InitArgs {
+    /// The administrator's name.
+    #[arg(long, default_value = "Administrator")]
+    name: String,
+    /// Another code for the administrator there is.
+    #[arg(long)]
+    again: bool,
+}
+
+#[derive(Debug, Args)]
+struct ImportArgs {
+    /// The file.
+    file: PathBuf,
+    /// Who works the leads: a user's id.
+    #[arg(long)]
+    owner: Option<UserId>,
+    /// The team in whose pool they wait.
+    #[arg(long)]
+    team: Option<TeamId>,
+    /// Names the system that the ids of the file come from.
+    #[arg(long)]
+    namespace: Option<String>,
+    /// Where the rejected rows go; without it beside the file, as NAME.errors.csv.
+    #[arg(long)]
+    errors: Option<PathBuf>,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Runs the command of this process.
+pub fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            // Standard error may be closed; the exit status tells the same.
+            let _ = writeln!(std::io::stderr(), "fieldbook: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Command::Config { explain: true } => return print(&keys::explain()),
+        Command::Demo(args) => return runtime()?.block_on(demo::run(args)),
+        _ => {}
+    }
+    let variables = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let config = Config::load(cli.config, variables)?;
+    logs::install(&config);
+    match cli.command {
+        Command::Serve => runtime()?.block_on(run_server(config)),
+        Command::Init(args) => init(&config, args),
+        Command::Import(args) => import(&config, args),
+        Command::Backup { to } => {
+            let done = carry_out(&config, &Order::Backup { to: std::path::absolute(to)? })?;
+            print(&format!("{done:#}\n"))
+        }
+        Command::Restore { from } => {
+            let manifest = backup::restore(&config, &from)?;
+            let words = "restored; phones that saw more than this backup give it back when they connect";
+            print(&format!("{:#}\n{words}\n", serde_json::to_value(&manifest)?))
+        }
+        Command::Verify => {
+            let found = backup::verify(&*backup::open_verified(config)?)?;
+            print(&format!("{:#}\n", serde_json::to_value(&found)?))?;
+            Ok(if found.damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Config { .. } => print("the configuration is good\n"),
+        Command::Demo(_) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+async fn run_server(mut config: Config) -> Result<ExitCode, Failure> {
+    let listener = serve::bind(&mut config)?;
+    let app = App::open(config, Arc::new(SystemClock))?;
+    let door = control::listen(app.clone())?;
+    let running = serve::start(app.clone(), listener, rest::router(app))?;
+    running.until_signal().await?;
+    door.abort();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn init(config: &Config, args: InitArgs) -> Result<ExitCode, Failure> {
+    let done = carry_out(config, &Order::Init { name: args.name, again: args.again })?;
+    let text = |key: &str| done[key].as_str().unwrap_or_default().to_owned();
+    print(&format!("Administrator's one-time code: {}\nServer: {}\n", text("code"), text("server")))
+}
+
+fn import(config: &Config, args: ImportArgs) -> Result<ExitCode, Failure> {
+    let file = std::path::absolute(args.file)?;
+    let errors = match args.errors {
+        Some(path) => std::path::absolute(path)?,
+        None => beside(&file),
+    };
+    let order = Order::Import {
+        file,
+        errors: errors.clone(),
+        owner: args.owner,
+        team: args.team,
+        namespace: args.namespace,
+        dry_run: args.dry_run,
+    };
+    let done = carry_out(config, &order)?;
+    for column in done["columns"].as_array().into_iter().flatten() {
+        let text = |key: &str| column[key].as_str().unwrap_or_default().to_owned();
+        print(&format!("  {} -> {}\n", text("name"), text("taken_for")))?;
+    }
+    let number = |key: &str| done[key].as_u64().unwrap_or_default();
+    let (rows, imported, known) = (number("rows"), number("imported"), number("known"));
+    let (incomplete, rejected) = (number("incomplete"), number("rejected"));
+    print(&format!(
+        "{}: {rows} rows; {imported} imported, {known} known from before, {rejected} rejected; {incomplete} to be completed\n",
+        done["format"].as_str().unwrap_or_default()
+    ))?;
+    if rejected > 0 {
+        print(&format!("rejected rows with line and reason: {}\n", errors.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Carries an order out here, or, when a server runs on the data folder, there.
+fn carry_out(config: &Config, order: &Order) -> Result<Value, Failure> {
+    match App::open(config.clone(), Arc::new(SystemClock)) {
+        Ok(app) => {
+            let done = control::carry_out(&app, order);
+            app.engine.close()?;
+            Ok(done?)
+        }
+        Err(OpenError::Store(StoreError::InUse)) => Ok(control::ask(&config.data_dir, order)??),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// `leads.csv` → `leads.errors.csv`.
+fn beside(file: &Path) -> PathBuf {
+    file.with_extension("errors.csv")
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+fn print(text: &str) -> Result<ExitCode, Failure> {
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,185 @@
+//! The running server: listening, TLS, the hourly work, and an end that loses nothing.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum_server::Handle;
+use axum_server::accept::NoDelayAcceptor;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use hyper_util::rt::TokioTimer;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+use crate::app::{App, blocking};
+use crate::auth::Entropy;
+use crate::config::Config;
+use crate::{metrics, tls};
+
+/// A server that takes requests.
+pub struct Running {
+    /// Where it listens, with the port that it got.
+    pub address: SocketAddr,
+    app: Arc<App>,
+    handle: Handle<SocketAddr>,
+    listening: JoinHandle<std::io::Result<()>>,
+    chores: JoinHandle<()>,
+    tls: Option<RustlsConfig>,
+}
+
+/// Why the server does not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// As configured.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    /// A socket, or a signal handler.
+    #[error("the server failed: {0}")]
+    Io(#[from] std::io::Error),
+    /// The store could not be left in order; what was acknowledged is safe.
+    #[error("the store was not closed in order: {0}")]
+    Store(#[from] fieldbook_core::store::StoreError),
+}
+
+/// Takes the configured address before anything else is opened, so that the public address is known: port 0 becomes the port that
+/// was free.
+///
+/// # Errors
+/// [`ServeError::Listen`].
+pub fn bind(config: &mut Config) -> Result<TcpListener, ServeError> {
+    let address = config.listen;
+    let mut listen = || -> std::io::Result<TcpListener> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        config.listen = listener.local_addr()?;
+        Ok(listener)
+    };
+    listen().map_err(|source| ServeError::Listen { address, source })
+}
+
+/// Begins to serve `router` on a listener of [`bind`].
+///
+/// # Errors
+/// [`ServeError::Tls`] or [`ServeError::Io`].
+pub fn start(app: Arc<App>, listener: TcpListener, router: Router) -> Result<Running, ServeError> {
+    metrics::install();
+    let address = listener.local_addr()?;
+    let handle = Handle::new();
+    let tls = app.config.tls.as_ref().map(tls::load).transpose()?;
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let mut server = axum_server::from_tcp(listener)?.handle(handle.clone());
+    // Whoever opens a connection and sends its head drop by drop does not keep it.
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    let listening = match &tls {
+        Some(config) => {
+            let acceptor = RustlsAcceptor::new(config.clone()).acceptor(NoDelayAcceptor::new());
+            tokio::spawn(server.acceptor(acceptor).serve(service))
+        }
+        None => tokio::spawn(server.acceptor(NoDelayAcceptor::new()).serve(service)),
+    };
+    let chores = tokio::spawn(chores(app.clone()));
+    tracing::info!(%address, tls = tls.is_some(), "listening");
+    Ok(Running { address, app, handle, listening, chores, tls })
+}
+
+impl Running {
+    /// Serves until the process is told to stop (SIGTERM, SIGINT), then ends in order. SIGHUP reads the certificate again.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn until_signal(self) -> Result<(), ServeError> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hang_up.recv() => self.reload_certificate(),
+            }
+        }
+        tracing::info!("stopping; a second signal ends the process at once");
+        tokio::spawn(async move {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            // Everything acknowledged is on the disk already.
+            std::process::exit(130);
+        });
+        self.stop().await
+    }
+
+    /// Ends in order: no new connections, open requests and sessions finish within `server.shutdown_s`, then the store is closed.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn stop(self) -> Result<(), ServeError> {
+        let _ = self.app.stopping.send(true);
+        self.handle.graceful_shutdown(Some(Duration::from_secs(self.app.config.shutdown_s.into())));
+        let ended = self.listening.await.map_err(std::io::Error::other)?;
+        self.chores.abort();
+        let app = self.app;
+        blocking(move || app.engine.close()).await?;
+        tracing::info!("stopped");
+        Ok(ended?)
+    }
+
+    fn reload_certificate(&self) {
+        if let (Some(config), Some(files)) = (&self.tls, &self.app.config.tls) {
+            match tls::reload(config, files) {
+                Ok(()) => tracing::info!("the certificate was read again"),
+                Err(error) => tracing::error!(%error, "the certificate was not read; the old one stays"),
+            }
+        }
+    }
+}
+
+/// What is done now and then: signing keys, what expired, and once a night the store's space.
+async fn chores(app: Arc<App>) {
+    let mut figures = tokio::time::interval(FIGURES_EVERY);
+    let mut hourly = tokio::time::interval(HOUR);
+    let mut nightly = tokio::time::interval_at(tokio::time::Instant::now() + DAY, DAY);
+    for every in [&mut figures, &mut hourly, &mut nightly] {
+        every.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    }
+    loop {
+        let app = app.clone();
+        tokio::select! {
+            _ = figures.tick() => metrics::install().run_upkeep(),
+            _ = hourly.tick() => blocking(move || hourly_work(&app)).await,
+            _ = nightly.tick() => blocking(move || nightly_work(&app)).await,
+        }
+    }
+}
+
+fn hourly_work(app: &App) {
+    if let Err(error) = app.auth.maintain(app.now_ms(), &mut Entropy::from_system()) {
+        tracing::error!(%error, "sign-in was not maintained");
+    }
+    let keep = DAY * app.config.evidence_keep_partial_days;
+    match app.evidence.sweep(SystemTime::now(), keep) {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "unfinished uploads were removed"),
+        Err(error) => tracing::error!(%error, "unfinished uploads were not swept"),
+    }
+}
+
+fn nightly_work(app: &App) {
+    match app.engine.maintain() {
+        Ok(done) => tracing::info!(file_bytes = done.file_bytes, live_bytes = done.live_bytes, "the store was maintained"),
+        Err(error) => tracing::error!(%error, "the store was not maintained"),
+    }
+}
+
+const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
+const FIGURES_EVERY: Duration = Duration::from_secs(10);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
