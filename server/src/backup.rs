@@ -128,7 +128,11 @@ pub fn restore(config: &Config, from: &Path) -> Result<Manifest, BackupError> {
     let evidence = data_dir.join(EVIDENCE_FOLDER).join(BLOBS);
     let mut check = |name: &str, path: &Path| {
         let good = hash_file(path)? == name;
-        if good { Ok(()) } else { Err(BackupError::Damaged(format!("evidence {name} is not what its name says"))) }
+        if good {
+            Ok(())
+        } else {
+            Err(BackupError::Damaged(format!("evidence {name} is not what its name says")))
+        }
     };
     let (blobs, _) = copy_blobs(&from.join(EVIDENCE_FOLDER), &evidence, &mut check)?;
     if blobs < manifest.blobs {
@@ -198,7 +202,8 @@ pub fn verify(app: &App) -> Result<Verified, BackupError> {
 fn read_manifest(from: &Path) -> Result<Manifest, BackupError> {
     let refuse = |reason: String| BackupError::NoBackup { path: from.to_owned(), reason };
     let bytes = fs::read(from.join(MANIFEST)).map_err(|e| refuse(format!("{MANIFEST}: {e}")))?;
-    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| refuse(format!("{MANIFEST}: {e}")))?;
+    let manifest: Manifest =
+        serde_json::from_slice(&bytes).map_err(|e| refuse(format!("{MANIFEST}: {e}")))?;
     if manifest.format > FORMAT {
         return Err(refuse(format!("it has format {}, this version reads up to {FORMAT}", manifest.format)));
     }
@@ -236,7 +241,8 @@ fn copy_blobs(
 
 /// Moves what an engine left in `stage` into the data folder, the store itself last.
 fn install(stage: &Path, data_dir: &Path, store: &Path) -> io::Result<()> {
-    let mut files: Vec<PathBuf> = fs::read_dir(stage)?.map(|e| e.map(|e| e.path())).collect::<io::Result<_>>()?;
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(stage)?.map(|e| e.map(|e| e.path())).collect::<io::Result<_>>()?;
     files.sort_by_key(|path| path == store);
     for path in files {
         fs::rename(&path, data_dir.join(path.file_name().unwrap_or_default()))?;

@@ -107,7 +107,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Demo(args) => return runtime()?.block_on(demo::run(args)),
         _ => {}
     }
-    let variables = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let variables =
+        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
     let config = Config::load(cli.config, variables)?;
     logs::install(&config);
     match cli.command {

@@ -69,10 +69,12 @@ pub fn carry_out(app: &App, order: &Order) -> Answer {
         }
         Order::Import { file, errors, owner, team, namespace, dry_run } => {
             let bytes = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
-            let options = ImportOptions { owner: *owner, team: *team, namespace: namespace.clone(), dry_run: *dry_run };
+            let options =
+                ImportOptions { owner: *owner, team: *team, namespace: namespace.clone(), dry_run: *dry_run };
             let mut report = import_table(app, &bytes, &options).map_err(|e| e.to_string())?;
             if report.rejected > 0 {
-                std::fs::write(errors, &report.errors_csv).map_err(|e| format!("{}: {e}", errors.display()))?;
+                std::fs::write(errors, &report.errors_csv)
+                    .map_err(|e| format!("{}: {e}", errors.display()))?;
             }
             report.errors_csv.clear();
             serde_json::to_value(report).map_err(|e| e.to_string())

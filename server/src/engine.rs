@@ -44,9 +44,10 @@ impl Engine {
         }
         let path = store_path(kind, data_dir);
         Ok(match kind {
-            config::Engine::Redb => {
-                Self::Redb(Arc::new(RedbStore::open(path, &RedbOptions { verify, ..RedbOptions::default() })?))
-            }
+            config::Engine::Redb => Self::Redb(Arc::new(RedbStore::open(
+                path,
+                &RedbOptions { verify, ..RedbOptions::default() },
+            )?)),
             config::Engine::Sled => Self::Sled(Arc::new(SledStore::open(path, &SledOptions::default())?)),
         })
     }

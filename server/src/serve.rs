@@ -174,7 +174,11 @@ fn hourly_work(app: &App) {
 
 fn nightly_work(app: &App) {
     match app.engine.maintain() {
-        Ok(done) => tracing::info!(file_bytes = done.file_bytes, live_bytes = done.live_bytes, "the store was maintained"),
+        Ok(done) => tracing::info!(
+            file_bytes = done.file_bytes,
+            live_bytes = done.live_bytes,
+            "the store was maintained"
+        ),
         Err(error) => tracing::error!(%error, "the store was not maintained"),
     }
 }

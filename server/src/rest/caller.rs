@@ -53,8 +53,14 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let missing = || ApiError::unauthorized("token_missing", "this address needs an access token: Authorization: Bearer …");
-        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
+        let missing = || {
+            ApiError::unauthorized(
+                "token_missing",
+                "this address needs an access token: Authorization: Bearer …",
+            )
+        };
+        let header =
+            parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
         let token = bearer(header).ok_or_else(missing)?.to_owned();
         let app = app.clone();
         blocking(move || identify(&app, &token)).await
@@ -69,7 +75,8 @@ pub(super) fn bearer(header: &str) -> Option<&str> {
 
 fn identify(app: &App, token: &str) -> Result<Caller, ApiError> {
     let claimed = app.auth.verify_access(token, app.now_ms())?;
-    let gone = || ApiError::unauthorized("device_revoked", "this device is not in good standing with the company");
+    let gone =
+        || ApiError::unauthorized("device_revoked", "this device is not in good standing with the company");
     if claimed.scope != Scope::Full {
         return Err(gone());
     }

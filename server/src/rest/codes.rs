@@ -61,7 +61,8 @@ pub(super) async fn issue(
         if !app.company.user(user)?.active {
             return Err(ApiError::conflict("this user is not active"));
         }
-        let code = app.auth.issue_code(user, Some(caller.user()), app.now_ms(), &mut Entropy::from_system())?;
+        let code =
+            app.auth.issue_code(user, Some(caller.user()), app.now_ms(), &mut Entropy::from_system())?;
         let qr = qr_content(&app.config.public_url(), &code.text);
         Ok(NewCode { id: code.id.to_string(), code: code.text, qr, expires_ms: code.expires_ms })
     });

@@ -85,7 +85,9 @@ pub(super) async fn list(
         for lead in leads {
             for id in [lead, DocId::advancement_of(lead)] {
                 match app.company.read_as(caller.user(), id) {
-                    Ok(doc) => conflicts.extend(doc.conflicts(&app.company.clocks()).into_iter().map(|c| row(id, c))),
+                    Ok(doc) => {
+                        conflicts.extend(doc.conflicts(&app.company.clocks()).into_iter().map(|c| row(id, c)))
+                    }
                     Err(ReadRefused::Unknown) => {}
                     Err(other) => return Err(other.into()),
                 }
@@ -141,7 +143,8 @@ pub(super) async fn resolve(
 /// Whoever may write the document, and whoever reviews the company's work.
 fn may_resolve(app: &App, caller: &Caller, id: DocId) -> Result<(), ApiError> {
     let header = app.company.header(id)?;
-    let writes = header.zip(id.kind()).is_some_and(|(h, kind)| caller.person.may(&h.access(), kind, Verb::Write));
+    let writes =
+        header.zip(id.kind()).is_some_and(|(h, kind)| caller.person.may(&h.access(), kind, Verb::Write));
     if writes || may_office(caller.person.role, OfficeVerb::Administer) {
         return Ok(());
     }

@@ -67,7 +67,12 @@ pub(super) async fn report_stolen(
 }
 
 /// Administrators end any phone; everybody may report or hand in their own other phone.
-async fn end(app: Arc<App>, caller: Caller, id: DeviceId, status: DeviceStatus) -> Result<Json<Device>, ApiError> {
+async fn end(
+    app: Arc<App>,
+    caller: Caller,
+    id: DeviceId,
+    status: DeviceStatus,
+) -> Result<Json<Device>, ApiError> {
     blocking(move || {
         let row = app.company.device(id)?;
         if row.user != caller.user() {

@@ -90,7 +90,9 @@ pub(super) async fn enrol(
     limiter.check(from, app.now_ms())?;
     let name = request.device_name.trim();
     if name.is_empty() || name.chars().count() > 100 || !(16..=64).contains(&request.claim.len()) {
-        return Err(ApiError::bad_request("a device needs a name of 1 to 100 characters and a claim of 16 to 64"));
+        return Err(ApiError::bad_request(
+            "a device needs a name of 1 to 100 characters and a claim of 16 to 64",
+        ));
     }
     blocking(move || {
         let outcome = enrol_device(&app, &request);

@@ -108,7 +108,11 @@ pub(super) async fn get(
     .await?;
     let start = from.unwrap_or(0);
     if start >= bytes && start > 0 {
-        return Err(ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, "range", format!("it has {bytes} bytes")));
+        return Err(ApiError::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "range",
+            format!("it has {bytes} bytes"),
+        ));
     }
     let mut response = Body::from_stream(chunks(file)).into_response();
     let headers = response.headers_mut();

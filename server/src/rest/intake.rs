@@ -115,7 +115,8 @@ pub fn import_table(app: &App, bytes: &[u8], options: &ImportOptions) -> Result<
         let _ = write_errors(&mut errors, &table.header, &plan.rejected);
     }
     let taken_for = |field: &Option<Field>| field.map_or("extra".into(), |field| format!("{field:?}"));
-    let columns = plan.columns.iter().map(|(name, f)| ColumnUse { name: name.clone(), taken_for: taken_for(f) });
+    let columns =
+        plan.columns.iter().map(|(name, f)| ColumnUse { name: name.clone(), taken_for: taken_for(f) });
     Ok(ImportReport {
         format: table.format.clone(),
         columns: columns.collect(),
@@ -147,9 +148,13 @@ fn new_lead(lead: &ImportedLead, options: &ImportOptions) -> NewLead {
         edits.push(Edit::Splice { text: "notes".into(), at: 0, delete: 0, insert: notes.clone() });
     }
     if let Some(name) = lead.fields.get(&Field::ContactName) {
-        let mut values = [("name".to_owned(), Value::Text(name.clone()))].into_iter().collect::<std::collections::BTreeMap<_, _>>();
+        let mut values = [("name".to_owned(), Value::Text(name.clone()))]
+            .into_iter()
+            .collect::<std::collections::BTreeMap<_, _>>();
         values.extend(lead.contact_phone.clone().map(|phone| ("phone".to_owned(), Value::Text(phone))));
-        values.extend(lead.fields.get(&Field::ContactTitle).map(|t| ("title".to_owned(), Value::Text(t.clone()))));
+        values.extend(
+            lead.fields.get(&Field::ContactTitle).map(|t| ("title".to_owned(), Value::Text(t.clone()))),
+        );
         edits.push(Edit::AddRecord { field: "contacts".into(), id: derived(lead, "contact"), values });
     }
     let rest = lead.fields.iter().filter(|(field, _)| REST.contains(field));

@@ -184,7 +184,8 @@ pub(super) async fn create(
     blocking(move || {
         caller.require(OfficeVerb::Intake)?;
         scope::may_place(&app, &caller.person, body.owner, body.team)?;
-        let missing = missing(|name| body.fields.get(name).is_some_and(|v| v.as_text().is_some_and(|t| !t.is_empty())));
+        let missing =
+            missing(|name| body.fields.get(name).is_some_and(|v| v.as_text().is_some_and(|t| !t.is_empty())));
         if missing.contains(&"customer_name") && missing.contains(&"contact_phone") {
             return Err(ApiError::bad_request("a lead needs at least `customer_name` or `contact_phone`"));
         }

@@ -148,7 +148,9 @@ fn put_user(app: &App, caller: &Caller, id: UserId, body: UserBody) -> Result<Us
     caller.require(OfficeVerb::Administer)?;
     let name = named(&body.name)?;
     if id == caller.user() && (!body.active || body.role != Role::Admin) {
-        return Err(ApiError::conflict("an administrator cannot take their own rights away; another one can"));
+        return Err(ApiError::conflict(
+            "an administrator cannot take their own rights away; another one can",
+        ));
     }
     let row = UserRow { name, role: body.role, team: body.team, active: body.active };
     app.company.put_user(id, row.clone(), app.now_ms())?;

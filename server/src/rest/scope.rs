@@ -14,7 +14,12 @@ use crate::app::App;
 ///
 /// # Errors
 /// 403 for a manager beyond their teams, 404 for what does not exist.
-pub(super) fn may_place(app: &App, person: &Person, user: Option<UserId>, team: Option<TeamId>) -> Result<(), ApiError> {
+pub(super) fn may_place(
+    app: &App,
+    person: &Person,
+    user: Option<UserId>,
+    team: Option<TeamId>,
+) -> Result<(), ApiError> {
     let users_team = user.map(|user| app.company.user(user)).transpose()?.and_then(|row| row.team);
     if let Some(team) = team {
         app.company.team(team)?;
@@ -27,7 +32,11 @@ pub(super) fn may_place(app: &App, person: &Person, user: Option<UserId>, team: 
         (_, Some(team)) => !chain(app, team)?.is_disjoint(&person.leads),
         (None, None) => false,
     };
-    if own_people { Ok(()) } else { Err(ApiError::forbidden("a manager places leads within their own teams")) }
+    if own_people {
+        Ok(())
+    } else {
+        Err(ApiError::forbidden("a manager places leads within their own teams"))
+    }
 }
 
 /// Demands that `person` may decide about this document: a manager only over their own teams' work.
@@ -42,7 +51,9 @@ pub(super) fn may_decide(app: &App, person: &Person, doc: DocId) -> Result<(), A
     let header = header.ok_or_else(|| CompanyError::Unknown { what: "document", id: doc.to_string() })?;
     match person.relation(&header.access()) {
         Relation::Owner | Relation::Supervisor => Ok(()),
-        Relation::Colleague => Err(ApiError::forbidden("a manager decides about the work of their own teams")),
+        Relation::Colleague => {
+            Err(ApiError::forbidden("a manager decides about the work of their own teams"))
+        }
     }
 }
 

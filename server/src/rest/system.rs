@@ -74,7 +74,9 @@ pub(super) async fn metrics(
         (None, _) => from.is_loopback(),
     };
     if !allowed {
-        return Err(ApiError::forbidden("metrics are for this machine, or for who has `server.metrics_token`"));
+        return Err(ApiError::forbidden(
+            "metrics are for this machine, or for who has `server.metrics_token`",
+        ));
     }
     let handle = crate::metrics::install();
     let text = blocking(move || -> Result<String, ApiError> {
@@ -99,7 +101,8 @@ pub(super) async fn stats(State(app): State<Arc<App>>, caller: Caller) -> Result
             *devices.entry(format!("{:?}", device.status).to_lowercase()).or_insert(0) += 1;
             silent_devices += usize::from(now_ms - last_contact_ms > DAY_MS);
         }
-        let held = app.company.held(None, 1_000)?.into_iter().filter(|h| h.state == HeldState::Waiting).count();
+        let held =
+            app.company.held(None, 1_000)?.into_iter().filter(|h| h.state == HeldState::Waiting).count();
         Ok(Json(Stats {
             company: app.company.name().to_owned(),
             as_of_ms: now_ms,
@@ -120,7 +123,8 @@ pub(super) async fn stats(State(app): State<Arc<App>>, caller: Caller) -> Result
 pub(super) async fn observe(request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().to_string();
-    let route = request.extensions().get::<MatchedPath>().map_or("unknown".to_owned(), |p| p.as_str().to_owned());
+    let route =
+        request.extensions().get::<MatchedPath>().map_or("unknown".to_owned(), |p| p.as_str().to_owned());
     let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), began.elapsed());
     crate::metrics::request(&method, &route, status, took);
