@@ -278,3 +278,6 @@ enum Waiting {
 fn shut_down() -> StoreError {
     StoreError::Io("the committer is shut down".into())
 }
+
+#[cfg(test)]
+mod tests;
