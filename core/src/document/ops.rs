@@ -114,6 +114,9 @@ impl<'a> OpRules<'a> {
             Meaning::Log => {
                 let key = entry_key(op)?;
                 let body = check_json(op)?;
+                if !op.pred.is_empty() {
+                    return Err(Refusal::Operation("an entry of a log is written once"));
+                }
                 self.check_entry(field, key, body)
             }
             Meaning::Records => {

@@ -260,6 +260,7 @@ fn operations_outside_the_table_are_refused() {
     let entry = id(1).to_string();
     let other = id(8).to_string();
     let json = || ScalarValue::Str("{}".into());
+    let same_body = ScalarValue::Str(base.log("events", &NoClocks)[0].body.as_str().into());
     let long = "x".repeat(limits::VALUE_MAX_BYTES + 1);
 
     let with_pred = |mut op: Op| {
@@ -285,6 +286,7 @@ fn operations_outside_the_table_are_refused() {
         ("bytes", put(ObjectId::Root, "new", ScalarValue::Bytes(vec![1]))),
         ("an increment", op(ObjectId::Root, "budget_min_fen", OpType::Increment(1))),
         ("an entry overwritten", with_pred(put(object("events"), &entry, json()))),
+        ("an entry taken over", with_pred(put(object("events"), &entry, same_body))),
         ("an entry written again", put(object("events"), &entry, json())),
         ("an entry deleted", with_pred(op(object("events"), &entry, OpType::Delete))),
         ("an entry hidden from another key", with_pred(put(object("events"), &other, json()))),

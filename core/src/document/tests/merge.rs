@@ -183,7 +183,7 @@ fn a_document_of_a_newer_version_reads_what_is_known() {
 }
 
 /// What a reader sees, all of it.
-fn picture(doc: &Doc) -> String {
+pub(super) fn picture(doc: &Doc) -> String {
     let id = EntryId([1; 16]);
     format!(
         "{:?} {:?} {:?} {:?} {:?} {:?} {:?}",
