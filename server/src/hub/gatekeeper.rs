@@ -1,0 +1,283 @@
+//! The threads that put pushes through the gate. Each document belongs to one of them, so that no two ever plan for the same document;
+//! while a document's batch is being written, further pushes to it wait and then go together.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+
+use fieldbook_core::company::{CompanyError, Gate, Incoming, Prepared, Settled};
+use fieldbook_core::ids::DocId;
+use fieldbook_core::store::{Outcome, StoreError};
+use fieldbook_core::sync::message::{Answer, Verdict};
+use fieldbook_engines::Committer;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::Hub;
+use super::worker::GateProgram;
+use crate::app::App;
+
+/// What a session is told of its pushes. Bounded by [`fieldbook_core::limits::PUSHES_IN_FLIGHT`], which the session enforces.
+pub(super) enum Told {
+    /// Answers.
+    Answers(Vec<Answer>),
+    /// The store failed or nobody could decide: the connection ends and the phone comes back later.
+    Failed,
+}
+
+/// Where a session hears of its pushes.
+pub(super) type Reply = UnboundedSender<Told>;
+
+pub(super) struct Gatekeeper {
+    shards: Vec<Shard>,
+}
+
+struct Shard {
+    /// Unbounded, so that the committer never waits for this thread while this thread waits for the committer; pushes are bounded
+    /// by `queued`.
+    queue: Sender<Job>,
+    queued: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Job {
+    Push(Box<Incoming>, Reply),
+    Written(Box<Prepared>, Vec<Waiting>, Result<Outcome, StoreError>),
+    Barrier(SyncSender<()>),
+    Stop,
+}
+
+/// A push that is being judged or written.
+struct Waiting {
+    incoming: Incoming,
+    reply: Reply,
+    tries: u32,
+}
+
+impl Gatekeeper {
+    pub fn start(app: Arc<App>, committer: Arc<Committer>, hub: Weak<Hub>, program: GateProgram) -> Self {
+        let workers = app.config.gate.workers.max(1);
+        let shards = (0..workers).map(|_| {
+            let (queue, jobs) = channel();
+            let queued = Arc::new(AtomicUsize::new(0));
+            let lane = Lane {
+                app: app.clone(),
+                committer: committer.clone(),
+                hub: hub.clone(),
+                gate: program.gate(&app.config.gate),
+                back: queue.clone(),
+                queued: queued.clone(),
+                waiting: BTreeMap::new(),
+                writing: BTreeMap::new(),
+            };
+            // Without a thread the shard answers nothing and its sessions time out; the machine is beyond help then.
+            let thread = std::thread::Builder::new().name("fieldbook-gate".into()).spawn(move || lane.run(&jobs));
+            Shard { queue, queued, thread: thread.ok() }
+        });
+        Self { shards: shards.collect() }
+    }
+
+    /// Takes a push; gives it back when the gate is overloaded.
+    pub fn push(&self, incoming: Box<Incoming>, reply: Reply) -> Result<(), Box<Incoming>> {
+        let shard = &self.shards[shard_of(incoming.push.doc, self.shards.len())];
+        if shard.queued.fetch_add(1, Ordering::AcqRel) >= QUEUE_PUSHES {
+            shard.queued.fetch_sub(1, Ordering::AcqRel);
+            return Err(incoming);
+        }
+        match shard.queue.send(Job::Push(incoming, reply)) {
+            Err(gone) => match gone.0 {
+                Job::Push(incoming, _) => Err(incoming),
+                _ => Ok(()),
+            },
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Waits until every push that was taken before has been handed to the committer and answered.
+    pub fn drain(&self) {
+        for shard in &self.shards {
+            let (done, wait) = sync_channel(1);
+            if shard.queue.send(Job::Barrier(done)).is_ok() {
+                let _ = wait.recv();
+            }
+        }
+    }
+}
+
+impl Drop for Gatekeeper {
+    fn drop(&mut self) {
+        for shard in &mut self.shards {
+            let _ = shard.queue.send(Job::Stop);
+            if let Some(thread) = shard.thread.take()
+                && thread.thread().id() != std::thread::current().id()
+            {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+/// One thread's work.
+struct Lane {
+    app: Arc<App>,
+    committer: Arc<Committer>,
+    hub: Weak<Hub>,
+    gate: Box<dyn Gate>,
+    back: Sender<Job>,
+    queued: Arc<AtomicUsize>,
+    /// Pushes not judged yet, by document.
+    waiting: BTreeMap<DocId, Vec<Waiting>>,
+    /// Documents whose batch is with the committer.
+    writing: BTreeMap<DocId, ()>,
+}
+
+impl Lane {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        let mut barriers = Vec::new();
+        let mut order: VecDeque<DocId> = VecDeque::new();
+        loop {
+            // Take everything that has come, so that pushes to one document go together; wait only when there is nothing to judge.
+            let idle = order.iter().all(|doc| self.writing.contains_key(doc));
+            let mut next = if idle { jobs.recv().ok() } else { jobs.try_recv().ok() };
+            let mut taken = 0;
+            while let Some(job) = next {
+                match job {
+                    Job::Push(incoming, reply) => {
+                        self.queued.fetch_sub(1, Ordering::AcqRel);
+                        let doc = incoming.push.doc;
+                        let lot = self.waiting.entry(doc).or_default();
+                        if lot.is_empty() {
+                            order.push_back(doc);
+                        }
+                        lot.push(Waiting { incoming: *incoming, reply, tries: 0 });
+                    }
+                    Job::Written(prepared, pushes, outcome) => self.written(*prepared, pushes, outcome, &mut order),
+                    Job::Barrier(done) => barriers.push(done),
+                    Job::Stop => return,
+                }
+                taken += 1;
+                next = if taken < TAKE_AT_ONCE { jobs.try_recv().ok() } else { None };
+            }
+            if let Some(at) = order.iter().position(|doc| !self.writing.contains_key(doc))
+                && let Some(doc) = order.remove(at)
+            {
+                let mut pushes = self.waiting.remove(&doc).unwrap_or_default();
+                if pushes.len() > PUSHES_A_BATCH {
+                    let rest = pushes.split_off(PUSHES_A_BATCH);
+                    self.waiting.insert(doc, rest);
+                    order.push_back(doc);
+                }
+                self.judge(doc, pushes, &mut order);
+            }
+            if self.waiting.is_empty() && self.writing.is_empty() {
+                barriers.drain(..).for_each(|done| {
+                    let _ = done.send(());
+                });
+            }
+        }
+    }
+
+    fn judge(&mut self, doc: DocId, pushes: Vec<Waiting>, order: &mut VecDeque<DocId>) {
+        let incoming: Vec<Incoming> = pushes.iter().map(|push| push.incoming.clone()).collect();
+        match self.app.company.prepare(doc, &incoming, &mut *self.gate, self.app.now_ms()) {
+            Ok(prepared) if prepared.batch.is_empty() => {
+                self.written(prepared, pushes, Ok(Outcome::Done(None)), order);
+            }
+            Ok(mut prepared) => {
+                self.writing.insert(doc, ());
+                let batch = std::mem::take(&mut prepared.batch);
+                let back = self.back.clone();
+                let prepared = Box::new(prepared);
+                self.committer.submit(batch, move |outcome| {
+                    // The thread may be gone when the process stops; the phone then asks again.
+                    let _ = back.send(Job::Written(prepared, pushes, outcome));
+                });
+            }
+            Err(error) => {
+                tracing::error!(%doc, %error, "a push could not be judged");
+                fail(pushes);
+            }
+        }
+    }
+
+    fn written(
+        &mut self,
+        prepared: Prepared,
+        pushes: Vec<Waiting>,
+        outcome: Result<Outcome, StoreError>,
+        order: &mut VecDeque<DocId>,
+    ) {
+        let doc = prepared.doc;
+        self.writing.remove(&doc);
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::error!(%doc, %error, "a push could not be written");
+                self.gate.forget(doc);
+                fail(pushes);
+                return;
+            }
+        };
+        match prepared.settle(outcome) {
+            Settled::Done { answers, touched } => {
+                for (push, answer) in pushes.into_iter().zip(answers) {
+                    count(&answer);
+                    // A phone that has gone hears of it at its next connection.
+                    let _ = push.reply.send(Told::Answers(vec![answer]));
+                }
+                if let Some(hub) = self.hub.upgrade() {
+                    hub.wake(&touched);
+                }
+            }
+            Settled::Again => {
+                self.gate.forget(doc);
+                let (again, given_up): (Vec<_>, Vec<_>) =
+                    pushes.into_iter().partition(|push| push.tries < TRIES);
+                fail(given_up);
+                let again = again.into_iter().map(|push| Waiting { tries: push.tries + 1, ..push });
+                let lot = self.waiting.entry(doc).or_default();
+                lot.splice(0..0, again);
+                if !lot.is_empty() && !order.contains(&doc) {
+                    order.push_back(doc);
+                }
+            }
+        }
+    }
+}
+
+fn fail(pushes: Vec<Waiting>) {
+    for push in pushes {
+        let _ = push.reply.send(Told::Failed);
+    }
+}
+
+fn count(answer: &Answer) {
+    let outcome = match &answer.verdict {
+        Verdict::Durable { .. } => "durable",
+        Verdict::Held { .. } => "held",
+        Verdict::Refused { .. } => "refused",
+    };
+    metrics::counter!(crate::metrics::PUSHED, "outcome" => outcome).increment(1);
+}
+
+fn shard_of(doc: DocId, shards: usize) -> usize {
+    // Random bytes or a hash: the last byte spreads evenly.
+    usize::from(doc.0[15]) % shards.max(1)
+}
+
+/// A company error is not the phone's business, only that it should come back.
+impl From<CompanyError> for Told {
+    fn from(_: CompanyError) -> Self {
+        Told::Failed
+    }
+}
+
+/// Pushes that may wait for one thread: a second's work of 5,000 devices' reconnecting at once.
+const QUEUE_PUSHES: usize = 16_384;
+/// Jobs taken before the next document is judged.
+const TAKE_AT_ONCE: usize = 256;
+/// Pushes to one document that share a batch.
+const PUSHES_A_BATCH: usize = 64;
+/// How often a push is judged again when the store changed meanwhile.
+const TRIES: u32 = 16;

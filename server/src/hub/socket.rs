@@ -1,0 +1,314 @@
+//! One phone's websocket: frames in and out of a [`Session`], with time-outs. Everything it decides is in core.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::response::Response;
+use fieldbook_core::access::Channel;
+use fieldbook_core::company::{CompanyError, DeviceStatus};
+use fieldbook_core::limits;
+use fieldbook_core::sync::message::{
+    FromPhone, FromServer, Hello, WireCode, WireError, decode_frame, frames,
+};
+use fieldbook_core::sync::server::{Effect, Session};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::block_in_place;
+use tokio::time::{Instant, timeout};
+
+use super::gatekeeper::Told;
+use super::{Bell, Hub};
+use crate::auth::TokenError;
+
+/// `GET /sync`: becomes a websocket.
+pub(super) async fn upgrade(State(hub): State<Arc<Hub>>, upgrade: WebSocketUpgrade) -> Response {
+    upgrade
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_write_buffer_size(4 * limits::FRAME_MAX_BYTES)
+        .max_message_size(limits::FRAME_MAX_BYTES)
+        .max_frame_size(limits::FRAME_MAX_BYTES)
+        .on_upgrade(move |socket| serve(hub, socket))
+}
+
+/// Why a connection ends.
+enum End {
+    /// The phone went, or the network did.
+    Gone,
+    /// The phone is told why.
+    Say(WireError),
+    /// The store failed.
+    Failed(CompanyError),
+}
+
+impl From<CompanyError> for End {
+    fn from(error: CompanyError) -> Self {
+        End::Failed(error)
+    }
+}
+
+async fn serve(hub: Arc<Hub>, mut socket: WebSocket) {
+    let end = match Box::pin(converse(&hub, &mut socket)).await {
+        Ok(()) => return,
+        Err(end) => end,
+    };
+    let error = match end {
+        End::Gone => return,
+        End::Say(error) => error,
+        End::Failed(error) => {
+            tracing::error!(%error, "a session failed");
+            wire(WireCode::Unavailable, "the server's store failed; come back later")
+        }
+    };
+    for frame in frames([FromServer::Error(error)]) {
+        let _ = timeout(SEND, socket.send(Message::Binary(frame.into()))).await;
+    }
+    let close = CloseFrame { code: axum::extract::ws::close_code::NORMAL, reason: "".into() };
+    let _ = timeout(SEND, socket.send(Message::Close(Some(close)))).await;
+}
+
+async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
+    let (mut talk, first) = greet(hub, socket).await?;
+    let entered = Entered::new(hub, &talk.session);
+    talk.handle(first)?;
+    let mut stopping = hub.app.stopping.subscribe();
+    loop {
+        talk.send_all(socket).await?;
+        if talk.over {
+            return Ok(());
+        }
+        let silence = talk.heard + SILENCE;
+        let ping_at = talk.heard + PING;
+        tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stop| *stop) => {
+                return Err(End::Say(wire(WireCode::Unavailable, "the server is stopping; come back later")));
+            }
+            told = talk.told.recv() => match told {
+                Some(Told::Answers(answers)) => {
+                    let mut all = answers;
+                    while let Ok(Told::Answers(more)) = talk.told.try_recv() {
+                        all.extend(more);
+                    }
+                    let effects = talk.session.answered(all);
+                    talk.carry_out(effects)?;
+                }
+                Some(Told::Failed) | None => {
+                    return Err(End::Say(wire(WireCode::Unavailable, "the push could not be decided; come back later")));
+                }
+            },
+            () = entered.bell.notify.notified() => {
+                if entered.bell.leave.load(Ordering::Acquire) {
+                    return Err(End::Say(wire(WireCode::Resubscribe, "what this phone may hold has changed")));
+                }
+                if entered.bell.news.swap(false, Ordering::AcqRel) {
+                    talk.session.wake();
+                    talk.has_more = true;
+                }
+            },
+            message = socket.recv() => {
+                talk.heard = Instant::now();
+                talk.pinged = false;
+                match message {
+                    None | Some(Err(_)) | Some(Ok(Message::Close(_))) => return Err(End::Gone),
+                    Some(Ok(Message::Binary(frame))) => {
+                        let messages = decode(&frame)?;
+                        talk.handle(messages)?;
+                    }
+                    Some(Ok(Message::Text(_))) => {
+                        return Err(End::Say(wire(WireCode::Malformed, "frames are binary")));
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                }
+            },
+            () = tokio::time::sleep_until(ping_at), if !talk.pinged => {
+                talk.pinged = true;
+                send(socket, Message::Ping(Vec::new().into())).await?;
+            },
+            () = tokio::time::sleep_until(silence) => return Err(End::Gone),
+        }
+    }
+}
+
+/// Waits for the hello, checks its token and opens the session. Gives what came behind it in the same frame.
+async fn greet(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(Talk, Vec<FromPhone>), End> {
+    let frame = loop {
+        match timeout(HELLO, socket.recv()).await {
+            Err(_) => return Err(End::Say(wire(WireCode::OutOfOrder, "no hello came"))),
+            Ok(None | Some(Err(_)) | Some(Ok(Message::Close(_)))) => return Err(End::Gone),
+            Ok(Some(Ok(Message::Binary(frame)))) => break frame,
+            Ok(Some(Ok(Message::Text(_)))) => return Err(End::Say(wire(WireCode::Malformed, "frames are binary"))),
+            Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
+        }
+    };
+    let mut messages = decode(&frame)?;
+    let FromPhone::Hello(hello) = messages.remove(0) else {
+        return Err(End::Say(wire(WireCode::OutOfOrder, "the first message is the hello")));
+    };
+    let talk = block_in_place(|| Talk::open(hub, &hello))?;
+    Ok((talk, messages))
+}
+
+/// A greeted connection.
+struct Talk {
+    hub: Arc<Hub>,
+    session: Session,
+    token_expires_ms: i64,
+    out: Vec<FromServer>,
+    has_more: bool,
+    over: bool,
+    heard: Instant,
+    pinged: bool,
+    reply: UnboundedSender<Told>,
+    told: UnboundedReceiver<Told>,
+}
+
+impl Talk {
+    fn open(hub: &Arc<Hub>, hello: &Hello) -> Result<Self, End> {
+        let now_ms = hub.app.now_ms();
+        let who = match hub.app.auth.verify_access(&hello.token, now_ms) {
+            Ok(who) => who,
+            Err(TokenError::Store(error)) => return Err(End::Failed(error.into())),
+            Err(other) => return Err(End::Say(wire(WireCode::Token, &other.to_string()))),
+        };
+        let (session, welcome) = match Session::open(&hub.app.company, who.device, hello, now_ms)? {
+            Ok(opened) => opened,
+            Err(refused) => return Err(End::Say(refused)),
+        };
+        if session.principal().person.user != who.user {
+            return Err(End::Say(wire(WireCode::Device, "this device belongs to somebody else")));
+        }
+        let (reply, told) = unbounded_channel();
+        Ok(Self {
+            hub: hub.clone(),
+            session,
+            token_expires_ms: who.expires_ms,
+            out: vec![welcome],
+            has_more: true,
+            over: false,
+            heard: Instant::now(),
+            pinged: false,
+            reply,
+            told,
+        })
+    }
+
+    fn handle(&mut self, messages: Vec<FromPhone>) -> Result<(), End> {
+        let now_ms = self.hub.app.now_ms();
+        let is_push = |m: &FromPhone| matches!(m, FromPhone::Push(_));
+        if now_ms > self.token_expires_ms && messages.iter().any(is_push) {
+            return Err(End::Say(wire(WireCode::Token, "the access token has expired; refresh it")));
+        }
+        for message in messages {
+            let company = &self.hub.app.company;
+            let effects = block_in_place(|| self.session.receive(company, message, now_ms))?;
+            self.carry_out(effects)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), End> {
+        for effect in effects {
+            match effect {
+                Effect::Send(messages) => self.out.extend(messages),
+                Effect::Push(incoming) => {
+                    if self.hub.gatekeeper.push(incoming, self.reply.clone()).is_err() {
+                        return Err(End::Say(wire(WireCode::Unavailable, "the server is overloaded; come back later")));
+                    }
+                }
+                Effect::Commit(batch) => self.hub.committer.submit(batch, |_| {}),
+                Effect::Return(returned) => {
+                    let app = &self.hub.app;
+                    let touched = block_in_place(|| app.company.take_back(&returned, app.now_ms()))?;
+                    self.hub.wake(&touched);
+                }
+                Effect::Close(error) => return Err(End::Say(error)),
+                Effect::Wipe => {
+                    let (app, device) = (&self.hub.app, self.session.device());
+                    block_in_place(|| app.company.set_device_status(device, DeviceStatus::Wiped, app.now_ms()))?;
+                    self.out.push(FromServer::Wipe);
+                    self.over = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what waits, then as much news as there is; the socket's own pace is the backpressure.
+    async fn send_all(&mut self, socket: &mut WebSocket) -> Result<(), End> {
+        loop {
+            if self.has_more && self.out.is_empty() || self.has_more && self.out.len() < BATCH_MESSAGES {
+                let hub = self.hub.clone();
+                match block_in_place(|| self.session.pump(&hub.app.company, limits::FRAME_TARGET_BYTES))? {
+                    Some(messages) => self.out.extend(messages),
+                    None => self.has_more = false,
+                }
+            }
+            if self.out.is_empty() {
+                return Ok(());
+            }
+            for frame in frames(std::mem::take(&mut self.out)) {
+                send(socket, Message::Binary(frame.into())).await?;
+            }
+            self.out = Vec::new();
+            // Answers must not wait behind a long catch-up.
+            if !self.has_more || !self.told.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Keeps a session on the hub's list for as long as it lives.
+struct Entered {
+    hub: Arc<Hub>,
+    id: u64,
+    session_device: fieldbook_core::ids::DeviceId,
+    channels: BTreeSet<Channel>,
+    bell: Arc<Bell>,
+}
+
+impl Entered {
+    fn new(hub: &Arc<Hub>, session: &Session) -> Self {
+        let channels = session.channels();
+        let (id, bell) = hub.enter(session.device(), &channels);
+        Self { hub: hub.clone(), id, session_device: session.device(), channels, bell }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.hub.leave(self.id, self.session_device, &self.channels);
+    }
+}
+
+async fn send(socket: &mut WebSocket, message: Message) -> Result<(), End> {
+    match timeout(SEND, socket.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(End::Gone),
+    }
+}
+
+fn decode(frame: &[u8]) -> Result<Vec<FromPhone>, End> {
+    decode_frame(frame).map_err(|e| End::Say(wire(WireCode::Malformed, &e.to_string())))
+}
+
+fn wire(code: WireCode, detail: &str) -> WireError {
+    WireError { code, detail: detail.to_owned() }
+}
+
+/// How long a connection may take to say hello.
+const HELLO: Duration = Duration::from_secs(10);
+/// How long one frame may take to leave: a phone that takes longer is gone.
+const SEND: Duration = Duration::from_secs(30);
+/// Silence after which the server asks whether the phone is still there.
+const PING: Duration = Duration::from_secs(45);
+/// Silence after which it is gone.
+const SILENCE: Duration = Duration::from_secs(90);
+/// Read buffer of a connection: an idle phone costs this, and little more.
+const BUFFER_BYTES: usize = 4 << 10;
+/// Messages waiting to be framed beside a page of news.
+const BATCH_MESSAGES: usize = 64;

@@ -1,0 +1,323 @@
+//! The gate in a worker process: foreign bytes are decoded where a panic, an endless loop or an allocation can be stopped. The worker gets a
+//! job, and the document's bytes when it does not hold them, over a pipe; it is limited in memory, and killed when it takes too long.
+//!
+//! Whoever sent the bytes that killed a worker gets a refusal; pushes that only shared the batch are judged again.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+use fieldbook_core::company::{Accepted, Base, CompanyError, Gate, GateJob, Judged, LocalGate};
+use fieldbook_core::ids::DocId;
+use fieldbook_core::limits;
+use fieldbook_core::store::StoreError;
+use fieldbook_core::sync::message::RefuseCode;
+use minicbor::{Decode, Encode};
+
+use crate::config::GateConfig;
+
+/// Where pushes are judged.
+#[derive(Debug, Clone)]
+pub enum GateProgram {
+    /// In worker processes of this program, started as `PROGRAM gate-worker`.
+    Process(PathBuf),
+    /// In this process: for tests that have no program.
+    InProcess,
+}
+
+impl GateProgram {
+    /// This very program.
+    ///
+    /// # Errors
+    /// When the system does not tell where it is.
+    pub fn this() -> std::io::Result<Self> {
+        Ok(Self::Process(std::env::current_exe()?))
+    }
+
+    pub(super) fn gate(&self, config: &GateConfig) -> Box<dyn Gate> {
+        match self {
+            GateProgram::InProcess => Box::new(LocalGate::new(HOT_DOCS)),
+            GateProgram::Process(program) => Box::new(ProcessGate::new(program.clone(), config)),
+        }
+    }
+}
+
+#[derive(Encode, Decode)]
+struct Request {
+    #[n(0)]
+    job: GateJob,
+    /// Absent: the worker is expected to hold the document at the job's heads.
+    #[n(1)]
+    base: Option<Base>,
+    /// Documents to forget first.
+    #[n(2)]
+    forget: Vec<DocId>,
+}
+
+#[derive(Encode, Decode)]
+enum Response {
+    #[n(0)]
+    Judged(#[n(0)] Judged),
+    /// The worker does not hold the document after all.
+    #[n(1)]
+    NeedBase,
+    /// The stored bytes do not load.
+    #[n(2)]
+    Damaged(#[n(0)] String),
+}
+
+/// A gate in another process.
+struct ProcessGate {
+    program: PathBuf,
+    memory_mb: u32,
+    deadline: Duration,
+    worker: Option<Worker>,
+    /// What the worker is expected to hold.
+    held: BTreeSet<DocId>,
+    order: VecDeque<DocId>,
+    forget: Vec<DocId>,
+}
+
+struct Worker {
+    child: Child,
+    to: BufWriter<ChildStdin>,
+    from: Receiver<Vec<u8>>,
+}
+
+/// The worker died or took too long over a job.
+struct Killed;
+
+impl ProcessGate {
+    fn new(program: PathBuf, config: &GateConfig) -> Self {
+        Self {
+            program,
+            memory_mb: config.memory_mb,
+            deadline: Duration::from_millis(config.deadline_ms.into()),
+            worker: None,
+            held: BTreeSet::new(),
+            order: VecDeque::new(),
+            forget: Vec::new(),
+        }
+    }
+
+    fn spawn(&self) -> Result<Worker, CompanyError> {
+        let failed = |e: std::io::Error| CompanyError::Store(StoreError::Io(format!("no gate worker: {e}")));
+        let mut child = Command::new(&self.program)
+            .arg("gate-worker")
+            .arg("--memory-mb")
+            .arg(self.memory_mb.to_string())
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(failed)?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(failed(std::io::Error::other("no pipe")));
+        };
+        let (send, from) = sync_channel(1);
+        let reader = move || {
+            let mut stdout = BufReader::new(stdout);
+            while let Ok(Some(frame)) = read_frame(&mut stdout) {
+                if send.send(frame).is_err() {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new().name("fieldbook-gate-read".into()).spawn(reader).map_err(failed)?;
+        Ok(Worker { child, to: BufWriter::new(stdin), from })
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<Result<Response, Killed>, CompanyError> {
+        if self.worker.is_none() {
+            self.held.clear();
+            self.order.clear();
+            self.worker = Some(self.spawn()?);
+        }
+        let Some(worker) = &mut self.worker else { return Ok(Err(Killed)) };
+        let bytes = minicbor::to_vec(request).unwrap_or_default();
+        let answer = match write_frame(&mut worker.to, &bytes) {
+            Ok(()) => worker.from.recv_timeout(self.deadline).ok(),
+            Err(_) => None,
+        };
+        match answer.and_then(|frame| minicbor::decode(&frame).ok()) {
+            Some(response) => Ok(Ok(response)),
+            None => {
+                self.kill();
+                Ok(Err(Killed))
+            }
+        }
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut worker) = self.worker.take() {
+            let _ = worker.child.kill();
+            let _ = worker.child.wait();
+        }
+    }
+
+    fn keep(&mut self, doc: DocId) {
+        // The worker's own memory follows the same rule, so that both agree about what it holds.
+        if self.held.insert(doc) {
+            self.order.push_back(doc);
+        }
+        while self.held.len() > HOT_DOCS {
+            match self.order.pop_front() {
+                Some(oldest) => self.held.remove(&oldest),
+                None => break,
+            };
+        }
+    }
+
+    fn judge_once(
+        &mut self,
+        job: &GateJob,
+        base: &mut dyn FnMut() -> Result<Base, CompanyError>,
+    ) -> Result<Result<Judged, Killed>, CompanyError> {
+        let mut with_base = !self.held.contains(&job.doc) || self.worker.is_none();
+        loop {
+            let request = Request {
+                job: job.clone(),
+                base: if with_base { Some(base()?) } else { None },
+                forget: std::mem::take(&mut self.forget),
+            };
+            match self.ask(&request)? {
+                Ok(Response::Judged(judged)) => {
+                    self.keep(job.doc);
+                    return Ok(Ok(judged));
+                }
+                Ok(Response::NeedBase) if !with_base => with_base = true,
+                Ok(Response::NeedBase) => return Ok(Err(Killed)),
+                Ok(Response::Damaged(detail)) => {
+                    return Err(CompanyError::Row { key: format!("document {}", job.doc), detail });
+                }
+                Err(Killed) => return Ok(Err(Killed)),
+            }
+        }
+    }
+}
+
+impl Gate for ProcessGate {
+    fn judge(
+        &mut self,
+        job: &GateJob,
+        base: &mut dyn FnMut() -> Result<Base, CompanyError>,
+    ) -> Result<Judged, CompanyError> {
+        if let Ok(judged) = self.judge_once(job, base)? {
+            return Ok(judged);
+        }
+        tracing::warn!(doc = %job.doc, pushes = job.pushes.len(), "a gate worker was stopped over a push");
+        // Find out which push it was: each is judged alone, on the document as it is stored, and only the innocent are judged together again.
+        let mut guilty = BTreeSet::new();
+        for (i, push) in job.pushes.iter().enumerate() {
+            let alone = GateJob { pushes: vec![push.clone()], ..job.clone() };
+            if self.judge_once(&alone, base)?.is_err() {
+                guilty.insert(i);
+            }
+            // What it held now has that push merged; the next one is judged without it.
+            self.forget(job.doc);
+        }
+        let pushes = job.pushes.iter().enumerate().filter(|(i, _)| !guilty.contains(i)).map(|(_, p)| p.clone());
+        let innocent = GateJob { pushes: pushes.collect(), ..job.clone() };
+        let Ok(mut judged) = self.judge_once(&innocent, base)? else {
+            return Err(CompanyError::Store(StoreError::Io("no gate worker stays alive".into())));
+        };
+        for i in guilty {
+            let detail = "the bytes stopped the decoder".to_owned();
+            judged.verdicts.insert(i, Accepted::Refuse { code: RefuseCode::Malformed, detail });
+        }
+        Ok(judged)
+    }
+
+    fn forget(&mut self, doc: DocId) {
+        if self.held.remove(&doc) {
+            self.order.retain(|known| *known != doc);
+        }
+        if !self.forget.contains(&doc) {
+            self.forget.push(doc);
+        }
+    }
+}
+
+impl Drop for ProcessGate {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The worker's side: reads jobs from `input` until it ends. The caller has limited the process's memory.
+///
+/// # Errors
+/// Those of the pipes.
+pub fn run(input: impl Read, output: impl Write) -> std::io::Result<()> {
+    let (mut input, mut output) = (BufReader::new(input), BufWriter::new(output));
+    let mut gate = LocalGate::new(HOT_DOCS);
+    while let Some(frame) = read_frame(&mut input)? {
+        let Ok(request) = minicbor::decode::<Request>(&frame) else { continue };
+        for doc in request.forget {
+            gate.forget(doc);
+        }
+        let mut missing = false;
+        let judged = gate.judge(&request.job, &mut || match &request.base {
+            Some(base) => Ok(base.clone()),
+            None => {
+                missing = true;
+                Err(CompanyError::Contended)
+            }
+        });
+        let response = match judged {
+            Ok(judged) => Response::Judged(judged),
+            Err(_) if missing => Response::NeedBase,
+            Err(error) => Response::Damaged(error.to_string()),
+        };
+        write_frame(&mut output, &minicbor::to_vec(&response).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// Limits this process's memory, for the worker.
+///
+/// # Errors
+/// When the system refuses.
+pub fn limit_memory(memory_mb: u64) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let bytes = Some(memory_mb << 20);
+        setrlimit(Resource::As, Rlimit { current: bytes, maximum: bytes })?;
+        setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    }
+    #[cfg(not(unix))]
+    let _ = memory_mb;
+    Ok(())
+}
+
+fn write_frame(to: &mut impl Write, bytes: &[u8]) -> std::io::Result<()> {
+    to.write_all(&(bytes.len() as u32).to_be_bytes())?;
+    to.write_all(bytes)?;
+    to.flush()
+}
+
+fn read_frame(from: &mut impl Read) -> std::io::Result<Option<Vec<u8>>> {
+    let mut length = [0; 4];
+    match from.read_exact(&mut length) {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(e) => return Err(e),
+    }
+    let length = u32::from_be_bytes(length) as usize;
+    if length > PIPE_FRAME_MAX_BYTES {
+        return Err(std::io::Error::other("a pipe frame beyond its bound"));
+    }
+    let mut bytes = vec![0; length];
+    from.read_exact(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Documents that a worker keeps in memory: at 32 KB each, 64 MB.
+const HOT_DOCS: usize = 2_048;
+/// A base of [`limits::DOC_MAX_BYTES`] with its tail, and a batch of pushes.
+const PIPE_FRAME_MAX_BYTES: usize = 4 * limits::DOC_MAX_BYTES + 64 * limits::FRAME_MAX_BYTES;
