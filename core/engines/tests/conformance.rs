@@ -1,4 +1,5 @@
 //! Every engine passes every clause of the storage contract.
+#![allow(clippy::unwrap_used, reason = "a test panics by design")]
 
 use std::sync::Arc;
 

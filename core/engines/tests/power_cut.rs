@@ -1,5 +1,6 @@
 //! Power cuts, torn writes, full and read-only disks, on a virtual disk: whatever was acknowledged is there afterwards, each
 //! batch whole, and a flush precedes every acknowledgement. Plain redb and the encrypted store alike.
+#![allow(clippy::unwrap_used, reason = "a test panics by design")]
 
 use common::{KEY, batch, cases, verify};
 use fieldbook_core::store::{Outcome, Store, StoreError};

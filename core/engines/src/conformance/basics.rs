@@ -129,7 +129,8 @@ pub fn guards_stop_the_whole_batch(open: &Open<'_>) {
         }
         batch
     };
-    let cases: [(&[(&str, Option<&str>)], usize); 5] = [
+    type Expected<'a> = (&'a str, Option<&'a str>);
+    let cases: [(&[Expected<'_>], usize); 5] = [
         (&[("a", Some("2"))], 0),
         (&[("a", None)], 0),
         (&[("a", Some("1")), ("b", Some("1"))], 1),

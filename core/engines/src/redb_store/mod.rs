@@ -193,7 +193,7 @@ impl Store for RedbStore {
     }
 
     fn head(&self) -> Result<Position, StoreError> {
-        self.view(|table| rows::head(table))
+        self.view(rows::head)
     }
 
     fn read(

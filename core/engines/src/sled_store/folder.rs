@@ -129,9 +129,9 @@ pub(super) fn bytes(path: &Path) -> Result<u64, StoreError> {
 /// Removes the store and what accompanies it, the mark last.
 pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
     let folders = [path.to_path_buf(), beside(path, "old"), beside(path, "copy"), beside(path, "new")];
-    let folders = folders.iter().map(|f| fs::remove_dir_all(f));
+    let folders = folders.iter().map(fs::remove_dir_all);
     let files = ["quarantined", "mark"].map(|f| beside(path, f));
-    let files = files.iter().map(|f| fs::remove_file(f));
+    let files = files.iter().map(fs::remove_file);
     for removed in folders.chain(files) {
         match removed {
             Err(e) if e.kind() != ErrorKind::NotFound => return Err(io_error("removing the store", &e)),

@@ -23,6 +23,9 @@ pub(super) struct Blob {
     sum: u32,
 }
 
+/// A value, and where its pieces are when it is cut.
+pub(super) type Stored = (Vec<u8>, Option<Blob>);
+
 /// The value of a key.
 pub(super) fn get(tree: &Tree, images: &Images, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
     match images.get(key) {
@@ -32,7 +35,7 @@ pub(super) fn get(tree: &Tree, images: &Images, key: &[u8]) -> Result<Option<Vec
 }
 
 /// The value of a key as it stands in the tree, and where its pieces are.
-pub(super) fn stored(tree: &Tree, key: &[u8]) -> Result<Option<(Vec<u8>, Option<Blob>)>, StoreError> {
+pub(super) fn stored(tree: &Tree, key: &[u8]) -> Result<Option<Stored>, StoreError> {
     match tree.get(row_key(key)).map_err(broken)? {
         Some(found) => value_of(tree, key, &found).map(Some),
         None => Ok(None),
@@ -143,7 +146,7 @@ pub(super) fn broken(error: sled::Error) -> StoreError {
     }
 }
 
-fn value_of(tree: &Tree, key: &[u8], found: &[u8]) -> Result<(Vec<u8>, Option<Blob>), StoreError> {
+fn value_of(tree: &Tree, key: &[u8], found: &[u8]) -> Result<Stored, StoreError> {
     let payload = record::open(key, found)?;
     match payload.split_first() {
         Some((&WHOLE, value)) => Ok((value.to_vec(), None)),
