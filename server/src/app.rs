@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::auth::{Auth, Entropy, IssuedCode, Standing};
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError};
 use crate::evidence::{Bounds, EvidenceStore};
 
 /// Everything that the server's parts share.
@@ -74,7 +74,10 @@ pub enum OpenError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The store.
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The store under sign-in.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The company's rows.
@@ -88,17 +91,20 @@ impl App {
     /// # Errors
     /// [`OpenError`]; [`StoreError::InUse`] when a server runs on this folder.
     pub fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
-        private_folder(&config.data_dir)?;
+        let folder = |path: &Path, source| OpenError::Folder { path: path.display().to_string(), source };
+        private_folder(&config.data_dir).map_err(|e| folder(&config.data_dir, e))?;
         let engine = Engine::open(config.engine, &config.data_dir)?;
         let store = engine.store();
         let company = Company::open(store.clone(), &config.company_name, &seed())?;
         let auth = Auth::new(store, config.public_url(), config.auth.clone());
         auth.maintain(clock.now_ms(), &mut Entropy::from_system())?;
         let root = config.data_dir.join(EVIDENCE_FOLDER);
-        let bounds =
-            Bounds { max_bytes: config.evidence_max_bytes, open_uploads: config.evidence_open_uploads as usize };
+        let bounds = Bounds {
+            max_bytes: config.evidence_max_bytes,
+            open_uploads: config.evidence_open_uploads as usize,
+        };
         let evidence = EvidenceStore::open(&root, bounds)
-            .map_err(|source| OpenError::Folder { path: root.display().to_string(), source })?;
+            .map_err(|e| folder(&root, e))?;
         let (notices, _) = broadcast::channel(NOTICES_MAX);
         let (stopping, _) = watch::channel(false);
         let gate: Mutex<Box<dyn Gate>> = Mutex::new(Box::new(LocalGate::new(0)));
@@ -143,7 +149,8 @@ impl App {
         let admin = self.company.users()?.into_iter().find(|(_, row)| row.role == Role::Admin && row.active);
         let user = match admin {
             Some(_) if !again => {
-                let reason = "this company has an administrator; `fieldbook init --again` makes another code for them";
+                let reason =
+                    "this company has an administrator; `fieldbook init --again` makes another code for them";
                 return Err(CompanyError::Refused(reason.into()));
             }
             Some((user, _)) => user,
@@ -169,14 +176,16 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     }
 }
 
-/// A folder that only its owner enters: it holds customers' data and signing keys.
-fn private_folder(path: &Path) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Folder { path: path.display().to_string(), source };
-    std::fs::create_dir_all(path).map_err(failed)?;
+/// Makes a folder that only its owner enters: it holds customers' data and signing keys.
+///
+/// # Errors
+/// What the system says.
+pub fn private_folder(path: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(path)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
     }
     Ok(())
 }

@@ -13,10 +13,10 @@ use fieldbook_core::store::StoreError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::app::{App, EVIDENCE_FOLDER};
+use crate::app::{App, EVIDENCE_FOLDER, private_folder};
 use crate::auth::Entropy;
 use crate::config::Config;
-use crate::engine::{Engine, store_path};
+use crate::engine::{Engine, EngineError, store_path};
 
 /// What a backup says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +60,9 @@ pub enum BackupError {
     /// The disk.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -82,7 +85,7 @@ pub fn make(app: &App, to: &Path) -> Result<Manifest, BackupError> {
     if partial.exists() {
         fs::remove_dir_all(&partial)?;
     }
-    fs::create_dir_all(&partial)?;
+    private_folder(&partial)?;
     let created_ms = app.now_ms();
     let store = partial.join(STORE);
     app.engine.backup(&store)?;
@@ -124,7 +127,7 @@ pub fn restore(config: &Config, from: &Path) -> Result<Manifest, BackupError> {
     if hash_file(&from.join(STORE))? != manifest.store_sha256 {
         return Err(BackupError::Damaged("store.redb is not what the manifest vouches for".into()));
     }
-    fs::create_dir_all(data_dir)?;
+    private_folder(data_dir)?;
     let evidence = data_dir.join(EVIDENCE_FOLDER).join(BLOBS);
     let mut check = |name: &str, path: &Path| {
         let good = hash_file(path)? == name;

@@ -11,9 +11,11 @@ use fieldbook_core::store::StoreError;
 use serde_json::Value;
 
 use crate::app::{App, OpenError, SystemClock};
+use crate::engine::{EngineError, store_path};
 use crate::config::{Config, keys};
 use crate::control::{self, Order};
-use crate::{backup, demo, logs, rest, serve};
+use crate::hub::{GateProgram, Hub, worker};
+use crate::{backup, demo, logs, serve};
 
 /// An offline-first companion backend for medical-device sales.
 #[derive(Debug, Parser)]
@@ -54,6 +56,13 @@ enum Command {
     },
     /// Show the whole product at work on this machine.
     Demo(demo::DemoArgs),
+    /// Judge pushed bytes from standard input: what the server starts for itself.
+    #[command(hide = true)]
+    GateWorker {
+        /// Address space that the worker may take.
+        #[arg(long, default_value_t = 512)]
+        memory_mb: u64,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -105,6 +114,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Config { explain: true } => return print(&keys::explain()),
         Command::Demo(args) => return runtime()?.block_on(demo::run(args)),
+        Command::GateWorker { memory_mb } => {
+            worker::limit_memory(memory_mb)?;
+            worker::run(std::io::stdin().lock(), std::io::stdout().lock())?;
+            return Ok(ExitCode::SUCCESS);
+        }
         _ => {}
     }
     let variables =
@@ -116,6 +130,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Init(args) => init(&config, args),
         Command::Import(args) => import(&config, args),
         Command::Backup { to } => {
+            holds_store(&config)?;
             let done = carry_out(&config, &Order::Backup { to: std::path::absolute(to)? })?;
             print(&format!("{done:#}\n"))
         }
@@ -125,12 +140,13 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             print(&format!("{:#}\n{words}\n", serde_json::to_value(&manifest)?))
         }
         Command::Verify => {
+            holds_store(&config)?;
             let found = backup::verify(&*backup::open_verified(config)?)?;
             print(&format!("{:#}\n", serde_json::to_value(&found)?))?;
             Ok(if found.damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Config { .. } => print("the configuration is good\n"),
-        Command::Demo(_) => Ok(ExitCode::SUCCESS),
+        Command::Demo(_) | Command::GateWorker { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -138,7 +154,8 @@ async fn run_server(mut config: Config) -> Result<ExitCode, Failure> {
     let listener = serve::bind(&mut config)?;
     let app = App::open(config, Arc::new(SystemClock))?;
     let door = control::listen(app.clone())?;
-    let running = serve::start(app.clone(), listener, rest::router(app))?;
+    let hub = Hub::start(app.clone(), GateProgram::this()?)?;
+    let running = serve::start(app, hub, listener)?;
     running.until_signal().await?;
     door.abort();
     Ok(ExitCode::SUCCESS)
@@ -190,9 +207,18 @@ fn carry_out(config: &Config, order: &Order) -> Result<Value, Failure> {
             app.engine.close()?;
             Ok(done?)
         }
-        Err(OpenError::Store(StoreError::InUse)) => Ok(control::ask(&config.data_dir, order)??),
+        Err(OpenError::Engine(EngineError::Store(StoreError::InUse))) => Ok(control::ask(&config.data_dir, order)??),
         Err(other) => Err(other.into()),
     }
+}
+
+/// Refuses to take an empty folder, a misspelt one perhaps, for a company.
+fn holds_store(config: &Config) -> Result<(), Failure> {
+    let folder = &config.data_dir;
+    if store_path(config.engine, folder).exists() {
+        return Ok(());
+    }
+    Err(format!("{} holds no store of engine {:?}", folder.display(), config.engine).into())
 }
 
 /// `leads.csv` → `leads.errors.csv`.

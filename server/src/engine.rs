@@ -8,6 +8,17 @@ use fieldbook_engines::{Dump, Maintenance, RedbOptions, RedbStore, SledOptions, 
 
 use crate::config;
 
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The engine.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The data folder holds a store of the other engine.
+    #[error("{0} holds a store of another engine than `store.engine` says; set it, or restore a backup under this one")]
+    Other(PathBuf),
+}
+
 /// An open engine.
 pub enum Engine {
     /// The engine of record.
@@ -20,8 +31,8 @@ impl Engine {
     /// Opens the store of a data folder, creating it when there is none.
     ///
     /// # Errors
-    /// Those of the engine; [`StoreError::Io`] when the folder holds a store of the other engine.
-    pub fn open(kind: config::Engine, data_dir: &Path) -> Result<Self, StoreError> {
+    /// Those of the engine; [`EngineError::Other`] when the folder holds a store of the other one.
+    pub fn open(kind: config::Engine, data_dir: &Path) -> Result<Self, EngineError> {
         Self::open_with(kind, data_dir, false)
     }
 
@@ -29,18 +40,17 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::open`].
-    pub fn open_verified(kind: config::Engine, data_dir: &Path) -> Result<Self, StoreError> {
+    pub fn open_verified(kind: config::Engine, data_dir: &Path) -> Result<Self, EngineError> {
         Self::open_with(kind, data_dir, true)
     }
 
-    fn open_with(kind: config::Engine, data_dir: &Path, verify: bool) -> Result<Self, StoreError> {
+    fn open_with(kind: config::Engine, data_dir: &Path, verify: bool) -> Result<Self, EngineError> {
         let other = match kind {
             config::Engine::Redb => config::Engine::Sled,
             config::Engine::Sled => config::Engine::Redb,
         };
         if store_path(other, data_dir).exists() {
-            let words = "the data folder holds a store of the other engine; set `store.engine`, or restore a backup under this one";
-            return Err(StoreError::Io(words.into()));
+            return Err(EngineError::Other(data_dir.to_owned()));
         }
         let path = store_path(kind, data_dir);
         Ok(match kind {

@@ -10,6 +10,7 @@ pub mod control;
 pub mod demo;
 pub mod engine;
 pub mod evidence;
+pub mod hub;
 pub mod import;
 pub mod logs;
 pub mod metrics;

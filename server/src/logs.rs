@@ -69,6 +69,9 @@ mod tests {
     #[test]
     fn text_lines_are_for_eyes() {
         let text = written(LogFormat::Text);
-        assert!(text.contains("request") && text.contains("status=200") && !text.contains('\u{1b}'), "{text}");
+        assert!(
+            text.contains("request") && text.contains("status=200") && !text.contains('\u{1b}'),
+            "{text}"
+        );
     }
 }

@@ -32,7 +32,8 @@ pub fn install() -> &'static PrometheusHandle {
         let builder = PrometheusBuilder::new();
         let matcher = Matcher::Full(HTTP_SECONDS.to_owned());
         // Only empty buckets are refused.
-        let builder = builder.set_buckets_for_metric(matcher, SECONDS).unwrap_or_else(|_| PrometheusBuilder::new());
+        let builder =
+            builder.set_buckets_for_metric(matcher, SECONDS).unwrap_or_else(|_| PrometheusBuilder::new());
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
         // Another recorder in the process (a test's) keeps its place; ours then renders nothing.
@@ -44,8 +45,7 @@ pub fn install() -> &'static PrometheusHandle {
 
 /// Notes a request that was answered. The route is the pattern, never the path, which holds ids.
 pub fn request(method: &str, route: &str, status: u16, took: Duration) {
-    let labels =
-        [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
+    let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
     metrics::counter!(HTTP_REQUESTS, &labels).increment(1);
     metrics::histogram!(HTTP_SECONDS, "route" => route.to_owned()).record(took.as_secs_f64());
 }

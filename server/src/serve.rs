@@ -4,11 +4,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum::Router;
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::TokioTimer;
+use fieldbook_core::company::CompanyError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -16,13 +16,15 @@ use tokio::time::MissedTickBehavior;
 use crate::app::{App, blocking};
 use crate::auth::Entropy;
 use crate::config::Config;
-use crate::{metrics, tls};
+use crate::hub::Hub;
+use crate::{metrics, rest, tls};
 
 /// A server that takes requests.
 pub struct Running {
     /// Where it listens, with the port that it got.
     pub address: SocketAddr,
     app: Arc<App>,
+    hub: Arc<Hub>,
     handle: Handle<SocketAddr>,
     listening: JoinHandle<std::io::Result<()>>,
     chores: JoinHandle<()>,
@@ -67,12 +69,13 @@ pub fn bind(config: &mut Config) -> Result<TcpListener, ServeError> {
     listen().map_err(|source| ServeError::Listen { address, source })
 }
 
-/// Begins to serve `router` on a listener of [`bind`].
+/// Begins to serve the REST face and the sync endpoint on a listener of [`bind`].
 ///
 /// # Errors
 /// [`ServeError::Tls`] or [`ServeError::Io`].
-pub fn start(app: Arc<App>, listener: TcpListener, router: Router) -> Result<Running, ServeError> {
+pub fn start(app: Arc<App>, hub: Arc<Hub>, listener: TcpListener) -> Result<Running, ServeError> {
     metrics::install();
+    let router = rest::router(app.clone()).merge(hub.router());
     let address = listener.local_addr()?;
     let handle = Handle::new();
     let tls = app.config.tls.as_ref().map(tls::load).transpose()?;
@@ -89,7 +92,7 @@ pub fn start(app: Arc<App>, listener: TcpListener, router: Router) -> Result<Run
     };
     let chores = tokio::spawn(chores(app.clone()));
     tracing::info!(%address, tls = tls.is_some(), "listening");
-    Ok(Running { address, app, handle, listening, chores, tls })
+    Ok(Running { address, app, hub, handle, listening, chores, tls })
 }
 
 impl Running {
@@ -126,8 +129,12 @@ impl Running {
         self.handle.graceful_shutdown(Some(Duration::from_secs(self.app.config.shutdown_s.into())));
         let ended = self.listening.await.map_err(std::io::Error::other)?;
         self.chores.abort();
-        let app = self.app;
-        blocking(move || app.engine.close()).await?;
+        let (app, hub) = (self.app, self.hub);
+        let closed = blocking(move || hub.flush().and(Ok(app.engine.close()?))).await;
+        closed.map_err(|error| match error {
+            CompanyError::Store(error) => ServeError::Store(error),
+            other => ServeError::Io(std::io::Error::other(other.to_string())),
+        })?;
         tracing::info!("stopped");
         Ok(ended?)
     }

@@ -16,6 +16,7 @@ use fieldbook_core::sync::message::{
 };
 use fieldbook_core::sync::server::{Effect, Session};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::block_in_place;
 use tokio::time::{Instant, timeout};
 
@@ -84,7 +85,7 @@ async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
         let ping_at = talk.heard + PING;
         tokio::select! {
             biased;
-            _ = stopping.wait_for(|stop| *stop) => {
+            () = stopped(&mut stopping) => {
                 return Err(End::Say(wire(WireCode::Unavailable, "the server is stopping; come back later")));
             }
             told = talk.told.recv() => match told {
@@ -283,6 +284,12 @@ impl Drop for Entered {
     fn drop(&mut self) {
         self.hub.leave(self.id, self.session_device, &self.channels);
     }
+}
+
+/// Returns when the server stops.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // A sender that is gone is a server that is gone.
+    let _ = stopping.wait_for(|stop| *stop).await.is_ok();
 }
 
 async fn send(socket: &mut WebSocket, message: Message) -> Result<(), End> {
