@@ -36,7 +36,9 @@ fn no_mutant_panics_or_is_stored_otherwise_than_it_came() {
         let Ok(passed) = admit(&base, &author(2), &[&mutant], &AdmitLimits::default()) else { continue };
         admitted += 1;
         assert_eq!(passed.doc.changes_after(&base.heads()).first().map(|c| &c.bytes), Some(&mutant));
-        assert!(passed.doc.log("events", &NoClocks).starts_with(&before));
+        // A mutant may claim an earlier time and sort before; the entries themselves stay as they were.
+        let log = passed.doc.log("events", &NoClocks);
+        assert!(before.iter().all(|entry| log.contains(entry)));
         passed.doc.conflicts(&NoClocks);
         passed.doc.text("notes");
     }
@@ -68,7 +70,8 @@ fn no_dealt_change_that_passes_hurts_a_phone() {
         let bytes = change.raw_bytes().to_vec();
         let Ok(mut passed) = admit(&base, &author(2), &[&bytes], &AdmitLimits::default()) else { continue };
         admitted += 1;
-        assert!(passed.doc.log("events", &NoClocks).starts_with(&base.log("events", &NoClocks)));
+        let log = passed.doc.log("events", &NoClocks);
+        assert!(base.log("events", &NoClocks).iter().all(|entry| log.contains(entry)));
         assert_eq!(passed.doc.all_records("contacts", &NoClocks).get(&id(1)).map(|_| ()), Some(()));
         let mut away = phone.clone();
         away.apply(&[&bytes]).unwrap();
