@@ -338,6 +338,30 @@ fn work_done_in_spite_of_the_move_is_held_for_a_person_and_can_be_accepted() {
 }
 
 #[test]
+fn an_account_follows_the_leads_that_name_it_and_opens_to_nobody_else() {
+    let mut office = Office::new();
+    let account = DocId::fresh(DocKind::Account, EntryId([0xcc; 16]));
+    office.set(1, account, "name", "浙江大学附属第一医院");
+    let lead = DocId::fresh(DocKind::Lead, EntryId([0xcd; 16]));
+    office.set(1, lead, "customer_name", "浙大一院");
+    office.set(1, lead, "account", &account.to_string());
+    office.sync(1);
+    // Naming somebody else's account opens nothing.
+    let other = office.lead_from_office(2, "别的客户");
+    office.sync(2);
+    office.set(2, other, "account", &account.to_string());
+    office.sync(2);
+    assert!(!office.phones[&2].replica.holds(account).unwrap());
+
+    office.company.assign(lead, user(2), user(9), "调整", office.now_ms).unwrap();
+    office.sync(2);
+    office.sync(1);
+    assert!(office.phones[&2].replica.holds(account).unwrap(), "the account comes with the lead");
+    assert!(!office.phones[&1].replica.holds(account).unwrap(), "and goes with it");
+    office.heads_agree(2, account);
+}
+
+#[test]
 fn a_revoked_phone_is_heard_once_and_then_wiped() {
     let mut office = Office::new();
     let lead = office.lead_from_office(1, "儿童医院");

@@ -95,7 +95,8 @@ impl App {
         private_folder(&config.data_dir).map_err(|e| folder(&config.data_dir, e))?;
         let engine = Engine::open(config.engine, &config.data_dir)?;
         let store = engine.store();
-        let company = Company::open(store.clone(), &config.company_name, &seed())?;
+        let company = Company::open(store.clone(), &config.company_name, &seed())?
+            .with_lock_after_days(config.lock_after_days);
         let auth = Auth::new(store, config.public_url(), config.auth.clone());
         auth.maintain(clock.now_ms(), &mut Entropy::from_system())?;
         let root = config.data_dir.join(EVIDENCE_FOLDER);

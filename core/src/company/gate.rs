@@ -7,7 +7,9 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use super::CompanyError;
+use super::accounts::named_account;
 use crate::document::{
+    NoClocks,
     AdmitLimits, Admitted, Author, Doc, Pushed, Refusal, WriteScope, admit_all, claimed_stamp,
 };
 use crate::ids::{Actor, DeviceId, DocId, Hash32, UserId};
@@ -118,6 +120,9 @@ pub struct Judged {
     /// The document saved, when the job asked for it and something was merged.
     #[n(3)]
     pub saved: Option<ByteVec>,
+    /// The account that the document, a lead, names now.
+    #[n(4)]
+    pub account: Option<DocId>,
 }
 
 /// Something that judges.
@@ -185,7 +190,8 @@ impl Gate for LocalGate {
         let (doc, verdicts) = admit_all(doc, &pushes, &AdmitLimits::default());
         let verdicts = verdicts.into_iter().map(accepted).collect();
         let saved = (job.want_saved && doc.change_count() > before).then(|| doc.save().into());
-        let judged = Judged { verdicts, heads: doc.heads(), changes: doc.change_count(), saved };
+        let account = named_account(&doc, &NoClocks);
+        let judged = Judged { verdicts, heads: doc.heads(), changes: doc.change_count(), saved, account };
         self.keep(job.doc, doc);
         Ok(judged)
     }

@@ -10,7 +10,7 @@ use super::gate::{Accepted, Base, Gate, GateJob, GatePush};
 use super::rows::{ChangesRow, HERE, Header, Lot, decode, encode, plan_ties};
 use super::{Company, CompanyError, keys};
 use crate::access::Channel;
-use crate::ids::{Actor, DocId, UserId};
+use crate::ids::{Actor, DocId, DocKind, UserId};
 use crate::limits;
 use crate::store::{Batch, Direction, Outcome, Range};
 use crate::sync::message::{HoldReason, Origin};
@@ -81,6 +81,16 @@ impl Company {
         rows.iter().map(|(key, value)| item(key, value)).collect()
     }
 
+    /// The raw changes of held work, for whoever has to show or compare them.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`].
+    pub fn held_changes(&self, id: &str) -> Result<Vec<Vec<u8>>, CompanyError> {
+        let key = row_key(id)?;
+        let row: HeldRow = decode(&key, &self.store.get(&key)?.ok_or_else(|| unknown(id))?)?;
+        Ok(row.changes.into_iter().map(Vec::from).collect())
+    }
+
     /// Merges the original bytes of held work, if they still fit the document.
     ///
     /// # Errors
@@ -121,6 +131,10 @@ impl Company {
                     let lot = Lot { device: actor.device, incarnation, received_ms: now_ms, late: true, changes };
                     let (change_key, slot) = keys::changes_slot(doc);
                     batch.put_at(change_key, Some(slot), encode(&ChangesRow { lots: vec![lot] }), None);
+                    let by = self.person(row.user)?;
+                    if doc.kind() == Some(DocKind::Lead) {
+                        touched.extend(self.plan_link(&mut batch, doc, &mut header, judged.account, Some(&by))?);
+                    }
                     let (value, slot) = header.to_value();
                     batch.put_at(keys::header(doc), None, value, Some(slot));
                 }

@@ -146,3 +146,13 @@ pub fn external(id: &str) -> Vec<u8> {
     }
     key(b"e/", &[bytes])
 }
+
+/// `y/account/`: the leads that name an account.
+pub fn links(account: DocId) -> Vec<u8> {
+    key(b"y/", &[&account.0])
+}
+
+/// `y/account/lead`.
+pub fn link(account: DocId, lead: DocId) -> Vec<u8> {
+    key(b"y/", &[&account.0, &lead.0])
+}

@@ -11,7 +11,7 @@ use crate::access::{Channel, Role, Ties, Verb, channels_of};
 use crate::document::{Doc, Edit, NoClocks, Value};
 use crate::ids::{DocId, DocKind, EntryId, TeamId, UserId};
 use crate::limits;
-use crate::store::{Batch, Direction, Position, Range};
+use crate::store::{Batch, Direction, Outcome, Position, Range};
 use crate::sync::message::Origin;
 
 /// A lead that the office brings in.
@@ -68,34 +68,45 @@ impl Company {
     /// [`CompanyError::Unknown`] for an owner or team, [`CompanyError::Refused`] for edits that the document refuses.
     pub fn intake(&self, leads: &[NewLead], now_ms: i64) -> Result<(Vec<DocId>, BTreeSet<Channel>), CompanyError> {
         let mut touched = BTreeSet::new();
-        let mut ids = Vec::with_capacity(leads.len());
-        let mut batches = Vec::with_capacity(leads.len());
-        let mut ties_of: BTreeMap<(Option<UserId>, Option<TeamId>), Ties> = BTreeMap::new();
-        let mut seen: BTreeMap<&str, DocId> = BTreeMap::new();
-        for lead in leads {
-            if let Some(external) = &lead.external_id {
-                let known = self.store.get(&keys::external(external))?.and_then(|v| DocId::from_slice(&v));
-                if let Some(id) = known.or_else(|| seen.get(external.as_str()).copied()) {
-                    ids.push(id);
+        let mut ids: Vec<DocId> = leads.iter().map(|lead| lead.id).collect();
+        let mut open: Vec<usize> = (0..leads.len()).collect();
+        let mut ties = TiesOf { company: self, known: BTreeMap::new() };
+        for _ in 0..super::TRIES {
+            let mut batches = Vec::with_capacity(open.len());
+            let mut planned = Vec::with_capacity(open.len());
+            for at in open {
+                let lead = &leads[at];
+                let known = lead.external_id.as_ref().map(|id| self.store.get(&keys::external(id))).transpose()?;
+                if let Some(id) = known.flatten().and_then(|value| DocId::from_slice(&value)) {
+                    ids[at] = id;
                     continue;
                 }
-                seen.insert(external, lead.id);
+                let mut batch = Batch::new();
+                let news = self.plan_intake(&mut batch, lead, &ties.of(lead)?, now_ms)?;
+                batches.push(batch);
+                planned.push((at, news));
             }
-            let owners: Vec<UserId> = lead.owner.into_iter().collect();
-            let ties = match ties_of.get(&(lead.owner, lead.team)) {
-                Some(ties) => ties.clone(),
-                None => {
-                    let ties = self.ties_of(&owners, lead.team)?;
-                    ties_of.insert((lead.owner, lead.team), ties.clone());
-                    ties
+            // A conflict is a lead of the same external id or the same account in this very lot: it is looked at again.
+            open = Vec::new();
+            for ((at, news), outcome) in planned.into_iter().zip(self.store.commit(batches)?) {
+                match outcome {
+                    Outcome::Done(_) => touched.extend(news),
+                    Outcome::Conflict(_) => open.push(at),
                 }
-            };
-            let mut batch = Batch::new();
-            touched.extend(self.plan_intake(&mut batch, lead, &ties, now_ms)?);
-            batches.push(batch);
-            ids.push(lead.id);
+            }
+            if open.is_empty() {
+                return Ok((ids, touched));
+            }
         }
-        self.store.commit(batches)?;
+        // Many leads of one account in one lot: one after the other.
+        for at in open {
+            let (news, _) = self.transact(|| {
+                let mut batch = Batch::new();
+                let news = self.plan_intake(&mut batch, &leads[at], &ties.of(&leads[at])?, now_ms)?;
+                Ok((batch, news))
+            })?;
+            touched.extend(news);
+        }
         Ok((ids, touched))
     }
 
@@ -185,6 +196,9 @@ impl Company {
             let mut touched = self.plan_own(&mut batch, ruling, &edits, &ties, now_ms)?;
             for id in family(lead).into_iter().filter(|id| *id != DocId::ruling_of(lead)) {
                 touched.extend(self.plan_retie(&mut batch, id, &ties)?);
+            }
+            if let Some(account) = self.header(lead)?.and_then(|header| header.link) {
+                touched.extend(self.plan_account(&mut batch, account, lead, &[to])?);
             }
             Ok((batch, touched))
         };
@@ -339,6 +353,24 @@ impl Company {
     /// Whether `role` is one that may own a lead.
     pub fn may_own(role: Role) -> bool {
         crate::access::may_create(role, DocKind::Lead)
+    }
+}
+
+/// The ties of leads by owner and pool, each worked out once.
+struct TiesOf<'a> {
+    company: &'a Company,
+    known: BTreeMap<(Option<UserId>, Option<TeamId>), Ties>,
+}
+
+impl TiesOf<'_> {
+    fn of(&mut self, lead: &NewLead) -> Result<Ties, CompanyError> {
+        if let Some(ties) = self.known.get(&(lead.owner, lead.team)) {
+            return Ok(ties.clone());
+        }
+        let owners: Vec<UserId> = lead.owner.into_iter().collect();
+        let ties = self.company.ties_of(&owners, lead.team)?;
+        self.known.insert((lead.owner, lead.team), ties.clone());
+        Ok(ties)
     }
 }
 

@@ -101,9 +101,15 @@ impl Company {
                 self.plan_snapshot(batch, own.id, &mut header, own.doc.save())?;
             }
         }
+        let account = super::accounts::named_account(&own.doc, &NoClocks);
+        let news = if kind == DocKind::Lead {
+            self.plan_link(batch, own.id, &mut header, account, None)?
+        } else {
+            BTreeSet::new()
+        };
         let (value, slot) = header.to_value();
         batch.put_at(keys::header(own.id), None, value, Some(slot));
-        Ok(wanted.union(&left).copied().collect())
+        Ok(&(&wanted | &left) | &news)
     }
 
     /// Adds a new document of the server, with whatever it holds already, to `batch`.
@@ -122,9 +128,11 @@ impl Company {
         let departures = self.departures(own.id, wanted.iter().copied())?;
         plan_ties(batch, own.id, &mut header, &wanted, &departures, true);
         self.plan_snapshot(batch, own.id, &mut header, own.doc.save())?;
+        let account = super::accounts::named_account(&own.doc, &NoClocks);
+        let news = self.plan_link(batch, own.id, &mut header, account, None)?;
         let (value, slot) = header.to_value();
         batch.put_at(keys::header(own.id), None, value, Some(slot));
-        Ok(wanted)
+        Ok(wanted.union(&news).copied().collect())
     }
 
     /// Adds a new snapshot that holds everything up to the position of this batch, keeps the change rows since the last snapshot for

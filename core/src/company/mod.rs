@@ -15,9 +15,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::ids::{Actor, DeviceId, DocId, Hash32, UserId};
+use crate::limits;
 use crate::store::{Batch, FORMAT_KEY, Outcome, Position, Store, StoreError};
 use crate::time::{Moment, Stamp};
 
+mod accounts;
 mod feed;
 mod gate;
 mod held;
@@ -77,6 +79,7 @@ pub enum CompanyError {
 pub struct Company {
     store: Arc<dyn Store>,
     meta: Arc<rows::Meta>,
+    lock_after_days: u32,
 }
 
 /// How often a planned batch is planned again when its guards fail.
@@ -98,7 +101,7 @@ impl Company {
         }
         if let Some(meta) = meta {
             let meta = Arc::new(rows::decode(keys::META, meta)?);
-            return Ok(Self { store, meta });
+            return Ok(Self { store, meta, lock_after_days: limits::LOCK_AFTER_DAYS });
         }
         let meta = rows::Meta::found(name, seed);
         let mut batch = Batch::new();
@@ -106,7 +109,7 @@ impl Company {
             .guard(keys::META, None)
             .put(FORMAT_KEY, FORMAT.to_be_bytes())
             .put(keys::META, rows::encode(&meta));
-        let company = Self { store, meta: Arc::new(meta) };
+        let company = Self { store, meta: Arc::new(meta), lock_after_days: limits::LOCK_AFTER_DAYS };
         match company.store.commit_one(batch)? {
             Outcome::Done(_) => company.found_directory(),
             Outcome::Conflict(_) => Err(CompanyError::Contended),
@@ -125,7 +128,13 @@ impl Company {
         let mut batch = Batch::new();
         batch.put(keys::META, rows::encode(&meta));
         self.store.commit_one(batch)?;
-        Ok(Self { store: self.store, meta: Arc::new(meta) })
+        Ok(Self { meta: Arc::new(meta), ..self })
+    }
+
+    /// Sets after how many days without contact a phone locks its reads.
+    #[must_use]
+    pub fn with_lock_after_days(self, lock_after_days: u32) -> Self {
+        Self { lock_after_days, ..self }
     }
 
     /// The company's name.

@@ -416,7 +416,7 @@ impl Company {
             user: principal.person.user,
             role: principal.person.role,
             rotate_to,
-            lock_after_days: self.lock_after_days()?,
+            lock_after_days: self.lock_after_days,
             quarantine_only,
         };
         let live_incarnation = (!behind && fallback.is_none()).then_some(hello.incarnation);
@@ -489,11 +489,6 @@ impl Company {
             }
         }
         Ok(Some(batch))
-    }
-
-    /// Days without contact after which a phone locks its reads.
-    fn lock_after_days(&self) -> Result<u32, CompanyError> {
-        Ok(limits::LOCK_AFTER_DAYS)
     }
 }
 

@@ -9,12 +9,12 @@ use minicbor::bytes::ByteVec;
 
 use super::gate::{Accepted, Base, Gate, GateJob, GatePush, claimed_actor};
 use super::held::{HeldRow, HeldState};
-use super::rows::{ChangesRow, HERE, Header, Lot, decode, encode, plan_ties};
+use super::rows::{ChangesRow, FeedEntry, HERE, Header, Lot, decode, encode, plan_ties};
 use super::{Company, CompanyError, DeviceStatus, Principal, keys};
 use crate::access::{Channel, Ties, Verb, channels_of, may_create};
 use crate::ids::{DocId, DocKind, UserId};
 use crate::limits;
-use crate::store::{Batch, Direction, Outcome, Position, Range};
+use crate::store::{Batch, Direction, Outcome, Position, Range, Slot};
 use crate::sync::message::{Answer, HoldReason, Origin, Push, RefuseCode, Verdict};
 
 /// One push with who brought it.
@@ -294,9 +294,12 @@ struct Planning<'a> {
 struct Merge {
     lots: Vec<Lot>,
     creator: Option<Principal>,
+    /// Users whose late work is merged into what they may no longer hold.
+    strangers: BTreeSet<UserId>,
     heads: Vec<crate::ids::Hash32>,
     changes: u64,
     saved: Option<ByteVec>,
+    account: Option<DocId>,
 }
 
 impl Planning<'_> {
@@ -322,13 +325,24 @@ impl Planning<'_> {
         let (company, doc) = (self.company, self.doc);
         let judged = gate.judge(&job, &mut || header.map_or(Ok(Base::default()), |header| company.base(doc, header)))?;
         let mut merge =
-            Merge { lots: Vec::new(), creator: None, heads: judged.heads, changes: judged.changes, saved: judged.saved };
+            Merge {
+                lots: Vec::new(),
+                creator: None,
+                strangers: BTreeSet::new(),
+                heads: judged.heads,
+                changes: judged.changes,
+                saved: judged.saved,
+                account: judged.account,
+            };
         for ((i, late), verdict) in passed.iter().zip(judged.verdicts) {
             let who = &self.incoming[*i].who;
             let planned = match verdict {
                 Accepted::Merge { changes, .. } if changes.is_empty() => PlannedVerdict::Known,
                 Accepted::Merge { incarnation, changes } => {
                     merge.creator.get_or_insert_with(|| who.clone());
+                    if *late {
+                        merge.strangers.insert(who.person.user);
+                    }
                     let received_ms = self.now_ms;
                     merge.lots.push(Lot { device: who.device, incarnation, received_ms, late: *late, changes });
                     PlannedVerdict::Merged
@@ -397,12 +411,16 @@ impl Planning<'_> {
         self.batch.guard(keys::header(doc), self.target.raw.clone());
         let bytes: usize = merge.lots.iter().flat_map(|lot| &lot.changes).map(|change| change.len()).sum();
         let count: usize = merge.lots.iter().map(|lot| lot.changes.len()).sum();
-        let (mut header, wanted) = match self.target.header.take() {
+        let (mut header, mut wanted) = match self.target.header.take() {
             Some(header) => {
                 let wanted = header.channels();
                 (header, wanted)
             }
-            None => self.new_header(&merge)?,
+            None => {
+                let (header, wanted) = self.new_header(&merge)?;
+                self.turn_away(&merge.strangers, &wanted);
+                (header, wanted)
+            }
         };
         plan_ties(&mut self.batch, doc, &mut header, &wanted, &self.target.departures, true);
         header.content_at = HERE;
@@ -415,9 +433,27 @@ impl Planning<'_> {
         if let Some(saved) = merge.saved {
             company.plan_snapshot(&mut self.batch, doc, &mut header, saved.to_vec())?;
         }
+        if doc.kind() == Some(DocKind::Lead) {
+            let by = merge.creator.as_ref().map(|who| &who.person);
+            wanted.extend(company.plan_link(&mut self.batch, doc, &mut header, merge.account, by)?);
+        }
         let (value, slot) = header.to_value();
         self.batch.put_at(keys::header(doc), None, value, Some(slot));
         Ok(wanted)
+    }
+
+    /// A document that comes into being for a lead that had moved already was never in its author's channel: the phone that made it is
+    /// told to let it go all the same.
+    fn turn_away(&mut self, strangers: &BTreeSet<UserId>, wanted: &BTreeSet<Channel>) {
+        for channel in strangers.iter().map(|user| Channel::User(*user)).filter(|channel| !wanted.contains(channel)) {
+            let (key, slot) = keys::feed_slot(channel, self.doc);
+            self.batch.put_at(key, Some(slot), encode(&FeedEntry::Gone), None).put_at(
+                keys::departure(channel, self.doc),
+                None,
+                [0; 8],
+                Some(Slot(0)),
+            );
+        }
     }
 
     /// The header of a document that somebody just brought into being; for a lead also its ruling.
@@ -442,6 +478,7 @@ impl Planning<'_> {
             origin,
             owners: ties.owners.into_iter().collect(),
             teams: ties.teams.into_iter().collect(),
+            creator: Some(creator),
             ..Header::default()
         };
         Ok((header, wanted))

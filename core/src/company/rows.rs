@@ -106,6 +106,12 @@ pub struct Header {
     /// Erased for good: nothing is merged any more.
     #[n(12)]
     pub erased: bool,
+    /// The account that this lead is tied to.
+    #[n(13)]
+    pub link: Option<DocId>,
+    /// Whose phone created it; absent: the office.
+    #[n(14)]
+    pub creator: Option<UserId>,
 }
 
 impl Header {

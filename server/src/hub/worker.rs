@@ -161,9 +161,10 @@ impl ProcessGate {
 
     fn keep(&mut self, doc: DocId) {
         // The worker's own memory follows the same rule, so that both agree about what it holds.
-        if self.held.insert(doc) {
-            self.order.push_back(doc);
+        if !self.held.insert(doc) {
+            self.order.retain(|known| *known != doc);
         }
+        self.order.push_back(doc);
         while self.held.len() > HOT_DOCS {
             match self.order.pop_front() {
                 Some(oldest) => self.held.remove(&oldest),
