@@ -153,16 +153,21 @@ pub enum EditError {
     Document(#[from] DocError),
 }
 
-/// The edit that retracts a log entry: a further entry with an id derived from it, so that retracting twice, on two
-/// phones, is retracting once.
+/// The edit that retracts a log entry: a further entry under [`retraction_id`], so that retracting twice, on two phones, is
+/// retracting once. A retraction can be retracted in turn, which brings the entry back.
 pub fn retraction(log: &str, entry: EntryId) -> Edit {
+    let body = format!(r#"{{"type":"retract","entry":"{entry}"}}"#);
+    Edit::Append { log: log.to_owned(), id: retraction_id(entry), body }
+}
+
+/// The id of the one entry that retracts this one.
+pub fn retraction_id(entry: EntryId) -> EntryId {
     let mut hash = Sha256::new();
     hash.update(b"fieldbook/retract/1");
     hash.update(entry.0);
     let mut id = [0u8; 16];
     id.copy_from_slice(&hash.finalize()[..16]);
-    let body = format!(r#"{{"type":"retract","entry":"{entry}"}}"#);
-    Edit::Append { log: log.to_owned(), id: EntryId(id), body }
+    EntryId(id)
 }
 
 impl Doc {
@@ -189,9 +194,11 @@ impl Doc {
             for edit in todo {
                 self.write(&mut tx, edit).map_err(malformed)?;
             }
-            tx.commit_with(CommitOptions::default().with_time(0).with_message(stamp.to_message()));
-            am.get_last_local_change().ok_or_else(|| malformed("no change was made"))
-        })?;
+            let (made, _) =
+                tx.commit_with(CommitOptions::default().with_time(0).with_message(stamp.to_message()));
+            Ok(made.and_then(|_| am.get_last_local_change()))
+        })?
+        .ok_or(EditError::NothingChanged)?;
         within("a change", change.raw_bytes().len(), limits::CHANGE_MAX_BYTES)?;
         within("the operations of a change", change.len(), limits::CHANGE_MAX_OPS)?;
         let edited = Edited {
@@ -305,10 +312,7 @@ impl<'a> Plan<'a> {
         };
         if let Some(undo) = undo {
             self.todo.push(edit);
-            // Nothing takes a retraction back.
-            if !matches!((edit, &undo), (Edit::Append { body, .. }, _) if is_retraction(body)) {
-                self.undo.push(undo);
-            }
+            self.undo.push(undo);
         }
         Ok(())
     }
@@ -466,10 +470,6 @@ fn check_key(key: &str) -> Result<(), EditError> {
 
 fn within(what: &'static str, size: usize, max: usize) -> Result<(), EditError> {
     if size <= max { Ok(()) } else { Err(EditError::TooLarge { what, max }) }
-}
-
-fn is_retraction(body: &str) -> bool {
-    body.starts_with(r#"{"type":"retract","#)
 }
 
 fn meaning_name(meaning: Meaning) -> &'static str {

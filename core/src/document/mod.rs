@@ -22,7 +22,7 @@ pub use admit::{
 };
 pub use conflict::{Conflict, ConflictValue, Path, resolution};
 pub use doc::{Doc, DocError, RawChange};
-pub use edit::{Edit, EditError, Edited, retraction};
+pub use edit::{Edit, EditError, Edited, retraction, retraction_id};
 pub use read::{Clocks, Effective, LogEntry, NoClocks, Record};
 pub use schema::{Field, Meaning, Part, ValueType};
 pub use value::Value;

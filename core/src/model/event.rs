@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Clocks, Doc, Edit, retraction};
+use crate::document::{Clocks, Doc, Edit, LogEntry, retraction, retraction_id};
 use crate::ids::{DeviceId, EntryId, Hash32, UserId};
 use crate::time::{Act, Occurred};
 
@@ -242,27 +242,46 @@ pub fn events(doc: &Doc, clocks: &dyn Clocks) -> Vec<LoggedEvent> {
             event: Event::parse(&entry.body),
         })
         .collect();
-    let retracted: BTreeSet<EntryId> = all.iter().filter_map(|logged| retracted(&logged.event)).collect();
-    let stands =
-        |logged: &LoggedEvent| !retracted.contains(&logged.id) && self::retracted(&logged.event).is_none();
+    let retractions = Retractions::of(all.iter().map(|logged| (logged.id, &logged.event)));
+    let stands = |logged: &LoggedEvent| retracts(&logged.event).is_none() && retractions.stands(logged.id);
     all.into_iter().filter(stands).collect()
 }
 
 /// The evidence of a document in the order it was attached, retracted pieces left out.
 pub fn evidence(doc: &Doc, clocks: &dyn Clocks) -> Vec<LoggedEvidence> {
     let log = doc.log("evidence", clocks);
-    let retracted: BTreeSet<EntryId> = log.iter().filter_map(|e| retracted(&Event::parse(&e.body))).collect();
-    let piece = |entry: crate::document::LogEntry| {
+    let parsed: Vec<_> = log.iter().map(|entry| (entry.id, Event::parse(&entry.body))).collect();
+    let retractions = Retractions::of(parsed.iter().map(|(id, event)| (*id, event)));
+    let piece = |entry: LogEntry| {
         let evidence = serde_json::from_str(&entry.body).ok()?;
         Some(LoggedEvidence { id: entry.id, at: entry.at, user: entry.user(), evidence })
     };
-    log.into_iter().filter(|entry| !retracted.contains(&entry.id)).filter_map(piece).collect()
+    log.into_iter().filter(|entry| retractions.stands(entry.id)).filter_map(piece).collect()
 }
 
-fn retracted(event: &Event) -> Option<EntryId> {
+fn retracts(event: &Event) -> Option<EntryId> {
     match event {
         Event::Retract { entry } => Some(*entry),
         _ => None,
+    }
+}
+
+/// The entries that retract others. A retraction counts only under the id derived from its entry, so every entry has at most
+/// one, and they form chains: undo, redo, undo.
+struct Retractions(BTreeSet<EntryId>);
+
+impl Retractions {
+    fn of<'a>(log: impl Iterator<Item = (EntryId, &'a Event)>) -> Self {
+        let derived = |(id, event): (EntryId, &Event)| {
+            retracts(event).filter(|entry| retraction_id(*entry) == id).map(|_| id)
+        };
+        Self(log.filter_map(derived).collect())
+    }
+
+    fn stands(&self, id: EntryId) -> bool {
+        let chain =
+            std::iter::successors(Some(id), |id| Some(retraction_id(*id)).filter(|r| self.0.contains(r)));
+        chain.take(self.0.len() + 1).count() % 2 == 1
     }
 }
 

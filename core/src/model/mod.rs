@@ -24,7 +24,7 @@ pub use event::{
     Visit, events, evidence,
 };
 pub use fields::is_filled;
-pub use lead::{Contact, LeadFields, LeadModel, NEEDS, NewLead, Tag, Todo, tag_edit, untag_edit};
+pub use lead::{Contact, LeadFields, LeadModel, NEEDS, NewLead, Tag, Todo, notes_edit, tag_edit, untag_edit};
 pub use policy::{DEFAULT_LOCK_AFTER_DAYS, PolicyModel, PolicyVersion};
 pub use ruling::{RulingFields, RulingModel, clocks_of, pin_clock_edit};
 pub use summary::LeadSummary;

@@ -80,6 +80,24 @@ fn a_new_lead_reads_back_with_its_visit_evidence_todo_and_tag() {
 }
 
 #[test]
+fn undoing_and_redoing_a_visit_takes_it_away_and_brings_it_back() {
+    let mut doc = Doc::genesis(DocKind::Lead);
+    let act = act(1, 5_000);
+    let visit = Event::Visit(Visit { note: "看产线".into(), ..Visit::default() }).log(&act);
+    let actor = Actor { device: DeviceId([1; 8]), incarnation: 0 };
+    let mut undo = doc.edit(actor, &act.stamp, &[visit]).unwrap().undo;
+    for standing in [0, 1, 0, 1] {
+        undo = doc.edit(actor, &act.stamp, &undo).unwrap().undo;
+        assert_eq!(events(&doc, &NoClocks).len(), standing);
+    }
+    // A retraction under an id of its own choosing counts for nothing.
+    let id = events(&doc, &NoClocks)[0].id;
+    let body = format!(r#"{{"type":"retract","entry":"{id}"}}"#);
+    write(&mut doc, &act, &[Edit::Append { log: "events".into(), id: act.fresh_id(), body }]);
+    assert_eq!(events(&doc, &NoClocks).len(), 1);
+}
+
+#[test]
 fn mandatory_fields_are_three_and_placeholders_are_empty() {
     let check = |name: &str, phone: &str, need: &str, missing: &[&str]| {
         let text = |t: &str| Some(t.to_owned());

@@ -102,3 +102,51 @@ calendar 29c5bbc5c2cf6a209a1aea6e4019910735e23e5a0e8d220a54268f5c537d1153
 policy fe728dde9d2cc404a2f873f102deb9a0230ace51c1912745da317f7000cca346
 directory 20f0303cb7b5b4b979480aafa2b91a72ee85791e386ce601b91e004ebf6c3de6
 playbook a8d1e194eccf679108cf87df901669084bf366cc91efc88231ecd9b6c743d5b4";
+
+#[test]
+fn edits_keep_their_json() {
+    let id = EntryId([1; 16]);
+    let hex = id.to_string();
+    let values =
+        BTreeMap::from([("name".to_owned(), Value::from("张")), ("removed".to_owned(), Value::from(false))]);
+    for (edit, json) in [
+        (set("budget_min_fen", 5), r#"{"edit":"set","field":"budget_min_fen","value":5}"#.to_owned()),
+        (set("brand", Value::Null), r#"{"edit":"set","field":"brand","value":null}"#.to_owned()),
+        (
+            Edit::SetIn { field: "ticks".into(), key: "k".into(), value: true.into() },
+            r#"{"edit":"set_in","field":"ticks","key":"k","value":true}"#.to_owned(),
+        ),
+        (
+            Edit::AddRecord { field: "contacts".into(), id, values },
+            format!(
+                r#"{{"edit":"add_record","field":"contacts","id":"{hex}","values":{{"name":"张","removed":false}}}}"#
+            ),
+        ),
+        (
+            Edit::SetRecord { field: "contacts".into(), id, name: "phone".into(), value: "1".into() },
+            format!(r#"{{"edit":"set_record","field":"contacts","id":"{hex}","name":"phone","value":"1"}}"#),
+        ),
+        (
+            Edit::Append { log: "events".into(), id, body: "{}".into() },
+            format!(r#"{{"edit":"append","log":"events","id":"{hex}","body":"{{}}"}}"#),
+        ),
+        (
+            Edit::PutElement { set: "tags".into(), key: "k".into(), body: "1".into() },
+            r#"{"edit":"put_element","set":"tags","key":"k","body":"1"}"#.to_owned(),
+        ),
+        (
+            Edit::RemoveElement { set: "tags".into(), key: "k".into() },
+            r#"{"edit":"remove_element","set":"tags","key":"k"}"#.to_owned(),
+        ),
+        (
+            Edit::Splice { text: "notes".into(), at: 1, delete: 2, insert: "字".into() },
+            r#"{"edit":"splice","text":"notes","at":1,"delete":2,"insert":"字"}"#.to_owned(),
+        ),
+    ] {
+        assert_eq!(serde_json::to_string(&edit).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Edit>(&json).unwrap(), edit);
+    }
+    let path = Path { field: "contacts".into(), key: Some(hex.clone()), name: Some("phone".into()) };
+    let json = format!(r#"{{"field":"contacts","key":"{hex}","name":"phone"}}"#);
+    assert_eq!(serde_json::to_string(&path).unwrap(), json);
+}
