@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::document::{Doc, Edit, EditError, Edited};
-use crate::ids::{Actor, DocId, DocKind};
+use crate::ids::{Actor, DocId, DocKind, UserId};
 use crate::limits;
 use crate::store::{Batch, Direction, FORMAT_KEY, Range, Store, StoreError};
 use crate::sync::message::Origin;
@@ -105,6 +105,25 @@ pub struct DocEdits {
     pub origin: Option<Origin>,
     /// What changes.
     pub edits: Vec<Edit>,
+}
+
+impl DocEdits {
+    /// Edits of a document with an id of its own: a lead or an account.
+    pub fn of(doc: DocId, edits: Vec<Edit>) -> Self {
+        Self { doc, origin: None, edits }
+    }
+
+    /// Edits of a lead's advancement table.
+    pub fn table_of(lead: DocId, edits: Vec<Edit>) -> Self {
+        let origin = Origin { parent: lead.0.to_vec().into(), key: String::new() };
+        Self { doc: DocId::advancement_of(lead), origin: Some(origin), edits }
+    }
+
+    /// Edits of a user's calendar of one month (`2026-02`).
+    pub fn calendar_of(user: UserId, month: &str, edits: Vec<Edit>) -> Self {
+        let origin = Origin { parent: user.0.to_vec().into(), key: month.to_owned() };
+        Self { doc: DocId::calendar_of(user, month), origin: Some(origin), edits }
+    }
 }
 
 impl Replica {
@@ -211,6 +230,17 @@ impl Replica {
         Ok(self.head(id)?.is_some())
     }
 
+    /// The lead that a document belongs to: itself, or the parent of a ruling or table that is held.
+    ///
+    /// # Errors
+    /// [`ReplicaError::Store`].
+    pub fn lead_of(&self, id: DocId) -> Result<Option<DocId>, ReplicaError> {
+        if id.kind() == Some(DocKind::Lead) {
+            return Ok(Some(id));
+        }
+        Ok(self.head(id)?.and_then(|head| summary::lead_of(id, &head)))
+    }
+
     /// A document as the phone holds it.
     ///
     /// # Errors
@@ -224,7 +254,7 @@ impl Replica {
         Ok(doc)
     }
 
-    /// Makes edits of one or more documents durable, together, as one act. The first one can be taken back by [`Replica::undo`].
+    /// Makes edits of one or more documents durable, together, as one act, which [`Replica::undo`] takes back.
     ///
     /// # Errors
     /// [`ReplicaError::Edit`] and nothing has changed.
@@ -242,10 +272,8 @@ impl Replica {
             counter += 1;
             made.push(self.plan_edit(&mut batch, &mut summaries, act, lot, counter)?);
         }
-        if let Some((doc, edited)) = made.first() {
-            let undo = UndoRow { doc: *doc, edits: edited.undo.clone() };
-            batch.put(keys::UNDO, serde_json::to_vec(&undo).unwrap_or_default());
-        }
+        let undo = made.iter().map(|(doc, edited)| UndoRow { doc: *doc, edits: edited.undo.clone() });
+        batch.put(keys::UNDO, serde_json::to_vec(&undo.collect::<Vec<_>>()).unwrap_or_default());
         batch.put(keys::COUNTER, counter.to_be_bytes());
         summaries.flush(&mut batch)?;
         if let Err(error) = self.store.commit_one(batch) {
@@ -266,13 +294,17 @@ impl Replica {
     /// [`ReplicaError::NothingToUndo`].
     pub fn undo(&mut self, act: &Act) -> Result<Vec<Saved>, ReplicaError> {
         let value = self.store.get(keys::UNDO)?.ok_or(ReplicaError::NothingToUndo)?;
-        let undo: UndoRow = serde_json::from_slice(&value)
+        let undo: Vec<UndoRow> = serde_json::from_slice(&value)
             .map_err(|e| ReplicaError::Row { key: "undo".into(), detail: e.to_string() })?;
-        if undo.edits.is_empty() || !self.holds(undo.doc)? {
+        let mut lots = Vec::with_capacity(undo.len());
+        for UndoRow { doc, edits } in undo.into_iter().filter(|row| !row.edits.is_empty()) {
+            let head = self.head(doc)?.ok_or(ReplicaError::NothingToUndo)?;
+            lots.push(DocEdits { doc, origin: head.origin, edits });
+        }
+        if lots.is_empty() {
             return Err(ReplicaError::NothingToUndo);
         }
-        let origin = self.head(undo.doc)?.and_then(|head| head.origin);
-        match self.edit(act, &[DocEdits { doc: undo.doc, origin, edits: undo.edits }]) {
+        match self.edit(act, &lots) {
             Err(ReplicaError::Edit(EditError::NothingChanged)) => Err(ReplicaError::NothingToUndo),
             other => other,
         }

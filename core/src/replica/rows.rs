@@ -157,7 +157,7 @@ pub struct KeptRow {
     pub change: Option<ByteVec>,
 }
 
-/// How the last edit is taken back.
+/// How one document's part in the last edit is taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UndoRow {
     /// The document.
