@@ -61,6 +61,13 @@ impl<'a> OpRules<'a> {
         if count(now, &ROOT) != count(base, &ROOT) + added(ROOT_KEYS) {
             return gone;
         }
+        // Whoever may write a few fields only could reach the others in the same way.
+        if let WriteScope::Fields(fields) = self.may {
+            let mut others = base.walk(&ROOT).filter(|(key, _)| !fields.contains(key));
+            if others.any(|(key, survivors)| now.survivors(&ROOT, &key) != survivors) {
+                return gone;
+            }
+        }
         for field in schema::fields(base.kind()) {
             if !matches!(field.meaning, Meaning::Log | Meaning::Records) {
                 continue;

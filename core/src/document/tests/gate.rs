@@ -329,6 +329,20 @@ fn operations_outside_the_table_are_refused() {
 }
 
 #[test]
+fn a_field_out_of_scope_cannot_be_hidden_from_another_key() {
+    let base = lead();
+    let (_, name) = base.survivors(&automerge::ROOT, "customer_name").remove(0);
+    let mut hiding = op(ObjectId::Root, "hospital", OpType::Put("x".into()));
+    hiding.pred = vec![op_id(&name)].into();
+    let bytes = spoilt(&base, &[set("hospital", "x")], |change| change.operations = vec![hiding]);
+    let scope = WriteScope::Fields(["hospital".to_owned()].into());
+    let some = Author { may: scope, ..author(2) };
+    assert_eq!(admit(&base, &some, &[bytes], &AdmitLimits::default()).unwrap_err().code(), "operation");
+    let fair = [change_of_2(&base, &[set("hospital", "x")])];
+    assert!(admit(&base, &some, &fair, &AdmitLimits::default()).is_ok());
+}
+
+#[test]
 fn what_a_newer_phone_writes_is_kept() {
     let base = lead();
     let newer = op(ObjectId::Root, "telescope", OpType::Put("x".into()));
