@@ -1,0 +1,347 @@
+//! A whole company on virtual time, from one seed (design decision 13): phones, a server, the network between them, their disks and
+//! their clocks. Acts, faults and deliveries are events of one agenda; the invariants of [`invariants`] are checked after them.
+//!
+//! Refuses wall clocks, threads and any randomness but the seed: a seed is a story, told again word for word.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fieldbook_core::access::Role;
+use fieldbook_core::ids::{DeviceId, TeamId, UserId};
+use fieldbook_engines::faults::Dice;
+
+mod acts;
+mod fates;
+pub mod invariants;
+mod ledger;
+mod net;
+mod office;
+mod peace;
+mod phone;
+mod story;
+
+use ledger::Ledger;
+use net::{Net, Way};
+use office::Office;
+use phone::Phone;
+use story::Story;
+
+/// When every world begins: a day in 2026.
+const T0: i64 = 1_770_000_000_000;
+
+/// How a run goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Events before peace breaks out; what follows is bounded by [`PEACE_EVENTS`].
+    pub events: usize,
+    /// Whether the story is printed while it happens.
+    pub aloud: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { events: 500, aloud: false }
+    }
+}
+
+/// What a run came to, for a summary.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Counts by name.
+    pub counts: BTreeMap<&'static str, u64>,
+}
+
+impl Tally {
+    fn add(&mut self, name: &'static str, n: u64) {
+        *self.counts.entry(name).or_default() += n;
+    }
+
+    /// Adds another run's counts.
+    pub fn merge(&mut self, other: &Tally) {
+        for (name, n) in &other.counts {
+            self.add(name, *n);
+        }
+    }
+}
+
+/// An invariant that did not hold.
+#[derive(Debug, Clone)]
+pub struct Violation {
+    /// Name of the invariant.
+    pub invariant: &'static str,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// What most steps come to.
+type Step<T = ()> = Result<T, Violation>;
+
+fn violated<T>(invariant: &'static str, detail: impl Into<String>) -> Step<T> {
+    Err(Violation { invariant, detail: detail.into() })
+}
+
+/// A run that failed, with its story.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// What did not hold.
+    pub violation: Violation,
+    /// What happened until then.
+    pub story: String,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Violation { invariant, detail } = &self.violation;
+        write!(f, "{}\nseed {}: {invariant} does not hold: {detail}", self.story, self.seed)
+    }
+}
+
+/// Runs the world of a seed to its end.
+///
+/// # Errors
+/// [`Failure`] with the story when an invariant does not hold.
+pub fn run(seed: u64, plan: &Plan) -> Result<Tally, Box<Failure>> {
+    let mut world = World::new(seed, plan.aloud);
+    let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.live(plan.events)));
+    let violation = match lived {
+        Ok(Ok(())) => return Ok(std::mem::take(&mut world.tally)),
+        Ok(Err(violation)) => violation,
+        Err(panic) => {
+            let words = panic.downcast_ref::<&str>().map(ToString::to_string);
+            let words = words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Violation { invariant: "nobody_panics", detail: words }
+        }
+    };
+    world.failed = true;
+    Err(Box::new(Failure { seed, violation, story: world.story.text(STORY_LINES) }))
+}
+
+/// What can happen next.
+#[derive(Debug)]
+enum Event {
+    /// The user of a phone does something.
+    PhoneAct(usize),
+    /// Somebody in the office does something.
+    OfficeAct,
+    /// Something breaks, or time passes.
+    Fate,
+    /// A phone tries to connect.
+    Dial(usize),
+    /// The app tells the connection of edits that it made a while ago.
+    Nudge(usize),
+    /// A frame comes to its end.
+    Arrive(Way, u64, Vec<u8>),
+    /// The phone's end notices that the connection is gone.
+    PhoneNotices(u64),
+    /// The server's end notices.
+    ServerNotices(u64),
+    /// The server sends a session what is new.
+    Pump(u64),
+    /// The gate judges what waits.
+    Judge,
+    /// The committer writes what is planned.
+    Flush,
+    /// The server starts again.
+    ServerUp,
+    /// A phone's app starts again.
+    PhoneUp(usize),
+    /// The office registers a device that a restored server does not know.
+    Register(usize),
+}
+
+/// A company, its phones and what lies between.
+struct World {
+    dice: Dice,
+    now_ms: i64,
+    agenda: BTreeMap<(i64, u64), Event>,
+    scheduled: u64,
+    office: Office,
+    phones: Vec<Phone>,
+    net: Net,
+    ledger: Ledger,
+    story: Story,
+    tally: Tally,
+    /// Nobody acts and nothing breaks any more.
+    peace: bool,
+    failed: bool,
+}
+
+impl World {
+    fn new(seed: u64, aloud: bool) -> Self {
+        let mut dice = Dice::new(seed);
+        let office = Office::found(&mut dice);
+        Self {
+            dice,
+            now_ms: T0,
+            agenda: BTreeMap::new(),
+            scheduled: 0,
+            office,
+            phones: Vec::new(),
+            net: Net::default(),
+            ledger: Ledger::default(),
+            story: Story::new(aloud),
+            tally: Tally::default(),
+            peace: false,
+            failed: false,
+        }
+    }
+
+    fn live(&mut self, events: usize) -> Step {
+        self.settle_in()?;
+        for _ in 0..events {
+            self.next()?;
+        }
+        self.make_peace()
+    }
+
+    /// Hires everybody and starts the three sources of events.
+    fn settle_in(&mut self) -> Step {
+        self.office.hire()?;
+        let reps = 1 + self.dice.below(3) as usize;
+        for n in 0..=reps {
+            let user = if n == 0 { user(MANAGER) } else { user(n as u8) };
+            self.enrol(user)?;
+        }
+        if self.dice.one_in(3) {
+            self.enrol(user(1))?;
+        }
+        self.at(1_000, Event::OfficeAct);
+        self.at(2_000, Event::Fate);
+        Ok(())
+    }
+
+    /// Schedules an event `in_ms` from now.
+    fn at(&mut self, in_ms: u64, event: Event) {
+        self.scheduled += 1;
+        self.agenda.insert((self.now_ms + in_ms as i64, self.scheduled), event);
+    }
+
+    fn tell(&mut self, line: impl Into<String>) {
+        self.story.tell(self.now_ms, line.into());
+    }
+
+    /// Lets the next event happen and checks what can be checked. Answers whether there was one.
+    fn next(&mut self) -> Step<bool> {
+        let Some(((at, _), event)) = self.agenda.pop_first() else { return Ok(false) };
+        self.now_ms = self.now_ms.max(at);
+        self.tally.add("events", 1);
+        let touched = self.happen(event)?;
+        self.check_positions()?;
+        if let Some(phone) = touched {
+            self.check_phone(phone)?;
+        }
+        Ok(true)
+    }
+
+    /// Carries an event out; gives the phone that it concerned.
+    fn happen(&mut self, event: Event) -> Step<Option<usize>> {
+        match event {
+            Event::PhoneAct(_) | Event::OfficeAct | Event::Fate if self.peace => Ok(None),
+            Event::PhoneAct(phone) => self.phone_acts(phone).map(|()| Some(phone)),
+            Event::OfficeAct => self.office_acts().map(|()| None),
+            Event::Fate => self.fate().map(|()| None),
+            Event::Dial(phone) => self.dial(phone).map(|()| Some(phone)),
+            Event::Nudge(phone) => self.nudge(phone).map(|()| Some(phone)),
+            Event::Arrive(way, conn, frame) => {
+                let phone = self.net.get(conn).map(|conn| conn.phone);
+                if self.net.arrives(conn, way, self.now_ms) {
+                    match way {
+                        Way::Up => self.server_hears(conn, &frame)?,
+                        Way::Down => self.phone_hears(conn, &frame)?,
+                    }
+                }
+                Ok(phone)
+            }
+            Event::PhoneNotices(conn) => {
+                self.phone_notices(conn);
+                Ok(None)
+            }
+            Event::ServerNotices(conn) => {
+                self.office.sessions.remove(&conn);
+                Ok(None)
+            }
+            Event::Pump(conn) => self.pump(conn).map(|()| self.net.get(conn).map(|conn| conn.phone)),
+            Event::Judge => self.judge().map(|()| None),
+            Event::Flush => self.flush().map(|()| None),
+            Event::ServerUp => self.server_up().map(|()| None),
+            Event::PhoneUp(phone) => self.phone_up(phone).map(|()| Some(phone)),
+            Event::Register(phone) => self.register(phone).map(|()| None),
+        }
+    }
+
+    /// Sends messages over a connection, in frames of any size that the protocol allows.
+    fn send<M: minicbor::Encode<()>>(&mut self, way: Way, conn: u64, messages: Vec<M>) {
+        let mut rest = messages.into_iter().peekable();
+        while rest.peek().is_some() {
+            let most = if self.dice.one_in(2) { usize::MAX } else { 1 + self.dice.below(4) as usize };
+            let lot: Vec<M> = rest.by_ref().take(most).collect();
+            for frame in fieldbook_core::sync::message::frames(lot) {
+                self.tally.add("frames", 1);
+                if let Some(at) = self.net.send(conn, way, self.now_ms, &mut self.dice) {
+                    self.at((at - self.now_ms) as u64, Event::Arrive(way, conn, frame));
+                }
+            }
+        }
+        if !self.peace && self.dice.one_in(60) {
+            self.snap(conn);
+        }
+    }
+
+    /// Breaks a connection; both ends notice later, each for itself.
+    fn snap(&mut self, conn: u64) {
+        if self.net.snap(conn, self.now_ms, &mut self.dice) {
+            self.tell(format!("connection {conn} breaks"));
+            let (phone, server) = (10 + self.dice.below(20_000), 10 + self.dice.below(60_000));
+            self.at(phone, Event::PhoneNotices(conn));
+            self.at(server, Event::ServerNotices(conn));
+        }
+    }
+}
+
+impl Drop for World {
+    /// A world that ends while something is pending has not been checked.
+    fn drop(&mut self) {
+        let left = self
+            .agenda
+            .values()
+            .filter(|event| !matches!(event, Event::PhoneAct(_) | Event::OfficeAct | Event::Fate));
+        let left = left.count();
+        if !self.failed && !std::thread::panicking() {
+            assert_eq!(left, 0, "the world ended with events pending");
+        }
+    }
+}
+
+fn user(n: u8) -> UserId {
+    UserId([n; 8])
+}
+
+fn device(n: usize) -> DeviceId {
+    DeviceId([0xd0 + n as u8; 8])
+}
+
+/// The teams: a region with two teams below it.
+const REGION: TeamId = TeamId([0x70; 8]);
+const TEAMS: [TeamId; 2] = [TeamId([0x71; 8]), TeamId([0x72; 8])];
+/// Users 1 to this one are reps.
+const REPS: u8 = 3;
+/// The manager of the first team, and the one of the region.
+const MANAGER: u8 = 9;
+const REGIONAL: u8 = 8;
+
+/// Everybody who may hold documents.
+fn people() -> Vec<(UserId, Role, TeamId)> {
+    let reps = (1..=REPS).map(|n| (user(n), Role::Rep, TEAMS[usize::from(n == REPS)]));
+    reps.chain([(user(MANAGER), Role::Manager, TEAMS[0]), (user(REGIONAL), Role::Manager, REGION)]).collect()
+}
+
+/// Phones at the most: two for one user, and some enrolled on the way.
+const PHONES_MAX: usize = 6;
+/// Events until a world at peace has to be at rest.
+const PEACE_EVENTS: usize = 20_000;
+/// Lines of a failed run's story.
+const STORY_LINES: usize = 400;
+
+/// Connections whose session has to go because what its phone may hold has changed.
+type Leaving = BTreeSet<u64>;

@@ -1,0 +1,321 @@
+//! A phone's process: its disk, its clocks, the app and its connection, and what becomes of them when the battery falls out.
+
+use std::sync::Arc;
+
+use fieldbook_core::company::CompanyError;
+use fieldbook_core::ids::{DeviceId, UserId};
+use fieldbook_core::replica::{Identity, Replica, ReplicaError};
+use fieldbook_core::store::MemoryStore;
+use fieldbook_core::sync::message::{Answer, FromServer, WireCode, decode_frame};
+use fieldbook_core::sync::phone::{Link, Turn};
+use fieldbook_core::time::Moment;
+use fieldbook_engines::faults::{FaultyStore, Snapshot};
+
+use super::{Event, PHONES_MAX, Step, Way, World, device, violated};
+
+/// A phone, its user and its disk.
+pub(super) struct Phone {
+    pub device: DeviceId,
+    pub user: UserId,
+    pub store: Arc<FaultyStore>,
+    /// `None` while the app does not run.
+    pub replica: Option<Replica>,
+    pub line: Option<Line>,
+    /// Whether it has any network.
+    pub signal: bool,
+    pub clock: Clock,
+    /// Acts so far: each has entropy of its own.
+    pub acts: u64,
+    /// Wiped by the server.
+    pub wiped: bool,
+    /// Copies of the disk.
+    pub backups: Vec<Snapshot>,
+    /// Grows whenever the disk lost something: a backup put back, a wipe.
+    pub generation: u64,
+    /// A dial is on the agenda.
+    pub dialling: bool,
+    /// Disk and server as they were at the last full check.
+    pub checked: (u64, u64),
+}
+
+/// A connection of the app.
+pub(super) struct Line {
+    pub conn: u64,
+    pub link: Link,
+}
+
+/// The clocks of a device.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    pub boot: u64,
+    pub booted_ms: i64,
+    pub skew_ms: i64,
+}
+
+impl Clock {
+    fn read(&self, now_ms: i64) -> Moment {
+        Moment {
+            wall_ms: now_ms + self.skew_ms,
+            boot: self.boot,
+            mono_ms: now_ms.saturating_sub(self.booted_ms).unsigned_abs(),
+        }
+    }
+}
+
+impl Phone {
+    /// What its clocks say.
+    pub fn moment(&self, now_ms: i64) -> Moment {
+        self.clock.read(now_ms)
+    }
+
+    /// What its disk holds, as the app would read it, without touching it.
+    pub fn peek(&self) -> Result<Replica, ReplicaError> {
+        let rows = self.store.snapshot().rows().clone();
+        Replica::open(Arc::new(MemoryStore::from_rows(rows)))
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            device: self.device,
+            user: self.user,
+            user_name: format!("用户{}", self.user.0[0]),
+            company: "智康".into(),
+            server_url: "ws://127.0.0.1".into(),
+            refresh_token: String::new(),
+            zone: "Asia/Shanghai".into(),
+        }
+    }
+}
+
+impl World {
+    /// Gives a user a (further) phone.
+    pub(super) fn enrol(&mut self, user: UserId) -> Step {
+        let n = self.phones.len();
+        if n >= PHONES_MAX {
+            return Ok(());
+        }
+        let (id, now_ms) = (device(n), self.now_ms);
+        let put = self.office(|_, company| match company.put_device(id, user, "phone", now_ms) {
+            Err(CompanyError::Refused(_)) => Ok(()),
+            other => other,
+        })?;
+        if put.is_none() {
+            return Ok(());
+        }
+        let skew_ms = self.dice.below(6 * DAY_MS) as i64 - 3 * DAY_MS as i64;
+        let clock =
+            Clock { boot: self.dice.roll(), booted_ms: now_ms - self.dice.below(DAY_MS) as i64, skew_ms };
+        let phone = Phone {
+            device: id,
+            user,
+            store: Arc::new(FaultyStore::new()),
+            replica: None,
+            line: None,
+            signal: true,
+            clock,
+            acts: 0,
+            wiped: false,
+            backups: Vec::new(),
+            generation: 0,
+            dialling: false,
+            checked: (0, 0),
+        };
+        self.tell(format!("phone {n} is given to user {}", user.0[0]));
+        self.phones.push(phone);
+        self.phone_up(n)?;
+        let identity = self.phones[n].identity();
+        self.app(n, |replica, _| replica.enrol(identity))?;
+        let soon = self.dice.below(5_000);
+        self.at(soon, Event::PhoneAct(n));
+        Ok(())
+    }
+
+    /// Runs something of the app; a disk that fails takes the process with it. `None`: it is, or went, down.
+    pub(super) fn app<T>(
+        &mut self,
+        n: usize,
+        work: impl FnOnce(&mut Replica, Moment) -> Result<T, ReplicaError>,
+    ) -> Step<Option<T>> {
+        let now = self.phones[n].moment(self.now_ms);
+        let Some(replica) = self.phones[n].replica.as_mut() else { return Ok(None) };
+        match work(replica, now) {
+            Ok(done) => Ok(Some(done)),
+            Err(ReplicaError::Store(error)) => {
+                self.tell(format!("phone {n} stops: {error}"));
+                self.phone_down(n);
+                Ok(None)
+            }
+            Err(other) => violated("the_app_never_stumbles", format!("phone {n}: {other}")),
+        }
+    }
+
+    /// The app dies, and with it the connection.
+    pub(super) fn phone_down(&mut self, n: usize) {
+        self.tally.add("phone crashes", 1);
+        self.phones[n].store.crash();
+        self.phones[n].replica = None;
+        self.hang_up(n);
+        let later = 100 + self.dice.below(60_000);
+        self.at(later, Event::PhoneUp(n));
+    }
+
+    pub(super) fn phone_up(&mut self, n: usize) -> Step {
+        if self.phones[n].replica.is_some() {
+            return Ok(());
+        }
+        self.phones[n].store.repair();
+        self.phones[n].store.restart();
+        match Replica::open(self.phones[n].store.clone()) {
+            Ok(replica) => self.phones[n].replica = Some(replica),
+            Err(ReplicaError::Store(_)) => {
+                self.phone_down(n);
+                return Ok(());
+            }
+            Err(other) => return violated("the_app_never_stumbles", format!("phone {n}: {other}")),
+        }
+        self.observe(n, &[])?;
+        self.redial(n);
+        Ok(())
+    }
+
+    /// Forgets the connection on the phone's side.
+    pub(super) fn hang_up(&mut self, n: usize) {
+        if let Some(line) = self.phones[n].line.take() {
+            self.snap(line.conn);
+        }
+    }
+
+    /// Puts a dial on the agenda, after the back-off of the app.
+    pub(super) fn redial(&mut self, n: usize) {
+        if !std::mem::replace(&mut self.phones[n].dialling, true) {
+            let soon = 10 + self.dice.below(20_000);
+            self.at(soon, Event::Dial(n));
+        }
+    }
+
+    pub(super) fn dial(&mut self, n: usize) -> Step {
+        let phone = &mut self.phones[n];
+        phone.dialling = false;
+        if phone.line.is_some() || !phone.signal || phone.wiped || phone.replica.is_none() {
+            return Ok(());
+        }
+        if self.office.company.is_none() {
+            self.redial(n);
+            return Ok(());
+        }
+        let mut link = Link::new();
+        let Some(messages) = self.app(n, |replica, now| link.open(replica, "token", "world", now))? else {
+            return Ok(());
+        };
+        let conn = self.net.open(n);
+        self.tell(format!("phone {n} connects: {conn}"));
+        self.phones[n].line = Some(Line { conn, link });
+        self.send(Way::Up, conn, messages);
+        Ok(())
+    }
+
+    pub(super) fn phone_notices(&mut self, conn: u64) {
+        let Some(n) = self.net.get(conn).map(|conn| conn.phone) else { return };
+        if self.phones[n].line.as_ref().is_some_and(|line| line.conn == conn) {
+            self.phones[n].line = None;
+        }
+        self.redial(n);
+    }
+
+    /// Tells the connection about edits.
+    pub(super) fn nudge(&mut self, n: usize) -> Step {
+        let Some(mut line) = self.phones[n].line.take() else { return Ok(()) };
+        let pushed = self.app(n, |replica, _| line.link.edited(replica))?;
+        let conn = line.conn;
+        match pushed {
+            Some(messages) => {
+                self.phones[n].line = Some(line);
+                self.send(Way::Up, conn, messages);
+            }
+            None => self.snap(conn),
+        }
+        Ok(())
+    }
+
+    /// A frame of the server.
+    pub(super) fn phone_hears(&mut self, conn: u64, frame: &[u8]) -> Step {
+        let Some(n) = self.net.get(conn).map(|conn| conn.phone) else { return Ok(()) };
+        let Some(mut line) = self.phones[n].line.take_if(|line| line.conn == conn) else { return Ok(()) };
+        let messages = match decode_frame::<FromServer>(frame) {
+            Ok(messages) => messages,
+            Err(error) => return violated("frames_can_be_read", error.to_string()),
+        };
+        let said = self.describe(&messages);
+        self.tell(format!("phone {n} hears over {conn}: {said}"));
+        let answers: Vec<Answer> = messages
+            .iter()
+            .filter_map(|message| match message {
+                FromServer::Answer(answer) => Some(answer.clone()),
+                _ => None,
+            })
+            .collect();
+        let heard = self.app(n, |replica, now| line.link.receive(replica, messages, now))?;
+        let Some(Turn { send, applied, closed }) = heard else {
+            // What the frame's answers did before the disk failed is on the disk.
+            self.ledger.explain(n, &answers);
+            self.snap(conn);
+            return Ok(());
+        };
+        if applied.wiped_all {
+            self.tell(format!("phone {n} is wiped"));
+            self.phones[n].wiped = true;
+            self.phones[n].generation += 1;
+            self.phones[n].line = Some(line);
+            self.hang_up(n);
+            return self.check_wiped(n);
+        }
+        if let Some(error) = closed {
+            self.snap(conn);
+            return self.turned_away(n, error.code, &error.detail);
+        }
+        self.phones[n].line = Some(line);
+        self.send(Way::Up, conn, send);
+        self.observe(n, &answers)
+    }
+
+    fn turned_away(&mut self, n: usize, code: WireCode, detail: &str) -> Step {
+        match code {
+            WireCode::Device => {
+                // Only a restored server forgets a device that was enrolled.
+                if self.office.restores == 0 {
+                    return violated(
+                        "an_honest_phone_is_never_closed",
+                        format!("phone {n}: {code:?} {detail}"),
+                    );
+                }
+                self.at(1_000, Event::Register(n));
+                Ok(())
+            }
+            WireCode::Resubscribe | WireCode::Unavailable => {
+                self.redial(n);
+                Ok(())
+            }
+            other => violated("an_honest_phone_is_never_closed", format!("phone {n}: {other:?} {detail}")),
+        }
+    }
+
+    /// Registers a device again that a restored server does not know.
+    pub(super) fn register(&mut self, n: usize) -> Step {
+        let (device, user, now_ms) = (self.phones[n].device, self.phones[n].user, self.now_ms);
+        let status = self.office.tombstones.get(&device).copied();
+        let put = self.office(|_, company| {
+            match company.put_device(device, user, "phone", now_ms) {
+                Ok(()) | Err(CompanyError::Refused(_)) => {}
+                Err(other) => return Err(other),
+            }
+            status.map_or(Ok(()), |status| company.set_device_status(device, status, now_ms))
+        })?;
+        match put {
+            Some(()) => self.redial(n),
+            None => self.at(5_000, Event::Register(n)),
+        }
+        Ok(())
+    }
+}
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
