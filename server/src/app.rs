@@ -104,8 +104,7 @@ impl App {
             max_bytes: config.evidence_max_bytes,
             open_uploads: config.evidence_open_uploads as usize,
         };
-        let evidence = EvidenceStore::open(&root, bounds)
-            .map_err(|e| folder(&root, e))?;
+        let evidence = EvidenceStore::open(&root, bounds).map_err(|e| folder(&root, e))?;
         let (notices, _) = broadcast::channel(NOTICES_MAX);
         let (stopping, _) = watch::channel(false);
         let gate: Mutex<Box<dyn Gate>> = Mutex::new(Box::new(LocalGate::new(0)));

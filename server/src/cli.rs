@@ -11,9 +11,9 @@ use fieldbook_core::store::StoreError;
 use serde_json::Value;
 
 use crate::app::{App, OpenError, SystemClock};
-use crate::engine::{EngineError, store_path};
 use crate::config::{Config, keys};
 use crate::control::{self, Order};
+use crate::engine::{EngineError, store_path};
 use crate::hub::{GateProgram, Hub, worker};
 use crate::{backup, demo, logs, serve};
 
@@ -207,7 +207,9 @@ fn carry_out(config: &Config, order: &Order) -> Result<Value, Failure> {
             app.engine.close()?;
             Ok(done?)
         }
-        Err(OpenError::Engine(EngineError::Store(StoreError::InUse))) => Ok(control::ask(&config.data_dir, order)??),
+        Err(OpenError::Engine(EngineError::Store(StoreError::InUse))) => {
+            Ok(control::ask(&config.data_dir, order)??)
+        }
         Err(other) => Err(other.into()),
     }
 }

@@ -15,7 +15,9 @@ pub enum EngineError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The data folder holds a store of the other engine.
-    #[error("{0} holds a store of another engine than `store.engine` says; set it, or restore a backup under this one")]
+    #[error(
+        "{0} holds a store of another engine than `store.engine` says; set it, or restore a backup under this one"
+    )]
     Other(PathBuf),
 }
 

@@ -1,0 +1,187 @@
+use super::*;
+
+#[tokio::test]
+async fn a_lead_is_created_read_listed_and_moved() {
+    let office = Office::open().await;
+    let (li, han) = (office.person("李雷", "rep", None).await, office.person("韩梅梅", "rep", None).await);
+    let mut notices = office.app.notices.subscribe();
+    let body = json!({
+        "fields": {"customer_name": "示例医院", "contact_phone": "13800000001", "budget_min_fen": 50_000_000},
+        "owner": li.user, "first_source": "baidu/cpc/ct", "external_id": "web-1"
+    });
+    let created = office.post("/api/leads", &office.admin, body.clone()).await;
+    assert_eq!(created.status, StatusCode::CREATED);
+    assert_eq!(created.json()["missing"], json!(["need"]));
+    assert!(notices.try_recv().is_ok(), "the phones hear of it");
+    let again = office.post("/api/leads", &office.admin, body).await;
+    assert_eq!((again.status, again.json()["id"].clone()), (StatusCode::OK, created.json()["id"].clone()));
+
+    let id = created.json()["id"].as_str().unwrap().to_owned();
+    let read = office.get(&format!("/api/leads/{id}"), &li).await.json();
+    assert_eq!(read["fields"]["customer_name"], "示例医院");
+    assert_eq!(read["fields"]["budget_min_fen"], 50_000_000);
+    assert_eq!(read["owner"], li.user.to_string());
+    let ruling =
+        office.get(&format!("/api/documents/{}", read["ruling"].as_str().unwrap()), &li).await.json();
+    assert_eq!(ruling["fields"]["first_source"], "baidu/cpc/ct", "C10");
+    assert_eq!(
+        office.get(&format!("/api/leads/{id}"), &han).await.status,
+        StatusCode::NOT_FOUND,
+        "not theirs, not there"
+    );
+    assert_eq!(office.get("/api/leads", &han).await.json()["leads"], json!([]));
+
+    let assign = json!({"owner": han.user, "reason": "区域调整"});
+    let path = format!("/api/leads/{id}/assign");
+    assert_eq!(office.post(&path, &office.admin, assign.clone()).await.json()["changed"], true);
+    assert_eq!(
+        office.post(&path, &office.admin, assign).await.json()["changed"],
+        false,
+        "deciding twice is deciding once"
+    );
+    assert_eq!(office.get(&format!("/api/leads/{id}"), &li).await.status, StatusCode::NOT_FOUND);
+    let row = office.get("/api/leads", &han).await.json()["leads"][0].clone();
+    assert_eq!((row["customer_name"].as_str(), row["missing"].clone()), (Some("示例医院"), json!(["need"])));
+}
+
+#[tokio::test]
+async fn leads_come_in_pages_without_gaps_or_doubles() {
+    let office = Office::open().await;
+    let li = office.person("李雷", "rep", None).await;
+    let mut made = std::collections::BTreeSet::new();
+    for i in 0..7 {
+        made.insert(office.lead(&format!("医院{i}"), &li).await);
+    }
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = office.get(&format!("/api/leads?limit=3{after}"), &li).await.json();
+        seen.extend(page["leads"].as_array().unwrap().iter().map(|l| l["id"].as_str().unwrap().to_owned()));
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen.len(), 7);
+    assert_eq!(seen.into_iter().collect::<std::collections::BTreeSet<_>>(), made);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_new_lead_or_a_move_is_said() {
+    let office = Office::open().await;
+    let li = office.person("李雷", "rep", None).await;
+    let nobody = "0000000000000000";
+    for (body, status) in [
+        (json!({"fields": {}}), StatusCode::BAD_REQUEST),
+        (json!({"fields": {"customer_name": "x", "colour": "red"}}), StatusCode::BAD_REQUEST),
+        (json!({"fields": {"customer_name": "x", "events": "red"}}), StatusCode::BAD_REQUEST),
+        (json!({"fields": {"customer_name": "x", "budget_min_fen": "many"}}), StatusCode::CONFLICT),
+        (json!({"fields": {"customer_name": "x"}, "owner": nobody}), StatusCode::NOT_FOUND),
+        (json!({"fields": {"customer_name": "x"}, "external_id": "x".repeat(201)}), StatusCode::BAD_REQUEST),
+    ] {
+        let reply = office.post("/api/leads", &office.admin, body.clone()).await;
+        assert_eq!(reply.status, status, "{body}: {}", reply.text());
+        reply.problem();
+    }
+    assert_eq!(
+        office.post("/api/leads", &li, json!({"fields": {"customer_name": "x"}})).await.status,
+        StatusCode::FORBIDDEN
+    );
+    let lead = office.lead("医院", &li).await;
+    let path = format!("/api/leads/{lead}/assign");
+    assert_eq!(office.post(&path, &li, json!({"owner": li.user})).await.status, StatusCode::FORBIDDEN);
+    let service = office.person("客服", "service", None).await;
+    assert_eq!(
+        office.post(&path, &office.admin, json!({"owner": nobody})).await.status,
+        StatusCode::NOT_FOUND
+    );
+    let unfit = office
+        .post(&path, &office.admin, json!({"owner": office.admin.user, "reason": "x".repeat(501)}))
+        .await;
+    assert_eq!(unfit.status, StatusCode::BAD_REQUEST);
+    let _ = service;
+    let missing = format!("/api/leads/02{}/assign", "0".repeat(30));
+    assert_eq!(
+        office.post(&missing, &office.admin, json!({"owner": li.user})).await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(office.get("/api/leads/xyz", &li).await.problem(), "bad_request");
+}
+
+#[tokio::test]
+async fn a_manager_reaches_their_own_teams_and_no_further() {
+    let office = Office::open().await;
+    let manager = office.person("王主管", "manager", None).await;
+    let mine = office.team("华东", None, &[&manager]).await;
+    let below = office.team("杭州组", Some(&mine), &[]).await;
+    let theirs = office.team("华北", None, &[]).await;
+    let near = office.person("李雷", "rep", Some(&below)).await;
+    let far = office.person("韩梅梅", "rep", Some(&theirs)).await;
+    let lead = |owner: &Who| json!({"fields": {"customer_name": "医院"}, "owner": owner.user});
+    assert_eq!(office.post("/api/leads", &manager, lead(&near)).await.status, StatusCode::CREATED);
+    assert_eq!(office.post("/api/leads", &manager, lead(&far)).await.status, StatusCode::FORBIDDEN);
+    let pool = json!({"fields": {"customer_name": "医院"}, "team": theirs});
+    assert_eq!(office.post("/api/leads", &manager, pool).await.status, StatusCode::FORBIDDEN);
+    let near_lead = office.lead("近", &near).await;
+    let far_lead = office.lead("远", &far).await;
+    let take = json!({"owner": near.user});
+    let give = json!({"owner": far.user});
+    let path = |lead: &str| format!("/api/leads/{lead}/assign");
+    assert_eq!(
+        office.post(&path(&far_lead), &manager, take).await.status,
+        StatusCode::FORBIDDEN,
+        "not theirs to take"
+    );
+    assert_eq!(
+        office.post(&path(&near_lead), &manager, give).await.status,
+        StatusCode::FORBIDDEN,
+        "not theirs to give away"
+    );
+}
+
+#[tokio::test]
+async fn a_table_is_imported_once_however_often_it_is_sent() {
+    let office = Office::open().await;
+    let li = office.person("李雷", "rep", None).await;
+    let csv = "编号,医院,联系人,联系人手机,需求,预算（万元）,城市,自定义列\n\
+        A1,示例第一医院,张院长,13800000001,CT机采购,380,杭州市,甲\n\
+        A2,示例第二医院,,,,待定,,乙\n,,,,,,,丙\n";
+    let path = format!("/api/leads/import?owner={}", li.user);
+    let dry =
+        office.bytes("POST", &format!("{path}&dry_run=true"), &office.admin, csv.as_bytes()).await.json();
+    assert_eq!(
+        (dry["rows"].as_u64(), dry["imported"].as_u64(), dry["rejected"].as_u64()),
+        (Some(3), Some(0), Some(1))
+    );
+    let report = office.bytes("POST", &path, &office.admin, csv.as_bytes()).await.json();
+    assert_eq!((report["imported"].as_u64(), report["known"].as_u64()), (Some(2), Some(0)));
+    assert_eq!(report["incomplete"], 1);
+    assert!(report["errors_csv"].as_str().unwrap().contains("4,"), "{report}");
+    assert!(
+        report["columns"].as_array().unwrap().contains(&json!({"name": "自定义列", "taken_for": "extra"}))
+    );
+    let again = office.bytes("POST", &path, &office.admin, csv.as_bytes()).await.json();
+    assert_eq!((again["imported"].as_u64(), again["known"].as_u64()), (Some(0), Some(2)));
+
+    let leads = office.get("/api/leads", &li).await.json()["leads"].clone();
+    assert_eq!(leads.as_array().unwrap().len(), 2);
+    let first =
+        leads.as_array().unwrap().iter().find(|l| l["customer_name"] == "示例第一医院").cloned().unwrap();
+    let lead = office.get(&format!("/api/leads/{}", first["id"].as_str().unwrap()), &li).await.json();
+    let fields = &lead["fields"];
+    assert_eq!(
+        (fields["need"].as_str(), fields["budget_max_fen"].as_i64()),
+        (Some("采购"), Some(380_000_000))
+    );
+    let event = &fields["events"][0]["body"];
+    assert_eq!((event["type"].as_str(), event["external_id"].as_str()), (Some("import"), Some("A1")));
+    assert_eq!(event["extra"], json!({"City": "杭州市", "需求": "CT机采购", "自定义列": "甲"}));
+    let contacts = fields["contacts"].as_object().unwrap();
+    assert_eq!(contacts.values().next().unwrap()["name"], "张院长");
+
+    let refused = office.bytes("POST", &path, &office.admin, b"colour\nred\n").await;
+    assert_eq!(
+        (refused.status, refused.problem().as_str()),
+        (StatusCode::UNPROCESSABLE_ENTITY, "import_refused")
+    );
+    assert_eq!(office.bytes("POST", &path, &li, csv.as_bytes()).await.status, StatusCode::FORBIDDEN);
+}

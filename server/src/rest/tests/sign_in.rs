@@ -1,0 +1,121 @@
+use super::*;
+
+const CLAIM: &str = "0123456789abcdef";
+
+async fn enrol_with(office: &Office, code: &str, claim: &str) -> Reply {
+    let body = json!({"code": code, "claim": claim, "device_name": "手机"});
+    office.call("POST", "/api/enrol", None, body).await
+}
+
+async fn refresh(office: &Office, token: &str) -> Reply {
+    office.call("POST", "/api/token/refresh", None, json!({"refresh_token": token})).await
+}
+
+#[tokio::test]
+async fn a_code_from_the_office_becomes_a_phone_and_a_lost_answer_costs_nothing() {
+    let office = Office::open().await;
+    let user = office.post("/api/users", &office.admin, json!({"name": "李雷", "role": "rep"})).await.json();
+    let path = format!("/api/users/{}/codes", user["id"].as_str().unwrap());
+    let code = office.post(&path, &office.admin, Value::Null).await.json();
+    let text = code["code"].as_str().unwrap();
+    assert_eq!(code["qr"], format!("https://crm.example/enrol#{text}"));
+
+    let first = enrol_with(&office, text, CLAIM).await.json();
+    assert_eq!((first["user_name"].as_str(), first["role"].as_str()), (Some("李雷"), Some("rep")));
+    assert_eq!(first["sync_url"], "wss://crm.example/sync");
+    let again = enrol_with(&office, text, CLAIM).await.json();
+    assert_eq!(first["device"], again["device"]);
+    let other = enrol_with(&office, text, "another phone's claim").await;
+    assert_eq!((other.status, other.problem().as_str()), (StatusCode::FORBIDDEN, "code_used"));
+    // The tokens of the lost answer are void, those of the second work.
+    assert_eq!(office.get("/api/devices", &who(&again)).await.status, StatusCode::OK);
+    assert_eq!(refresh(&office, who(&first).refresh.as_str()).await.problem(), "refresh_unknown");
+    assert_eq!(refresh(&office, who(&again).refresh.as_str()).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn bad_input_gets_a_problem_that_says_what_is_wrong() {
+    let office = Office::open().await;
+    for (body, expected) in [
+        (json!({"code": "x"}), StatusCode::UNPROCESSABLE_ENTITY),
+        (
+            json!({"code": "x", "claim": CLAIM, "device_name": "a", "extra": 1}),
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
+        (json!({"code": "x", "claim": "short", "device_name": "a"}), StatusCode::BAD_REQUEST),
+        (json!({"code": "x", "claim": CLAIM, "device_name": " "}), StatusCode::BAD_REQUEST),
+        (json!({"code": "x", "claim": CLAIM, "device_name": "a"}), StatusCode::FORBIDDEN),
+    ] {
+        let reply = office.call("POST", "/api/enrol", None, body).await;
+        assert_eq!(reply.status, expected, "{}", reply.text());
+        reply.problem();
+    }
+    let nowhere = office.get("/api/nothing", &office.admin).await;
+    assert_eq!((nowhere.status, nowhere.problem().as_str()), (StatusCode::NOT_FOUND, "not_found"));
+}
+
+#[tokio::test]
+async fn guessing_codes_from_one_network_is_slowed_down() {
+    let office = Office::open().await;
+    let mut last = StatusCode::OK;
+    for _ in 0..61 {
+        last = enrol_with(&office, "0000-0000-0000-0000-0000-0000", CLAIM).await.status;
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    office.pass(10 * 60 * 1_000);
+    assert_eq!(enrol_with(&office, "0000", CLAIM).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn tokens_end_refresh_and_are_refused_when_they_are_not_ours() {
+    let office = Office::open().await;
+    let admin = office.admin.clone();
+    let none = office.call("GET", "/api/users", None, Value::Null).await;
+    assert_eq!((none.status, none.problem().as_str()), (StatusCode::UNAUTHORIZED, "token_missing"));
+    assert_eq!(none.headers[header::WWW_AUTHENTICATE], "Bearer");
+    let forged = Who { token: format!("{}x", admin.token), ..admin.clone() };
+    assert_eq!(office.get("/api/users", &forged).await.problem(), "token_refused");
+    office.pass(16 * 60 * 1_000);
+    assert_eq!(office.get("/api/users", &admin).await.problem(), "token_expired");
+    let next = refresh(&office, &admin.refresh).await.json();
+    let admin = Who { token: next["access_token"].as_str().unwrap().to_owned(), ..admin };
+    assert_eq!(office.get("/api/users", &admin).await.status, StatusCode::OK);
+    assert_eq!(next["server_now_ms"], office.app.now_ms());
+}
+
+#[tokio::test]
+async fn a_replayed_refresh_token_ends_the_sign_in() {
+    let office = Office::open().await;
+    let first = office.admin.refresh.clone();
+    let second = refresh(&office, &first).await.json()["refresh_token"].as_str().unwrap().to_owned();
+    let third = refresh(&office, &second).await.json()["refresh_token"].as_str().unwrap().to_owned();
+    assert_eq!(refresh(&office, &first).await.problem(), "refresh_reused");
+    assert_eq!(refresh(&office, &third).await.problem(), "refresh_revoked");
+}
+
+#[tokio::test]
+async fn a_revoked_phone_is_out_at_once_and_gets_a_farewell_token_for_its_last_session() {
+    let office = Office::open().await;
+    let rep = office.person("韩梅梅", "rep", None).await;
+    assert_eq!(office.get("/api/leads", &rep).await.status, StatusCode::OK);
+    let revoked =
+        office.post(&format!("/api/devices/{}/revoke", rep.device), &office.admin, Value::Null).await;
+    assert_eq!(revoked.json()["status"], "revoked");
+    assert_eq!(office.get("/api/leads", &rep).await.problem(), "device_revoked");
+    let farewell = refresh(&office, &rep.refresh).await;
+    assert_eq!(farewell.status, StatusCode::OK, "it may still reach the sync endpoint");
+    let token = farewell.json()["access_token"].as_str().unwrap().to_owned();
+    let claims = office.app.auth.verify_access(&token, office.app.now_ms()).unwrap();
+    assert_eq!(claims.scope, crate::auth::Scope::Farewell);
+    assert_eq!(office.get("/api/leads", &Who { token, ..rep }).await.problem(), "device_revoked");
+}
+
+#[tokio::test]
+async fn there_is_one_first_administrator() {
+    let office = Office::open().await;
+    let refused = office.app.bootstrap("第二个", false).unwrap_err().to_string();
+    assert!(refused.contains("--again"), "{refused}");
+    let again = office.app.bootstrap("第二个", true).unwrap();
+    let same = office.enrol(&again.text, "second laptop").await;
+    assert_eq!(same.user, office.admin.user);
+}
