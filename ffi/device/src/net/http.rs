@@ -1,0 +1,188 @@
+//! HTTP/1.1 requests to the server's REST face, one after another over one connection.
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RANGE, USER_AGENT};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use super::{Address, Dialer};
+use crate::error::Error;
+use crate::timing::ANSWER;
+
+/// One connection to the REST face.
+pub(crate) struct Http {
+    sender: SendRequest<Full<Bytes>>,
+    address: Address,
+    agent: String,
+}
+
+/// An answer.
+pub(crate) struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// At most [`REPLY_MAX_BYTES`], or what the caller allowed.
+    pub body: Bytes,
+}
+
+/// What is asked.
+pub(crate) struct Ask<'a> {
+    /// Access token.
+    pub token: Option<&'a str>,
+    /// First byte wanted (`Range`).
+    pub from: Option<u64>,
+    /// Body and its media type.
+    pub body: Option<(&'static str, Bytes)>,
+    /// Longest answer that is read, bytes.
+    pub most_bytes: usize,
+}
+
+impl<'a> Ask<'a> {
+    fn new(token: Option<&'a str>) -> Self {
+        Self { token, from: None, body: None, most_bytes: REPLY_MAX_BYTES }
+    }
+}
+
+impl Http {
+    /// Connects.
+    ///
+    /// # Errors
+    /// As [`Dialer::dial`].
+    pub async fn connect(dialer: &Dialer, address: &Address, agent: &str) -> Result<Self, Error> {
+        let stream = dialer.dial(address).await?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(offline)?;
+        // It ends with the sender, or with the peer.
+        tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        Ok(Self { sender, address: address.clone(), agent: agent.to_owned() })
+    }
+
+    /// Posts JSON and reads JSON.
+    ///
+    /// # Errors
+    /// [`Error::Offline`], or the server's refusal.
+    pub async fn post<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        token: Option<&str>,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
+        let bytes = serde_json::to_vec(body).map_err(|e| Error::Invalid(e.to_string()))?;
+        let ask = Ask { body: Some(("application/json", bytes.into())), ..Ask::new(token) };
+        self.call(Method::POST, path, ask).await?.json()
+    }
+
+    /// Reads JSON.
+    ///
+    /// # Errors
+    /// As [`Http::post`].
+    pub async fn get<T: DeserializeOwned>(&mut self, path: &str, token: &str) -> Result<T, Error> {
+        self.call(Method::GET, path, Ask::new(Some(token))).await?.json()
+    }
+
+    /// Sends bytes; every status is an answer.
+    ///
+    /// # Errors
+    /// [`Error::Offline`].
+    pub async fn put(&mut self, path: &str, token: &str, body: Vec<u8>) -> Result<Reply, Error> {
+        let ask = Ask { body: Some(("application/octet-stream", body.into())), ..Ask::new(Some(token)) };
+        self.call(Method::PUT, path, ask).await
+    }
+
+    /// Reads bytes from `from` on; every status is an answer.
+    ///
+    /// # Errors
+    /// [`Error::Offline`], [`Error::TooLarge`].
+    pub async fn fetch(
+        &mut self,
+        path: &str,
+        token: &str,
+        from: u64,
+        most_bytes: usize,
+    ) -> Result<Reply, Error> {
+        let ask = Ask { from: Some(from), most_bytes, ..Ask::new(Some(token)) };
+        self.call(Method::GET, path, ask).await
+    }
+
+    async fn call(&mut self, method: Method, path: &str, ask: Ask<'_>) -> Result<Reply, Error> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.address.path))
+            .header(HOST, self.address.authority())
+            .header(USER_AGENT, &self.agent);
+        if let Some(token) = ask.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if let Some(from) = ask.from {
+            request = request.header(RANGE, format!("bytes={from}-"));
+        }
+        let body = match ask.body {
+            Some((kind, bytes)) => {
+                request = request.header(CONTENT_TYPE, kind);
+                bytes
+            }
+            None => Bytes::new(),
+        };
+        let request = request.body(Full::new(body)).map_err(|e| Error::Invalid(e.to_string()))?;
+        let sent = async {
+            self.sender.ready().await.map_err(offline)?;
+            let response = self.sender.send_request(request).await.map_err(offline)?;
+            let status = response.status().as_u16();
+            let body = Limited::new(response.into_body(), ask.most_bytes).collect().await;
+            let body = body.map_err(|e| Error::Offline(e.to_string()))?.to_bytes();
+            Ok(Reply { status, body })
+        };
+        timeout(ANSWER, sent)
+            .await
+            .unwrap_or_else(|_| Err(Error::Offline(format!("no answer within {} s", ANSWER.as_secs()))))
+    }
+}
+
+impl Reply {
+    /// The body as JSON, when the server said yes.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        if !(200..300).contains(&self.status) {
+            return Err(refusal(self));
+        }
+        serde_json::from_slice(&self.body).map_err(|e| Error::Server {
+            code: "unreadable".into(),
+            detail: format!("the answer cannot be read: {e}"),
+        })
+    }
+}
+
+/// What a refusal says (RFC 9457).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Problem {
+    code: String,
+    detail: String,
+}
+
+/// The server's no. A server that is overloaded, stopping or behind a broken proxy counts as not reached.
+pub(crate) fn refusal(reply: &Reply) -> Error {
+    let Problem { code, detail } = serde_json::from_slice(&reply.body).unwrap_or_default();
+    if reply.status >= 500 || reply.status == 429 {
+        return Error::Offline(format!("status {} {detail}", reply.status));
+    }
+    if code == "device_revoked" || code.starts_with("refresh_") {
+        return Error::SignedOut(detail);
+    }
+    let code = if code.is_empty() { format!("status_{}", reply.status) } else { code };
+    Error::Server { code, detail }
+}
+
+fn offline(error: hyper::Error) -> Error {
+    Error::Offline(error.to_string())
+}
+
+/// Longest answer that is not evidence: a list of devices is a few KB.
+pub(crate) const REPLY_MAX_BYTES: usize = 1 << 20;

@@ -1,0 +1,166 @@
+//! What the facade and the connection share: the replica behind one lock, the store, the clocks, the listeners.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fieldbook_core::document::NoClocks;
+use fieldbook_core::ids::{DocId, DocKind};
+use fieldbook_core::model::DirectoryModel;
+use fieldbook_core::replica::{DocEdits, Replica, ReplicaError};
+use fieldbook_core::time::{Act, Moment};
+use fieldbook_engines::SecureStore;
+
+use crate::clock::{Clock, Entropy};
+use crate::error::Error;
+use crate::listen::{Change, Notifier};
+use crate::net::Dialer;
+use crate::sync::Engine;
+use crate::words::Language;
+
+/// What the facade and the connection share.
+pub(crate) struct Shared {
+    /// `None` after the end. The lock is held for a disk write at the longest, never while calling out.
+    pub replica: Mutex<Option<Replica>>,
+    /// The replica's store, for the rows that are the device's own: evidence and tokens.
+    pub store: Arc<SecureStore>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub agent: String,
+    pub language: Language,
+    pub dialer: Dialer,
+    pub notifier: Notifier,
+    pub engine: Engine,
+    /// Held while tokens are exchanged: a refresh token is used once.
+    pub refreshing: tokio::sync::Mutex<()>,
+    /// Held while evidence is attached, and while it is decided which evidence goes.
+    pub attaching: Mutex<()>,
+    /// Names of people and devices as last read; `None`: to be read again.
+    pub names: Mutex<Option<Arc<DirectoryModel>>>,
+}
+
+impl Shared {
+    /// Does something with the replica.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], and what `f` says.
+    pub fn with<T, E: Into<Error>>(
+        &self,
+        f: impl FnOnce(&mut Replica, Moment) -> Result<T, E>,
+    ) -> Result<T, Error> {
+        let mut guard = lock(&self.replica);
+        let replica = guard.as_mut().ok_or(Error::Closed)?;
+        f(replica, self.clock.now()).map_err(Into::into)
+    }
+
+    /// Reads, unless the phone was too long without contact.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], and as [`Shared::with`].
+    pub fn read<T, E: Into<Error>>(
+        &self,
+        f: impl FnOnce(&mut Replica, Moment) -> Result<T, E>,
+    ) -> Result<T, Error> {
+        self.with(|replica, now| {
+            replica.check_unlocked(now)?;
+            f(replica, now).map_err(Into::into)
+        })
+    }
+
+    /// One act of the phone's user: plans edits, makes them durable together, tells everybody. An act that changes nothing is done
+    /// already.
+    ///
+    /// # Errors
+    /// As [`Replica::edit`], and what `plan` says.
+    pub fn act<T>(
+        &self,
+        plan: impl FnOnce(&mut Replica, &Act) -> Result<(T, Vec<DocEdits>), Error>,
+    ) -> Result<T, Error> {
+        let seed = self.entropy.seed();
+        let (out, changes) = self.with(|replica, now| {
+            let act = replica.act(now, seed)?;
+            let (out, lots) = plan(replica, &act)?;
+            match replica.edit(&act, &lots) {
+                Ok(_) => {}
+                Err(ReplicaError::Edit(fieldbook_core::document::EditError::NothingChanged)) => {
+                    return Ok::<_, Error>((out, BTreeSet::new()));
+                }
+                Err(other) => return Err(other.into()),
+            }
+            Ok((out, changes_of(replica, lots.iter().map(|lot| lot.doc))?))
+        })?;
+        if !changes.is_empty() {
+            self.edited(changes);
+        }
+        Ok(out)
+    }
+
+    /// After a local edit: listeners and the connection learn of it.
+    pub fn edited(&self, changes: BTreeSet<Told>) {
+        self.notifier.tell(changes.into_iter().map(Told::change).chain([Change::Status]));
+        self.engine.edited.notify_one();
+    }
+
+    /// People and devices by name, as the directory has them.
+    ///
+    /// # Errors
+    /// [`Error`] of the store.
+    pub fn names(&self, replica: &mut Replica) -> Result<Arc<DirectoryModel>, Error> {
+        let mut names = lock(&self.names);
+        if let Some(known) = &*names {
+            return Ok(known.clone());
+        }
+        let read = match replica.load(DocId::directory()) {
+            Ok(doc) => DirectoryModel::read(&doc, &NoClocks),
+            Err(ReplicaError::Unknown(_)) => DirectoryModel::default(),
+            Err(other) => return Err(other.into()),
+        };
+        let read = Arc::new(read);
+        *names = Some(read.clone());
+        Ok(read)
+    }
+
+    /// Makes the next reading of names a fresh one.
+    pub fn forget_names(&self) {
+        *lock(&self.names) = None;
+    }
+}
+
+/// A change to tell, in an order that is the same everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Told {
+    Lead(DocId),
+    Calendar,
+    Document(DocId),
+}
+
+impl Told {
+    /// As listeners get it.
+    pub fn change(self) -> Change {
+        match self {
+            Told::Lead(id) => Change::Lead { id },
+            Told::Calendar => Change::Calendar,
+            Told::Document(id) => Change::Document { id },
+        }
+    }
+}
+
+/// What an app calls the documents that changed.
+pub(crate) fn changes_of(
+    replica: &Replica,
+    docs: impl IntoIterator<Item = DocId>,
+) -> Result<BTreeSet<Told>, ReplicaError> {
+    docs.into_iter()
+        .map(|doc| {
+            Ok(match replica.lead_of(doc)? {
+                Some(lead) => Told::Lead(lead),
+                None if doc.kind() == Some(DocKind::Calendar) => Told::Calendar,
+                None => Told::Document(doc),
+            })
+        })
+        .collect()
+}
+
+/// A panic elsewhere leaves what is under our locks as it was: every section is short and whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,164 @@
+//! Enrolment and tokens. A refresh token is used once and replaced in the same breath; a lost answer costs nothing, because the
+//! enrolment carries a claim of the phone's own and the server honours the refresh token before the newest.
+
+use fieldbook_core::ids::{DeviceId, UserId};
+use fieldbook_core::replica::Identity;
+use fieldbook_core::store::{Batch, Store};
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::net::{Address, Http, Invitation};
+use crate::shared::Shared;
+use crate::timing::TOKEN_MARGIN_MS;
+
+#[derive(Debug, Serialize)]
+struct EnrolRequest<'a> {
+    code: &'a str,
+    claim: &'a str,
+    device_name: &'a str,
+}
+
+#[derive(Debug, Deserialize)]
+struct EnrolAnswer {
+    device: DeviceId,
+    user: UserId,
+    user_name: String,
+    company: String,
+    timezone: String,
+    #[serde(flatten)]
+    tokens: Tokens,
+}
+
+#[derive(Debug, Serialize)]
+struct RefreshRequest<'a> {
+    refresh_token: &'a str,
+}
+
+#[derive(Debug, Deserialize)]
+struct Tokens {
+    access_token: String,
+    access_expires_ms: i64,
+    refresh_token: String,
+}
+
+/// The access token as it is kept, so that an app that starts again needs no round trip for one.
+#[derive(Debug, Encode, Decode)]
+struct AccessRow {
+    #[n(0)]
+    token: String,
+    #[n(1)]
+    expires_ms: i64,
+}
+
+/// An enrolment under way.
+#[derive(Debug, Encode, Decode)]
+struct ClaimRow {
+    #[n(0)]
+    code: String,
+    #[n(1)]
+    claim: String,
+}
+
+/// Redeems an invitation.
+///
+/// # Errors
+/// [`Error::AlreadyEnrolled`], [`Error::Server`] with the server's code, and those of the way.
+pub(crate) async fn enrol(shared: &Shared, invitation: &Invitation, device_name: &str) -> Result<(), Error> {
+    if shared.with(|replica, _| Ok::<_, Error>(replica.identity().is_ok()))? {
+        return Err(Error::AlreadyEnrolled);
+    }
+    shared.dialer.check(&invitation.server)?;
+    let claim = claim(shared, &invitation.code)?;
+    let mut http = Http::connect(&shared.dialer, &invitation.server, &shared.agent).await?;
+    let request = EnrolRequest { code: &invitation.code, claim: &claim, device_name };
+    let answer: EnrolAnswer = http.post("/api/enrol", None, &request).await?;
+    let identity = Identity {
+        device: answer.device,
+        user: answer.user,
+        user_name: answer.user_name,
+        company: answer.company,
+        server_url: invitation.server.to_string(),
+        refresh_token: answer.tokens.refresh_token.clone(),
+        zone: answer.timezone,
+    };
+    shared.with(|replica, _| replica.enrol(identity))?;
+    keep_access(shared, &answer.tokens)?;
+    let mut batch = Batch::new();
+    batch.delete(CLAIM);
+    shared.store.commit_one(batch)?;
+    Ok(())
+}
+
+/// An access token that is good for a handshake.
+///
+/// # Errors
+/// [`Error::NotEnrolled`], [`Error::SignedOut`], and those of the way.
+pub(crate) async fn access_token(shared: &Shared) -> Result<String, Error> {
+    let _alone = shared.refreshing.lock().await;
+    let (identity, now_ms) =
+        shared.with(|replica, now| Ok::<_, Error>((replica.identity()?.clone(), replica.now_ms(now))))?;
+    if let Some(row) = shared.store.get(ACCESS)?.and_then(|row| minicbor::decode::<AccessRow>(&row).ok())
+        && now_ms.saturating_add(TOKEN_MARGIN_MS) < row.expires_ms
+    {
+        return Ok(row.token);
+    }
+    let server = Address::parse(&identity.server_url)?;
+    let mut http = Http::connect(&shared.dialer, &server, &shared.agent).await?;
+    let request = RefreshRequest { refresh_token: &identity.refresh_token };
+    let tokens: Tokens = http.post("/api/token/refresh", None, &request).await?;
+    let refresh_token = tokens.refresh_token.clone();
+    shared.with(|replica, _| replica.enrol(Identity { refresh_token, ..identity }))?;
+    keep_access(shared, &tokens)?;
+    Ok(tokens.access_token)
+}
+
+/// Makes the next [`access_token`] a fresh one: the server did not like the last.
+///
+/// # Errors
+/// [`Error`] of the store.
+pub(crate) fn forget_access(shared: &Shared) -> Result<(), Error> {
+    let mut batch = Batch::new();
+    batch.delete(ACCESS);
+    shared.store.commit_one(batch)?;
+    Ok(())
+}
+
+/// A connection to the REST face with a good token.
+///
+/// # Errors
+/// As [`access_token`].
+pub(crate) async fn signed_in(shared: &Shared) -> Result<(Http, String), Error> {
+    let token = access_token(shared).await?;
+    let url = shared.with(|replica, _| Ok::<_, Error>(replica.identity()?.server_url.clone()))?;
+    let http = Http::connect(&shared.dialer, &Address::parse(&url)?, &shared.agent).await?;
+    Ok((http, token))
+}
+
+fn keep_access(shared: &Shared, tokens: &Tokens) -> Result<(), Error> {
+    let row = AccessRow { token: tokens.access_token.clone(), expires_ms: tokens.access_expires_ms };
+    put(shared, ACCESS, &row)
+}
+
+/// The claim of this code: drawn once and kept until the enrolment succeeded.
+fn claim(shared: &Shared, code: &str) -> Result<String, Error> {
+    let kept = shared.store.get(CLAIM)?.and_then(|row| minicbor::decode::<ClaimRow>(&row).ok());
+    if let Some(row) = kept.filter(|row| row.code == code) {
+        return Ok(row.claim);
+    }
+    let claim = hex::encode(shared.entropy.seed());
+    put(shared, CLAIM, &ClaimRow { code: code.to_owned(), claim: claim.clone() })?;
+    Ok(claim)
+}
+
+fn put<T: Encode<()>>(shared: &Shared, key: &[u8], row: &T) -> Result<(), Error> {
+    let mut batch = Batch::new();
+    // Encoding into memory has no way to fail.
+    batch.put(key, minicbor::to_vec(row).unwrap_or_default());
+    shared.store.commit_one(batch)?;
+    Ok(())
+}
+
+/// Beside the replica's own rows; below its wipe, which deletes every key from `a` on.
+const ACCESS: &[u8] = b"d/access";
+const CLAIM: &[u8] = b"d/claim";

@@ -1,0 +1,116 @@
+//! What a user reads, in Chinese and English: one table by code. The lower layers speak of ids and codes only.
+
+use fieldbook_core::document::schema;
+use fieldbook_core::ids::DocKind;
+
+/// The language of sentences for the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Language {
+    /// 中文.
+    #[default]
+    Chinese,
+    /// English.
+    English,
+}
+
+/// The sentence for a code. `{}` stands where a caller puts a name or a number.
+pub fn sentence(code: &str, language: Language) -> &'static str {
+    let row = SENTENCES.iter().find(|(known, _, _)| *known == code);
+    let (_, chinese, english) = row.unwrap_or(&UNKNOWN);
+    if language == Language::Chinese { chinese } else { english }
+}
+
+/// The name of a lead's field.
+pub(crate) fn field(name: &str, language: Language) -> String {
+    if language == Language::English {
+        return name.replace('_', " ");
+    }
+    let row = schema::field(DocKind::Lead, name);
+    // The table's text goes on with a note in brackets.
+    row.map_or(name, |f| f.doc.split('（').next().unwrap_or(f.doc))
+        .split('：')
+        .next()
+        .unwrap_or(name)
+        .to_owned()
+}
+
+/// The row for a refusal of the server.
+pub(crate) fn server_code(code: &str) -> &'static str {
+    SENTENCES.iter().map(|row| row.0).find(|known| *known == code).unwrap_or("refused")
+}
+
+const UNKNOWN: (&str, &str, &str) =
+    ("", "操作没有完成，请稍后重试。", "This could not be done; try again later.");
+
+#[rustfmt::skip]
+const SENTENCES: &[(&str, &str, &str)] = &[
+    // Input.
+    ("missing", "请先填写：{}。", "Please fill in: {}."),
+    ("invalid", "输入的内容无法保存，请检查后重试。", "This cannot be saved as it is; please check it."),
+    ("invitation", "这不是有效的邀请二维码。", "This is not a valid invitation code."),
+    ("too_large", "内容太大，无法保存。", "This is too large to be saved."),
+    ("not_found", "这台手机上已没有该内容。", "This phone does not hold it (any more)."),
+    ("stale", "内容刚刚有变化，请重新查看后再决定。", "It has just changed; please look again before deciding."),
+    ("nothing_to_undo", "没有可以撤销的操作。", "There is nothing to undo."),
+    // The phone.
+    ("not_enrolled", "这台手机尚未登记，请扫描公司发的二维码。", "This phone is not enrolled; scan the code from your company."),
+    ("already_enrolled", "这台手机已经登记。", "This phone is enrolled already."),
+    ("locked", "已{}天未与公司联系，内容暂时锁定；联网后自动解锁，未上传的记录不会丢失。", "Locked after {} days without contact; it unlocks when you are online. Nothing unsent is lost."),
+    ("outbox_full", "待上传的记录太多，请先联网同步。", "Too much waits for the server; please sync first."),
+    ("wrong_key", "密钥不正确，无法打开本机数据。", "The key does not open this phone's data."),
+    ("store_too_new", "本机数据由更新的版本写入，请升级应用。", "A newer version wrote this data; please update the app."),
+    ("store_in_use", "本机数据正在被使用。", "This phone's data is in use already."),
+    ("disk", "存储空间不足或不可用，没有保存。", "The disk is full or failed; nothing was saved."),
+    ("store_damaged", "本机数据已损坏，请联系管理员。", "This phone's data is damaged; please tell your administrator."),
+    ("system", "系统资源不足，请重启应用。", "The system is out of resources; please restart the app."),
+    // The way to the server.
+    ("offline", "连不上服务器，记录已保存在本机，稍后自动上传。", "The server cannot be reached; your work is kept on this phone."),
+    ("timed_out", "网络较慢，没有在限定时间内完成；记录已保存在本机。", "The network is slow and the time was over; your work is kept on this phone."),
+    ("certificate", "服务器证书不可信，没有发送任何内容。", "The server's certificate is not trusted; nothing was sent."),
+    ("plain_http", "服务器地址不是加密的（https），没有发送任何内容。", "The server's address is not encrypted (https); nothing was sent."),
+    ("cancelled", "已取消。", "Cancelled."),
+    ("closed", "应用已关闭本机数据。", "The data was closed by the app."),
+    // What the server says.
+    ("refused", "服务器没有接受。", "The server refused."),
+    ("code_invalid", "登记码无效，请核对后重试。", "The code is not valid; please check it."),
+    ("code_expired", "登记码已过期，请向管理员索取新码。", "The code has expired; ask for a new one."),
+    ("code_used", "登记码已被使用，请向管理员索取新码。", "The code was used already; ask for a new one."),
+    ("code_locked", "登记码因多次输错已锁定，请向管理员索取新码。", "The code is locked after wrong attempts; ask for a new one."),
+    ("forbidden", "您没有此操作的权限。", "You may not do this."),
+    ("signed_out", "登录已失效，请重新登记这台手机；未上传的记录仍保存在本机。", "You are signed out; enrol this phone again. Unsent work is kept on it."),
+    ("wiped", "公司已停用这台手机，本机数据已清除。", "Your company has ended this phone; its data was deleted."),
+    ("version", "应用版本与服务器不兼容，请升级应用。", "The app does not fit the server; please update it."),
+    // Why work was set aside.
+    ("held_not_yours", "该线索已转给他人，您的记录已提交主管处理。", "The lead had moved to somebody else; your work waits for a supervisor."),
+    ("held_revoked", "手机已停用，您的记录已提交主管处理。", "The phone was revoked; your work waits for a supervisor."),
+    ("held_fork", "这台手机恢复过旧备份，记录已提交主管处理。", "This phone came from an old backup; your work waits for a supervisor."),
+    ("held_suffix", "同一线索先前的记录正在处理，本条一并等待。", "Earlier work on it is being decided; this waits with it."),
+    ("held_erased", "该线索已被彻底删除，记录已提交主管处理。", "It was erased; your work waits for a supervisor."),
+    ("held_missing_deps", "服务器缺少之前的内容，记录已提交主管处理。", "The server lacks what this builds on; your work waits for a supervisor."),
+    ("refused_work", "服务器无法保存这条记录，原文保留在本机。", "The server could not keep this; your copy stays on this phone."),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_has_one_row_in_both_languages() {
+        let codes: BTreeSet<&str> = SENTENCES.iter().map(|row| row.0).collect();
+        assert_eq!(codes.len(), SENTENCES.len(), "a code has two rows");
+        for (code, chinese, english) in SENTENCES {
+            assert!(!chinese.is_ascii() && english.is_ascii(), "{code}");
+            assert_eq!(chinese.contains("{}"), english.contains("{}"), "{code}");
+        }
+    }
+
+    #[test]
+    fn fields_have_their_chinese_names() {
+        assert_eq!(field("customer_name", Language::Chinese), "客户名称");
+        assert_eq!(field("contact_phone", Language::Chinese), "联系人手机");
+        assert_eq!(field("need", Language::Chinese), "需求关键词");
+        assert_eq!(field("need", Language::English), "need");
+    }
+}
