@@ -94,6 +94,15 @@ impl App {
         let folder = |path: &Path, source| OpenError::Folder { path: path.display().to_string(), source };
         private_folder(&config.data_dir).map_err(|e| folder(&config.data_dir, e))?;
         let engine = Engine::open(config.engine, &config.data_dir)?;
+        Self::open_on(engine, config, clock)
+    }
+
+    /// As [`App::open`], on a store that is open already; evidence lies in the data folder.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_on(engine: Engine, config: Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+        let folder = |path: &Path, source| OpenError::Folder { path: path.display().to_string(), source };
         let store = engine.store();
         let company = Company::open(store.clone(), &config.company_name, &seed())?
             .with_lock_after_days(config.lock_after_days);

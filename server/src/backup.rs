@@ -281,6 +281,9 @@ pub fn open_verified(config: Config) -> Result<Arc<App>, crate::app::OpenError> 
     App::open(config, Arc::new(crate::app::SystemClock))
 }
 
+#[cfg(test)]
+mod tests;
+
 const FORMAT: u32 = 1;
 const MANIFEST: &str = "manifest.json";
 const STORE: &str = "store.redb";

@@ -46,6 +46,15 @@ impl Engine {
         Self::open_with(kind, data_dir, true)
     }
 
+    /// A redb store in memory, for tests that need no disk.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let backend = fieldbook_engines::InMemoryBackend::new();
+        Ok(Self::Redb(Arc::new(RedbStore::with_backend(backend, &RedbOptions::default())?)))
+    }
+
     fn open_with(kind: config::Engine, data_dir: &Path, verify: bool) -> Result<Self, EngineError> {
         let other = match kind {
             config::Engine::Redb => config::Engine::Sled,

@@ -125,7 +125,7 @@ impl Running {
     /// # Errors
     /// [`ServeError`].
     pub async fn stop(self) -> Result<(), ServeError> {
-        let _ = self.app.stopping.send(true);
+        self.app.stopping.send_replace(true);
         self.handle.graceful_shutdown(Some(Duration::from_secs(self.app.config.shutdown_s.into())));
         let ended = self.listening.await.map_err(std::io::Error::other)?;
         self.chores.abort();
@@ -189,6 +189,9 @@ fn nightly_work(app: &App) {
         Err(error) => tracing::error!(%error, "the store was not maintained"),
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
 const FIGURES_EVERY: Duration = Duration::from_secs(10);

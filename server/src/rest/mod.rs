@@ -40,6 +40,7 @@ pub use intake::{ImportOptions, ImportReport, import_table};
 
 /// Every route of the REST face.
 pub fn router(app: Arc<App>) -> Router {
+    crate::metrics::install();
     let (router, openapi) = routes(app.clone());
     router
         .route("/api/openapi.json", get(move || async move { Json(openapi) }))

@@ -46,7 +46,8 @@ pub struct RedbStore {
     db: RwLock<Option<Database>>,
     turn: Mutex<Turn>,
     place: Place,
-    _lock: Option<StoreLock>,
+    /// Given back when the store is closed, whoever still holds the handle.
+    held: Mutex<Option<StoreLock>>,
 }
 
 /// What the one writer holds.
@@ -110,20 +111,22 @@ impl RedbStore {
     }
 
     fn assemble(db: Database, turn: Turn, place: Place, held: Option<StoreLock>) -> Self {
-        Self { db: RwLock::new(Some(db)), turn: Mutex::new(turn), place, _lock: held }
+        Self { db: RwLock::new(Some(db)), turn: Mutex::new(turn), place, held: Mutex::new(held) }
     }
 
     /// Closes the store in good order, so that the next open need not recover; reports what dropping it would hide.
-    /// Every later call answers [`StoreError::Io`].
+    /// Every later call answers [`StoreError::Io`]; another handle may open the store.
     ///
     /// # Errors
     /// [`StoreError::Io`] when the disk refused the last flush.
     pub fn close(&self) -> Result<(), StoreError> {
         let db = self.db.write().unwrap_or_else(PoisonError::into_inner).take();
-        match db {
+        let closed = match db {
             Some(db) => contain("redb", || db.close().map_err(rows::broken)),
             None => Ok(()),
-        }
+        };
+        lock(&self.held).take();
+        closed
     }
 
     /// Removes a closed store with all that accompanies it.

@@ -57,7 +57,8 @@ pub struct SledStore {
     turn: Mutex<Turn>,
     engine: RwLock<Option<Engine>>,
     images: RwLock<Held>,
-    _lock: StoreLock,
+    /// Given back when the store is closed, whoever still holds the handle.
+    held: Mutex<Option<StoreLock>>,
 }
 
 /// sled, and our own handle on its log.
@@ -107,20 +108,25 @@ impl SledStore {
             turn: Mutex::new(turn),
             engine: RwLock::new(Some(engine)),
             images: RwLock::default(),
-            _lock: held,
+            held: Mutex::new(Some(held)),
         })
     }
 
-    /// Closes the store in good order. Every later call answers [`StoreError::Io`].
+    /// Closes the store in good order. Every later call answers [`StoreError::Io`]; another handle may open the store.
     ///
     /// # Errors
     /// [`StoreError::Io`] when the disk refused the last flush.
     pub fn close(&self) -> Result<(), StoreError> {
         let _turn = lock(&self.turn);
-        match self.engine.write().unwrap_or_else(PoisonError::into_inner).take() {
+        let engine = self.engine.write().unwrap_or_else(PoisonError::into_inner).take();
+        let closed = match &engine {
             Some(engine) => contain("sled", || engine.make_durable()),
             None => Ok(()),
-        }
+        };
+        // sled's own threads end before the folder is anybody else's.
+        drop(engine);
+        lock(&self.held).take();
+        closed
     }
 
     /// Copies the running store, as of one instant, into a fresh redb file at `to`: one form of backup for every engine.

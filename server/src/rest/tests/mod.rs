@@ -1,4 +1,4 @@
-//! The REST face as its callers see it: whole requests through the router, against a company on a disk, on a clock that the test moves.
+//! The REST face as its callers see it: whole requests through the router, against a company in memory, on a clock that the test moves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,6 +12,7 @@ use tower::ServiceExt;
 
 use crate::app::{App, Clock};
 use crate::config::Config;
+use crate::engine::Engine;
 
 mod evidence;
 mod leads;
@@ -85,7 +86,7 @@ impl Office {
         variables.extend(settings.iter().map(|(k, v)| (k.to_string(), v.to_string())));
         let config = Config::load(None, variables.into_iter()).unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(1_790_000_000_000)));
-        let app = App::open(config, clock.clone()).unwrap();
+        let app = App::open_on(Engine::in_memory().unwrap(), config, clock.clone()).unwrap();
         let code = app.bootstrap("管理员", false).unwrap().text;
         let router = crate::rest::router(app.clone());
         let nobody = Who {
