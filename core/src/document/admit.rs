@@ -237,6 +237,11 @@ pub fn claimed_stamp(change: &[u8]) -> Option<(Actor, Stamp)> {
     Some((Actor::from_bytes(parsed.actor_id().to_bytes())?, stamp))
 }
 
+/// The hash of a change, read without decoding what is in it. `None` for foreign bytes.
+pub fn claimed_hash(change: &[u8]) -> Option<Hash32> {
+    chunk::scan(change).ok().map(|scanned| scanned.hash)
+}
+
 struct Batch<'a> {
     base: &'a Doc,
     history: &'a History,

@@ -13,12 +13,13 @@ mod edit;
 pub mod genesis;
 mod history;
 mod ops;
+mod plan;
 pub mod read;
 pub mod schema;
 mod value;
 
 pub use admit::{
-    AdmitLimits, Admitted, Author, Pushed, Refusal, WriteScope, admit, admit_all, claimed_stamp,
+    AdmitLimits, Admitted, Author, Pushed, Refusal, WriteScope, admit, admit_all, claimed_hash, claimed_stamp,
 };
 pub use conflict::{Conflict, ConflictValue, Path, resolution};
 pub use doc::{Doc, DocError, RawChange};

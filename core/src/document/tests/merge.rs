@@ -102,7 +102,8 @@ fn edits_outside_the_table_or_the_limits_are_refused_and_leave_no_trace() {
         |key: &str, body: &str| Edit::PutElement { set: "tags".into(), key: key.into(), body: body.into() };
     let part =
         |name: &str| Edit::SetRecord { field: "contacts".into(), id, name: name.into(), value: "x".into() };
-    let table: [(Edit, fn(&EditError) -> bool); 11] = [
+    type Expected = fn(&EditError) -> bool;
+    let table: [(Edit, Expected); 11] = [
         (set("no_such_field", "x"), |e| matches!(e, EditError::UnknownField { .. })),
         (set("kind", "x"), |e| matches!(e, EditError::UnknownField { .. })),
         (set("notes", "x"), |e| matches!(e, EditError::UnknownField { .. })),
