@@ -19,10 +19,11 @@ use crate::sync::message::{ChannelState, Delta, Fill, FromServer};
 pub struct View {
     /// The channels of the session and how full the phone holds them.
     pub channels: BTreeMap<Channel, Fill>,
-    /// The device; its own changes need not come back.
+    /// The device.
     pub device: DeviceId,
-    /// Unless the phone may have lost them: only those of this incarnation are left out.
-    pub live_incarnation: Option<u32>,
+    /// Where the device's own pushes of this connection went: only these need not come back. What it pushed before, a phone that
+    /// was restored from a backup may have lost.
+    pub own: BTreeSet<Position>,
 }
 
 /// One page of news.
@@ -159,9 +160,12 @@ impl Company {
                         Some(FromServer::Delta(self.whole(*doc, &header)?))
                     }
                 }
-                // A filling that has not come to it yet will bring it; otherwise it is new to the phone.
-                Some(header) if will_come(view, *doc, &header) => None,
-                Some(header) => Some(FromServer::Delta(self.whole(*doc, &header)?)),
+                // It is new to the phone. Where no filling has come to it yet, one will bring it; but once a filled channel has it, no
+                // filling of another brings it any more.
+                Some(header) if header.ties.iter().any(|tie| view.has_reached(tie.channel, *doc)) => {
+                    Some(FromServer::Delta(self.whole(*doc, &header)?))
+                }
+                Some(_) => None,
             };
             out.push(message);
         }
@@ -179,8 +183,9 @@ impl Company {
         let mut changes = Vec::new();
         for (key, value) in tail {
             let row: ChangesRow = decode(&key, &value)?;
+            let is_own = keys::parse_changes(&key).is_some_and(|at| view.own.contains(&at));
             for lot in row.lots {
-                if lot.device != view.device || view.live_incarnation != Some(lot.incarnation) {
+                if lot.device != view.device || !is_own {
                     changes.extend(lot.changes);
                 }
             }
@@ -291,12 +296,6 @@ impl Company {
         }
         Ok(out)
     }
-}
-
-/// Whether the filling of a channel has yet to come to this document.
-fn will_come(view: &View, doc: DocId, header: &Header) -> bool {
-    let ahead = |channel| matches!(view.live(channel), Some(Fill::Upto(upto)) if upto.is_none_or(|upto| doc > upto));
-    header.ties.iter().any(|tie| ahead(tie.channel))
 }
 
 /// About how many bytes a message takes on the wire.

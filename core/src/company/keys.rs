@@ -45,6 +45,11 @@ pub fn changes_at(doc: DocId, at: Position) -> Vec<u8> {
     key(b"c/", &[&doc.0, &at.to_be_bytes()])
 }
 
+/// The position of a changes key.
+pub fn parse_changes(row: &[u8]) -> Option<Position> {
+    Some(Position::from_be_bytes(row.get(2 + DocId::LEN..)?.try_into().ok()?))
+}
+
 /// `c/doc/<slot>`.
 pub fn changes_slot(doc: DocId) -> (Vec<u8>, Slot) {
     (changes_at(doc, 0), Slot(2 + DocId::LEN))

@@ -105,8 +105,8 @@ pub struct Greeting {
     pub channels: BTreeMap<Channel, Fill>,
     /// Where reading the log begins.
     pub cursor: Position,
-    /// The incarnation whose own changes need not be sent back; `None`: send everything.
-    pub live_incarnation: Option<u32>,
+    /// The end of the log at the greeting.
+    pub head: Position,
 }
 
 impl Company {
@@ -419,8 +419,7 @@ impl Company {
             lock_after_days: self.lock_after_days,
             quarantine_only,
         };
-        let live_incarnation = (!behind && fallback.is_none()).then_some(hello.incarnation);
-        Ok(Ok(Greeting { welcome, principal, channels, cursor, live_incarnation }))
+        Ok(Ok(Greeting { welcome, principal, channels, cursor, head }))
     }
 
     /// Where a phone's cursor stands in this log, and where it falls back to when the log was restored.

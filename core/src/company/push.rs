@@ -12,7 +12,8 @@ use super::held::{HeldRow, HeldState};
 use super::rows::{ChangesRow, FeedEntry, HERE, Header, Lot, decode, encode, plan_ties};
 use super::{Company, CompanyError, DeviceStatus, Principal, keys};
 use crate::access::{Channel, Ties, Verb, channels_of, may_create};
-use crate::ids::{DocId, DocKind, UserId};
+use crate::document::claimed_hash;
+use crate::ids::{Actor, DocId, DocKind, UserId};
 use crate::limits;
 use crate::store::{Batch, Direction, Outcome, Position, Range, Slot};
 use crate::sync::message::{Answer, HoldReason, Origin, Push, RefuseCode, Verdict};
@@ -142,6 +143,12 @@ impl Company {
                 Admission::Hold(reason) => Some(PlannedVerdict::Held(reason)),
                 Admission::Refuse(code, detail) => Some(PlannedVerdict::Refused(code, detail)),
             };
+            // Whatever has changed since: what is merged stays merged, and a repeated push hears it again.
+            let stands = matches!(verdict, Some(PlannedVerdict::Held(_) | PlannedVerdict::Refused(..)));
+            let verdict = match &target.header {
+                Some(header) if stands && self.is_merged(doc, header, one)? => Some(PlannedVerdict::Known),
+                _ => verdict,
+            };
             if let Some(PlannedVerdict::Held(_)) = verdict {
                 held_actors.extend(claimed_actor(one.who.device, &one.push.changes));
             }
@@ -150,6 +157,16 @@ impl Company {
         let mut plan = Planning { company: self, doc, incoming, target, verdicts, now_ms, batch: Batch::new() };
         let judged = plan.judge(&passed, gate)?;
         plan.finish(judged)
+    }
+
+    /// Whether the document holds every change of a push already. Costs a load: asked only of what would not be merged.
+    fn is_merged(&self, doc: DocId, header: &Header, one: &Incoming) -> Result<bool, CompanyError> {
+        if claimed_actor(one.who.device, &one.push.changes).is_none() {
+            return Ok(false);
+        }
+        let stored = self.base(doc, header)?.load(doc)?;
+        let is_held = |change: &ByteVec| claimed_hash(change).is_some_and(|hash| stored.contains(&hash));
+        Ok(one.push.changes.iter().all(is_held))
     }
 
     fn target(&self, doc: DocId, incoming: &[Incoming]) -> Result<Target, CompanyError> {
@@ -356,7 +373,7 @@ impl Planning<'_> {
     }
 
     fn finish(mut self, merge: Option<Merge>) -> Result<Prepared, CompanyError> {
-        self.hold();
+        self.hold()?;
         let mut touched = BTreeSet::new();
         let known_at = self.target.header.as_ref().map_or(0, |header| header.content_at);
         let mut heads = self.target.header.as_ref().map_or_else(Vec::new, |header| header.heads.clone());
@@ -372,11 +389,12 @@ impl Planning<'_> {
         Ok(Prepared { doc: self.doc, batch: self.batch, answers, known_at, receipt, touched })
     }
 
-    /// Keeps held pushes as they came.
-    fn hold(&mut self) {
+    /// Keeps held pushes as they came. One that is kept already stays as it is: a repeated push undoes no decision.
+    fn hold(&mut self) -> Result<(), CompanyError> {
         for (one, verdict) in self.incoming.iter().zip(&self.verdicts) {
             let Some(PlannedVerdict::Held(reason)) = verdict else { continue };
             let Some(actor) = claimed_actor(one.who.device, &one.push.changes) else { continue };
+            let Some(key) = self.company.free_held_key(self.doc, actor, &one.push)? else { continue };
             let row = HeldRow {
                 user: one.who.person.user,
                 reason: *reason,
@@ -385,7 +403,7 @@ impl Planning<'_> {
                 changes: one.push.changes.clone(),
                 state: HeldState::Waiting,
             };
-            self.batch.put(keys::held(self.doc, actor, one.push.id), encode(&row));
+            self.batch.guard(key.clone(), None).put(key, encode(&row));
         }
         for (one, verdict) in self.incoming.iter().zip(&mut self.verdicts) {
             let held = matches!(verdict, Some(PlannedVerdict::Held(_)));
@@ -393,6 +411,7 @@ impl Planning<'_> {
                 *verdict = Some(PlannedVerdict::Refused(RefuseCode::Malformed, "not a change of this device".into()));
             }
         }
+        Ok(())
     }
 
     /// Remembers how far each device got, so that a restored or cloned phone is recognised.
@@ -491,9 +510,22 @@ pub(super) fn wants_compaction(header: &Header) -> bool {
     header.tail_bytes as usize >= bytes || header.tail_changes as usize >= limits::TAIL_COMPACT_CHANGES
 }
 
-/// A page of held rows of one actor is enough to know that there are some.
 impl Company {
-    pub(super) fn has_held(&self, doc: DocId, actor: crate::ids::Actor) -> Result<bool, CompanyError> {
+    /// Where to keep a held push; `None` when it is kept already. A phone that was restored from a backup gives a number twice.
+    fn free_held_key(&self, doc: DocId, actor: Actor, push: &Push) -> Result<Option<Vec<u8>>, CompanyError> {
+        for copy in 0.. {
+            let key = keys::held(doc, actor, push.id ^ copy << HELD_COPY_SHIFT);
+            let Some(value) = self.store.get(&key)? else { return Ok(Some(key)) };
+            let row: HeldRow = decode(&key, &value)?;
+            if row.changes == push.changes || copy == HELD_COPIES {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether some of this actor's work on the document is held. A page of rows is enough to know.
+    pub(super) fn has_held(&self, doc: DocId, actor: Actor) -> Result<bool, CompanyError> {
         let range = Range::prefix(&keys::held_of(doc, actor));
         let rows = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
         for (key, value) in rows {
@@ -505,3 +537,8 @@ impl Company {
         Ok(false)
     }
 }
+
+/// Pushes of one actor under one number that are kept apart: as often would a phone have to be restored from one backup.
+const HELD_COPIES: u64 = 0xffff;
+/// Above every number that an outbox ever gives.
+const HELD_COPY_SHIFT: u32 = 48;

@@ -3,14 +3,14 @@
 //!
 //! Catching up and staying live are one thing: the session reads the log behind its cursor. A phone that lags is simply further behind.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::access::Channel;
 use crate::company::{Company, CompanyError, DeviceStatus, Incoming, Principal, View};
-use crate::ids::DeviceId;
+use crate::ids::{DeviceId, DocId};
 use crate::limits;
 use crate::store::{Batch, Position};
-use crate::sync::message::{Answer, FromPhone, FromServer, Hello, Return, WireCode, WireError};
+use crate::sync::message::{Answer, FromPhone, FromServer, Hello, Push, Return, Verdict, WireCode, WireError};
 
 /// What the shell has to do.
 #[derive(Debug)]
@@ -35,8 +35,13 @@ pub struct Session {
     principal: Principal,
     view: View,
     cursor: Position,
+    /// The end of the log when the phone was greeted.
+    greeted_at: Position,
     announced: Option<Position>,
-    unanswered: usize,
+    /// The documents of the pushes that are being judged, one entry a push.
+    judging: Vec<DocId>,
+    /// Pushes that wait for others of this session: a lead's table for the lead itself, which may be as new.
+    waiting: VecDeque<Push>,
     /// Whether anything may have changed since the log was last read to its end.
     news: bool,
     heard: bool,
@@ -57,13 +62,15 @@ impl Session {
             Ok(greeting) => greeting,
             Err(refused) => return Ok(Err(refused)),
         };
-        let view = View { channels: greeting.channels, device, live_incarnation: greeting.live_incarnation };
+        let view = View { channels: greeting.channels, device, own: BTreeSet::new() };
         let session = Self {
             principal: greeting.principal,
             view,
             cursor: greeting.cursor,
+            greeted_at: greeting.head,
             announced: None,
-            unanswered: 0,
+            judging: Vec::new(),
+            waiting: VecDeque::new(),
             news: true,
             heard: false,
         };
@@ -87,7 +94,7 @@ impl Session {
 
     /// Pushes that wait for their answer.
     pub fn unanswered(&self) -> usize {
-        self.unanswered
+        self.judging.len() + self.waiting.len()
     }
 
     /// Takes one message of the phone.
@@ -100,15 +107,15 @@ impl Session {
             FromPhone::Hello(_) => close(WireCode::OutOfOrder, "a second hello"),
             FromPhone::Push(_) if self.principal.status == DeviceStatus::Stolen => Ok(vec![Effect::Wipe]),
             FromPhone::Push(push) => {
-                if self.unanswered >= limits::PUSHES_IN_FLIGHT {
+                if self.unanswered() >= limits::PUSHES_IN_FLIGHT {
                     return close(WireCode::TooMany, "too many unanswered pushes");
                 }
-                self.unanswered += 1;
-                Ok(vec![Effect::Push(Box::new(Incoming { who: self.principal.clone(), push }))])
+                self.waiting.push_back(push);
+                Ok(self.judge_next())
             }
             FromPhone::Ack(_) if self.is_leaving() => {
                 self.heard = true;
-                Ok(if self.unanswered == 0 { vec![Effect::Wipe] } else { Vec::new() })
+                Ok(if self.unanswered() == 0 { vec![Effect::Wipe] } else { Vec::new() })
             }
             FromPhone::Ack(at) => {
                 self.principal.acked = self.principal.acked.max(at.min(self.cursor));
@@ -124,11 +131,41 @@ impl Session {
 
     /// The answers of pushes that went through the gate.
     pub fn answered(&mut self, answers: Vec<Answer>) -> Vec<Effect> {
-        self.unanswered = self.unanswered.saturating_sub(answers.len());
+        for answer in &answers {
+            if let Some(at) = self.judging.iter().position(|doc| *doc == answer.doc) {
+                self.judging.remove(at);
+            }
+            if let Verdict::Durable { at, .. } = answer.verdict
+                && at > self.greeted_at.max(self.cursor)
+            {
+                self.view.own.insert(at);
+            }
+        }
         let mut effects = vec![Effect::Send(answers.into_iter().map(FromServer::Answer).collect())];
-        if self.heard && self.unanswered == 0 {
+        effects.extend(self.judge_next());
+        if self.heard && self.unanswered() == 0 {
             effects.push(Effect::Wipe);
         }
+        effects
+    }
+
+    /// The waiting pushes that no other stands before. Pushes to one document go in their order, and what is derived from a document
+    /// after it: documents are judged apart from each other, and one whose parent is not there yet would be refused.
+    fn judge_next(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let mut later = VecDeque::new();
+        for push in std::mem::take(&mut self.waiting) {
+            let parent = push.origin.as_ref().and_then(|origin| DocId::from_slice(&origin.parent));
+            let waits = parent.is_some_and(|parent| self.judging.contains(&parent))
+                || later.iter().any(|before: &Push| before.doc == push.doc || Some(before.doc) == parent);
+            if waits {
+                later.push_back(push);
+            } else {
+                self.judging.push(push.doc);
+                effects.push(Effect::Push(Box::new(Incoming { who: self.principal.clone(), push })));
+            }
+        }
+        self.waiting = later;
         effects
     }
 
@@ -149,6 +186,7 @@ impl Session {
             let page = company.news(&self.view, self.cursor, budget_bytes)?;
             self.news = page.more;
             self.cursor = page.cursor;
+            self.view.own = self.view.own.split_off(&(self.cursor + 1));
             let mut messages = page.messages;
             if self.announced != Some(self.cursor) {
                 messages.push(FromServer::CaughtUp(self.cursor));
