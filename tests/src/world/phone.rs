@@ -123,8 +123,6 @@ impl World {
         self.tell(format!("phone {n} is given to user {}", user.0[0]));
         self.phones.push(phone);
         self.phone_up(n)?;
-        let identity = self.phones[n].identity();
-        self.app(n, |replica, _| replica.enrol(identity))?;
         let soon = self.dice.below(5_000);
         self.at(soon, Event::PhoneAct(n));
         Ok(())
@@ -173,6 +171,8 @@ impl World {
             }
             Err(other) => return violated("the_app_never_stumbles", format!("phone {n}: {other}")),
         }
+        let (identity, wiped) = (self.phones[n].identity(), self.phones[n].wiped);
+        self.app(n, |replica, _| if replica.identity().is_ok() || wiped { Ok(()) } else { replica.enrol(identity) })?;
         self.observe(n, &[])?;
         self.redial(n);
         Ok(())
