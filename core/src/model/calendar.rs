@@ -172,6 +172,7 @@ pub fn company_day(now_ms: i64, zone: &TimeZone) -> Option<Date> {
     Some(Timestamp::from_millisecond(now_ms).ok()?.to_zoned(zone.clone()).date())
 }
 
-fn month_of(day: Date) -> String {
+/// The month of a day as calendars are named, `2026-02`.
+pub fn month_of(day: Date) -> String {
     format!("{:04}-{:02}", day.year(), day.month())
 }

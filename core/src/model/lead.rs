@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::calendar::company_day;
 use super::event::{LoggedEvent, LoggedEvidence, events, evidence, json};
 use super::fields::{is_filled, record_registers, registers, remove_record, root_registers};
 use crate::document::{Clocks, Doc, Edit};
@@ -197,6 +198,15 @@ impl Todo {
     pub fn remove(id: EntryId) -> Edit {
         remove_record("todos", id)
     }
+
+    /// The day on which it is due while it is open, ISO; of a time the day in UTC.
+    pub(super) fn due_day_utc(&self) -> Option<String> {
+        let due = self.due.as_deref()?.trim();
+        let day = |due: &str| due.parse::<jiff::civil::Date>().ok();
+        let of_time = |ms: i64| company_day(ms, &jiff::tz::TimeZone::UTC);
+        let day = day(due).or_else(|| of_time(due.parse().ok()?))?;
+        (self.done != Some(true)).then(|| day.to_string())
+    }
 }
 
 /// The edit that makes the notes read `wanted`, touching only what lies between the common beginning and end, so that what others typed
@@ -226,6 +236,15 @@ pub fn untag_edit(key: &str) -> Edit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_open_todo_is_due_on_a_day() {
+        let due = |due: &str, done| Todo { due: Some(due.into()), done, ..Todo::default() }.due_day_utc();
+        assert_eq!(due("2026-03-05", None).as_deref(), Some("2026-03-05"));
+        assert_eq!(due("1772668799000", None).as_deref(), Some("2026-03-04"));
+        assert_eq!(due("2026-03-05", Some(true)), None);
+        assert_eq!(due("月底", None), None);
+    }
 
     #[test]
     fn an_edit_of_the_notes_touches_only_what_differs() {

@@ -16,7 +16,7 @@ mod summary;
 pub use account::{AccountFields, AccountModel};
 pub use advancement::{AdvancementModel, AdvancementRow, PRESET_ROWS, answer_edit, tick_edit};
 pub use calendar::{
-    CalendarEntry, CalendarModel, Cell, Importance, Urgency, company_day, fold_entries, place,
+    CalendarEntry, CalendarModel, Cell, Importance, Urgency, company_day, fold_entries, month_of, place,
 };
 pub use directory::{DirectoryDevice, DirectoryModel, DirectoryTeam, DirectoryUser};
 pub use event::{

@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::advancement::AdvancementModel;
-use super::lead::LeadFields;
+use super::lead::{LeadFields, Todo};
 use super::ruling::{RulingFields, clocks_of};
 use super::search;
 use crate::document::{Clocks, Doc};
@@ -61,6 +61,9 @@ pub struct LeadSummary {
     /// Whether the lead itself was taken in; its ruling or table may have come first.
     #[n(15)]
     pub held: bool,
+    /// The earliest day (ISO) on which an open todo is due; of a todo with a time the day in UTC. `None`: no todo is.
+    #[n(16)]
+    pub next_due: Option<String>,
 }
 
 impl LeadSummary {
@@ -97,6 +100,8 @@ impl LeadSummary {
         self.next_action = fields.next_action.unwrap_or_default();
         self.expected_close = fields.expected_close.unwrap_or_default();
         self.deleted = fields.deleted.unwrap_or(false);
+        let todos = Todo::read_all(lead, "todos", clocks).into_values();
+        self.next_due = todos.filter(|_| !self.deleted).filter_map(|todo| todo.due_day_utc()).min();
         self.conflicts = self.table_conflicts + lead.conflicts(clocks).len() as u32;
         self.touch(lead, clocks);
     }

@@ -23,6 +23,9 @@ pub const SUMMARIES: &[u8] = b"v/";
 /// Leads by their last change, newest first.
 pub const RECENT: &[u8] = b"i/";
 
+/// Leads by the first day on which a todo is due.
+pub const DUE: &[u8] = b"t/";
+
 fn key(prefix: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     let mut key = prefix.to_vec();
     for part in parts {
@@ -109,4 +112,14 @@ pub fn recent(updated_ms: i64, lead: DocId) -> Vec<u8> {
 /// The lead of a recent key.
 pub fn parse_recent(row: &[u8]) -> Option<DocId> {
     DocId::from_slice(row.get(RECENT.len() + 8..)?)
+}
+
+/// `t/day/lead`: its place among the leads with a todo that is due.
+pub fn due(day: &str, lead: DocId) -> Vec<u8> {
+    key(DUE, &[day.as_bytes(), &lead.0])
+}
+
+/// The lead of a due key.
+pub fn parse_due(row: &[u8]) -> Option<DocId> {
+    DocId::from_slice(row.get(row.len().checked_sub(DocId::LEN)?..)?)
 }

@@ -7,7 +7,7 @@ use super::{Replica, ReplicaError, keys};
 use crate::ids::DocId;
 use crate::limits;
 use crate::model::LeadSummary;
-use crate::store::{Direction, Range};
+use crate::store::{Direction, Range, after_prefix};
 use crate::time::Moment;
 
 /// Which leads to list.
@@ -72,6 +72,17 @@ impl Replica {
                 }
             }
         }
+    }
+
+    /// Leads with an open todo that is due on `day` (ISO) or before, the longest due first, at most `limit`. A todo with a time counts on
+    /// its day in UTC.
+    ///
+    /// # Errors
+    /// [`ReplicaError::Store`].
+    pub fn due(&self, day: &str, limit: usize) -> Result<Vec<DocId>, ReplicaError> {
+        let range = Range { from: keys::DUE.to_vec(), to: after_prefix(&[keys::DUE, day.as_bytes()].concat()) };
+        let rows = self.store.scan(&range, Direction::Forward, limit.min(limits::SCAN_MAX_ROWS))?;
+        Ok(rows.iter().filter_map(|(key, _)| keys::parse_due(key)).collect())
     }
 
     /// The summary row of one lead.

@@ -230,6 +230,14 @@ impl Replica {
         Ok(self.head(id)?.is_some())
     }
 
+    /// Where a derived document comes from; `None` for one with an id of its own, or that is not held.
+    ///
+    /// # Errors
+    /// [`ReplicaError::Store`].
+    pub fn origin_of(&self, id: DocId) -> Result<Option<Origin>, ReplicaError> {
+        Ok(self.head(id)?.and_then(|head| head.origin))
+    }
+
     /// The lead that a document belongs to: itself, or the parent of a ruling or table that is held.
     ///
     /// # Errors

@@ -70,20 +70,26 @@ impl Summaries {
             if old == new {
                 continue;
             }
-            let place = |row: &LeadSummary| row.listed().then(|| keys::recent(row.updated_ms, lead));
-            let (was, is) = (old.as_ref().and_then(place), new.as_ref().and_then(place));
-            if let Some(was) = was.filter(|was| Some(was) != is.as_ref()) {
-                batch.delete(was);
-            }
-            if let Some(is) = is {
-                batch.put(is, []);
-            }
+            let recent = |row: &LeadSummary| row.listed().then(|| keys::recent(row.updated_ms, lead));
+            move_row(batch, old.as_ref().and_then(recent), new.as_ref().and_then(recent));
+            let due = |row: &LeadSummary| row.next_due.as_deref().map(|day| keys::due(day, lead));
+            move_row(batch, old.as_ref().and_then(due), new.as_ref().and_then(due));
             match new {
                 Some(row) => batch.put(keys::summary(lead), encode(&row)),
                 None => batch.delete(keys::summary(lead)),
             };
         }
         Ok(())
+    }
+}
+
+/// Moves an index row.
+fn move_row(batch: &mut Batch, was: Option<Vec<u8>>, is: Option<Vec<u8>>) {
+    if let Some(was) = was.filter(|was| Some(was) != is.as_ref()) {
+        batch.delete(was);
+    }
+    if let Some(is) = is {
+        batch.put(is, []);
     }
 }
 

@@ -26,7 +26,7 @@ pub use facade::Fieldbook;
 pub use listen::{Change, Listener, Subscription};
 pub use records::{
     Attachment, CalendarItem, ConflictChoice, ConflictItem, ContactItem, DueTodo, EvidenceItem,
-    EvidencePlace, Handover, Happening, KeptItem, LeadPage, LeadQuery, LeadRow, Me, Network, Status,
+    EvidencePlace, Handover, Happening, KeptItem, LeadPage, LeadQuery, LeadRow, Me, Network, Phone, Status,
     SyncReport, TagItem, TimelineItem, Today, TodoItem,
 };
 pub use words::Language;

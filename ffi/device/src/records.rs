@@ -399,3 +399,20 @@ pub struct Handover {
     /// Server time at which it ends.
     pub expires_ms: i64,
 }
+
+/// A phone of the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phone {
+    /// Its id.
+    pub device: DeviceId,
+    /// What the user calls it.
+    pub name: String,
+    /// `active`, `revoked`, `stolen` or `wiped`.
+    pub status: String,
+    /// Whether it is this one.
+    pub this: bool,
+    /// Server time of its enrolment.
+    pub enrolled_ms: i64,
+    /// Server time of its last contact; 0: never.
+    pub last_contact_ms: i64,
+}

@@ -69,6 +69,28 @@ pub(super) async fn issue(
     Ok((StatusCode::CREATED, Json(code.await?)))
 }
 
+/// Make a one-time code for the caller's own next phone: handing over to a new phone, or a second one.
+#[utoipa::path(post, path = "/api/handover", tag = "phones", security(("bearer" = [])),
+    responses((status = 201, body = NewCode), (status = 401, body = Problem)))]
+pub(super) async fn handover(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> Result<(StatusCode, Json<NewCode>), ApiError> {
+    let code = blocking(move || {
+        let user = caller.user();
+        let code = app.auth.issue_code(user, Some(user), app.now_ms(), &mut Entropy::from_system())?;
+        tracing::info!(%user, device = %caller.device, "a user asked for a code for another phone");
+        let qr = qr_content(&app.config.public_url(), &code.text);
+        Ok::<_, ApiError>(NewCode {
+            id: code.id.to_string(),
+            code: code.text,
+            qr,
+            expires_ms: code.expires_ms,
+        })
+    });
+    Ok((StatusCode::CREATED, Json(code.await?)))
+}
+
 /// All codes of the last month.
 #[utoipa::path(get, path = "/api/codes", tag = "phones", security(("bearer" = [])),
     responses((status = 200, body = [Code]), (status = 403, body = Problem)))]

@@ -73,6 +73,7 @@ fn routes(app: Arc<App>) -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(people::change_team))
         // Phones.
         .routes(routes!(codes::issue))
+        .routes(routes!(codes::handover))
         .routes(routes!(codes::list))
         .routes(routes!(codes::revoke))
         .routes(routes!(devices::list))

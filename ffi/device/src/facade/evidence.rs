@@ -1,1 +1,155 @@
-//! to come
+//! Photos, PDFs and recordings (O5): the document names their hash at once, the bytes lie encrypted on this phone and go up when they may.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fieldbook_core::ids::{DocId, EntryId, Hash32};
+use fieldbook_core::limits;
+use fieldbook_core::model::{self, Evidence};
+use fieldbook_core::replica::DocEdits;
+
+use super::Fieldbook;
+use super::leads::{check_held, held};
+use super::log::logged;
+use super::page::Docs;
+use crate::blobs::{self, BlobRow, BlobState};
+use crate::cancel::CancelToken;
+use crate::error::Error;
+use crate::net::refusal;
+use crate::records::Attachment;
+use crate::shared::{Shared, lock};
+use crate::sync::sign_in;
+
+impl Fieldbook {
+    /// Attaches bytes to a lead: encrypted on this phone and named in the lead when this returns; on the server after the next contact.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::TooLarge`] beyond 64 MiB, [`Error::Invalid`] for no bytes or no name, [`Error::Disk`].
+    pub fn attach(&self, lead: DocId, what: &Attachment, bytes: &[u8]) -> Result<EntryId, Error> {
+        if bytes.is_empty() || what.name.trim().is_empty() || what.mime.trim().is_empty() {
+            return Err(Error::Invalid("evidence needs bytes, a name and a media type".into()));
+        }
+        if bytes.len() as u64 > limits::EVIDENCE_MAX_BYTES {
+            return Err(Error::TooLarge(format!("{} bytes of evidence", bytes.len())));
+        }
+        let shared = &self.shared;
+        let now_ms = shared.with(|replica, now| {
+            check_held(replica, lead)?;
+            replica.identity()?;
+            Ok::<_, Error>(replica.now_ms(now))
+        })?;
+        let hash = blobs::hash_of(bytes);
+        let _alone = lock(&shared.attaching);
+        keep(shared, lead, what, hash, bytes)?;
+        let evidence = Evidence {
+            hash,
+            size_bytes: bytes.len() as u64,
+            mime: what.mime.trim().to_owned(),
+            name: what.name.trim().to_owned(),
+            captured_at_ms: what.captured_at_ms.unwrap_or(now_ms),
+            event: what.event,
+        };
+        shared.act(|replica, act| {
+            check_held(replica, lead)?;
+            let edits = vec![evidence.attach(act)];
+            Ok((logged(&edits), vec![DocEdits::of(lead, edits)]))
+        })
+    }
+
+    /// As [`Fieldbook::attach`], from a file. The file is not touched and not needed afterwards.
+    ///
+    /// # Errors
+    /// As there; [`Error::Disk`] when the file cannot be read.
+    pub fn attach_file(&self, lead: DocId, what: &Attachment, path: &Path) -> Result<EntryId, Error> {
+        let file = std::fs::File::open(path).map_err(|e| Error::Disk(e.to_string()))?;
+        let mut bytes = Vec::new();
+        // One byte beyond the bound tells that there is more.
+        let read = file.take(limits::EVIDENCE_MAX_BYTES + 1).read_to_end(&mut bytes);
+        read.map_err(|e| Error::Disk(e.to_string()))?;
+        self.attach(lead, what, &bytes)
+    }
+
+    /// The bytes of a piece of evidence that a lead names: from this phone, or from the server, after which they are on this phone too.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the lead does not name it, or its bytes have not reached the server; [`Error::Locked`]; without network
+    /// as [`Fieldbook::sync_now`].
+    pub fn evidence(
+        &self,
+        lead: DocId,
+        hash: Hash32,
+        limit: Duration,
+        cancel: Option<Arc<CancelToken>>,
+    ) -> Result<Vec<u8>, Error> {
+        let shared = &self.shared;
+        let size_bytes = shared.read(|replica, _| {
+            held(replica, lead)?;
+            let docs = Docs::load(replica, lead)?;
+            let pieces = model::evidence(&docs.lead.1, docs.clocks());
+            let piece = pieces.into_iter().find(|piece| piece.evidence.hash == hash);
+            piece.map(|piece| piece.evidence.size_bytes).ok_or_else(|| Error::NotFound(hash.to_string()))
+        })?;
+        if let Some(bytes) = blobs::read(&shared.store, hash)? {
+            return Ok(bytes);
+        }
+        let theirs = shared.clone();
+        let bytes = self.long(limit, cancel, async move { fetch(&theirs, lead, hash, size_bytes).await })?;
+        let _alone = lock(&shared.attaching);
+        // The lead may have left this phone meanwhile; then nothing of it is kept.
+        shared.with(|replica, _| check_held(replica, lead))?;
+        let row = BlobRow {
+            bytes: bytes.len() as u64,
+            state: BlobState::Safe,
+            leads: vec![lead],
+            unmetered_only: false,
+        };
+        blobs::keep(&shared.store, hash, &bytes, &row)?;
+        Ok(bytes)
+    }
+}
+
+/// Keeps the bytes unless they are here already; either way they belong to this lead too.
+fn keep(shared: &Shared, lead: DocId, what: &Attachment, hash: Hash32, bytes: &[u8]) -> Result<(), Error> {
+    let store = &shared.store;
+    match blobs::row(store, hash)?.filter(|row| row.state != BlobState::Incomplete) {
+        Some(mut row) => {
+            if !row.leads.contains(&lead) {
+                row.leads.push(lead);
+            }
+            // Who wants it up sooner gets it up sooner.
+            row.unmetered_only &= what.unmetered_only;
+            blobs::put_row(store, hash, &row)
+        }
+        None => {
+            let unmetered_only = what.unmetered_only;
+            let row = BlobRow {
+                bytes: bytes.len() as u64,
+                state: BlobState::Waiting,
+                leads: vec![lead],
+                unmetered_only,
+            };
+            blobs::keep(store, hash, bytes, &row)
+        }
+    }
+}
+
+async fn fetch(shared: &Shared, lead: DocId, hash: Hash32, size_bytes: u64) -> Result<Vec<u8>, Error> {
+    if size_bytes > limits::EVIDENCE_MAX_BYTES {
+        return Err(Error::TooLarge(format!("{size_bytes} bytes of evidence")));
+    }
+    let (mut http, token) = sign_in::signed_in(shared).await?;
+    let path = format!("/api/evidence/{hash}?document={lead}");
+    let most_bytes = usize::try_from(size_bytes).unwrap_or(usize::MAX);
+    let reply = http.fetch(&path, &token, most_bytes).await?;
+    match reply.status {
+        200 if blobs::hash_of(&reply.body) == hash => Ok(reply.body.to_vec()),
+        200 => Err(Error::Server {
+            code: "evidence_hash".into(),
+            detail: "the bytes are not those that were named".into(),
+        }),
+        404 => Err(Error::NotFound(format!("evidence {hash}"))),
+        _ => Err(refusal(&reply)),
+    }
+}

@@ -26,6 +26,7 @@ mod evidence;
 mod leads;
 mod log;
 mod page;
+mod phones;
 #[cfg(test)]
 mod tests;
 

@@ -3,7 +3,7 @@
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RANGE, USER_AGENT};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -30,20 +30,18 @@ pub(crate) struct Reply {
 }
 
 /// What is asked.
-pub(crate) struct Ask<'a> {
+struct Ask<'a> {
     /// Access token.
-    pub token: Option<&'a str>,
-    /// First byte wanted (`Range`).
-    pub from: Option<u64>,
+    token: Option<&'a str>,
     /// Body and its media type.
-    pub body: Option<(&'static str, Bytes)>,
+    body: Option<(&'static str, Bytes)>,
     /// Longest answer that is read, bytes.
-    pub most_bytes: usize,
+    most_bytes: usize,
 }
 
 impl<'a> Ask<'a> {
     fn new(token: Option<&'a str>) -> Self {
-        Self { token, from: None, body: None, most_bytes: REPLY_MAX_BYTES }
+        Self { token, body: None, most_bytes: REPLY_MAX_BYTES }
     }
 }
 
@@ -94,18 +92,12 @@ impl Http {
         self.call(Method::PUT, path, ask).await
     }
 
-    /// Reads bytes from `from` on; every status is an answer.
+    /// Reads bytes, at most so many; every status is an answer.
     ///
     /// # Errors
-    /// [`Error::Offline`], [`Error::TooLarge`].
-    pub async fn fetch(
-        &mut self,
-        path: &str,
-        token: &str,
-        from: u64,
-        most_bytes: usize,
-    ) -> Result<Reply, Error> {
-        let ask = Ask { from: Some(from), most_bytes, ..Ask::new(Some(token)) };
+    /// [`Error::Offline`].
+    pub async fn fetch(&mut self, path: &str, token: &str, most_bytes: usize) -> Result<Reply, Error> {
+        let ask = Ask { most_bytes: most_bytes.max(REPLY_MAX_BYTES), ..Ask::new(Some(token)) };
         self.call(Method::GET, path, ask).await
     }
 
@@ -117,9 +109,6 @@ impl Http {
             .header(USER_AGENT, &self.agent);
         if let Some(token) = ask.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-        }
-        if let Some(from) = ask.from {
-            request = request.header(RANGE, format!("bytes={from}-"));
         }
         let body = match ask.body {
             Some((kind, bytes)) => {
@@ -185,4 +174,4 @@ fn offline(error: hyper::Error) -> Error {
 }
 
 /// Longest answer that is not evidence: a list of devices is a few KB.
-pub(crate) const REPLY_MAX_BYTES: usize = 1 << 20;
+const REPLY_MAX_BYTES: usize = 1 << 20;

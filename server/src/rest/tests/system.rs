@@ -62,6 +62,7 @@ async fn the_openapi_document_names_every_route_and_refusal() {
         "/api/enrol",
         "/api/token/refresh",
         "/api/users/{user}/codes",
+        "/api/handover",
         "/api/devices/{device}/stolen",
         "/api/leads/import",
         "/api/leads/{lead}/assign",
