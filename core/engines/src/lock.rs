@@ -49,7 +49,8 @@ impl Drop for StoreLock {
 
 /// The name of a file that accompanies a store: `leads.db` has `leads.db.lock`.
 pub(crate) fn beside(store: &Path, suffix: &str) -> PathBuf {
-    let mut name = store.as_os_str().to_owned();
+    // Without a slash at the end, which would put the file inside a store that is a folder.
+    let mut name = store.components().collect::<PathBuf>().into_os_string();
     name.push(".");
     name.push(suffix);
     PathBuf::from(name)

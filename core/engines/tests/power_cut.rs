@@ -83,6 +83,31 @@ fn a_read_only_disk_refuses_and_reads_on_after_reopening() {
     check(&*open(&disk, true).unwrap(), 1, 2, "read-only");
 }
 
+/// What an open may cost, in bytes read rather than in time, which a busy machine would change: after a power cut some
+/// walks over the pages that hold what lives (redb's debug build adds its own), after `settle` or `close` no walk at all.
+#[test]
+fn opening_has_a_budget() {
+    let options = RedbOptions { cache_bytes: 1 << 20, ..RedbOptions::default() };
+    let disk = VirtualDisk::new();
+    let store = RedbStore::with_backend(disk.clone(), &options).unwrap();
+    for n in 0..60 {
+        store.commit((n * 100..(n + 1) * 100).map(batch).collect()).unwrap();
+    }
+    let opening = |disk: VirtualDisk| {
+        let store = RedbStore::with_backend(disk.clone(), &options).unwrap();
+        assert_eq!(store.head().unwrap(), 6_000);
+        disk.counts().read_bytes
+    };
+    let live_bytes = store.maintain().unwrap().live_bytes;
+    let after_a_cut = opening(disk.after_power_cut(&mut Dice::new(1)));
+    assert!(after_a_cut > live_bytes / 2 && after_a_cut < 4 * live_bytes, "{after_a_cut} of {live_bytes}");
+    store.settle().unwrap();
+    let settled = opening(disk.after_power_cut(&mut Dice::new(1)));
+    store.close().unwrap();
+    let closed = opening(VirtualDisk::from_bytes(disk.bytes()));
+    assert!(settled < 256 << 10 && closed < 256 << 10, "{settled} settled, {closed} closed");
+}
+
 fn power_cut(seed: u64, encrypted: bool, lies: bool) {
     let mut dice = Dice::new(seed);
     let mut disk = VirtualDisk::new();

@@ -53,6 +53,8 @@ pub struct DiskCounts {
     pub operations: u64,
     /// Flushes alone.
     pub flushes: u64,
+    /// Bytes that were read.
+    pub read_bytes: u64,
     /// Writes since the last flush.
     pub unflushed_writes: u64,
 }
@@ -124,10 +126,11 @@ impl StorageBackend for VirtualDisk {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
-        let state = lock(&self.0);
+        let mut state = lock(&self.0);
         let from = offset as usize;
         let found = state.current.get(from..from + out.len());
         out.copy_from_slice(found.ok_or_else(|| Error::from(ErrorKind::UnexpectedEof))?);
+        state.counts.read_bytes += out.len() as u64;
         Ok(())
     }
 

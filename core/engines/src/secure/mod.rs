@@ -32,6 +32,7 @@ use fieldbook_core::store::{Batch, Direction, Outcome, Position, Range, Row, Sto
 use crate::redb_store::backup_to;
 use crate::{Dump, Maintenance, RedbOptions, RedbStore};
 
+mod cipher;
 mod head;
 mod xts;
 

@@ -7,19 +7,17 @@
 use std::io::{Error, ErrorKind};
 use std::sync::RwLock;
 
-use aes::Aes256;
-use aes::cipher::KeyInit;
 use fieldbook_core::store::StoreError;
 use redb::StorageBackend;
-use xts_mode::{Xts128, get_tweak_default};
 
+use super::cipher::Cipher;
 use super::{SaltEntropy, StoreKey, head};
 use crate::io_error;
 
 /// Encrypts what redb stores on another backend, length for length.
 pub struct XtsBackend<B> {
     inner: B,
-    cipher: Xts128<Aes256>,
+    cipher: Cipher,
     /// Held whole by a change that first reads what it changes.
     change: RwLock<()>,
 }
@@ -45,7 +43,7 @@ impl<B: StorageBackend> XtsBackend<B> {
             })?;
             head::read(&bytes, key)?
         };
-        let cipher = Xts128::new(Aes256::new(&keys.data.into()), Aes256::new(&keys.tweak.into()));
+        let cipher = Cipher::new(&keys.data, &keys.tweak);
         Ok(Self { inner, cipher, change: RwLock::new(()) })
     }
 
@@ -59,21 +57,25 @@ impl<B: StorageBackend> XtsBackend<B> {
     }
 
     fn decrypt(&self, number: u64, sector: &mut [u8]) {
-        if sector.iter().all(|b| *b == 0) {
+        // Which blocks were never written must be seen before they are decrypted.
+        let mut blank = [false; SECTOR / BLOCK];
+        for (block, blank) in sector.chunks_exact(BLOCK).zip(&mut blank) {
+            *blank = block == [0; BLOCK];
+        }
+        if blank[..sector.len() / BLOCK].iter().all(|b| *b) {
             return;
         }
-        // Which blocks were never written must be seen before their neighbours are decrypted.
-        let blank: Vec<usize> = (0..sector.len() / BLOCK)
-            .filter(|i| sector[i * BLOCK..(i + 1) * BLOCK].iter().all(|b| *b == 0))
-            .collect();
-        self.cipher.decrypt_sector(sector, get_tweak_default(number.into()));
-        for i in blank {
-            sector[i * BLOCK..(i + 1) * BLOCK].fill(0);
+        self.cipher.decrypt(number, sector);
+        for (block, _) in sector.chunks_exact_mut(BLOCK).zip(blank).filter(|(_, blank)| *blank) {
+            block.fill(0);
         }
     }
 
+    /// Encrypts whole blocks, the first of which begins a sector.
     fn encrypt(&self, from: u64, bytes: &mut [u8]) {
-        self.cipher.encrypt_area(bytes, SECTOR, (from / SECTOR as u64).into(), get_tweak_default);
+        for (i, sector) in bytes.chunks_mut(SECTOR).enumerate() {
+            self.cipher.encrypt(from / SECTOR as u64 + i as u64, sector);
+        }
     }
 
     /// The whole blocks around a range, from the beginning of its first sector: where it begins, and its bytes.
