@@ -278,7 +278,14 @@ impl Replica {
         let mut counter = self.counter;
         for lot in lots {
             counter += 1;
-            made.push(self.plan_edit(&mut batch, &mut summaries, act, lot, counter)?);
+            match self.plan_edit(&mut batch, &mut summaries, act, lot, counter) {
+                Ok(one) => made.push(one),
+                Err(error) => {
+                    // What the lots before it did to the documents in memory will never be on the disk.
+                    made.iter().for_each(|(doc, _)| self.hot.forget(*doc));
+                    return Err(error);
+                }
+            }
         }
         let undo = made.iter().map(|(doc, edited)| UndoRow { doc: *doc, edits: edited.undo.clone() });
         batch.put(keys::UNDO, serde_json::to_vec(&undo.collect::<Vec<_>>()).unwrap_or_default());
