@@ -418,6 +418,7 @@ impl Company {
             rotate_to,
             lock_after_days: self.lock_after_days,
             quarantine_only,
+            channels: if quarantine_only { Vec::new() } else { principal.person.channels().into_iter().collect() },
         };
         Ok(Ok(Greeting { welcome, principal, channels, cursor, head }))
     }

@@ -71,6 +71,12 @@ impl Replica {
             // The first cursor comes with the first "caught up"; until then everything is filling.
             self.sync.cursor = 0;
         }
+        for channel in &welcome.channels {
+            if !self.sync.channels.iter().any(|known| known.channel == *channel) {
+                self.sync.channels.push(ChannelState { channel: *channel, fill: Fill::Upto(None) });
+            }
+        }
+        self.sync.channels.sort_by_key(|known| known.channel);
         self.sync.epoch = welcome.epoch;
         self.sync.lock_after_days = welcome.lock_after_days;
         self.sync.role = welcome.role;

@@ -294,6 +294,9 @@ pub struct Welcome {
     /// The device is revoked: pushes are held, nothing is sent, then [`FromServer::Wipe`].
     #[n(9)]
     pub quarantine_only: bool,
+    /// The channels that the phone may hold now; those it does not hold yet will be filled.
+    #[n(10)]
+    pub channels: Vec<Channel>,
 }
 
 /// News of one document.

@@ -65,7 +65,11 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
     let app = App::open(config, Arc::new(SystemClock))?;
     let hub = Hub::start(app.clone(), GateProgram::this()?)?;
     let running = serve::start(app.clone(), hub, listener)?;
-    say(&format!("A server listens on http://{} (engine redb, data in {}).", running.address, folder.path.display()))?;
+    say(&format!(
+        "A server listens on http://{} (engine redb, data in {}).",
+        running.address,
+        folder.path.display()
+    ))?;
 
     let stage = app.clone();
     let cast = blocking(move || found(&stage)).await?;
@@ -117,7 +121,10 @@ fn found(app: &App) -> Result<Cast, Failure> {
         let report = import_table(app, table.as_bytes(), &options).map_err(|e| format!("import: {e:?}"))?;
         imported += report.imported;
     }
-    say(&format!("The office imported {imported} real hospitals as leads: {} and {} share them.", li.name, wang.name))?;
+    say(&format!(
+        "The office imported {imported} real hospitals as leads: {} and {} share them.",
+        li.name, wang.name
+    ))?;
     Ok(Cast { li, wang, chen })
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fieldbook_core::document::NoClocks;
 use fieldbook_core::ids::DocId;
 use fieldbook_core::model::{LeadFields, LeadModel, NewLead, Visit};
-use fieldbook_device::{Config, Fieldbook, LeadQuery, LeadRow, SyncReport};
+use fieldbook_device::{Config, Fieldbook, Happening, LeadQuery, LeadRow, SyncReport, TimelineItem};
 
 use super::{Cast, Colleague, Failure, say};
 use crate::app::App;
@@ -54,9 +54,16 @@ pub(super) fn play(app: &App, cast: &Cast, folder: &Path) -> Result<bool, Failur
         name(&shared),
         found.len()
     ))?;
-    wang.log_visit(moved.id, &Visit { customer_state: "报价".into(), note: "客户要求分期".into(), ..Visit::default() })?;
+    wang.log_visit(
+        moved.id,
+        &Visit { customer_state: "报价".into(), note: "客户要求分期".into(), ..Visit::default() },
+    )?;
     say(&format!("{} logs a visit at {}.", cast.wang.name, name(&moved)))?;
-    say(&format!("Not yet on the server: {} and {} changes.", li.status()?.unanswered, wang.status()?.unanswered))?;
+    say(&format!(
+        "Not yet on the server: {} and {} changes.",
+        li.status()?.unanswered,
+        wang.status()?.unanswered
+    ))?;
 
     chen.edit_lead(shared.id, &LeadFields { brand: Some("西门子".into()), ..LeadFields::default() }, &[])?;
     chen.tick(shared.id, "decision_maker", false)?;
@@ -86,12 +93,16 @@ pub(super) fn play(app: &App, cast: &Cast, folder: &Path) -> Result<bool, Failur
         ))?;
     }
     for conflict in li.conflicts(shared.id)? {
-        let values: Vec<String> =
-            conflict.values.iter().map(|v| format!("{} ({}, {})", v.value, v.user_name, v.device_name)).collect();
+        let values: Vec<String> = conflict
+            .values
+            .iter()
+            .map(|v| format!("{} ({}, {})", v.value, v.user_name, v.device_name))
+            .collect();
         say(&format!("Conflict at {}, field {}: {}.", name(&shared), conflict.label, values.join(" | ")))?;
     }
     let kept = li.lead(moved.id)?;
-    let visits: Vec<String> = kept.timeline.iter().map(|item| item.user_name.clone()).collect();
+    let is_visit = |item: &&TimelineItem| matches!(item.what, Happening::Visit { .. });
+    let visits: Vec<String> = kept.timeline.iter().filter(is_visit).map(|item| item.user_name.clone()).collect();
     say(&format!(
         "{} now belongs to {}; the visit that {} logged without knowing of the move is there (visits by: {}).",
         name(&moved),
@@ -100,7 +111,11 @@ pub(super) fn play(app: &App, cast: &Cast, folder: &Path) -> Result<bool, Failur
         visits.join(", ")
     ))?;
     let left = wang.lead(moved.id).is_err();
-    say(&format!("{}'s phone holds {} of it.", cast.wang.name, if left { "no byte" } else { "still something" }))?;
+    say(&format!(
+        "{}'s phone holds {} of it.",
+        cast.wang.name,
+        if left { "no byte" } else { "still something" }
+    ))?;
 
     let brand = li.conflicts(shared.id)?.into_iter().find(|conflict| conflict.path.field == "brand");
     if let Some(conflict) = brand
@@ -141,7 +156,10 @@ fn same(app: &App, lead: DocId, phones: &[&Fieldbook]) -> Result<bool, Failure> 
     let server = LeadModel::read(&app.company.load(lead)?, &NoClocks);
     for phone in phones {
         let page = phone.lead(lead)?;
-        if page.fields != server.fields || page.notes != server.notes || page.timeline.len() != server.events.len() {
+        if page.fields != server.fields
+            || page.notes != server.notes
+            || page.timeline.len() != server.events.len()
+        {
             return Ok(false);
         }
     }
