@@ -194,6 +194,22 @@ impl Auth {
     }
 }
 
+impl Auth {
+    /// Removes the unused codes that a user made for themselves: one of their phones was lost, and whoever found it may have asked for them.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn revoke_own_codes(&self, user: UserId) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        for code in self.list_codes(SWEEP_MAX_ROWS)? {
+            if code.user == user && code.created_by == Some(user) && code.used_by.is_none() {
+                batch.delete(row_key(code.id));
+            }
+        }
+        if batch.is_empty() { Ok(()) } else { self.store.commit_one(batch).map(|_| ()) }
+    }
+}
+
 impl std::fmt::Display for CodeId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&hex::encode(self.0))

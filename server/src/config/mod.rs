@@ -215,10 +215,10 @@ impl Config {
     /// [`ConfigError`] for the first thing that is wrong.
     pub fn load(
         file: Option<PathBuf>,
-        environment: impl Iterator<Item = (String, String)>,
+        environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let mut environment: Vec<_> =
-            environment.filter(|(name, _)| name.starts_with(keys::ENV_PREFIX)).collect();
+            environment.into_iter().filter(|(name, _)| name.starts_with(keys::ENV_PREFIX)).collect();
         environment.sort();
         let from_env = environment.iter().position(|(name, _)| name == CONFIG_VARIABLE);
         let from_env = from_env.map(|at| PathBuf::from(environment.remove(at).1));

@@ -84,5 +84,5 @@ fn a_named_file_must_exist_and_other_programs_variables_are_none_of_ours() {
     assert!(matches!(missing, Err(ConfigError::Unreadable { .. })));
     let other =
         [("PATH".to_owned(), "x".to_owned()), ("FIELDBOOK_COMPANY_NAME".to_owned(), "Acme".to_owned())];
-    assert_eq!(Config::load(None, other.into_iter()).unwrap().company_name, "Acme");
+    assert_eq!(Config::load(None, other).unwrap().company_name, "Acme");
 }

@@ -150,3 +150,11 @@ fn a_damaged_or_lost_blob_is_found() {
     assert_eq!(store.progress(A, hash).unwrap(), Progress::Partial { received_bytes: 0 });
     assert_eq!(upload(&store, A, &photo, hash).last(), Some(&Progress::Acknowledged));
 }
+
+#[test]
+fn a_full_disk_is_told_apart_from_a_broken_one() {
+    let full = failed(io::Error::from(io::ErrorKind::StorageFull));
+    assert!(matches!(full, EvidenceError::DiskFull) && full.to_string().contains("tries later"));
+    assert!(matches!(failed(io::Error::from(io::ErrorKind::QuotaExceeded)), EvidenceError::DiskFull));
+    assert!(matches!(failed(io::Error::from(io::ErrorKind::PermissionDenied)), EvidenceError::Io(_)));
+}

@@ -103,7 +103,7 @@ fn a_workbook_gives_the_same_as_its_csv() {
     }
     sheet.write(2, 0, 17).unwrap();
     sheet.write(2, 1, "示例医院").unwrap();
-    sheet.write(2, 2, 13_800_000_001_i64 as f64).unwrap();
+    sheet.write(2, 2, 13_800_000_001_f64).unwrap();
     let date = rust_xlsxwriter::ExcelDateTime::from_ymd(2026, 2, 20).unwrap();
     sheet
         .write_with_format(4, 3, &date, &rust_xlsxwriter::Format::new().set_num_format("yyyy-mm-dd"))

@@ -17,7 +17,7 @@ async fn serve(folder: &std::path::Path, settings: &[(&str, String)]) -> (Arc<Ap
         ("FIELDBOOK_SERVER_SHUTDOWN_S".to_owned(), "1".to_owned()),
     ];
     variables.extend(settings.iter().map(|(k, v)| (k.to_string(), v.clone())));
-    let mut config = Config::load(None, variables.into_iter()).unwrap();
+    let mut config = Config::load(None, variables).unwrap();
     let listener = bind(&mut config).unwrap();
     let app = App::open(config, Arc::new(SystemClock)).unwrap();
     let hub = Hub::start(app.clone(), GateProgram::InProcess).unwrap();
@@ -136,7 +136,7 @@ async fn a_taken_address_is_refused_before_anything_is_opened() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let variables = [("FIELDBOOK_SERVER_LISTEN".to_owned(), address.clone())];
-    let mut config = Config::load(None, variables.into_iter()).unwrap();
+    let mut config = Config::load(None, variables).unwrap();
     let refused = bind(&mut config).unwrap_err().to_string();
     assert!(refused.contains(&address), "{refused}");
 }

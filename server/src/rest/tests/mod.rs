@@ -84,7 +84,7 @@ impl Office {
         let mut variables = vec![("FIELDBOOK_SERVER_DATA_DIR".to_owned(), data_dir)];
         variables.push(("FIELDBOOK_SERVER_PUBLIC_URL".to_owned(), "https://crm.example".to_owned()));
         variables.extend(settings.iter().map(|(k, v)| (k.to_string(), v.to_string())));
-        let config = Config::load(None, variables.into_iter()).unwrap();
+        let config = Config::load(None, variables).unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(1_790_000_000_000)));
         let app = App::open_on(Engine::in_memory().unwrap(), config, clock.clone()).unwrap();
         let code = app.bootstrap("管理员", false).unwrap().text;

@@ -34,6 +34,34 @@ async fn a_code_from_the_office_becomes_a_phone_and_a_lost_answer_costs_nothing(
 }
 
 #[tokio::test]
+async fn a_phone_hands_over_to_the_next_one_of_its_user() {
+    let office = Office::open().await;
+    let rep = office.person("李雷", "rep", None).await;
+    let code = office.post("/api/handover", &rep, Value::Null).await.json();
+    let next = enrol_with(&office, code["code"].as_str().unwrap(), CLAIM).await.json();
+    assert_eq!(next["user"], rep.user.to_string());
+    assert_ne!(next["device"], rep.device.to_string());
+    let mine = office.get("/api/devices", &rep).await.json();
+    assert_eq!(mine.as_array().map(Vec::len), Some(2));
+    let nobody = office.call("POST", "/api/handover", None, Value::Null).await;
+    assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_stolen_phone_leaves_no_code_behind() {
+    let office = Office::open().await;
+    let rep = office.person("李雷", "rep", None).await;
+    let code = office.post("/api/handover", &rep, Value::Null).await.json();
+    let from_office =
+        office.post(&format!("/api/users/{}/codes", rep.user), &office.admin, Value::Null).await.json();
+    office.post(&format!("/api/devices/{}/stolen", rep.device), &office.admin, Value::Null).await;
+    let thief = enrol_with(&office, code["code"].as_str().unwrap(), CLAIM).await;
+    assert_eq!(thief.problem(), "code_invalid");
+    let next = enrol_with(&office, from_office["code"].as_str().unwrap(), CLAIM).await;
+    assert_eq!(next.status, StatusCode::OK, "what the office made stays good");
+}
+
+#[tokio::test]
 async fn bad_input_gets_a_problem_that_says_what_is_wrong() {
     let office = Office::open().await;
     for (body, expected) in [
