@@ -1,0 +1,216 @@
+//! Row 3: what the server takes in. 32 phones push through websockets; each edit passes the whole gate in a worker process and is durable
+//! before its answer. The disk's flush is fixed at 0.1 ms, and the disk's own is printed beside it.
+//!
+//! The phones are [`Light`]: their pushes are made beforehand. They share the machine with the server all the same.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use fieldbook_core::access::Role;
+use fieldbook_core::ids::DocId;
+use fieldbook_core::store::Store;
+use fieldbook_core::sync::message::Push;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::firm::{Firm, Member, Office, edit, field, visit};
+use crate::light::{Light, Standing, frame};
+use crate::server::{Server, own_cpu_s};
+use crate::table::{Row, median, number};
+use crate::{Fail, Plan, gate_alone, say, yardstick};
+
+/// Measures the row.
+///
+/// # Errors
+/// Whatever stops it.
+pub fn run(plan: &Plan) -> Result<Vec<Row>, Fail> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let hot = runtime.block_on(look(plan, &Load::hot(plan)))?;
+    let narrow = runtime.block_on(look(plan, &Load::narrow(plan)))?;
+    let cold = runtime.block_on(look(plan, &Load::cold(plan)))?;
+    let machine = format!(
+        "{}; {}; {}",
+        yardstick::disk(&plan.scratch)?,
+        yardstick::loopback()?,
+        yardstick::automerge()?
+    );
+    let cold_docs = cold.pushes_a_second;
+    let mut rows = vec![
+        Row::at_least("Edits through the gate and durable, 32 phones, 8 pushes in flight each, on 256 documents in memory", hot.pushes_a_second, "edits/s", 5_000.0)
+            .note(hot.words())
+            .note("the flush is simulated: the store's file is real, its flush is a sleep of 0.1 ms; the disk's own flush stands in the last column")
+            .yardstick(machine),
+        Row::beside("The same, every phone's pushes on one document of its own (32 documents)", narrow.pushes_a_second, "edits/s").note(narrow.words()),
+        Row::at_least("Cold documents, 5 edits each in one push: documents a second and core, server side", cold_docs / cold.server_cores, "docs/s/core", 1_000.0)
+            .note(format!("{} documents/s in all; the server and its workers took {} of the cores meanwhile; {}", number(cold_docs), number(cold.server_cores), cold.words())),
+    ];
+    rows.extend(gate_alone::run(plan)?);
+    Ok(rows)
+}
+
+/// What is pushed.
+pub struct Load {
+    /// In words.
+    pub name: &'static str,
+    /// Phones.
+    pub phones: usize,
+    /// Documents that one phone writes.
+    pub docs: usize,
+    /// Pushes of one phone.
+    pub pushes: usize,
+    /// Changes in one push.
+    pub changes: usize,
+}
+
+impl Load {
+    /// Documents in memory: each push of a phone goes to the next of its eight leads.
+    pub fn hot(plan: &Plan) -> Self {
+        Self { name: "hot", phones: 32, docs: 8, pushes: plan.size(1_600, 40), changes: 1 }
+    }
+
+    fn narrow(plan: &Plan) -> Self {
+        Self { name: "narrow", phones: 32, docs: 1, pushes: plan.size(800, 40), changes: 1 }
+    }
+
+    /// Every document is met once.
+    pub fn cold(plan: &Plan) -> Self {
+        let docs = plan.size(320, 10);
+        Self { name: "cold", phones: 32, docs, pushes: docs, changes: 5 }
+    }
+
+    /// The pushes of one phone, to its leads in turn: seven in ten write a field, the others log a visit.
+    ///
+    /// # Errors
+    /// The company's.
+    pub fn pushes(&self, office: &Office, member: &Member, leads: &[DocId]) -> Result<Vec<Push>, Fail> {
+        let mut rng = StdRng::seed_from_u64(u64::from_be_bytes(member.user.0));
+        let mut docs = leads
+            .iter()
+            .map(|lead| Ok((*lead, office.company().load(*lead)?)))
+            .collect::<Result<Vec<_>, Fail>>()?;
+        let mut pushes = Vec::with_capacity(self.pushes);
+        for n in 0..self.pushes {
+            let at = n % docs.len();
+            let (lead, doc) = &mut docs[at];
+            let mut changes = Vec::with_capacity(self.changes);
+            for _ in 0..self.changes {
+                let logs = rand::Rng::random_ratio(&mut rng, 3, 10);
+                let edits = if logs { visit(&mut rng) } else { field(&mut rng) };
+                changes.push(edit(doc, member, &edits)?.into());
+            }
+            pushes.push(Push { id: n as u64 + 1, doc: *lead, origin: None, changes });
+        }
+        Ok(pushes)
+    }
+
+    /// The reps with their pushes.
+    ///
+    /// # Errors
+    /// The company's.
+    pub fn prepare(&self, office: &Office) -> Result<Vec<(Member, Vec<Push>)>, Fail> {
+        office.hire(1, Role::Manager)?;
+        let mut all = Vec::with_capacity(self.phones);
+        for number in 0..self.phones as u64 {
+            let member = office.hire(number + 2, Role::Rep)?;
+            let leads = office.intake(member.user, self.docs, number + 100)?;
+            let pushes = self.pushes(office, &member, &leads)?;
+            all.push((member, pushes));
+        }
+        Ok(all)
+    }
+}
+
+/// What was seen.
+struct Seen {
+    pushes_a_second: f64,
+    server_cores: f64,
+    client_cores: f64,
+    median_ms: f64,
+    flushes_a_second: f64,
+    flush_us: f64,
+}
+
+impl Seen {
+    fn words(&self) -> String {
+        format!(
+            "flush {} µs, {} a second; a push is answered in {} ms (median); processor: server and workers {} cores, phones {} cores",
+            number(self.flush_us),
+            number(self.flushes_a_second),
+            number(self.median_ms),
+            number(self.server_cores),
+            number(self.client_cores)
+        )
+    }
+}
+
+async fn look(plan: &Plan, load: &Load) -> Result<Seen, Fail> {
+    let firm = Firm::found(&plan.scratch)?;
+    let office = firm.open()?;
+    let all = load.prepare(&office)?;
+    let standing = Standing { epoch: office.company().epoch(), cursor: office.company().store().head()? };
+    office.close()?;
+    let server = Server::start_with_flush(&firm, FLUSH_US)?;
+    let total = (load.phones * load.pushes) as u64;
+    let answered = Arc::new(AtomicU64::new(0));
+    let mut tasks = Vec::new();
+    for (member, pushes) in all {
+        let mut light = Light::connect(firm.port, None, &member, standing, pushes.len() as u64).await?;
+        let answered = answered.clone();
+        let frames: Vec<_> = pushes.into_iter().map(frame).collect();
+        tasks.push(tokio::spawn(async move {
+            light.drive(frames, IN_FLIGHT, &answered).await.map(|took| (took, light))
+        }));
+    }
+    // From a tenth (warm) to nine tenths (all phones still at it).
+    let began = reached(&answered, total / 10, &tasks).await?;
+    let (served, own) = (server.cpu_s()?, own_cpu_s()?);
+    let from = answered.load(Ordering::Relaxed);
+    let ended = reached(&answered, total * 9 / 10, &tasks).await?;
+    let (served, own) = (server.cpu_s()? - served, own_cpu_s()? - own);
+    let counted = answered.load(Ordering::Relaxed) - from;
+    let seconds = (ended - began).as_secs_f64();
+    let mut took = Vec::new();
+    let mut open = Vec::new();
+    for task in tasks {
+        let (times, light) = task.await??;
+        took.extend(times);
+        open.push(light);
+    }
+    drop(open);
+    let printed = server.stop()?;
+    let mut words = printed.split_whitespace().map(str::parse::<f64>);
+    let (Some(Ok(flushes)), Some(Ok(flush_us))) = (words.next(), words.next()) else {
+        return Err("the server did not count its flushes".into());
+    };
+    let pushes_a_second = counted as f64 / seconds;
+    say(&format!("  {}: {} pushes/s over {} s", load.name, number(pushes_a_second), number(seconds)));
+    Ok(Seen {
+        pushes_a_second,
+        server_cores: served / seconds,
+        client_cores: own / seconds,
+        median_ms: median(took),
+        flushes_a_second: flushes / (total as f64 / pushes_a_second),
+        flush_us,
+    })
+}
+
+type Task = tokio::task::JoinHandle<Result<(Vec<f64>, Light), Fail>>;
+
+/// When so many pushes were answered.
+async fn reached(answered: &AtomicU64, count: u64, tasks: &[Task]) -> Result<Instant, Fail> {
+    while answered.load(Ordering::Relaxed) < count {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        // A phone that ended before its time ended by an error, which its task will tell.
+        if tasks.iter().all(tokio::task::JoinHandle::is_finished) && answered.load(Ordering::Relaxed) < count
+        {
+            break;
+        }
+    }
+    Ok(Instant::now())
+}
+
+/// Unanswered pushes of a phone.
+const IN_FLIGHT: usize = 8;
+/// The flush that the bar names.
+pub const FLUSH_US: u64 = 100;
