@@ -10,7 +10,9 @@ use crate::company::{Company, CompanyError, DeviceStatus, Incoming, Principal, V
 use crate::ids::{DeviceId, DocId};
 use crate::limits;
 use crate::store::{Batch, Position};
-use crate::sync::message::{Answer, FromPhone, FromServer, Hello, Push, Return, Verdict, WireCode, WireError};
+use crate::sync::message::{
+    Answer, FromPhone, FromServer, Hello, Push, RefuseCode, Return, Verdict, WireCode, WireError,
+};
 
 /// What the shell has to do.
 #[derive(Debug)]
@@ -19,8 +21,10 @@ pub enum Effect {
     Send(Vec<FromServer>),
     /// Put this through the gate and give the answer to [`Session::answered`].
     Push(Box<Incoming>),
-    /// Take this back into a restored server.
+    /// Take this back into a restored server, before the phone's next message is received.
     Return(Box<Return>),
+    /// There is more to send: call [`Session::pump`] again.
+    Pump,
     /// Commit this; nobody waits for it.
     Commit(Batch),
     /// Send this and close.
@@ -45,6 +49,9 @@ pub struct Session {
     /// Whether anything may have changed since the log was last read to its end.
     news: bool,
     heard: bool,
+    /// The phone is giving back what this restored server lost. Until it has, its pushes may build on what is not there yet, and what
+    /// is sent to it might be less than it has.
+    returning: bool,
 }
 
 impl Session {
@@ -64,6 +71,7 @@ impl Session {
         };
         let view = View { channels: greeting.channels, device, own: BTreeSet::new() };
         let session = Self {
+            returning: greeting.welcome.fallback.is_some(),
             principal: greeting.principal,
             view,
             cursor: greeting.cursor,
@@ -117,6 +125,12 @@ impl Session {
                 self.heard = true;
                 Ok(if self.unanswered() == 0 { vec![Effect::Wipe] } else { Vec::new() })
             }
+            FromPhone::Ack(_) if self.returning => {
+                self.returning = false;
+                let mut effects = self.judge_next();
+                effects.push(Effect::Pump);
+                Ok(effects)
+            }
             FromPhone::Ack(at) => {
                 self.principal.acked = self.principal.acked.max(at.min(self.cursor));
                 let batch = company.plan_ack(self.principal.device, at, now_ms)?;
@@ -141,7 +155,16 @@ impl Session {
                 self.view.own.insert(at);
             }
         }
+        // Hostile bytes cost their sender the connection (design decision 5); the answer goes first, so that an honest phone with a
+        // damaged store sets the change aside and comes back without it.
+        let hostile = |answer: &Answer| {
+            matches!(answer.verdict, Verdict::Refused { code: RefuseCode::Malformed | RefuseCode::NotYourActor, .. })
+        };
+        let close = answers.iter().any(hostile).then(|| {
+            Effect::Close(WireError { code: WireCode::Malformed, detail: "a push that no phone of ours makes".into() })
+        });
         let mut effects = vec![Effect::Send(answers.into_iter().map(FromServer::Answer).collect())];
+        effects.extend(close);
         effects.extend(self.judge_next());
         if self.heard && self.unanswered() == 0 {
             effects.push(Effect::Wipe);
@@ -153,6 +176,9 @@ impl Session {
     /// after it: documents are judged apart from each other, and one whose parent is not there yet would be refused.
     fn judge_next(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
+        if self.returning {
+            return effects;
+        }
         let mut later = VecDeque::new();
         for push in std::mem::take(&mut self.waiting) {
             let parent = push.origin.as_ref().and_then(|origin| DocId::from_slice(&origin.parent));
@@ -179,7 +205,7 @@ impl Session {
     /// # Errors
     /// [`CompanyError`] of the store.
     pub fn pump(&mut self, company: &Company, budget_bytes: usize) -> Result<Option<Vec<FromServer>>, CompanyError> {
-        if self.is_leaving() {
+        if self.is_leaving() || self.returning {
             return Ok(None);
         }
         if self.news {

@@ -72,7 +72,8 @@ impl Gatekeeper {
                 writing: BTreeMap::new(),
             };
             // Without a thread the shard answers nothing and its sessions time out; the machine is beyond help then.
-            let thread = std::thread::Builder::new().name("fieldbook-gate".into()).spawn(move || lane.run(&jobs));
+            let thread =
+                std::thread::Builder::new().name("fieldbook-gate".into()).spawn(move || lane.run(&jobs));
             Shard { queue, queued, thread: thread.ok() }
         });
         Self { shards: shards.collect() }
@@ -152,7 +153,9 @@ impl Lane {
                         }
                         lot.push(Waiting { incoming: *incoming, reply, tries: 0 });
                     }
-                    Job::Written(prepared, pushes, outcome) => self.written(*prepared, pushes, outcome, &mut order),
+                    Job::Written(prepared, pushes, outcome) => {
+                        self.written(*prepared, pushes, outcome, &mut order)
+                    }
                     Job::Barrier(done) => barriers.push(done),
                     Job::Stop => return,
                 }

@@ -72,6 +72,8 @@ impl Hub {
     pub fn start(app: Arc<App>, program: GateProgram) -> Result<Arc<Self>, CompanyError> {
         let store = app.company.store().clone();
         let committer = Arc::new(Committer::start(store, CommitterOptions::default())?);
+        // What a person accepts later is judged where foreign bytes may be judged, too.
+        *app.gate.lock().unwrap_or_else(PoisonError::into_inner) = program.gate(&app.config.gate);
         let hub = Arc::new_cyclic(|weak| Self {
             gatekeeper: Gatekeeper::start(app.clone(), committer.clone(), weak.clone(), program),
             committer,
@@ -151,8 +153,14 @@ impl Hub {
 /// Passes on what the office did.
 async fn listen(hub: Arc<Hub>) {
     let mut notices = hub.app.notices.subscribe();
+    let mut stopping = hub.app.stopping.subscribe();
     loop {
-        match notices.recv().await {
+        // The hub keeps alive what it listens to, so only the server's end ends this.
+        let notice = tokio::select! {
+            notice = notices.recv() => notice,
+            _ = async { stopping.wait_for(|stop| *stop).await.is_ok() } => return,
+        };
+        match notice {
             Ok(Notice::Channels(touched)) => hub.wake(&touched),
             Ok(Notice::Device(device)) => {
                 for bell in hub.sessions().by_device.get(&device).into_iter().flat_map(BTreeMap::values) {

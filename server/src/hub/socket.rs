@@ -78,6 +78,9 @@ async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
     let mut stopping = hub.app.stopping.subscribe();
     loop {
         talk.send_all(socket).await?;
+        if let Some(error) = talk.closing.take() {
+            return Err(End::Say(error));
+        }
         if talk.over {
             return Ok(());
         }
@@ -141,7 +144,9 @@ async fn greet(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(Talk, Vec<From
             Err(_) => return Err(End::Say(wire(WireCode::OutOfOrder, "no hello came"))),
             Ok(None | Some(Err(_)) | Some(Ok(Message::Close(_)))) => return Err(End::Gone),
             Ok(Some(Ok(Message::Binary(frame)))) => break frame,
-            Ok(Some(Ok(Message::Text(_)))) => return Err(End::Say(wire(WireCode::Malformed, "frames are binary"))),
+            Ok(Some(Ok(Message::Text(_)))) => {
+                return Err(End::Say(wire(WireCode::Malformed, "frames are binary")));
+            }
             Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
         }
     };
@@ -161,6 +166,7 @@ struct Talk {
     out: Vec<FromServer>,
     has_more: bool,
     over: bool,
+    closing: Option<WireError>,
     heard: Instant,
     pinged: bool,
     reply: UnboundedSender<Told>,
@@ -190,6 +196,7 @@ impl Talk {
             out: vec![welcome],
             has_more: true,
             over: false,
+            closing: None,
             heard: Instant::now(),
             pinged: false,
             reply,
@@ -217,7 +224,10 @@ impl Talk {
                 Effect::Send(messages) => self.out.extend(messages),
                 Effect::Push(incoming) => {
                     if self.hub.gatekeeper.push(incoming, self.reply.clone()).is_err() {
-                        return Err(End::Say(wire(WireCode::Unavailable, "the server is overloaded; come back later")));
+                        return Err(End::Say(wire(
+                            WireCode::Unavailable,
+                            "the server is overloaded; come back later",
+                        )));
                     }
                 }
                 Effect::Commit(batch) => self.hub.committer.submit(batch, |_| {}),
@@ -226,10 +236,14 @@ impl Talk {
                     let touched = block_in_place(|| app.company.take_back(&returned, app.now_ms()))?;
                     self.hub.wake(&touched);
                 }
-                Effect::Close(error) => return Err(End::Say(error)),
+                Effect::Pump => self.has_more = true,
+                // What was answered goes first.
+                Effect::Close(error) => self.closing = self.closing.take().or(Some(error)),
                 Effect::Wipe => {
                     let (app, device) = (&self.hub.app, self.session.device());
-                    block_in_place(|| app.company.set_device_status(device, DeviceStatus::Wiped, app.now_ms()))?;
+                    block_in_place(|| {
+                        app.company.set_device_status(device, DeviceStatus::Wiped, app.now_ms())
+                    })?;
                     self.out.push(FromServer::Wipe);
                     self.over = true;
                 }

@@ -37,7 +37,8 @@ impl GateProgram {
         Ok(Self::Process(std::env::current_exe()?))
     }
 
-    pub(super) fn gate(&self, config: &GateConfig) -> Box<dyn Gate> {
+    /// A gate there.
+    pub fn gate(&self, config: &GateConfig) -> Box<dyn Gate> {
         match self {
             GateProgram::InProcess => Box::new(LocalGate::new(HOT_DOCS)),
             GateProgram::Process(program) => Box::new(ProcessGate::new(program.clone(), config)),
@@ -221,14 +222,22 @@ impl Gate for ProcessGate {
             // What it held now has that push merged; the next one is judged without it.
             self.forget(job.doc);
         }
-        let pushes = job.pushes.iter().enumerate().filter(|(i, _)| !guilty.contains(i)).map(|(_, p)| p.clone());
+        let refused = || Accepted::Refuse {
+            code: RefuseCode::Malformed,
+            detail: "the bytes stopped the decoder".to_owned(),
+        };
+        if guilty.len() == job.pushes.len() {
+            let verdicts = job.pushes.iter().map(|_| refused()).collect();
+            return Ok(Judged { verdicts, heads: job.heads.clone(), changes: 0, saved: None, account: None });
+        }
+        let pushes =
+            job.pushes.iter().enumerate().filter(|(i, _)| !guilty.contains(i)).map(|(_, p)| p.clone());
         let innocent = GateJob { pushes: pushes.collect(), ..job.clone() };
         let Ok(mut judged) = self.judge_once(&innocent, base)? else {
             return Err(CompanyError::Store(StoreError::Io("no gate worker stays alive".into())));
         };
         for i in guilty {
-            let detail = "the bytes stopped the decoder".to_owned();
-            judged.verdicts.insert(i, Accepted::Refuse { code: RefuseCode::Malformed, detail });
+            judged.verdicts.insert(i, refused());
         }
         Ok(judged)
     }
