@@ -100,12 +100,16 @@ fn opening_has_a_budget() {
     };
     let live_bytes = store.maintain().unwrap().live_bytes;
     let after_a_cut = opening(disk.after_power_cut(&mut Dice::new(1)));
-    assert!(after_a_cut > live_bytes / 2 && after_a_cut < 4 * live_bytes, "{after_a_cut} of {live_bytes}");
+    assert!(after_a_cut < 4 * live_bytes, "{after_a_cut} of {live_bytes}");
     store.settle().unwrap();
     let settled = opening(disk.after_power_cut(&mut Dice::new(1)));
     store.close().unwrap();
     let closed = opening(VirtualDisk::from_bytes(disk.bytes()));
-    assert!(settled < 256 << 10 && closed < 256 << 10, "{settled} settled, {closed} closed");
+    for recorded in [settled, closed] {
+        assert!(recorded + live_bytes < after_a_cut, "{recorded} against {after_a_cut}: no walk was spared");
+        // redb built for debugging walks its pages at every open, to check itself.
+        assert!(cfg!(debug_assertions) || recorded < 256 << 10, "{recorded}");
+    }
 }
 
 fn power_cut(seed: u64, encrypted: bool, lies: bool) {
