@@ -3,6 +3,7 @@
 //!
 //! The disk is "full" for the server's process alone: its files may not grow beyond a limit (`ulimit -f`), and the signal that would kill it
 //! is ignored, so that writes fail as they do on a full disk.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::io::Read;
 use std::net::TcpListener;

@@ -1,4 +1,5 @@
 //! The gate's worker process: it judges like the gate in this process, and when bytes stop it, only their sender pays.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use fieldbook_core::company::{Accepted, Base, CompanyError, Gate, GateJob, GatePush, LocalGate};
 use fieldbook_core::document::genesis::genesis;

@@ -1,5 +1,6 @@
 //! A stranger at the door: frames and pushes that no phone of ours sends, against the real server. Each gets a clear answer, and what the
 //! company holds stays as it was.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use fieldbook_core::access::Role;
 use fieldbook_core::document::{Doc, Edit, NoClocks, Value};

@@ -209,6 +209,9 @@ impl Outcome {
 /// A row: key and value.
 pub type Row = (Vec<u8>, Vec<u8>);
 
+/// What [`Store::read`] found: the values of the keys, and one page a range.
+pub type Reads = (Vec<Option<Vec<u8>>>, Vec<Vec<Row>>);
+
 /// Keys from `from` (inclusive) to `to` (exclusive), in byte order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Range {
@@ -295,7 +298,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Io`] or [`StoreError::Damaged`].
-    fn read(&self, keys: &[&[u8]], ranges: &[(Range, usize)]) -> Result<(Vec<Option<Vec<u8>>>, Vec<Vec<Row>>), StoreError>;
+    fn read(&self, keys: &[&[u8]], ranges: &[(Range, usize)]) -> Result<Reads, StoreError>;
 
     /// The value of one key.
     ///
@@ -328,7 +331,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     fn head(&self) -> Result<Position, StoreError> {
         (**self).head()
     }
-    fn read(&self, keys: &[&[u8]], ranges: &[(Range, usize)]) -> Result<(Vec<Option<Vec<u8>>>, Vec<Vec<Row>>), StoreError> {
+    fn read(&self, keys: &[&[u8]], ranges: &[(Range, usize)]) -> Result<Reads, StoreError> {
         (**self).read(keys, ranges)
     }
 }

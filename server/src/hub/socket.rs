@@ -255,7 +255,7 @@ impl Talk {
     /// Sends what waits, then as much news as there is; the socket's own pace is the backpressure.
     async fn send_all(&mut self, socket: &mut WebSocket) -> Result<(), End> {
         loop {
-            if self.has_more && self.out.is_empty() || self.has_more && self.out.len() < BATCH_MESSAGES {
+            if self.has_more && self.out.len() < BATCH_MESSAGES {
                 let hub = self.hub.clone();
                 match block_in_place(|| self.session.pump(&hub.app.company, limits::FRAME_TARGET_BYTES))? {
                     Some(messages) => self.out.extend(messages),
