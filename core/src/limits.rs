@@ -13,13 +13,18 @@ pub const PUSH_MAX_CHANGES: usize = 256;
 pub const CHANGE_MAX_OPS: usize = 4_096;
 /// Dependencies and other actors named by one change: more concurrent heads than devices on a lead is a lie.
 pub const CHANGE_MAX_DEPS: usize = 64;
-/// One document, compacted, inflated or not. 5,000 changes of a three-year lead compact to under 1 MiB.
+/// One saved document that is read at all.
 pub const DOC_MAX_BYTES: usize = 4 << 20;
+/// One document that phones write, compacted and not deflated. 5,000 changes of a three-year lead take about 440 KB; a snapshot with a tail
+/// as large fits one frame.
+pub const DOC_WRITTEN_MAX_BYTES: usize = 480 << 10;
 /// Changes in one document.
 pub const DOC_MAX_CHANGES: usize = 100_000;
 /// Pushes of one device that may be unanswered at once. 8 keep a phone busy over a 100 ms link at 80 a second; the
 /// handshake may carry more behind it, so the server takes up to this many before it closes the connection.
 pub const PUSHES_IN_FLIGHT: usize = 256;
+/// Whole documents that one phone may have asked for and not got yet: more than a day of one rep touches.
+pub const FETCHES_MAX: usize = 256;
 /// One string value in a document, bytes of UTF-8.
 pub const VALUE_MAX_BYTES: usize = 32 << 10;
 /// A key of a set or of an open-keyed map: a tag of 40 Chinese characters is 120 bytes.

@@ -44,6 +44,8 @@ pub struct App {
 pub enum Notice {
     /// These channels have new positions.
     Channels(Arc<BTreeSet<Channel>>),
+    /// Documents moved between channels; everybody looks for themselves.
+    Everybody,
     /// This device was revoked or reported stolen: its session ends and begins anew.
     Device(DeviceId),
 }

@@ -276,8 +276,11 @@ impl EvidenceStore {
         if open >= self.bounds.open_uploads { Err(EvidenceError::TooManyUploads { open }) } else { Ok(()) }
     }
 
-    /// The mark alone does not count: a restored backup may have lost the blob.
-    fn is_acknowledged_to(&self, device: DeviceId, hash: Hash32) -> Result<bool, EvidenceError> {
+    /// Whether this device has sent these bytes. The mark alone does not count: a restored backup may have lost the blob.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn is_acknowledged_to(&self, device: DeviceId, hash: Hash32) -> Result<bool, EvidenceError> {
         Ok(self.mark_path(device, hash).try_exists().map_err(failed)? && self.acknowledged(hash)?)
     }
 

@@ -21,16 +21,27 @@ pub(super) fn named_account(doc: &Doc, clocks: &dyn Clocks) -> Option<DocId> {
     (account.kind() == Some(DocKind::Account)).then_some(account)
 }
 
+/// Who answers for it that a lead names an account.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum NamedBy<'a> {
+    /// Whoever pushed the change.
+    Person(&'a Person),
+    /// Nobody in particular wrote it just now: it opens nothing that the lead's owners do not read already.
+    Owners,
+    /// An import or a connector of the company itself.
+    Company,
+}
+
 impl Company {
-    /// Ties a lead to the account that it names now, and looses it from the one it named before. `by`: who named it; absent: the office.
-    /// What may not be tied stays untied, and is looked at again when the lead next changes. Returns the channels with news.
+    /// Ties a lead to the account that it names now, and looses it from the one it named before, when whoever answers for it may read the
+    /// account. What may not be tied stays untied, and is looked at again when the lead next changes. Returns the channels with news.
     pub(super) fn plan_link(
         &self,
         batch: &mut Batch,
         lead: DocId,
         header: &mut Header,
         named: Option<DocId>,
-        by: Option<&Person>,
+        by: NamedBy<'_>,
     ) -> Result<BTreeSet<Channel>, CompanyError> {
         let mut touched = BTreeSet::new();
         if header.link == named {
@@ -41,8 +52,23 @@ impl Company {
             Some(account) => self.header(account)?,
             None => None,
         };
-        let opens = |of: &Header| !of.erased && by.is_none_or(|who| who.may(&of.access(), DocKind::Account, Verb::Read));
-        let tied = named.filter(|_| found.as_ref().is_some_and(opens));
+        let reads = |who: &Person, of: &Header| who.may(&of.access(), DocKind::Account, Verb::Read);
+        let opens = match &found {
+            None => false,
+            Some(of) if of.erased => false,
+            Some(of) => match by {
+                NamedBy::Company => true,
+                NamedBy::Person(who) => reads(who, of),
+                NamedBy::Owners => {
+                    let mut all = !owners.is_empty();
+                    for owner in &owners {
+                        all &= reads(&self.person(*owner)?, of);
+                    }
+                    all
+                }
+            },
+        };
+        let tied = named.filter(|_| opens);
         if tied == header.link {
             return Ok(touched);
         }
@@ -67,7 +93,11 @@ impl Company {
         lead: DocId,
         owners: &[UserId],
     ) -> Result<BTreeSet<Channel>, CompanyError> {
-        let Some(header) = self.header(account)? else { return Ok(BTreeSet::new()) };
+        let Some(raw) = self.store.get(&keys::header(account))? else { return Ok(BTreeSet::new()) };
+        let header = Header::read(account, &raw)?;
+        // Two leads of one account that move at once must see each other, even when one of them changes nothing here: each writes the
+        // header anew, so that the other one's guard fails.
+        batch.guard(keys::header(account), Some(raw));
         let mut all: BTreeSet<UserId> = owners.iter().copied().collect();
         let prefix = keys::links(account);
         let rows = self.store.scan(&Range::prefix(&prefix), Direction::Forward, limits::SCAN_MAX_ROWS)?;
@@ -82,9 +112,6 @@ impl Company {
             all.extend(header.creator);
         }
         let ties: Ties = self.ties_of(&all.into_iter().collect::<Vec<_>>(), None)?;
-        if ties == header.access() {
-            return Ok(BTreeSet::new());
-        }
         self.plan_retie(batch, account, &ties)
     }
 }

@@ -9,7 +9,7 @@ use minicbor::bytes::ByteVec;
 use super::rows::{ChangesRow, Header, decode};
 use super::{Company, CompanyError, keys};
 use crate::access::Channel;
-use crate::ids::{DeviceId, DocId};
+use crate::ids::{DeviceId, DocId, Hash32};
 use crate::limits;
 use crate::store::{Direction, Position, Range};
 use crate::sync::message::{ChannelState, Delta, Fill, FromServer};
@@ -98,8 +98,9 @@ impl Company {
     fn entries(&self, view: &View, cursor: Position) -> Result<(Vec<(Position, DocId)>, Position, bool), CompanyError> {
         let ranges: Vec<(Range, usize)> = view
             .channels
-            .keys()
-            .map(|channel| {
+            .iter()
+            .filter(|(_, fill)| **fill != Fill::Left)
+            .map(|(channel, _)| {
                 let after = keys::feed_at(*channel, cursor.saturating_add(1), DocId::default());
                 let to = crate::store::after_prefix(&keys::feed(*channel));
                 (Range { from: after, to }, FEED_PAGE)
@@ -190,18 +191,25 @@ impl Company {
                 }
             }
         }
-        Ok((!changes.is_empty()).then(|| self.delta(doc, header, None, changes)))
+        Ok((!changes.is_empty()).then(|| self.delta(doc, header, None, changes, header.heads.clone())))
     }
 
     /// A whole document as stored.
     pub(super) fn whole(&self, doc: DocId, header: &Header) -> Result<Delta, CompanyError> {
         let base = self.base(doc, header)?;
-        Ok(self.delta(doc, header, base.snapshot, base.changes))
+        Ok(self.delta(doc, header, base.snapshot, base.changes, Vec::new()))
     }
 
-    fn delta(&self, doc: DocId, header: &Header, snapshot: Option<ByteVec>, changes: Vec<ByteVec>) -> Delta {
+    fn delta(
+        &self,
+        doc: DocId,
+        header: &Header,
+        snapshot: Option<ByteVec>,
+        changes: Vec<ByteVec>,
+        heads: Vec<Hash32>,
+    ) -> Delta {
         let receipt = self.receipt(self.epoch(), doc, &header.heads);
-        Delta { doc, origin: header.origin.clone(), at: header.content_at, snapshot, changes, receipt }
+        Delta { doc, origin: header.origin.clone(), at: header.content_at, snapshot, changes, receipt, heads }
     }
 
     /// One whole document for a phone that asks for it; [`FromServer::Gone`] when it may not hold it.
@@ -226,6 +234,10 @@ impl Company {
         cursor: Position,
         budget_bytes: usize,
     ) -> Result<Option<Vec<FromServer>>, CompanyError> {
+        if let Some(channel) = view.channels.iter().find(|(_, fill)| **fill == Fill::Left).map(|(channel, _)| *channel) {
+            view.channels.remove(&channel);
+            return Ok(Some(vec![FromServer::Mark(ChannelState { channel, fill: Fill::Left })]));
+        }
         let next = view.channels.iter().find(|(_, fill)| matches!(fill, Fill::Upto(_) | Fill::Leaving(_)));
         let Some((channel, fill)) = next.map(|(channel, fill)| (*channel, *fill)) else { return Ok(None) };
         let (after, leaving) = match fill {

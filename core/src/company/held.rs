@@ -6,6 +6,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use serde::Serialize;
 
+use super::accounts::NamedBy;
 use super::gate::{Accepted, Base, Gate, GateJob, GatePush};
 use super::rows::{ChangesRow, HERE, Header, Lot, decode, encode, plan_ties};
 use super::{Company, CompanyError, keys};
@@ -133,7 +134,7 @@ impl Company {
                     batch.put_at(change_key, Some(slot), encode(&ChangesRow { lots: vec![lot] }), None);
                     let by = self.person(row.user)?;
                     if doc.kind() == Some(DocKind::Lead) {
-                        touched.extend(self.plan_link(&mut batch, doc, &mut header, judged.account, Some(&by))?);
+                        touched.extend(self.plan_link(&mut batch, doc, &mut header, judged.account, NamedBy::Person(&by))?);
                     }
                     let (value, slot) = header.to_value();
                     batch.put_at(keys::header(doc), None, value, Some(slot));

@@ -8,6 +8,8 @@ use crate::store::{Position, Slot};
 pub const META: &[u8] = b"m";
 /// All users.
 pub const USERS: &[u8] = b"u/";
+/// All users whose documents have yet to follow them.
+pub const RETIES: &[u8] = b"r/";
 /// All teams.
 pub const TEAMS: &[u8] = b"t/";
 /// All devices.
@@ -102,6 +104,11 @@ pub fn user(user: UserId) -> Vec<u8> {
     key(USERS, &[&user.0])
 }
 
+/// `r/user`: the user's documents have yet to follow their team and role.
+pub fn retie(user: UserId) -> Vec<u8> {
+    key(RETIES, &[&user.0])
+}
+
 /// `t/team`.
 pub fn team(team: TeamId) -> Vec<u8> {
     key(TEAMS, &[&team.0])
@@ -115,6 +122,11 @@ pub fn device(device: DeviceId) -> Vec<u8> {
 /// `k/device`: what changes with every contact.
 pub fn contact(device: DeviceId) -> Vec<u8> {
     key(b"k/", &[&device.0])
+}
+
+/// `n/device`: the channels that a device was ever granted.
+pub fn granted(device: DeviceId) -> Vec<u8> {
+    key(b"n/", &[&device.0])
 }
 
 /// `o/device/`: the pushes of a device that were answered since its last acknowledgement.

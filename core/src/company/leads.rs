@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::accounts::NamedBy;
 use super::maintain::Own;
 use super::rows::{Header, plan_ties};
 use super::{Company, CompanyError, keys};
@@ -29,6 +30,8 @@ pub struct NewLead {
     pub first_source: Option<String>,
     /// How the source calls it; importing the same id twice is importing it once.
     pub external_id: Option<String>,
+    /// Who brings it in; absent: the company itself (an import on the server, a connector).
+    pub by: Option<UserId>,
 }
 
 /// Who owns a lead, as its ruling says.
@@ -124,7 +127,9 @@ impl Company {
         doc.edit(self.actor(), &self.stamp(now_ms), &lead.edits)
             .map_err(|e| CompanyError::Refused(format!("lead {}: {e}", lead.id)))?;
         let own = Own { id: lead.id, origin: None, doc, header: None, raw: None };
-        let mut touched = self.plan_new(batch, own, ties)?;
+        let by = lead.by.map(|user| self.person(user)).transpose()?;
+        let by = by.as_ref().map_or(NamedBy::Company, NamedBy::Person);
+        let mut touched = self.plan_new_by(batch, own, ties, by)?;
         let facts = RulingFacts {
             owner: lead.owner,
             creator: None,
@@ -186,6 +191,7 @@ impl Company {
     pub fn assign(&self, lead: DocId, to: UserId, by: UserId, reason: &str, now_ms: i64) -> Result<Assigned, CompanyError> {
         let plan = || {
             let mut batch = Batch::new();
+            batch.guard(keys::user(to), self.store.get(&keys::user(to))?);
             let ties = self.ties_of(&[to], None)?;
             let owner = self.owner_of(lead)?;
             if owner.owner == Some(to) && owner.joint.is_empty() {
@@ -247,11 +253,12 @@ impl Company {
     /// # Errors
     /// [`CompanyError`] of the store.
     pub fn retie_user(&self, user: UserId) -> Result<(), CompanyError> {
+        let due = self.store.get(&keys::retie(user))?;
         let prefix = keys::members(Channel::User(user));
         let mut range = Range::prefix(&prefix);
         loop {
             let page = self.store.scan(&range, Direction::Forward, RETIE_PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else { break };
             range = Range::prefix_after(&prefix, last);
             for id in page.iter().filter_map(|(key, _)| keys::parse_member(key)) {
                 self.transact(|| {
@@ -266,6 +273,23 @@ impl Company {
                 })?;
             }
         }
+        if due.is_some() {
+            let mut batch = Batch::new();
+            batch.guard(keys::retie(user), due).delete(keys::retie(user));
+            // When the guard fails somebody has changed the user again, and does this again.
+            self.store.commit_one(batch)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with what a server that stopped had begun: everybody whose documents have not followed them yet.
+    pub(super) fn finish_reties(self) -> Result<Self, CompanyError> {
+        for (key, _) in self.store.scan(&Range::prefix(keys::RETIES), Direction::Forward, limits::SCAN_MAX_ROWS)? {
+            if let Some(user) = key.get(keys::RETIES.len()..).and_then(UserId::from_slice) {
+                self.retie_user(user)?;
+            }
+        }
+        Ok(self)
     }
 
     /// A document for somebody who asks through REST.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use minicbor::bytes::ByteVec;
 
+use super::accounts::NamedBy;
 use super::rows::{ChangesRow, HERE, Header, Lot, encode, plan_ties};
 use super::{Company, CompanyError, keys};
 use crate::access::{Channel, Ties, channels_of};
@@ -103,7 +104,7 @@ impl Company {
         }
         let account = super::accounts::named_account(&own.doc, &NoClocks);
         let news = if kind == DocKind::Lead {
-            self.plan_link(batch, own.id, &mut header, account, None)?
+            self.plan_link(batch, own.id, &mut header, account, NamedBy::Owners)?
         } else {
             BTreeSet::new()
         };
@@ -113,7 +114,23 @@ impl Company {
     }
 
     /// Adds a new document of the server, with whatever it holds already, to `batch`.
-    pub(super) fn plan_new(&self, batch: &mut Batch, own: Own, ties: &Ties) -> Result<BTreeSet<Channel>, CompanyError> {
+    pub(super) fn plan_new(
+        &self,
+        batch: &mut Batch,
+        own: Own,
+        ties: &Ties,
+    ) -> Result<BTreeSet<Channel>, CompanyError> {
+        self.plan_new_by(batch, own, ties, NamedBy::Owners)
+    }
+
+    /// As [`Company::plan_new`], for a lead whose account somebody answers for.
+    pub(super) fn plan_new_by(
+        &self,
+        batch: &mut Batch,
+        own: Own,
+        ties: &Ties,
+        by: NamedBy<'_>,
+    ) -> Result<BTreeSet<Channel>, CompanyError> {
         let wanted = channels_of(own.doc.kind(), ties);
         batch.guard(keys::header(own.id), None);
         let mut header = Header {
@@ -129,7 +146,7 @@ impl Company {
         plan_ties(batch, own.id, &mut header, &wanted, &departures, true);
         self.plan_snapshot(batch, own.id, &mut header, own.doc.save())?;
         let account = super::accounts::named_account(&own.doc, &NoClocks);
-        let news = self.plan_link(batch, own.id, &mut header, account, None)?;
+        let news = self.plan_link(batch, own.id, &mut header, account, by)?;
         let (value, slot) = header.to_value();
         batch.put_at(keys::header(own.id), None, value, Some(slot));
         Ok(wanted.union(&news).copied().collect())

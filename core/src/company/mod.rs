@@ -101,7 +101,8 @@ impl Company {
         }
         if let Some(meta) = meta {
             let meta = Arc::new(rows::decode(keys::META, meta)?);
-            return Ok(Self { store, meta, lock_after_days: limits::LOCK_AFTER_DAYS });
+            let company = Self { store, meta, lock_after_days: limits::LOCK_AFTER_DAYS };
+            return company.found_directory()?.finish_reties();
         }
         let meta = rows::Meta::found(name, seed);
         let mut batch = Batch::new();
@@ -117,14 +118,16 @@ impl Company {
     }
 
     /// Begins a new log epoch: to be called once after the store was restored from a backup, before any phone connects. Returns
-    /// the company with its new server actor.
+    /// the company with its new server actor. The epoch is named after `now_ms` (server time), so that two restores of one backup do
+    /// not share it.
     ///
     /// # Errors
     /// As [`Company::open`].
-    pub fn restored(self) -> Result<Self, CompanyError> {
+    pub fn restored(self, now_ms: i64) -> Result<Self, CompanyError> {
         let mut meta = (*self.meta).clone();
         meta.past.push((meta.epoch, self.store.head()?));
-        meta.epoch += 1;
+        // In seconds it fits the actor's 32 bits until 2106.
+        meta.epoch = (meta.epoch + 1).max(now_ms.max(0).unsigned_abs() / 1_000);
         let mut batch = Batch::new();
         batch.put(keys::META, rows::encode(&meta));
         self.store.commit_one(batch)?;

@@ -124,7 +124,7 @@ impl Company {
             ("team", row.team.map_or(Value::Null, |t| Value::Text(t.to_string()))),
             ("active", Value::Bool(row.active)),
         ];
-        self.put_listed(keys::user(id), encode(&row), "users", &id.0, &values, now_ms)?;
+        self.put_listed(keys::user(id), encode(&row), "users", &id.0, &values, &[id], now_ms)?;
         self.retie_user(id)
     }
 
@@ -145,7 +145,16 @@ impl Company {
             ("parent", row.parent.map_or(Value::Null, |t| Value::Text(t.to_string()))),
             ("lead", leader),
         ];
-        self.put_listed(keys::team(id), encode(&row), "teams", &id.0, &values, now_ms)
+        // Moved below another team, it takes everybody's documents along.
+        let moved = self.team(id).is_ok_and(|old| old.parent != row.parent);
+        let mut below = Vec::new();
+        for (user, member) in if moved { self.users()? } else { Vec::new() } {
+            if self.team_chain(member.team)?.contains(&id) {
+                below.push(user);
+            }
+        }
+        self.put_listed(keys::team(id), encode(&row), "teams", &id.0, &values, &below, now_ms)?;
+        below.into_iter().try_for_each(|user| self.retie_user(user))
     }
 
     /// Enrols a device for a user.
@@ -178,10 +187,12 @@ impl Company {
             ("name", Value::from(row.name.as_str())),
             ("revoked", Value::Bool(row.status != DeviceStatus::Active)),
         ];
-        self.put_listed(keys::device(id), encode(row), "devices", &id.0, &values, now_ms)
+        self.put_listed(keys::device(id), encode(row), "devices", &id.0, &values, &[], now_ms)
     }
 
-    /// Writes a row and its entry in the directory document together.
+    /// Writes a row and its entry in the directory document together, and whose documents have to follow: a server that stops in between
+    /// goes on when it starts.
+    #[expect(clippy::too_many_arguments, reason = "one plan of one batch")]
     fn put_listed(
         &self,
         key: Vec<u8>,
@@ -189,6 +200,7 @@ impl Company {
         field: &str,
         id: &[u8; 8],
         values: &[(&str, Value)],
+        followed: &[UserId],
         now_ms: i64,
     ) -> Result<(), CompanyError> {
         let mut entry = [0; 16];
@@ -197,6 +209,9 @@ impl Company {
         let plan = || {
             let mut batch = Batch::new();
             batch.put(key.clone(), row.clone());
+            for user in followed {
+                batch.put(keys::retie(*user), row.clone());
+            }
             let directory = self.own(DocId::directory(), None)?;
             let edits = match directory.doc.record(field, entry, &crate::document::NoClocks) {
                 None => vec![Edit::AddRecord {
@@ -227,9 +242,12 @@ impl Company {
         self.transact(plan).map(|_| ())
     }
 
-    /// Creates the directory and policy documents of a new company.
+    /// Creates the directory and policy documents of a company that has none yet.
     pub(super) fn found_directory(self) -> Result<Self, CompanyError> {
         for doc in [DocId::directory(), DocId::policy()] {
+            if self.header(doc)?.is_some() {
+                continue;
+            }
             let mut batch = Batch::new();
             let own = self.own(doc, None)?;
             self.plan_new(&mut batch, own, &Ties::default())?;
@@ -406,7 +424,14 @@ impl Company {
         let rotate_to = behind.then(|| incarnation.saturating_add(1));
         self.note_contact(device, hello, &contact, now_ms)?;
         let quarantine_only = principal.status != DeviceStatus::Active;
-        let channels = if quarantine_only { BTreeMap::new() } else { session_channels(&principal.person, &hello.channels) };
+        let fallback = fallback.filter(|_| !quarantine_only);
+        let channels = if quarantine_only {
+            BTreeMap::new()
+        } else {
+            // The restored server may have forgotten moves that the phone followed: everything is filled anew.
+            let granted = self.grant(device, &principal.person)?;
+            session_channels(&principal.person, &granted, &hello.channels, fallback.is_some())
+        };
         let welcome = Welcome {
             version,
             epoch: self.meta.epoch,
@@ -437,6 +462,21 @@ impl Company {
         }
         let known = self.meta.past.iter().find(|(epoch, _)| *epoch == hello.epoch).map_or(0, |(_, upto)| *upto);
         Ok((hello.cursor.min(known), Some(known)))
+    }
+
+    /// The channels that a device was ever granted, these of its user now included; remembered before the first byte of a new one goes out.
+    fn grant(&self, device: DeviceId, person: &Person) -> Result<BTreeSet<Channel>, CompanyError> {
+        let key = keys::granted(device);
+        let stored = self.store.get(&key)?;
+        let old: Vec<Channel> = stored.map_or(Ok(Vec::new()), |value| decode(&key, &value))?;
+        let mut granted: BTreeSet<Channel> = old.iter().copied().collect();
+        granted.extend(person.channels());
+        if granted.len() > old.len() {
+            let mut batch = Batch::new();
+            batch.put(key, encode(&granted.iter().copied().collect::<Vec<_>>()));
+            self.store.commit_one(batch)?;
+        }
+        Ok(granted)
     }
 
     /// Incarnation and id of the newest push of a device that was answered.
@@ -496,15 +536,23 @@ impl Company {
 const CONTACT_FLUSH_MS: i64 = 60_000;
 
 /// The channels of a session: what the person may hold, as full as the phone says, and what the phone has to give back.
-fn session_channels(person: &Person, held: &[ChannelState]) -> BTreeMap<Channel, Fill> {
+/// Only channels that the device was granted once are given back document by document: a list of documents is itself something to know.
+fn session_channels(
+    person: &Person,
+    granted: &BTreeSet<Channel>,
+    held: &[ChannelState],
+    anew: bool,
+) -> BTreeMap<Channel, Fill> {
     let may = person.channels();
     let mut channels: BTreeMap<Channel, Fill> = may.iter().map(|channel| (*channel, Fill::Upto(None))).collect();
     for state in held {
         let fill = match (may.contains(&state.channel), state.fill) {
+            (true, Fill::Complete | Fill::Upto(_)) if anew => Fill::Upto(None),
             (true, fill @ (Fill::Complete | Fill::Upto(_))) => fill,
             // It was being given back and is allowed again: what was wiped has to come anew.
             (true, Fill::Leaving(_) | Fill::Left) => Fill::Upto(None),
             (false, Fill::Left) => continue,
+            (false, _) if !granted.contains(&state.channel) => Fill::Left,
             (false, fill @ Fill::Leaving(_)) => fill,
             (false, Fill::Complete | Fill::Upto(_)) => Fill::Leaving(None),
         };

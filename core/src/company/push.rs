@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::bytes::ByteVec;
 
+use super::accounts::NamedBy;
 use super::gate::{Accepted, Base, Gate, GateJob, GatePush, claimed_actor};
 use super::held::{HeldRow, HeldState};
 use super::rows::{ChangesRow, FeedEntry, HERE, Header, Lot, decode, encode, plan_ties};
@@ -36,7 +37,6 @@ pub struct Prepared {
     pub batch: Batch,
     answers: Vec<Plan>,
     known_at: Position,
-    receipt: Vec<u8>,
     touched: BTreeSet<Channel>,
 }
 
@@ -44,6 +44,7 @@ pub struct Prepared {
 struct Plan {
     id: u64,
     verdict: PlannedVerdict,
+    receipt: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -79,8 +80,8 @@ impl Prepared {
         let at = position.unwrap_or(self.known_at);
         let answers = self.answers.into_iter().map(|plan| {
             let verdict = match plan.verdict {
-                PlannedVerdict::Merged => Verdict::Durable { at, receipt: self.receipt.clone() },
-                PlannedVerdict::Known => Verdict::Durable { at: self.known_at.max(at), receipt: self.receipt.clone() },
+                PlannedVerdict::Merged => Verdict::Durable { at, receipt: plan.receipt },
+                PlannedVerdict::Known => Verdict::Durable { at: self.known_at.max(at), receipt: plan.receipt },
                 PlannedVerdict::Held(reason) => Verdict::Held { reason },
                 PlannedVerdict::Refused(code, detail) => Verdict::Refused { code, detail },
             };
@@ -171,7 +172,7 @@ impl Company {
 
     fn target(&self, doc: DocId, incoming: &[Incoming]) -> Result<Target, CompanyError> {
         let header_key = keys::header(doc);
-        let origin = incoming.iter().find_map(|one| one.push.origin.as_ref());
+        let origin = proven_origin(doc, incoming);
         let parent_doc = origin.and_then(|origin| DocId::from_slice(&origin.parent));
         let parent_key = keys::header(parent_doc.unwrap_or_default());
         let mut found = self.store.get_many(&[&header_key, &parent_key])?.into_iter();
@@ -292,9 +293,24 @@ impl Company {
     }
 }
 
-/// Whether the id is that of the parent and key.
+/// Whether the id is that of the parent and key, and the parent and key are of the sort that the kind has. A key of one's own choice would
+/// make a document that follows no reassignment.
 fn derived_right(doc: DocId, kind: DocKind, origin: &Origin) -> bool {
-    origin.key.len() <= 32 && DocId::derived(kind, &origin.parent, &origin.key) == doc
+    let of_its_sort = match kind {
+        DocKind::Calendar => origin.key.len() == "2026-02".len(),
+        _ => {
+            let parent = DocId::from_slice(&origin.parent);
+            origin.key.is_empty() && parent.and_then(|parent| parent.kind()) == Some(DocKind::Lead)
+        }
+    };
+    of_its_sort && DocId::derived(kind, &origin.parent, &origin.key) == doc
+}
+
+/// Where the document comes from, from a push that tells the truth about it. What somebody else claims in the same moment counts for
+/// nothing.
+fn proven_origin(doc: DocId, incoming: &[Incoming]) -> Option<&Origin> {
+    let kind = doc.kind()?;
+    incoming.iter().filter_map(|one| one.push.origin.as_ref()).find(|origin| derived_right(doc, kind, origin))
 }
 
 struct Planning<'a> {
@@ -351,6 +367,7 @@ impl Planning<'_> {
                 saved: judged.saved,
                 account: judged.account,
             };
+        let mut held = BTreeSet::new();
         for ((i, late), verdict) in passed.iter().zip(judged.verdicts) {
             let who = &self.incoming[*i].who;
             let planned = match verdict {
@@ -367,6 +384,16 @@ impl Planning<'_> {
                 Accepted::Hold(reason) => PlannedVerdict::Held(reason),
                 Accepted::Refuse { code, detail } => PlannedVerdict::Refused(code, detail),
             };
+            // What builds on held work is held with it, and not refused for the gap.
+            let actor = claimed_actor(who.device, &self.incoming[*i].push.changes);
+            let behind = actor.is_some_and(|actor| held.contains(&actor));
+            let planned = match planned {
+                PlannedVerdict::Refused(RefuseCode::OutOfOrder, _) if behind => PlannedVerdict::Held(HoldReason::Suffix),
+                other => other,
+            };
+            if matches!(planned, PlannedVerdict::Held(_)) {
+                held.extend(actor);
+            }
             self.verdicts[*i] = Some(planned);
         }
         Ok((!merge.lots.is_empty()).then_some(merge))
@@ -376,17 +403,25 @@ impl Planning<'_> {
         self.hold()?;
         let mut touched = BTreeSet::new();
         let known_at = self.target.header.as_ref().map_or(0, |header| header.content_at);
-        let mut heads = self.target.header.as_ref().map_or_else(Vec::new, |header| header.heads.clone());
         if let Some(merge) = merge {
-            heads.clone_from(&merge.heads);
             touched = self.merge(merge)?;
         }
         self.note_answered();
-        let receipt = self.company.receipt(self.company.epoch(), self.doc, &heads);
-        let ids = self.incoming.iter().map(|one| one.push.id);
-        let refused = || PlannedVerdict::Refused(RefuseCode::Malformed, "not judged".into());
-        let answers = ids.zip(self.verdicts).map(|(id, v)| Plan { id, verdict: v.unwrap_or_else(refused) }).collect();
-        Ok(Prepared { doc: self.doc, batch: self.batch, answers, known_at, receipt, touched })
+        let (company, doc) = (self.company, self.doc);
+        let answers = self.incoming.iter().zip(self.verdicts).map(|(one, verdict)| {
+            let refused = || PlannedVerdict::Refused(RefuseCode::Malformed, "not judged".into());
+            let verdict = verdict.unwrap_or_else(refused);
+            // A phone need not hold what others changed meanwhile, so what is vouched for is its own change and all behind it.
+            let last = one.push.changes.last().and_then(|change| claimed_hash(change));
+            let receipt = match (&verdict, last) {
+                (PlannedVerdict::Merged | PlannedVerdict::Known, Some(last)) => {
+                    company.receipt(company.epoch(), doc, &[last])
+                }
+                _ => Vec::new(),
+            };
+            Plan { id: one.push.id, verdict, receipt }
+        });
+        Ok(Prepared { doc, batch: self.batch, answers: answers.collect(), known_at, touched })
     }
 
     /// Keeps held pushes as they came. One that is kept already stays as it is: a repeated push undoes no decision.
@@ -417,10 +452,10 @@ impl Planning<'_> {
     /// Remembers how far each device got, so that a restored or cloned phone is recognised.
     fn note_answered(&mut self) {
         for (one, verdict) in self.incoming.iter().zip(&self.verdicts) {
-            if matches!(verdict, Some(PlannedVerdict::Merged | PlannedVerdict::Held(_))) {
-                if let Some(actor) = claimed_actor(one.who.device, &one.push.changes) {
-                    self.batch.put(keys::answered(one.who.device, actor.incarnation, one.push.id), []);
-                }
+            if matches!(verdict, Some(PlannedVerdict::Merged | PlannedVerdict::Held(_)))
+                && let Some(actor) = claimed_actor(one.who.device, &one.push.changes)
+            {
+                self.batch.put(keys::answered(one.who.device, actor.incarnation, one.push.id), []);
             }
         }
     }
@@ -453,7 +488,7 @@ impl Planning<'_> {
             company.plan_snapshot(&mut self.batch, doc, &mut header, saved.to_vec())?;
         }
         if doc.kind() == Some(DocKind::Lead) {
-            let by = merge.creator.as_ref().map(|who| &who.person);
+            let by = merge.creator.as_ref().map_or(NamedBy::Owners, |who| NamedBy::Person(&who.person));
             wanted.extend(company.plan_link(&mut self.batch, doc, &mut header, merge.account, by)?);
         }
         let (value, slot) = header.to_value();
@@ -481,7 +516,12 @@ impl Planning<'_> {
         let kind = doc.kind().unwrap_or(DocKind::Lead);
         let creator: UserId = merge.creator.as_ref().map(|who| who.person.user).unwrap_or_default();
         let ties = match kind {
-            DocKind::Lead | DocKind::Account | DocKind::Calendar => company.ties_of(&[creator], None)?,
+            DocKind::Lead | DocKind::Account | DocKind::Calendar => {
+                // Should they change teams before this is written, it is planned again.
+                let row = company.store.get(&keys::user(creator))?;
+                self.batch.guard(keys::user(creator), row);
+                company.ties_of(&[creator], None)?
+            }
             _ => self.target.ties.clone(),
         };
         if let Some((key, value)) = self.target.parent.take() {
@@ -492,7 +532,7 @@ impl Planning<'_> {
         if kind == DocKind::Lead {
             company.plan_ruling_of_created(&mut self.batch, doc, creator, &ties, self.now_ms)?;
         }
-        let origin = self.incoming.iter().find_map(|one| one.push.origin.clone());
+        let origin = proven_origin(doc, self.incoming).cloned();
         let header = Header {
             origin,
             owners: ties.owners.into_iter().collect(),

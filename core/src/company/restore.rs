@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 use minicbor::bytes::ByteVec;
 
 use super::maintain::Own;
-use super::rows::{ChangesRow, HERE, Header, Lot, encode, plan_ties};
+use super::rows::{ChangesRow, HERE, Lot, encode, plan_ties};
 use super::{Company, CompanyError, keys};
 use crate::access::{Channel, Ties, channels_of};
-use crate::document::{Doc, NoClocks, Value};
-use crate::ids::{DocId, DocKind, UserId};
+use crate::document::{Doc, NoClocks, RawChange, Value};
+use crate::ids::{DocId, DocKind, Hash32, UserId};
+use crate::limits;
 use crate::store::Batch;
-use crate::sync::message::{Return, slices};
+use crate::sync::message::{Origin, Return, Voucher, slices};
 
 impl Company {
     /// Takes back a document, or what is missing of it, when the receipt is this company's. Returns the channels with news; none when
@@ -22,11 +23,17 @@ impl Company {
     /// [`CompanyError`] of the store.
     pub fn take_back(&self, returned: &Return, now_ms: i64) -> Result<BTreeSet<Channel>, CompanyError> {
         let Some(kind) = returned.doc.kind() else { return Ok(BTreeSet::new()) };
-        let mut vouched = Doc::genesis(kind);
-        let whole = vouched.apply(&slices(&returned.changes)).is_ok();
-        if !whole || self.receipt(returned.epoch, returned.doc, &vouched.heads()) != returned.receipt {
+        let is_ours = |voucher: &&Voucher| {
+            voucher.heads.len() <= limits::CHANGE_MAX_DEPS
+                && self.receipt(voucher.epoch, returned.doc, &voucher.heads) == voucher.receipt
+        };
+        let heads: Vec<Hash32> =
+            returned.vouchers.iter().take(VOUCHERS_MAX).filter(is_ours).flat_map(|v| v.heads.clone()).collect();
+        let mut whole = Doc::genesis(kind);
+        if heads.is_empty() || whole.apply(&slices(&returned.changes)).is_err() {
             return Ok(BTreeSet::new());
         }
+        let vouched = whole.changes_behind(&heads);
         let (touched, _) = self.transact(|| {
             let mut batch = Batch::new();
             let own = self.own(returned.doc, returned.origin.clone())?;
@@ -40,31 +47,43 @@ impl Company {
         &self,
         batch: &mut Batch,
         mut own: Own,
-        vouched: &Doc,
+        vouched: &[RawChange],
         now_ms: i64,
     ) -> Result<BTreeSet<Channel>, CompanyError> {
         let missing: Vec<ByteVec> = vouched
-            .changes_after(&own.doc.heads())
-            .into_iter()
+            .iter()
             .filter(|change| !own.doc.contains(&change.hash))
-            .map(|change| change.bytes.into())
+            .map(|change| change.bytes.clone().into())
             .collect();
         if missing.is_empty() && own.header.is_some() {
             return Ok(BTreeSet::new());
         }
         let damaged = |e: crate::document::DocError| CompanyError::Refused(e.to_string());
         own.doc.apply(&slices(&missing)).map_err(damaged)?;
-        let (id, doc) = (own.id, own.doc.clone());
+        let id = own.id;
         let Some(mut header) = own.header.take() else {
             let ties = self.ties_of_returned(id, &own)?;
-            return self.plan_new(batch, own, &ties);
+            let lead = lead_of(id, own.origin.as_ref());
+            let mut touched = self.plan_new(batch, own, &ties)?;
+            touched.extend(self.plan_follow(batch, id, lead, &ties)?);
+            return Ok(touched);
         };
-        let wanted = header.channels();
+        let lead = lead_of(id, header.origin.as_ref());
+        let old = header.channels();
+        let ties = match id.kind() {
+            Some(DocKind::Ruling) => self.ties_of_ruling(&own.doc)?,
+            _ => header.access(),
+        };
+        let wanted = channels_of(own.doc.kind(), &ties);
+        let departures = self.departures(id, wanted.iter().copied())?;
         batch.guard(keys::header(id), own.raw);
-        plan_ties(batch, id, &mut header, &wanted, &Default::default(), true);
+        plan_ties(batch, id, &mut header, &wanted, &departures, true);
+        let moved = ties != header.access();
+        header.owners = ties.owners.iter().copied().collect();
+        header.teams = ties.teams.iter().copied().collect();
         header.content_at = HERE;
-        header.heads = doc.heads();
-        header.changes = doc.change_count();
+        header.heads = own.doc.heads();
+        header.changes = own.doc.change_count();
         let bytes: usize = missing.iter().map(|change| change.len()).sum();
         header.tail_bytes = header.tail_bytes.saturating_add(bytes as u32);
         header.tail_changes = header.tail_changes.saturating_add(missing.len() as u32);
@@ -74,9 +93,9 @@ impl Company {
         batch.put_at(key, Some(slot), encode(&ChangesRow { lots: vec![lot] }), None);
         let (value, slot) = header.to_value();
         batch.put_at(keys::header(id), None, value, Some(slot));
-        let mut touched = wanted;
-        if id.kind() == Some(DocKind::Ruling) {
-            touched.extend(self.plan_follow_ruling(batch, id, &header, &doc)?);
+        let mut touched: BTreeSet<Channel> = wanted.union(&old).copied().collect();
+        if moved {
+            touched.extend(self.plan_follow(batch, id, lead, &ties)?);
         }
         Ok(touched)
     }
@@ -85,13 +104,13 @@ impl Company {
     fn ties_of_returned(&self, id: DocId, own: &Own) -> Result<Ties, CompanyError> {
         let parent = own.origin.as_ref().and_then(|origin| DocId::from_slice(&origin.parent));
         match id.kind() {
-            Some(DocKind::Ruling) => self.ties_of(&owners_in(&own.doc), None),
+            Some(DocKind::Ruling) => self.ties_of_ruling(&own.doc),
             Some(DocKind::Calendar) => {
                 let user = own.origin.as_ref().and_then(|origin| UserId::from_slice(&origin.parent));
-                self.ties_of(&user.into_iter().collect::<Vec<_>>(), None)
+                self.ties_of(&self.known(user), None)
             }
             Some(DocKind::Lead) => match self.load(DocId::ruling_of(id)) {
-                Ok(ruling) => self.ties_of(&owners_in(&ruling), None),
+                Ok(ruling) => self.ties_of_ruling(&ruling),
                 Err(CompanyError::Unknown { .. }) => self.ties_of(&authors_in(self, &own.doc), None),
                 Err(other) => Err(other),
             },
@@ -102,30 +121,48 @@ impl Company {
         }
     }
 
-    /// When a returned ruling names another owner, its lead follows.
-    fn plan_follow_ruling(
+    /// Whom a ruling gives its lead to: its owners, or the team in whose pool it waits. People whom the backup never saw are passed
+    /// over.
+    fn ties_of_ruling(&self, ruling: &Doc) -> Result<Ties, CompanyError> {
+        let owner = ruling.value("owner", &NoClocks);
+        let joint = ruling.set("joint_owners", &NoClocks).into_keys();
+        let owner = owner.as_ref().and_then(Value::as_text).map(str::to_owned);
+        let owners = self.known(owner.into_iter().chain(joint).filter_map(|id| id.parse().ok()));
+        let team = ruling.value("team", &NoClocks).filter(|_| owners.is_empty());
+        let team = team.as_ref().and_then(Value::as_text).and_then(|id| id.parse().ok());
+        self.ties_of(&owners, team.filter(|team| self.team(*team).is_ok()))
+    }
+
+    fn known(&self, users: impl IntoIterator<Item = UserId>) -> Vec<UserId> {
+        users.into_iter().filter(|user| self.user(*user).is_ok()).collect()
+    }
+
+    /// A lead and what is derived from it stay together: where one of them was moved or is new, the others follow.
+    fn plan_follow(
         &self,
         batch: &mut Batch,
         id: DocId,
-        header: &Header,
-        ruling: &Doc,
+        lead: Option<DocId>,
+        ties: &Ties,
     ) -> Result<BTreeSet<Channel>, CompanyError> {
-        let ties = self.ties_of(&owners_in(ruling), None)?;
-        let lead = header.origin.as_ref().and_then(|origin| DocId::from_slice(&origin.parent));
-        let Some(lead) = lead.filter(|_| ties != header.access()) else { return Ok(BTreeSet::new()) };
-        let mut touched = channels_of(DocKind::Ruling, &ties);
+        let mut touched = BTreeSet::new();
+        let Some(lead) = lead else { return Ok(touched) };
         for member in super::leads::family(lead).into_iter().filter(|member| *member != id) {
-            touched.extend(self.plan_retie(batch, member, &ties)?);
+            if self.header(member)?.is_some_and(|header| header.access() != *ties) {
+                touched.extend(self.plan_retie(batch, member, ties)?);
+            }
         }
         Ok(touched)
     }
 }
 
-fn owners_in(ruling: &Doc) -> Vec<UserId> {
-    let owner = ruling.value("owner", &NoClocks);
-    let joint = ruling.set("joint_owners", &NoClocks).into_keys();
-    let owner = owner.as_ref().and_then(Value::as_text).map(str::to_owned);
-    owner.into_iter().chain(joint).filter_map(|id| id.parse().ok()).collect()
+/// The lead whose family follows this document.
+fn lead_of(id: DocId, origin: Option<&Origin>) -> Option<DocId> {
+    match id.kind()? {
+        DocKind::Lead => Some(id),
+        DocKind::Ruling => DocId::from_slice(&origin?.parent),
+        _ => None,
+    }
 }
 
 /// The first author of a document whose owner nobody knows (any more).
@@ -135,3 +172,6 @@ fn authors_in(company: &Company, doc: &Doc) -> Vec<UserId> {
     let device = first.map(|change| change.actor.device);
     device.and_then(|device| company.device(device).ok()).map(|row| row.user).into_iter().collect()
 }
+
+/// Receipts that one document comes with: what the server sent last, and what the phone itself was answered last.
+const VOUCHERS_MAX: usize = 2;

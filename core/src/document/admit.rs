@@ -56,7 +56,7 @@ impl Default for AdmitLimits {
     fn default() -> Self {
         Self {
             max_changes: limits::PUSH_MAX_CHANGES,
-            max_doc_bytes: limits::DOC_MAX_BYTES,
+            max_doc_bytes: limits::DOC_WRITTEN_MAX_BYTES,
             max_doc_changes: limits::DOC_MAX_CHANGES,
         }
     }

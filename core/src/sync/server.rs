@@ -46,6 +46,8 @@ pub struct Session {
     judging: Vec<DocId>,
     /// Pushes that wait for others of this session: a lead's table for the lead itself, which may be as new.
     waiting: VecDeque<Push>,
+    /// Whole documents that the phone asked for.
+    wanted: BTreeSet<DocId>,
     /// Whether anything may have changed since the log was last read to its end.
     news: bool,
     heard: bool,
@@ -79,6 +81,7 @@ impl Session {
             announced: None,
             judging: Vec::new(),
             waiting: VecDeque::new(),
+            wanted: BTreeSet::new(),
             news: true,
             heard: false,
         };
@@ -137,7 +140,13 @@ impl Session {
                 Ok(batch.into_iter().map(Effect::Commit).collect())
             }
             FromPhone::Fetch(_) if self.is_leaving() => Ok(Vec::new()),
-            FromPhone::Fetch(doc) => Ok(vec![Effect::Send(vec![company.fetch(&self.view, doc)?])]),
+            FromPhone::Fetch(doc) => {
+                self.wanted.insert(doc);
+                if self.wanted.len() > limits::FETCHES_MAX {
+                    return close(WireCode::TooMany, "too many documents asked for");
+                }
+                Ok(vec![Effect::Pump])
+            }
             FromPhone::Return(_) if self.is_leaving() => Ok(Vec::new()),
             FromPhone::Return(returned) => Ok(vec![Effect::Return(Box::new(returned))]),
         }
@@ -207,6 +216,9 @@ impl Session {
     pub fn pump(&mut self, company: &Company, budget_bytes: usize) -> Result<Option<Vec<FromServer>>, CompanyError> {
         if self.is_leaving() || self.returning {
             return Ok(None);
+        }
+        if let Some(doc) = self.wanted.pop_first() {
+            return Ok(Some(vec![company.fetch(&self.view, doc)?]));
         }
         if self.news {
             let page = company.news(&self.view, self.cursor, budget_bytes)?;

@@ -200,6 +200,9 @@ impl Lane {
             Err(error) => {
                 tracing::error!(%doc, %error, "a push could not be judged");
                 fail(pushes);
+                // What came behind it builds on it.
+                fail(self.waiting.remove(&doc).unwrap_or_default());
+                order.retain(|waiting| *waiting != doc);
             }
         }
     }
@@ -219,6 +222,8 @@ impl Lane {
                 tracing::error!(%doc, %error, "a push could not be written");
                 self.gate.forget(doc);
                 fail(pushes);
+                fail(self.waiting.remove(&doc).unwrap_or_default());
+                order.retain(|waiting| *waiting != doc);
                 return;
             }
         };

@@ -162,15 +162,20 @@ async fn listen(hub: Arc<Hub>) {
         };
         match notice {
             Ok(Notice::Channels(touched)) => hub.wake(&touched),
+            Ok(Notice::Everybody) => {
+                for bell in hub.sessions().by_device.values().flat_map(BTreeMap::values) {
+                    bell.ring();
+                }
+            }
             Ok(Notice::Device(device)) => {
                 for bell in hub.sessions().by_device.get(&device).into_iter().flat_map(BTreeMap::values) {
                     bell.send_away();
                 }
             }
-            // Some notices were missed: everybody looks for themselves.
+            // Some notices were missed, a revocation perhaps: everybody comes again, and is asked who they are.
             Err(RecvError::Lagged(_)) => {
                 for bell in hub.sessions().by_device.values().flat_map(BTreeMap::values) {
-                    bell.ring();
+                    bell.send_away();
                 }
             }
             Err(RecvError::Closed) => return,

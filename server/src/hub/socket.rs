@@ -74,6 +74,11 @@ async fn serve(hub: Arc<Hub>, mut socket: WebSocket) {
 async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
     let (mut talk, first) = greet(hub, socket).await?;
     let entered = Entered::new(hub, &talk.session);
+    // Whatever changed between the greeting and the entry was not heard.
+    let now = block_in_place(|| hub.app.company.principal(talk.session.device()))?;
+    if now.person != talk.session.principal().person || now.status != talk.session.principal().status {
+        return Err(End::Say(changed()));
+    }
     talk.handle(first)?;
     let mut stopping = hub.app.stopping.subscribe();
     loop {
@@ -94,19 +99,24 @@ async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
             told = talk.told.recv() => match told {
                 Some(Told::Answers(answers)) => {
                     let mut all = answers;
-                    while let Ok(Told::Answers(more)) = talk.told.try_recv() {
-                        all.extend(more);
+                    let mut failed = false;
+                    while let Ok(told) = talk.told.try_recv() {
+                        match told {
+                            Told::Answers(more) => all.extend(more),
+                            Told::Failed => failed = true,
+                        }
                     }
                     let effects = talk.session.answered(all);
                     talk.carry_out(effects)?;
+                    if failed {
+                        talk.closing.get_or_insert_with(undecided);
+                    }
                 }
-                Some(Told::Failed) | None => {
-                    return Err(End::Say(wire(WireCode::Unavailable, "the push could not be decided; come back later")));
-                }
+                Some(Told::Failed) | None => return Err(End::Say(undecided())),
             },
             () = entered.bell.notify.notified() => {
                 if entered.bell.leave.load(Ordering::Acquire) {
-                    return Err(End::Say(wire(WireCode::Resubscribe, "what this phone may hold has changed")));
+                    return Err(End::Say(changed()));
                 }
                 if entered.bell.news.swap(false, Ordering::AcqRel) {
                     talk.session.wake();
@@ -133,6 +143,9 @@ async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
                 send(socket, Message::Ping(Vec::new().into())).await?;
             },
             () = tokio::time::sleep_until(silence) => return Err(End::Gone),
+            () = tokio::time::sleep_until(talk.token_ends) => {
+                return Err(End::Say(wire(WireCode::Token, "the access token has expired; refresh it")));
+            }
         }
     }
 }
@@ -162,7 +175,8 @@ async fn greet(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(Talk, Vec<From
 struct Talk {
     hub: Arc<Hub>,
     session: Session,
-    token_expires_ms: i64,
+    /// A session ends with its token: whoever may go on comes back with a fresh one.
+    token_ends: Instant,
     out: Vec<FromServer>,
     has_more: bool,
     over: bool,
@@ -192,7 +206,7 @@ impl Talk {
         Ok(Self {
             hub: hub.clone(),
             session,
-            token_expires_ms: who.expires_ms,
+            token_ends: Instant::now() + Duration::from_millis((who.expires_ms - now_ms).max(0).unsigned_abs()),
             out: vec![welcome],
             has_more: true,
             over: false,
@@ -206,10 +220,6 @@ impl Talk {
 
     fn handle(&mut self, messages: Vec<FromPhone>) -> Result<(), End> {
         let now_ms = self.hub.app.now_ms();
-        let is_push = |m: &FromPhone| matches!(m, FromPhone::Push(_));
-        if now_ms > self.token_expires_ms && messages.iter().any(is_push) {
-            return Err(End::Say(wire(WireCode::Token, "the access token has expired; refresh it")));
-        }
         for message in messages {
             let company = &self.hub.app.company;
             let effects = block_in_place(|| self.session.receive(company, message, now_ms))?;
@@ -230,7 +240,8 @@ impl Talk {
                         )));
                     }
                 }
-                Effect::Commit(batch) => self.hub.committer.submit(batch, |_| {}),
+                // Nobody waits for it, and the next one says the same: a full queue may drop it.
+                Effect::Commit(batch) => drop(self.hub.committer.try_submit(batch, Box::new(|_| {}))),
                 Effect::Return(returned) => {
                     let app = &self.hub.app;
                     let touched = block_in_place(|| app.company.take_back(&returned, app.now_ms()))?;
@@ -241,9 +252,12 @@ impl Talk {
                 Effect::Close(error) => self.closing = self.closing.take().or(Some(error)),
                 Effect::Wipe => {
                     let (app, device) = (&self.hub.app, self.session.device());
-                    block_in_place(|| {
-                        app.company.set_device_status(device, DeviceStatus::Wiped, app.now_ms())
-                    })?;
+                    // A stolen phone stays stolen: it is never heard again.
+                    if self.session.principal().status == DeviceStatus::Revoked {
+                        block_in_place(|| {
+                            app.company.set_device_status(device, DeviceStatus::Wiped, app.now_ms())
+                        })?;
+                    }
                     self.out.push(FromServer::Wipe);
                     self.over = true;
                 }
@@ -315,6 +329,14 @@ async fn send(socket: &mut WebSocket, message: Message) -> Result<(), End> {
 
 fn decode(frame: &[u8]) -> Result<Vec<FromPhone>, End> {
     decode_frame(frame).map_err(|e| End::Say(wire(WireCode::Malformed, &e.to_string())))
+}
+
+fn changed() -> WireError {
+    wire(WireCode::Resubscribe, "what this phone may hold has changed")
+}
+
+fn undecided() -> WireError {
+    wire(WireCode::Unavailable, "the push could not be decided; come back later")
 }
 
 fn wire(code: WireCode, detail: &str) -> WireError {

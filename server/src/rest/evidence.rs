@@ -99,7 +99,15 @@ pub(super) async fn get(
     let from = headers.get(header::RANGE).and_then(|value| value.to_str().ok()).and_then(range_start);
     let (file, bytes) = blocking(move || -> Result<_, ApiError> {
         let named = match app.company.read_as(caller.user(), through.document) {
-            Ok(doc) => doc.log("evidence", &NoClocks).iter().any(|entry| names(&entry.body, hash)),
+            // Naming is not enough: whoever knows a hash could name it. The phone that named it must have sent the bytes.
+            Ok(doc) => {
+                let entries = doc.log("evidence", &NoClocks).into_iter().filter(|entry| names(&entry.body, hash));
+                let mut sent = false;
+                for entry in entries {
+                    sent |= app.evidence.is_acknowledged_to(entry.device, hash)?;
+                }
+                sent
+            }
             Err(ReadRefused::Unknown) => false,
             Err(ReadRefused::Company(error)) => return Err(error.into()),
         };

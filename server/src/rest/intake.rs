@@ -170,6 +170,7 @@ fn new_lead(lead: &ImportedLead, options: &ImportOptions) -> NewLead {
         team: options.team,
         first_source: lead.fields.get(&Field::Source).cloned(),
         external_id: Some(format!("import/{}", lead.lead)),
+        by: None,
     }
 }
 

@@ -189,7 +189,7 @@ pub(super) async fn create(
         if missing.contains(&"customer_name") && missing.contains(&"contact_phone") {
             return Err(ApiError::bad_request("a lead needs at least `customer_name` or `contact_phone`"));
         }
-        let lead = new_lead(body)?;
+        let lead = new_lead(body, caller.user())?;
         let wanted = lead.id;
         let (ids, touched) = app.company.intake(&[lead], app.now_ms())?;
         app.announce(touched);
@@ -251,7 +251,7 @@ fn row(company: &Company, user: UserId, id: DocId) -> Result<LeadRow, ReadRefuse
     Ok(LeadRow { id, customer_name, hospital, need, source, owner, missing })
 }
 
-fn new_lead(body: CreateLead) -> Result<NewLead, ApiError> {
+fn new_lead(body: CreateLead, by: UserId) -> Result<NewLead, ApiError> {
     let mut edits = Vec::with_capacity(body.fields.len());
     for (field, value) in body.fields {
         let known = schema::field(DocKind::Lead, &field).filter(|f| f.meaning == Meaning::Register);
@@ -272,6 +272,7 @@ fn new_lead(body: CreateLead) -> Result<NewLead, ApiError> {
         first_source: body.first_source,
         // Ids that imports give are kept apart from these.
         external_id: external_id.map(|id| format!("api/{id}")),
+        by: Some(by),
     })
 }
 

@@ -154,12 +154,7 @@ fn put_user(app: &App, caller: &Caller, id: UserId, body: UserBody) -> Result<Us
     }
     let row = UserRow { name, role: body.role, team: body.team, active: body.active };
     app.company.put_user(id, row.clone(), app.now_ms())?;
-    if !row.active {
-        for (device, _, _) in app.company.devices()?.into_iter().filter(|(_, device, _)| device.user == id) {
-            // Nobody listens without a hub.
-            let _ = app.notices.send(crate::app::Notice::Device(device));
-        }
-    }
+    send_away(app, &[id])?;
     Ok(User { id, row: row.into() })
 }
 
@@ -169,8 +164,11 @@ fn put_team(app: &App, caller: &Caller, id: TeamId, body: TeamBody) -> Result<Te
     for leader in &body.leaders {
         app.company.user(*leader)?;
     }
+    let mut affected = body.leaders.clone();
+    affected.extend(app.company.team(id).map(|old| old.leaders).unwrap_or_default());
     let row = TeamRow { name, parent: body.parent, leaders: body.leaders };
     app.company.put_team(id, row.clone(), app.now_ms())?;
+    send_away(app, &affected)?;
     Ok(Team { id, row: row.into() })
 }
 
@@ -196,4 +194,15 @@ impl From<TeamRow> for TeamBody {
     fn from(row: TeamRow) -> Self {
         Self { name: row.name, parent: row.parent, leaders: row.leaders }
     }
+}
+
+/// What these people may hold has changed: their phones connect anew. Everybody else looks for news, since documents may have moved
+/// with them.
+fn send_away(app: &App, users: &[UserId]) -> Result<(), ApiError> {
+    for (device, _, _) in app.company.devices()?.into_iter().filter(|(_, row, _)| users.contains(&row.user)) {
+        // Nobody listens without a hub.
+        let _ = app.notices.send(crate::app::Notice::Device(device));
+    }
+    let _ = app.notices.send(crate::app::Notice::Everybody);
+    Ok(())
 }
