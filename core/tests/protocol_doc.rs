@@ -115,7 +115,9 @@ fn bounds() -> String {
         ("pushes of one phone without answer", limits::PUSHES_IN_FLIGHT as u64),
         ("one text value, bytes", limits::VALUE_MAX_BYTES as u64),
         ("a key of a set or of an open-keyed map, bytes", limits::ELEMENT_KEY_MAX_BYTES as u64),
-        ("one document, saved, bytes", limits::DOC_MAX_BYTES as u64),
+        ("one document that phones write, saved and not deflated, bytes", limits::DOC_WRITTEN_MAX_BYTES as u64),
+        ("one document that is read at all, saved, bytes", limits::DOC_MAX_BYTES as u64),
+        ("documents of one phone asked for and not sent yet", limits::FETCHES_MAX as u64),
         ("changes of one document", limits::DOC_MAX_CHANGES as u64),
         ("channel states in a hello", 2 * limits::CHANNELS_MAX as u64),
     ];

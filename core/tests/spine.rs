@@ -1,4 +1,5 @@
 //! The spine in one thread: phones, a server and nothing between them but function calls. Stories, each with its promise.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -190,6 +191,7 @@ fn serve(
                 let more = session.answered(answers);
                 serve(company, gate, session, more, down, now_ms);
             }
+            Effect::Pump => {}
             Effect::Wipe => down.push(FromServer::Wipe),
             Effect::Close(error) => down.push(FromServer::Error(error)),
             Effect::Return(returned) => {
@@ -412,7 +414,7 @@ fn a_server_restored_from_a_backup_gets_back_what_it_had_acknowledged() {
     office.sync(9);
 
     let store = Arc::new(MemoryStore::from_rows(backup));
-    office.company = Company::open(store.clone(), "", &[1; 64]).unwrap().restored().unwrap();
+    office.company = Company::open(store.clone(), "", &[1; 64]).unwrap().restored(office.now_ms).unwrap();
     office.store = store;
     office.gate = LocalGate::new(10);
     // The manager's phone, not the author's, comes first.

@@ -13,7 +13,7 @@ use fieldbook_core::store::StoreError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::app::{App, EVIDENCE_FOLDER, private_folder};
+use crate::app::{App, Clock, EVIDENCE_FOLDER, SystemClock, private_folder};
 use crate::auth::Entropy;
 use crate::config::Config;
 use crate::engine::{Engine, EngineError, store_path};
@@ -155,7 +155,7 @@ pub fn restore(config: &Config, from: &Path) -> Result<Manifest, BackupError> {
     engine.fill_from(&copy)?;
     let mut seed = [0; 64];
     seed[..32].copy_from_slice(&Entropy::from_system().draw::<32>());
-    let company = Company::open(engine.store(), &config.company_name, &seed)?.restored()?;
+    let company = Company::open(engine.store(), &config.company_name, &seed)?.restored(SystemClock.now_ms())?;
     tracing::info!(epoch = company.epoch(), "the company begins a new epoch");
     drop(company);
     engine.close()?;

@@ -9,7 +9,7 @@ use super::maintain::Own;
 use super::rows::{ChangesRow, HERE, Lot, encode, plan_ties};
 use super::{Company, CompanyError, keys};
 use crate::access::{Channel, Ties, channels_of};
-use crate::document::{Doc, NoClocks, RawChange, Value};
+use crate::document::{Doc, NoClocks, RawChange, Value, plain_change};
 use crate::ids::{DocId, DocKind, Hash32, UserId};
 use crate::limits;
 use crate::store::Batch;
@@ -30,7 +30,9 @@ impl Company {
         let heads: Vec<Hash32> =
             returned.vouchers.iter().take(VOUCHERS_MAX).filter(is_ours).flat_map(|v| v.heads.clone()).collect();
         let mut whole = Doc::genesis(kind);
-        if heads.is_empty() || whole.apply(&slices(&returned.changes)).is_err() {
+        // Only bytes that pass the same scan as a push reach the decoder here.
+        let plain: Option<Vec<Vec<u8>>> = returned.changes.iter().map(|change| plain_change(change)).collect();
+        if heads.is_empty() || plain.is_none_or(|plain| whole.apply(&plain).is_err()) {
             return Ok(BTreeSet::new());
         }
         let vouched = whole.changes_behind(&heads);

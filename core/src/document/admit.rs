@@ -242,6 +242,12 @@ pub fn claimed_hash(change: &[u8]) -> Option<Hash32> {
     chunk::scan(change).ok().map(|scanned| scanned.hash)
 }
 
+/// A change as the plain chunk (type 1) that it is or inflates to, within its bound; `None` for anything else. Nothing is decoded by
+/// automerge.
+pub fn plain_change(change: &[u8]) -> Option<Vec<u8>> {
+    chunk::scan(change).ok().map(|scanned| scanned.raw)
+}
+
 struct Batch<'a> {
     base: &'a Doc,
     history: &'a History,

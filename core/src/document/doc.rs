@@ -129,6 +129,13 @@ impl Doc {
         self.am.get_changes(&known).iter().filter_map(raw).collect()
     }
 
+    /// The changes that `heads` stand for, genesis left out, dependencies first. Unknown heads are ignored.
+    pub fn changes_behind(&self, heads: &[Hash32]) -> Vec<RawChange> {
+        let behind = self.history().behind(heads);
+        let all = self.changes_after(&[genesis::genesis(self.kind).hash]);
+        all.into_iter().filter(|change| behind.contains(&change.hash)).collect()
+    }
+
     /// The changes of one actor from sequence `from_seq` on, in order.
     pub fn changes_of(&self, actor: Actor, from_seq: u64) -> Vec<RawChange> {
         let wanted = self.history().changes_of(actor).iter().filter(|meta| meta.seq >= from_seq);

@@ -96,6 +96,20 @@ impl History {
         false
     }
 
+    /// These changes and everything that they depend on.
+    pub fn behind(&self, heads: &[Hash32]) -> BTreeSet<Hash32> {
+        let mut behind = BTreeSet::new();
+        let mut open = heads.to_vec();
+        while let Some(hash) = open.pop() {
+            if let Some(node) = self.changes.get(&hash)
+                && behind.insert(hash)
+            {
+                open.extend(&node.deps);
+            }
+        }
+        behind
+    }
+
     /// The change that holds this operation.
     pub fn of_op(&self, op: &ObjId) -> Option<&Meta> {
         let ObjId::Id(counter, actor, _) = op else { return None };

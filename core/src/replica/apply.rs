@@ -10,7 +10,7 @@ use crate::document::{Doc, DocError};
 use crate::ids::{DocId, DocKind};
 use crate::limits;
 use crate::store::{Batch, Direction, Position, Range};
-use crate::sync::message::{ChannelState, Delta, Fill, FromServer, Return, Welcome, slices};
+use crate::sync::message::{ChannelState, Delta, Fill, FromServer, Return, Voucher, Welcome, slices};
 use crate::time::Moment;
 
 /// What a frame brought, for the app and for the connection.
@@ -50,11 +50,9 @@ impl Replica {
     /// [`ReplicaError`] of the store.
     pub fn take_welcome(&mut self, welcome: &Welcome, arrival: Arrival) -> Result<Vec<Return>, ReplicaError> {
         let mut batch = Batch::new();
+        self.resuming = welcome.fallback.map(|_| welcome.epoch);
         let returns = match welcome.fallback {
-            Some(upto) => {
-                self.sync.cursor = self.sync.cursor.min(upto);
-                self.returns(upto)?
-            }
+            Some(upto) => self.returns(upto, welcome.epoch)?,
             None => Vec::new(),
         };
         // The server read its clock while the message was on its way: half the round trip is the best guess.
@@ -77,7 +75,9 @@ impl Replica {
             }
         }
         self.sync.channels.sort_by_key(|known| known.channel);
-        self.sync.epoch = welcome.epoch;
+        if self.resuming.is_none() {
+            self.sync.epoch = welcome.epoch;
+        }
         self.sync.lock_after_days = welcome.lock_after_days;
         self.sync.role = welcome.role;
         self.sync.skew_ms = arrival.received.wall_ms.saturating_sub(now_ms);
@@ -91,6 +91,15 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError`] of the store.
     pub fn take(&mut self, messages: &[FromServer], now_ms: i64) -> Result<Applied, ReplicaError> {
+        let applied = self.take_all(messages, now_ms);
+        if applied.is_err() {
+            // Memory may be ahead of the disk now; what the disk says counts.
+            self.reload()?;
+        }
+        applied
+    }
+
+    fn take_all(&mut self, messages: &[FromServer], now_ms: i64) -> Result<Applied, ReplicaError> {
         if messages.contains(&FromServer::Wipe) {
             self.wipe_all()?;
             return Ok(Applied { wiped_all: true, ..Applied::default() });
@@ -99,7 +108,15 @@ impl Replica {
         let mut applied = Applied::default();
         let mut summaries = Summaries::new(self.store.clone());
         let mut heads = self.heads_for(messages, &mut summaries)?;
+        let mut answered = BTreeSet::new();
         for message in messages {
+            if let FromServer::Delta(Delta { doc, .. }) | FromServer::Gone(doc) = message
+                && answered.contains(doc)
+            {
+                // An answer may have rebuilt the document: news of it have to see that.
+                self.flush(&mut batch, &mut summaries)?;
+                answered.clear();
+            }
             match message {
                 FromServer::Delta(delta) => self.take_delta(&mut batch, &mut summaries, &mut heads, delta, &mut applied)?,
                 FromServer::Gone(doc) => self.take_gone(&mut batch, &mut summaries, &mut heads, *doc, &mut applied)?,
@@ -108,16 +125,23 @@ impl Replica {
                     applied.filled = true;
                 }
                 FromServer::CaughtUp(at) => {
-                    self.sync.cursor = self.sync.cursor.max(*at);
+                    match self.resuming.take() {
+                        Some(epoch) => self.resume(epoch, *at),
+                        None => self.sync.cursor = self.sync.cursor.max(*at),
+                    }
                     applied.caught_up = Some(*at);
                 }
                 FromServer::Answer(answer) => {
                     // An answer reads the head from the store, so what this frame planned has to be there.
                     heads.remove(&answer.doc);
+                    answered.insert(answer.doc);
                     self.flush(&mut batch, &mut summaries)?;
                     match self.take_answer(&mut batch, &mut summaries, answer, now_ms)? {
                         Outcome::Nothing => {}
-                        Outcome::Durable(n) => applied.durable += n,
+                        Outcome::Durable { changes, rebuild } => {
+                            applied.durable += changes;
+                            applied.fetch.extend(rebuild);
+                        }
                         Outcome::Aside { rebuild } => {
                             applied.aside += 1;
                             applied.changed.insert(answer.doc);
@@ -128,10 +152,53 @@ impl Replica {
                 FromServer::Welcome(_) | FromServer::Wipe | FromServer::Error(_) => {}
             }
         }
+        let full = self.sync.channels.iter().all(|state| state.fill == Fill::Complete);
+        if self.sync.sweep && full && self.resuming.is_none() {
+            self.flush(&mut batch, &mut summaries)?;
+            self.plan_sweep(&mut batch, &mut summaries, &mut applied)?;
+        }
         self.put_sync(&mut batch);
         summaries.flush(&mut batch)?;
         self.store.commit_one(batch)?;
         Ok(applied)
+    }
+
+    /// The server was restored and has taken back what this phone could return: from here on its new epoch counts, and every channel is
+    /// filled anew.
+    fn resume(&mut self, epoch: u64, at: Position) {
+        self.sync.epoch = epoch;
+        self.sync.cursor = at;
+        self.sync.sweep = true;
+        for state in &mut self.sync.channels {
+            if matches!(state.fill, Fill::Complete | Fill::Upto(_)) {
+                state.fill = Fill::Upto(None);
+            }
+        }
+    }
+
+    /// After a restore, everything that the phone may hold has been sent again: what was not, is not this phone's (any more).
+    fn plan_sweep(
+        &mut self,
+        batch: &mut Batch,
+        summaries: &mut Summaries,
+        applied: &mut Applied,
+    ) -> Result<(), ReplicaError> {
+        let mut heads = BTreeMap::new();
+        let mut range = Range::prefix(keys::HEADS);
+        loop {
+            let page = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
+            let Some((last, _)) = page.last() else { break };
+            range = Range::prefix_after(keys::HEADS, last);
+            for (key, value) in &page {
+                let head: HeadRow = super::rows::decode(key, value)?;
+                let stale = head.at > 0 && head.epoch != self.sync.epoch;
+                if let Some(doc) = keys::parse_head(key).filter(|_| stale) {
+                    self.take_gone(batch, summaries, &mut heads, doc, applied)?;
+                }
+            }
+        }
+        self.sync.sweep = false;
+        Ok(())
     }
 
     /// Commits what was planned so far when an answer needs to see it; most frames never come here twice.
@@ -185,12 +252,17 @@ impl Replica {
             Some(known) => known.clone(),
             None => self.head(id)?,
         };
+        let is_sent_whole = delta.heads.is_empty();
         let is_whole = delta.snapshot.is_some() || known.is_none();
         let has_own = self.pending.contains_key(&id);
         let mut head = known.clone().unwrap_or_default();
+        let mut vouched = delta.heads.clone();
         let doc = if is_whole && !has_own {
             match whole(kind, delta) {
                 Ok(doc) => {
+                    if vouched.is_empty() {
+                        vouched = doc.heads();
+                    }
                     if known.is_some() {
                         self.plan_drop_tail(batch, id)?;
                     }
@@ -198,28 +270,39 @@ impl Replica {
                     doc
                 }
                 // A document that does not load is not held, and asked for again at the next connection.
-                Err(_) => return Ok(()),
+                Err(_) => {
+                    self.plan_want(batch, id);
+                    return Ok(());
+                }
             }
         } else {
             match self.merged(id, kind, delta) {
                 Ok(doc) => {
+                    if vouched.is_empty() {
+                        vouched = whole(kind, delta).map(|sent| sent.heads()).unwrap_or_default();
+                    }
                     self.plan_compact_or_append(batch, id, &mut head, delta, &doc)?;
                     doc
                 }
-                Err(DocError::MissingDeps(_)) => {
-                    applied.fetch.insert(id);
+                Err(error) => {
+                    self.plan_want(batch, id);
+                    // A fork has its answer on the way, and only then can the document be had.
+                    if matches!(error, DocError::MissingDeps(_)) && !is_sent_whole {
+                        applied.fetch.insert(id);
+                    }
                     return Ok(());
                 }
-                Err(_) => return Ok(()),
             }
         };
         head.origin = delta.origin.clone().or(head.origin);
-        if delta.at >= head.at {
-            head.at = delta.at;
-            head.epoch = self.sync.epoch;
-            head.receipt.clone_from(&delta.receipt);
+        if head.moves_to(self.epoch(), delta.at) {
+            head.own = None;
         }
+        head.sent = Some(Voucher { epoch: self.epoch(), heads: vouched, receipt: delta.receipt.clone() });
         head.gone = false;
+        if is_sent_whole {
+            self.plan_unwant(batch, id);
+        }
         batch.put(keys::head(id), encode(&head));
         summaries.take(id, &head, &doc)?;
         if known.is_some() {
@@ -294,6 +377,7 @@ impl Replica {
             Some(known) => known,
             None => self.head(doc)?,
         };
+        self.plan_unwant(batch, doc);
         let Some(mut head) = known else { return Ok(()) };
         if self.pending.contains_key(&doc) {
             head.gone = true;
@@ -315,8 +399,9 @@ impl Replica {
         }
     }
 
-    /// What this phone has of the documents that a restored server may have lost: those beyond `upto`.
-    fn returns(&self, upto: Position) -> Result<Vec<Return>, ReplicaError> {
+    /// What this phone has of the documents that a restored server may have lost: those beyond `upto` that it has not yet sent again in
+    /// its new epoch.
+    fn returns(&self, upto: Position, epoch: u64) -> Result<Vec<Return>, ReplicaError> {
         let mut out = Vec::new();
         let mut range = Range::prefix(keys::HEADS);
         loop {
@@ -325,7 +410,8 @@ impl Replica {
             range = Range::prefix_after(keys::HEADS, last);
             for (key, value) in &page {
                 let head: HeadRow = super::rows::decode(key, value)?;
-                let Some(doc) = keys::parse_head(key).filter(|_| head.at > upto) else { continue };
+                let is_safe = head.epoch == epoch || head.epoch == self.sync.epoch && head.at <= upto;
+                let Some(doc) = keys::parse_head(key).filter(|_| !is_safe) else { continue };
                 if let Some(returned) = self.returned(doc, head)? {
                     out.push(returned);
                 }
@@ -333,28 +419,13 @@ impl Replica {
         }
     }
 
-    /// The receipted part of a document: everything but what waits in the outbox.
+    /// A document with the receipts for it; `None` when it has none.
     fn returned(&self, id: DocId, head: HeadRow) -> Result<Option<Return>, ReplicaError> {
-        let Some(doc) = self.read_doc(id)? else { return Ok(None) };
-        let mut waiting = BTreeSet::new();
-        if self.pending.contains_key(&id) {
-            let rows = self.store.scan(&Range::prefix(&keys::pending(id)), Direction::Forward, limits::SCAN_MAX_ROWS)?;
-            for number in rows.iter().filter_map(|(key, _)| keys::parse_pending(key)) {
-                if let Some(value) = self.store.get(&keys::outbox(number))? {
-                    let row: super::rows::OutRow = super::rows::decode(keys::OUTBOX, &value)?;
-                    waiting.insert(row.hash);
-                }
-            }
-        }
+        let vouchers: Vec<Voucher> = head.sent.into_iter().chain(head.own).collect();
+        let Some(doc) = self.read_doc(id)?.filter(|_| !vouchers.is_empty()) else { return Ok(None) };
         let genesis = Doc::genesis(doc.kind()).heads();
-        let changes = doc.changes_after(&genesis).into_iter().filter(|change| !waiting.contains(&change.hash));
-        Ok(Some(Return {
-            doc: id,
-            origin: head.origin,
-            epoch: head.epoch,
-            receipt: head.receipt,
-            changes: changes.map(|change| change.bytes.into()).collect(),
-        }))
+        let changes = doc.changes_after(&genesis).into_iter().map(|change| change.bytes.into()).collect();
+        Ok(Some(Return { doc: id, origin: head.origin, vouchers, changes }))
     }
 
     /// Deletes everything that this phone holds.
@@ -363,6 +434,10 @@ impl Replica {
     /// [`ReplicaError`] of the store.
     pub fn wipe_all(&mut self) -> Result<(), ReplicaError> {
         let everything = Range { from: vec![b'a'], to: Vec::new() };
+        // A phone that dies in the middle goes on when it is opened again: with its identity gone it would never be told once more.
+        let mut mark = Batch::new();
+        mark.put(keys::WIPING, []);
+        self.store.commit_one(mark)?;
         loop {
             let page = self.store.scan(&everything, Direction::Forward, limits::SCAN_MAX_ROWS)?;
             if page.is_empty() {
@@ -374,12 +449,10 @@ impl Replica {
             }
             self.store.commit_one(batch)?;
         }
-        self.identity = None;
-        self.sync = super::SyncRow::default();
-        self.clock = Default::default();
-        self.pending.clear();
-        self.hot.clear();
-        Ok(())
+        let mut done = Batch::new();
+        done.delete(keys::WIPING);
+        self.store.commit_one(done)?;
+        self.reload()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use crate::ids::{DocId, DocKind};
 
+/// The phone was told to delete everything and has not finished.
+pub const WIPING: &[u8] = b"!wiping";
 /// Who this phone is.
 pub const IDENTITY: &[u8] = b"m/self";
 /// Where it stands with its server.
@@ -16,6 +18,8 @@ pub const UNDO: &[u8] = b"m/undo";
 pub const OUTBOX: &[u8] = b"o/";
 /// All documents' heads.
 pub const HEADS: &[u8] = b"h/";
+/// The documents that the phone has to ask for whole.
+pub const WANTED: &[u8] = b"w/";
 /// Kept copies of work that the server did not merge.
 pub const KEPT: &[u8] = b"z/";
 /// Summary rows of leads.
@@ -47,6 +51,11 @@ pub fn heads_of(kind: DocKind) -> Vec<u8> {
 /// The document of a head's key.
 pub fn parse_head(row: &[u8]) -> Option<DocId> {
     DocId::from_slice(row.get(HEADS.len()..)?)
+}
+
+/// `w/doc`: a document that the phone has to ask for whole.
+pub fn wanted(doc: DocId) -> Vec<u8> {
+    key(WANTED, &[&doc.0])
 }
 
 /// `s/doc`: its snapshot.

@@ -4,7 +4,7 @@
 //! An edit is one automerge change, committed with its outbox entry and the summary row in one durable batch before the call returns
 //! (design decision 1). Opening reads a handful of rows and no document.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::document::{Doc, Edit, EditError, Edited};
@@ -80,10 +80,15 @@ pub struct Replica {
     identity: Option<Identity>,
     sync: SyncRow,
     clock: ClockKnowledge,
+    /// The restored server's epoch, until the phone has caught up in it. Nothing of it is stored before: whoever loses the connection
+    /// begins the return again.
+    resuming: Option<u64>,
     /// The last number given to an outbox entry.
     counter: u64,
     /// Outbox entries a document, so that arriving news need no scan.
     pending: BTreeMap<DocId, u32>,
+    /// The documents to ask for whole: what a lost connection kept from coming is asked for at the next.
+    wanted: BTreeSet<DocId>,
     hot: HotDocs,
 }
 
@@ -132,10 +137,8 @@ impl Replica {
     /// # Errors
     /// [`StoreError::TooNew`] for a store of a newer version.
     pub fn open(store: Arc<dyn Store>) -> Result<Self, ReplicaError> {
-        let fixed = [FORMAT_KEY, keys::IDENTITY, keys::SYNC, keys::CLOCK, keys::COUNTER];
-        let mut found = store.get_many(&fixed)?.into_iter();
-        let mut next = || found.next().flatten();
-        let (format, identity, sync, clock, counter) = (next(), next(), next(), next(), next());
+        let found = store.get_many(&[FORMAT_KEY, keys::WIPING])?;
+        let [format, wiping] = &found[..] else { return Err(StoreError::Io("the store answered nothing".into()).into()) };
         match format {
             Some(value) => {
                 let found = u32::from_be_bytes(value.as_slice().try_into().unwrap_or([0xff; 4]));
@@ -149,18 +152,41 @@ impl Replica {
                 store.commit_one(batch)?;
             }
         }
-        let clock: Option<ClockRow> = clock.map(|v| decode(keys::CLOCK, &v)).transpose()?;
         let mut replica = Self {
-            identity: identity.map(|v| decode(keys::IDENTITY, &v)).transpose()?,
-            sync: sync.map(|v| decode(keys::SYNC, &v)).transpose()?.unwrap_or_default(),
-            clock: clock.unwrap_or_default().into(),
-            counter: counter.and_then(|v| v.as_slice().try_into().ok()).map_or(0, u64::from_be_bytes),
+            identity: None,
+            sync: SyncRow::default(),
+            clock: ClockKnowledge::default(),
+            resuming: None,
+            counter: 0,
             pending: BTreeMap::new(),
+            wanted: BTreeSet::new(),
             hot: HotDocs::new(HOT_DOCS),
             store,
         };
-        replica.load_pending()?;
+        if wiping.is_some() {
+            replica.wipe_all()?;
+        } else {
+            replica.reload()?;
+        }
         Ok(replica)
+    }
+
+    /// Reads anew what is kept in memory. Documents in memory are forgotten.
+    fn reload(&mut self) -> Result<(), ReplicaError> {
+        let fixed = [keys::IDENTITY, keys::SYNC, keys::CLOCK, keys::COUNTER];
+        let mut found = self.store.get_many(&fixed)?.into_iter();
+        let mut next = || found.next().flatten();
+        let (identity, sync, clock, counter) = (next(), next(), next(), next());
+        let clock: Option<ClockRow> = clock.map(|v| decode(keys::CLOCK, &v)).transpose()?;
+        self.identity = identity.map(|v| decode(keys::IDENTITY, &v)).transpose()?;
+        self.sync = sync.map(|v| decode(keys::SYNC, &v)).transpose()?.unwrap_or_default();
+        self.clock = clock.unwrap_or_default().into();
+        self.resuming = None;
+        self.counter = counter.and_then(|v| v.as_slice().try_into().ok()).map_or(0, u64::from_be_bytes);
+        self.hot.clear();
+        self.pending.clear();
+        self.wanted.clear();
+        self.load_pending()
     }
 
     /// Who this phone is.
@@ -349,7 +375,13 @@ impl Replica {
             batch.put(keys::change(lot.doc, number), edited.change.clone());
         }
         batch.put(keys::head(lot.doc), encode(&head));
-        let out = OutRow { doc: lot.doc, change: edited.change.clone(), hash: edited.hash };
+        let out = OutRow {
+            doc: lot.doc,
+            change: edited.change.clone(),
+            hash: edited.hash,
+            incarnation: self.sync.incarnation,
+            aside: false,
+        };
         batch.put(keys::outbox(number), encode(&out)).put(keys::pending_at(lot.doc, number), []);
         summaries.take(lot.doc, &head, &doc)?;
         self.hot.put(lot.doc, doc);
@@ -405,6 +437,11 @@ impl Replica {
             doc.apply(&changes).map_err(bad)?;
         }
         Ok(Some(doc))
+    }
+
+    /// The epoch that positions and receipts of this connection belong to.
+    fn epoch(&self) -> u64 {
+        self.resuming.unwrap_or(self.sync.epoch)
     }
 
     fn put_sync(&mut self, batch: &mut Batch) {

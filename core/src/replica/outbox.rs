@@ -11,7 +11,7 @@ use crate::document::Doc;
 use crate::ids::{DocId, DocKind, Hash32};
 use crate::limits;
 use crate::store::{Batch, Direction, Range};
-use crate::sync::message::{Answer, Push, Verdict};
+use crate::sync::message::{Answer, Push, Verdict, Voucher};
 
 /// Work that the server did not merge, as its author sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,6 +28,9 @@ pub struct Kept {
 
 impl Replica {
     pub(super) fn load_pending(&mut self) -> Result<(), ReplicaError> {
+        let wanted = self.store.scan(&Range::prefix(keys::WANTED), Direction::Forward, limits::SCAN_MAX_ROWS)?;
+        let doc_of = |key: &[u8]| DocId::from_slice(key.get(keys::WANTED.len()..)?);
+        self.wanted = wanted.iter().filter_map(|(key, _)| doc_of(key)).collect();
         let mut range = Range::prefix(b"p/");
         loop {
             let page = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
@@ -66,6 +69,25 @@ impl Replica {
         self.counter
     }
 
+    /// The documents to ask the server for.
+    pub fn wanted(&self) -> &BTreeSet<DocId> {
+        &self.wanted
+    }
+
+    /// Notes that a document has to be asked for whole.
+    pub(super) fn plan_want(&mut self, batch: &mut Batch, doc: DocId) {
+        if self.wanted.insert(doc) {
+            batch.put(keys::wanted(doc), []);
+        }
+    }
+
+    /// The document came whole, or is not this phone's.
+    pub(super) fn plan_unwant(&mut self, batch: &mut Batch, doc: DocId) {
+        if self.wanted.remove(&doc) {
+            batch.delete(keys::wanted(doc));
+        }
+    }
+
     /// The next pushes behind outbox number `after`, at most `most` of about `budget_bytes` together. Consecutive changes of one document
     /// share a push.
     ///
@@ -75,15 +97,18 @@ impl Replica {
         let range = Range::prefix_after(keys::OUTBOX, &keys::outbox(after));
         let rows = self.store.scan(&range, Direction::Forward, OUTBOX_PAGE)?;
         let mut pushes: Vec<Push> = Vec::new();
+        let mut last = None;
         let mut bytes = 0;
         for (key, value) in &rows {
             let row: OutRow = decode(key, value)?;
             let Some(id) = keys::parse_outbox(key) else { continue };
             bytes += row.change.len();
-            let joins = pushes.last().is_some_and(|p| p.doc == row.doc && p.changes.len() < limits::PUSH_MAX_CHANGES);
+            let lot = Some((row.doc, row.incarnation, row.aside));
+            let joins = last == lot && pushes.last().is_some_and(|p| p.changes.len() < limits::PUSH_MAX_CHANGES);
             if bytes > budget_bytes && !pushes.is_empty() || (pushes.len() == most && !joins) {
                 break;
             }
+            last = lot;
             match pushes.last_mut().filter(|_| joins) {
                 Some(push) => {
                     push.id = id;
@@ -111,29 +136,41 @@ impl Replica {
         match &answer.verdict {
             Verdict::Durable { at, receipt } => {
                 let done: Vec<u64> = numbers.iter().copied().filter(|n| *n <= answer.id).collect();
-                if done.is_empty() {
-                    return Ok(Outcome::Nothing);
+                let entries = self.entries(&done)?;
+                let Some(last) = entries.last() else { return Ok(Outcome::Nothing) };
+                if head.moves_to(self.epoch(), *at) && done.last() == Some(&answer.id) {
+                    let heads = vec![last.hash];
+                    head.own = Some(Voucher { epoch: self.epoch(), heads, receipt: receipt.clone() });
+                }
+                // A person accepted the held work before what stands behind it arrived: the document here lacks both.
+                let rebuild = entries.iter().any(|entry| entry.aside).then_some(answer.doc);
+                if rebuild.is_some() {
+                    self.plan_want(batch, answer.doc);
                 }
                 self.plan_answered(batch, answer.doc, &done);
-                if *at >= head.at {
-                    head.at = *at;
-                    head.epoch = self.sync.epoch;
-                    head.receipt.clone_from(receipt);
-                }
                 if head.gone && !self.pending.contains_key(&answer.doc) {
                     self.plan_wipe(batch, summaries, answer.doc, &head)?;
                 } else {
                     batch.put(keys::head(answer.doc), encode(&head));
                 }
-                Ok(Outcome::Durable(done.len()))
+                Ok(Outcome::Durable { changes: done.len(), rebuild })
             }
             Verdict::Held { reason } => {
-                self.set_aside(batch, summaries, answer.doc, head, &numbers, KeptWhy::Held(*reason), now_ms)
+                let why = KeptWhy::Held(*reason);
+                self.set_aside(batch, summaries, answer, head, &numbers, why, now_ms)
             }
             Verdict::Refused { code, .. } => {
-                self.set_aside(batch, summaries, answer.doc, head, &numbers, KeptWhy::Refused(*code), now_ms)
+                let why = KeptWhy::Refused(*code);
+                self.set_aside(batch, summaries, answer, head, &numbers, why, now_ms)
             }
         }
+    }
+
+    /// The outbox entries of these numbers.
+    fn entries(&self, numbers: &[u64]) -> Result<Vec<OutRow>, ReplicaError> {
+        let entry_keys: Vec<Vec<u8>> = numbers.iter().map(|number| keys::outbox(*number)).collect();
+        let found = self.store.get_many(&entry_keys.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+        entry_keys.iter().zip(found).filter_map(|(key, value)| Some(decode(key, &value?))).collect()
     }
 
     fn numbers_of(&self, doc: DocId) -> Result<Vec<u64>, ReplicaError> {
@@ -157,48 +194,57 @@ impl Replica {
         }
     }
 
-    /// Moves everything unanswered of a document aside (the unit is the actor's whole suffix), rebuilds the document without it and
-    /// takes a new incarnation: the old one's sequence numbers are used up.
+    /// Moves what was answered aside, rebuilds the document without it and what stands behind it (the unit is the actor's whole suffix),
+    /// and takes a new incarnation: the old one's sequence numbers are used up. What stands behind held work and has not been answered
+    /// stays in the outbox, for the server to hold it too.
     #[expect(clippy::too_many_arguments, reason = "one plan of one batch")]
     fn set_aside(
         &mut self,
         batch: &mut Batch,
         summaries: &mut Summaries,
-        doc: DocId,
+        answer: &Answer,
         mut head: HeadRow,
         numbers: &[u64],
         why: KeptWhy,
         at_ms: i64,
     ) -> Result<Outcome, ReplicaError> {
-        if numbers.is_empty() {
+        let doc = answer.doc;
+        if numbers.first().is_none_or(|first| *first > answer.id) {
             return Ok(Outcome::Nothing);
         }
-        let mut aside = BTreeSet::new();
-        for number in numbers {
-            let key = keys::outbox(*number);
-            let Some(value) = self.store.get(&key)? else { continue };
-            let row: OutRow = decode(&key, &value)?;
-            aside.insert(row.hash);
-            let kept = KeptRow { why, at_ms, change: Some(row.change.into()) };
-            batch.put(keys::kept(doc, *number), encode(&kept));
+        let mut out = BTreeSet::new();
+        let mut done = Vec::new();
+        for (number, entry) in numbers.iter().zip(self.entries(numbers)?) {
+            out.insert(entry.hash);
+            if *number > answer.id && matches!(why, KeptWhy::Held(_)) {
+                batch.put(keys::outbox(*number), encode(&OutRow { aside: true, ..entry }));
+                continue;
+            }
+            done.push(*number);
+            // Of a document that may no longer be held only the fact remains.
+            let change = (!head.gone).then(|| entry.change.into());
+            batch.put(keys::kept(doc, *number), encode(&KeptRow { why, at_ms, change }));
         }
-        self.plan_answered(batch, doc, numbers);
+        self.plan_answered(batch, doc, &done);
         self.sync.incarnation += 1;
         self.put_sync(batch);
         self.hot.forget(doc);
-        if head.gone {
+        let waits = self.pending.contains_key(&doc);
+        if head.gone && !waits {
             self.plan_wipe(batch, summaries, doc, &head)?;
             return Ok(Outcome::Aside { rebuild: None });
         }
-        let rebuilt = self.without(doc, &aside)?;
-        if head.at == 0 && rebuilt.change_count() <= 1 {
-            // The server never had it: nothing of it is left to hold.
-            self.plan_wipe(batch, summaries, doc, &head)?;
-            return Ok(Outcome::Aside { rebuild: None });
+        let rebuilt = self.without(doc, &out)?;
+        if head.at == 0 && rebuilt.change_count() <= 1 && !waits {
+            // Nothing of it is left to hold, unless the server knows it from before this phone's store was set back.
+            self.plan_drop(batch, summaries, doc, &head)?;
+            self.plan_want(batch, doc);
+            return Ok(Outcome::Aside { rebuild: Some(doc) });
         }
         self.plan_compact(batch, doc, &mut head, &rebuilt)?;
         batch.put(keys::head(doc), encode(&head));
         summaries.take(doc, &head, &rebuilt)?;
+        self.plan_want(batch, doc);
         Ok(Outcome::Aside { rebuild: Some(doc) })
     }
 
@@ -224,15 +270,30 @@ impl Replica {
         doc: DocId,
         head: &HeadRow,
     ) -> Result<(), ReplicaError> {
-        self.plan_drop_tail(batch, doc)?;
-        batch.delete(keys::snapshot(doc)).delete(keys::head(doc));
         let kept = self.store.scan(&Range::prefix(&keys::kept_of(doc)), Direction::Forward, limits::SCAN_MAX_ROWS)?;
         for (key, value) in kept {
             let row: KeptRow = decode(&key, &value)?;
             batch.put(key, encode(&KeptRow { change: None, ..row }));
         }
-        if let Some(lead) = lead_of(doc, head).filter(|_| doc.kind() == Some(DocKind::Lead)) {
-            summaries.remove(lead)?;
+        self.plan_unwant(batch, doc);
+        self.plan_drop(batch, summaries, doc, head)
+    }
+
+    /// Removes a document. What was kept of it stays.
+    fn plan_drop(
+        &mut self,
+        batch: &mut Batch,
+        summaries: &mut Summaries,
+        doc: DocId,
+        head: &HeadRow,
+    ) -> Result<(), ReplicaError> {
+        self.plan_drop_tail(batch, doc)?;
+        batch.delete(keys::snapshot(doc)).delete(keys::head(doc));
+        if let Some(lead) = lead_of(doc, head) {
+            // A ruling that came, and goes, without its lead leaves a row that nothing else would remove.
+            if doc.kind() == Some(DocKind::Lead) || !self.holds(lead)? {
+                summaries.remove(lead)?;
+            }
         }
         batch.delete(keys::UNDO);
         self.hot.forget(doc);
@@ -254,8 +315,13 @@ impl Replica {
 pub(super) enum Outcome {
     /// It was answered before.
     Nothing,
-    /// So many changes are durable on the server.
-    Durable(usize),
+    /// They are durable on the server.
+    Durable {
+        /// How many changes.
+        changes: usize,
+        /// The document to fetch, when this phone has already put them aside.
+        rebuild: Option<DocId>,
+    },
     /// They are aside; the document was rebuilt and should be compared with the server's.
     Aside {
         /// The document to fetch.

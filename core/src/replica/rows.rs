@@ -8,7 +8,7 @@ use super::ReplicaError;
 use crate::access::Role;
 use crate::ids::{DeviceId, DocId, Hash32, UserId};
 use crate::store::Position;
-use crate::sync::message::{ChannelState, HoldReason, Origin, RefuseCode};
+use crate::sync::message::{ChannelState, HoldReason, Origin, RefuseCode, Voucher};
 use crate::time::ClockKnowledge;
 
 /// Who this phone is, from its enrolment.
@@ -61,6 +61,9 @@ pub struct SyncRow {
     /// How far the wall clock was off at the last contact, milliseconds.
     #[n(6)]
     pub skew_ms: i64,
+    /// The server was restored: when every channel is full again, what it did not send in its new epoch is not there any more.
+    #[n(7)]
+    pub sweep: bool,
 }
 
 impl Default for SyncRow {
@@ -73,6 +76,7 @@ impl Default for SyncRow {
             lock_after_days: crate::limits::LOCK_AFTER_DAYS,
             role: Role::Rep,
             skew_ms: 0,
+            sweep: false,
         }
     }
 }
@@ -103,18 +107,34 @@ pub struct HeadRow {
     /// Position of the newest change that the server is known to have; 0: none.
     #[n(1)]
     pub at: Position,
-    /// Epoch of the receipt.
+    /// Epoch of that position.
     #[n(2)]
     pub epoch: u64,
-    /// The server's receipt for the document without what waits in the outbox.
-    #[cbor(n(3), with = "minicbor::bytes")]
-    pub receipt: Vec<u8>,
+    /// The server's receipt for the document as it last sent it.
+    #[n(3)]
+    pub sent: Option<Voucher>,
     /// Changes stored behind the snapshot.
     #[n(4)]
     pub tail: u32,
     /// It may no longer be held: it is wiped when its own work is answered.
     #[n(5)]
     pub gone: bool,
+    /// The server's receipt for this phone's last answered change, when the server has not sent the document since. It need not be
+    /// behind `sent`, nor that behind it.
+    #[n(6)]
+    pub own: Option<Voucher>,
+}
+
+impl HeadRow {
+    /// Notes a position of an epoch unless a later one is known already; answers whether it was noted.
+    pub fn moves_to(&mut self, epoch: u64, at: Position) -> bool {
+        // Positions of different epochs do not compare: that of the epoch that the phone is in counts.
+        let later = epoch != self.epoch || at >= self.at;
+        if later {
+            (self.epoch, self.at) = (epoch, at);
+        }
+        later
+    }
 }
 
 /// A change that the server has not answered.
@@ -129,6 +149,12 @@ pub struct OutRow {
     /// Its hash.
     #[n(2)]
     pub hash: Hash32,
+    /// Incarnation of the actor that made it: a push holds the changes of one.
+    #[n(3)]
+    pub incarnation: u32,
+    /// It stands behind work that is held, and is no longer in the document: the server holds it too when it comes.
+    #[n(4)]
+    pub aside: bool,
 }
 
 /// Why the server did not merge something.

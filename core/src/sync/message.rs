@@ -8,7 +8,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use crate::access::{Channel, Role};
-use crate::ids::{DeviceId, DocId, UserId};
+use crate::ids::{DeviceId, DocId, Hash32, UserId};
 use crate::limits;
 use crate::store::Position;
 
@@ -24,7 +24,8 @@ pub enum FromPhone {
     /// Changes of this phone's own actors to one document. May follow the handshake without waiting for the answer.
     #[n(1)]
     Push(#[n(0)] Push),
-    /// Everything up to this position is stored on the phone and known to its user.
+    /// Everything up to this position is stored on the phone and known to its user. `Ack(0)` says that the phone has told what it had
+    /// to tell first: everything that a restored server lost, or the last words of a revoked device.
     #[n(2)]
     Ack(#[n(0)] Position),
     /// Asks for one whole document, to heal or rebuild it.
@@ -181,7 +182,7 @@ pub enum Verdict {
         /// Position of the commit; for a repeated push that of the document.
         #[n(0)]
         at: Position,
-        /// The server's receipt for the document as it then was.
+        /// The server's receipt for the last change of the push.
         #[cbor(n(1), with = "minicbor::bytes")]
         receipt: Vec<u8>,
     },
@@ -320,6 +321,9 @@ pub struct Delta {
     /// The server's receipt for the document at `at`.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub receipt: Vec<u8>,
+    /// The heads that the receipt is for; empty when the message holds the whole document: its own.
+    #[n(6)]
+    pub heads: Vec<Hash32>,
 }
 
 /// A document that a restored server lost, from a phone that has the receipt for it.
@@ -331,15 +335,26 @@ pub struct Return {
     /// Where it comes from.
     #[n(1)]
     pub origin: Option<Origin>,
-    /// Epoch that issued the receipt.
+    /// The receipts for it: what stands behind their heads is taken back.
     #[n(2)]
-    pub epoch: u64,
-    /// Receipt for the document's heads.
-    #[cbor(n(3), with = "minicbor::bytes")]
-    pub receipt: Vec<u8>,
-    /// The receipted changes in causal order.
-    #[n(4)]
+    pub vouchers: Vec<Voucher>,
+    /// The changes in causal order, genesis left out. Those that no receipt vouches for are passed over.
+    #[n(3)]
     pub changes: Vec<ByteVec>,
+}
+
+/// A receipt and what it is for.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Voucher {
+    /// Epoch that issued the receipt.
+    #[n(0)]
+    pub epoch: u64,
+    /// The heads that it is for: hashes, which vouch for the whole history behind them.
+    #[n(1)]
+    pub heads: Vec<Hash32>,
+    /// The receipt.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub receipt: Vec<u8>,
 }
 
 /// Why a connection ends.

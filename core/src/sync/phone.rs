@@ -4,6 +4,8 @@
 //! The outbox rides behind the handshake without waiting for it. The phone tells the server what it knows (an ack) only when everything
 //! that it had made before is answered, so that work done in ignorance of a move is never mistaken for work done in spite of it.
 
+use std::collections::BTreeSet;
+
 use crate::ids::DocId;
 use crate::limits;
 use crate::replica::{Applied, Arrival, Replica, ReplicaError};
@@ -20,6 +22,8 @@ pub struct Link {
     sent: u64,
     /// Pushes sent and not answered.
     in_flight: Vec<(u64, DocId)>,
+    /// Documents asked for that have not come.
+    asked: BTreeSet<DocId>,
     /// The highest outbox number there was when the cursor last moved: only when all up to it are answered may the cursor be
     /// acknowledged.
     barrier: u64,
@@ -68,6 +72,7 @@ impl Link {
             welcomed: false,
             sent: 0,
             in_flight: Vec::new(),
+            asked: BTreeSet::new(),
             barrier: 0,
             stored: 0,
             acked: 0,
@@ -128,6 +133,10 @@ impl Link {
                     let sent = self.greeted.unwrap_or(now);
                     let returns = replica.take_welcome(welcome, Arrival { sent, received: now })?;
                     turn.send.extend(returns.into_iter().map(FromPhone::Return));
+                    if welcome.fallback.is_some() {
+                        // That was all: the server reads the pushes behind the hello only now, and sends nothing before.
+                        turn.send.push(FromPhone::Ack(0));
+                    }
                     self.quarantine_only = welcome.quarantine_only;
                     self.welcomed = true;
                 }
@@ -148,7 +157,7 @@ impl Link {
         if applied.wiped_all || turn.closed.is_some() {
             return Ok(turn);
         }
-        turn.send.extend(applied.fetch.iter().map(|doc| FromPhone::Fetch(*doc)));
+        turn.send.extend(self.fetches(replica, &applied.fetch));
         if let Some(at) = applied.caught_up {
             self.stored = self.stored.max(at);
             self.barrier = replica.pushed();
@@ -178,6 +187,7 @@ impl Link {
         self.welcomed
             && self.in_flight.is_empty()
             && replica.unanswered() == 0
+            && replica.wanted().is_empty()
             && full
             && self.stored > 0
             && self.acked == self.stored
@@ -186,6 +196,18 @@ impl Link {
     /// What the connection has done so far.
     pub fn report(&self) -> &SyncReport {
         &self.report
+    }
+
+    /// Asks for the documents that the phone wants whole, a bounded number at once. Those `anew` came, but not as they should.
+    fn fetches(&mut self, replica: &Replica, anew: &BTreeSet<DocId>) -> Vec<FromPhone> {
+        self.asked.retain(|doc| replica.wanted().contains(doc) && !anew.contains(doc));
+        if !self.welcomed || self.quarantine_only {
+            return Vec::new();
+        }
+        let room = FETCHES_AHEAD.saturating_sub(self.asked.len());
+        let next: Vec<DocId> = replica.wanted().iter().filter(|doc| !self.asked.contains(doc)).take(room).copied().collect();
+        self.asked.extend(&next);
+        next.into_iter().map(FromPhone::Fetch).collect()
     }
 
     fn pushes(&mut self, replica: &Replica) -> Result<Vec<FromPhone>, ReplicaError> {
@@ -224,3 +246,5 @@ impl Default for Link {
 
 /// Pushes that a phone keeps unanswered: half of what the server allows, so that two never disagree about the bound.
 const PUSHES_AHEAD: usize = limits::PUSHES_IN_FLIGHT / 2;
+/// Documents that a phone asks for at once.
+const FETCHES_AHEAD: usize = 64;

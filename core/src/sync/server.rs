@@ -148,6 +148,7 @@ impl Session {
                 Ok(vec![Effect::Pump])
             }
             FromPhone::Return(_) if self.is_leaving() => Ok(Vec::new()),
+            FromPhone::Return(_) if !self.returning => close(WireCode::OutOfOrder, "nothing is to be returned"),
             FromPhone::Return(returned) => Ok(vec![Effect::Return(Box::new(returned))]),
         }
     }
