@@ -22,7 +22,7 @@ impl World {
         if !self.phones[n].wiped {
             self.at(pause, Event::PhoneAct(n));
         }
-        if self.phones[n].replica.is_none() {
+        if self.phones[n].replica.is_none() || self.phones[n].wiped {
             return Ok(());
         }
         let Some((what, lots)) = self.choose_edits(n)? else { return Ok(()) };

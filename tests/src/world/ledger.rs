@@ -176,6 +176,13 @@ impl World {
             }
             Fate::Refused => {
                 self.tally.add("refused", 1);
+                if made.doc.kind() != Some(DocKind::Ruling) {
+                    let name = self.name(made.doc);
+                    return violated(
+                        "an_honest_change_is_never_refused",
+                        format!("entry {number} of {name} by phone {n}"),
+                    );
+                }
                 let kept = self.app(n, |replica, _| replica.kept())?;
                 let there = kept.is_none_or(|kept| {
                     kept.iter().any(|kept| kept.number == number && matches!(kept.why, KeptWhy::Refused(_)))

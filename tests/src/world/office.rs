@@ -176,9 +176,10 @@ impl World {
         for conn in self.net.whole() {
             self.snap(conn);
         }
+        self.office.store.repair();
         self.office.store.restore(snapshot);
         let opened = Company::open(self.office.store.clone(), "", &[1; 64]);
-        let restored = opened.and_then(|company| company.restored());
+        let restored = opened.and_then(|company| company.restored(self.now_ms));
         match restored {
             Ok(company) => self.office.company = Some(company),
             Err(CompanyError::Store(_)) => {
@@ -279,6 +280,7 @@ impl World {
                     self.tell(format!("{name} is returned over {conn}: {news}"));
                     self.wake(&touched);
                 }
+                Effect::Pump => self.start_pump(conn),
                 Effect::Close(error) => {
                     return violated("an_honest_phone_is_never_closed", format!("{conn}: {error:?}"));
                 }
@@ -453,6 +455,10 @@ impl World {
         if let Some(Some(messages)) = portion {
             let deltas = messages.iter().filter(|m| matches!(m, FromServer::Delta(_))).count();
             self.tally.add("deltas", deltas as u64);
+            if std::env::var_os("DBG").is_some() {
+                let d = self.describe(&messages);
+                self.tell(format!("PUMP {conn}: {d}"));
+            }
             self.send(Way::Down, conn, messages);
             self.start_pump(conn);
         }

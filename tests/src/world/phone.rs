@@ -172,7 +172,10 @@ impl World {
             Err(other) => return violated("the_app_never_stumbles", format!("phone {n}: {other}")),
         }
         let (identity, wiped) = (self.phones[n].identity(), self.phones[n].wiped);
-        self.app(n, |replica, _| if replica.identity().is_ok() || wiped { Ok(()) } else { replica.enrol(identity) })?;
+        self.app(
+            n,
+            |replica, _| if replica.identity().is_ok() || wiped { Ok(()) } else { replica.enrol(identity) },
+        )?;
         self.observe(n, &[])?;
         self.redial(n);
         Ok(())
