@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use automerge::transaction::{CommitOptions, Transactable, Transaction};
-use automerge::{AutomergeError, ObjType, ROOT};
+use automerge::{AutomergeError, ObjType, ROOT, ScalarValue};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -210,9 +210,9 @@ impl Doc {
             self.nested(field, meaning).ok_or_else(|| AutomergeError::InvalidObjId(field.to_owned()))
         };
         match edit {
-            Edit::Set { field, value } => tx.put(ROOT, field.as_str(), value.to_scalar()),
+            Edit::Set { field, value } => put(tx, &ROOT, field, value.to_scalar()),
             Edit::SetIn { field, key, value } => {
-                tx.put(nested(field, Meaning::Registers)?, key.as_str(), value.to_scalar())
+                put(tx, &nested(field, Meaning::Registers)?, key, value.to_scalar())
             }
             Edit::AddRecord { field, id, values } => {
                 let records = nested(field, Meaning::Records)?;
@@ -225,13 +225,13 @@ impl Doc {
                     Some(record) => record,
                     None => pending_record(tx, nested(field, Meaning::Records)?, *id)?,
                 };
-                tx.put(record, name.as_str(), value.to_scalar())
+                put(tx, &record, name, value.to_scalar())
             }
             Edit::Append { log, id, body } => {
                 tx.put(nested(log, Meaning::Log)?, id.to_string(), body.as_str())
             }
             Edit::PutElement { set, key, body } => {
-                tx.put(nested(set, Meaning::Set)?, key.as_str(), body.as_str())
+                put(tx, &nested(set, Meaning::Set)?, key, body.as_str().into())
             }
             Edit::RemoveElement { set, key } => tx.delete(nested(set, Meaning::Set)?, key.as_str()),
             Edit::Splice { text, at, delete, insert } => {
@@ -239,6 +239,27 @@ impl Doc {
             }
         }
     }
+}
+
+/// Writes a register, always by an operation of its own. Of several survivors automerge would keep the one that it prefers, when that holds
+/// the value already, and delete the others: nobody would have written the choice, and the gate takes no deletion of a register. The
+/// value of another survivor, written first, makes the second writing a real one.
+fn put(
+    tx: &mut Transaction<'_>,
+    object: &automerge::ObjId,
+    key: &str,
+    value: ScalarValue,
+) -> Result<(), AutomergeError> {
+    use automerge::ReadDoc as _;
+    let preferred = tx.get(object, key)?.and_then(|(held, _)| held.as_scalar().cloned());
+    if preferred.as_ref() == Some(&value) {
+        let held = tx.get_all(object, key)?;
+        let other = held.iter().filter_map(|(held, _)| held.as_scalar()).find(|scalar| **scalar != value);
+        if let Some(other) = other.cloned() {
+            tx.put(object, key, other)?;
+        }
+    }
+    tx.put(object, key, value)
 }
 
 fn pending_record(
