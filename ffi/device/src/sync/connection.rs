@@ -110,6 +110,9 @@ impl<'a> Talk<'a> {
         };
         let heard = tokio::time::Instant::now();
         let mut link = Link::new();
+        if upload::waiting(shared)? > 0 {
+            link.delay_farewell();
+        }
         let first = shared.with(|replica, now| link.open(replica, token, &shared.agent, now))?;
         let mut talk = Self {
             shared,
@@ -133,8 +136,10 @@ impl<'a> Talk<'a> {
         let engine = &shared.engine;
         let mut uploading: Option<Uploading> = None;
         let welcome_by = self.heard + WELCOME;
+        // Since when nothing can be sent any more.
+        let mut broken: Option<tokio::time::Instant> = None;
         loop {
-            if uploading.is_none() && self.has_evidence && self.is_settled()? {
+            if uploading.is_none() && self.has_evidence && (self.is_settled()? || self.is_leaving()?) {
                 self.has_evidence = false;
                 uploading = Some(Box::pin(upload::run(shared.clone())));
             }
@@ -174,7 +179,13 @@ impl<'a> Talk<'a> {
                 done = async { match &mut uploading { Some(task) => task.await, None => std::future::pending().await } } => {
                     uploading = None;
                     match done {
-                        Ok(uploaded) => self.tally.uploaded.add(uploaded),
+                        Ok(uploaded) => {
+                            self.tally.uploaded.add(uploaded);
+                            let farewell = self.shared.with(|replica, _| self.link.farewell(replica))?;
+                            self.send(farewell);
+                        }
+                        // A revoked phone keeps its evidence, and itself, until the server has it.
+                        Err(error) if self.is_leaving()? => return Err(error),
                         // The documents are safe all the same; the next edit, round or connection tries again.
                         Err(error) => tracing::debug!(code = error.code(), "evidence waits"),
                     }
@@ -190,11 +201,17 @@ impl<'a> Talk<'a> {
                 () = sleep_until(self.heard + SILENCE) => {
                     return Err(Error::Offline("the server fell silent".into()));
                 }
-                _ = &mut self.writer => {
+                // What the server said last may still be on its way in.
+                _ = &mut self.writer, if broken.is_none() => broken = Some(tokio::time::Instant::now()),
+                () = sleep_until(broken.unwrap_or(self.heard) + GOODBYE), if broken.is_some() => {
                     return Err(Error::Offline("the connection broke while sending".into()));
                 }
             }
         }
+    }
+
+    fn is_leaving(&self) -> Result<bool, Error> {
+        self.shared.with(|replica, _| Ok::<_, Error>(self.link.is_leaving(replica)))
     }
 
     /// One message of the websocket.

@@ -129,7 +129,9 @@ fn standing(replica: &mut Replica, hash: Hash32, row: &BlobRow) -> Result<Standi
             Err(other) => return Err(other),
         };
         held = true;
-        if model::evidence(&doc, &NoClocks).iter().any(|piece| piece.evidence.hash == hash) {
+        // The entry that names it may be among work that waits for a person: the bytes belong to it.
+        let named = model::evidence(&doc, &NoClocks).iter().any(|piece| piece.evidence.hash == hash);
+        if named || replica.has_kept(*lead)? {
             return Ok(Standing::Named);
         }
     }
