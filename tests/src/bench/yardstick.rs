@@ -1,6 +1,7 @@
 //! What this machine can do by itself: the disk's flush, the loopback, SQLite, automerge. Measured again beside every row that leans on
 //! it, because a figure without its yardstick says nothing about the product.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -100,6 +101,7 @@ pub fn loopback() -> Result<String, Fail> {
 pub struct Sqlite {
     db: Connection,
     rows: usize,
+    updates: Cell<u64>,
 }
 
 impl Sqlite {
@@ -117,7 +119,7 @@ impl Sqlite {
             txn.execute("INSERT INTO lead VALUES (?1, ?2)", (id as i64, vec![id as u8; SQLITE_ROW_BYTES]))?;
         }
         txn.commit()?;
-        Ok(Self { db, rows })
+        Ok(Self { db, rows, updates: Cell::new(0) })
     }
 
     /// One durable update of a row; how long it took, milliseconds.
@@ -126,7 +128,10 @@ impl Sqlite {
     /// SQLite's.
     pub fn update(&self, at: usize) -> Result<f64, Fail> {
         let mut statement = self.db.prepare_cached("UPDATE lead SET body = ?2 WHERE id = ?1")?;
-        let body = vec![at as u8; SQLITE_ROW_BYTES];
+        // Content that was there before would not be written at all.
+        self.updates.set(self.updates.get() + 1);
+        let mut body = vec![at as u8; SQLITE_ROW_BYTES];
+        body[..8].copy_from_slice(&self.updates.get().to_be_bytes());
         let began = Instant::now();
         let changed = statement.execute(((at % self.rows) as i64, body))?;
         let took = ms(began.elapsed());
