@@ -7,7 +7,8 @@ use fieldbook_core::document::{Doc, Edit, NoClocks, Value};
 use fieldbook_core::ids::{Actor, DeviceId, DocId, DocKind, EntryId, UserId};
 use fieldbook_core::limits;
 use fieldbook_core::sync::message::{
-    FromPhone, FromServer, Hello, HoldReason, Push, RefuseCode, Verdict, VERSIONS, WireCode, decode_frame, encode,
+    FromPhone, FromServer, Hello, HoldReason, Push, RefuseCode, VERSIONS, Verdict, WireCode, decode_frame,
+    encode,
 };
 use fieldbook_core::time::{Moment, Stamp};
 use fieldbook_server::auth::{Entropy, Scope};
@@ -77,7 +78,10 @@ impl<'a> Stranger<'a> {
             }
             let mut heard = Heard::default();
             while heard.verdicts.len() < answers || answers == 0 {
-                match tokio::time::timeout(support::LONG, socket.next()).await.expect("the server says something") {
+                match tokio::time::timeout(support::LONG, socket.next())
+                    .await
+                    .expect("the server says something")
+                {
                     Some(Ok(Message::Binary(frame))) => {
                         for message in decode_frame::<FromServer>(&frame).unwrap() {
                             match message {
@@ -111,7 +115,12 @@ impl<'a> Stranger<'a> {
     }
 
     fn stamp(&self, user: UserId) -> Stamp {
-        Stamp { user, moment: Moment { wall_ms: 5, boot: 1, mono_ms: 5 }, offset_ms: None, last_contact_ms: 0 }
+        Stamp {
+            user,
+            moment: Moment { wall_ms: 5, boot: 1, mono_ms: 5 },
+            offset_ms: None,
+            last_contact_ms: 0,
+        }
     }
 
     /// A fresh lead and its changes, one register each.
@@ -119,7 +128,8 @@ impl<'a> Stranger<'a> {
         let id = DocId::fresh(DocKind::Lead, EntryId(Entropy::from_system().draw()));
         let mut doc = Doc::genesis(DocKind::Lead);
         let edit = |value: &&str| Edit::Set { field: "customer_name".into(), value: Value::from(*value) };
-        let changes = values.iter().map(|v| doc.edit(actor, &self.stamp(user), &[edit(v)]).unwrap().change).collect();
+        let changes =
+            values.iter().map(|v| doc.edit(actor, &self.stamp(user), &[edit(v)]).unwrap().change).collect();
         (id, changes)
     }
 }
@@ -175,7 +185,8 @@ fn frames_that_are_no_conversation_close_the_connection_with_a_reason() {
         assert_eq!(heard.closed, Some(code), "{name}");
         assert!(heard.hung_up, "{name}");
     }
-    let oversized = stranger.say(vec![hello(), Message::Binary(vec![0; limits::FRAME_MAX_BYTES + 1].into())], 0);
+    let oversized =
+        stranger.say(vec![hello(), Message::Binary(vec![0; limits::FRAME_MAX_BYTES + 1].into())], 0);
     assert!(oversized.hung_up, "a frame beyond the bound ends the connection");
 }
 
@@ -204,9 +215,16 @@ fn forged_and_foreign_changes_are_refused_and_cost_the_connection() {
     let theirs = Actor { device: DeviceId([0x33; 8]), incarnation: 1 };
     for (name, actor, user) in [("actor", theirs, stranger.user), ("name", stranger.actor(), victim)] {
         let (lead, changes) = stranger.lead(actor, user, &["伪造"]);
-        let messages = vec![binary(&FromPhone::Hello(stranger.hello())), binary(&FromPhone::Push(push(1, lead, &changes)))];
+        let messages = vec![
+            binary(&FromPhone::Hello(stranger.hello())),
+            binary(&FromPhone::Push(push(1, lead, &changes))),
+        ];
         let heard = stranger.say(messages, 0);
-        assert_eq!(heard.verdicts.iter().map(refused).collect::<Vec<_>>(), [Some(RefuseCode::NotYourActor)], "{name}");
+        assert_eq!(
+            heard.verdicts.iter().map(refused).collect::<Vec<_>>(),
+            [Some(RefuseCode::NotYourActor)],
+            "{name}"
+        );
         assert_eq!((heard.closed, heard.hung_up), (Some(WireCode::Malformed), true), "{name}");
         assert!(office.app().company.header(lead).unwrap().is_none(), "{name}: nothing came into being");
     }
@@ -250,7 +268,10 @@ fn stale_replayed_and_out_of_order_pushes_lose_and_double_nothing() {
 
     let gap = stranger.push(vec![push(3, lead, &changes[2..])]);
     assert_ne!(gap[0], Verdict::Held { reason: HoldReason::NotYours });
-    assert!(held(&gap[0]) == Some(HoldReason::MissingDeps) || refused(&gap[0]) == Some(RefuseCode::OutOfOrder), "{gap:?}");
+    assert!(
+        held(&gap[0]) == Some(HoldReason::MissingDeps) || refused(&gap[0]) == Some(RefuseCode::OutOfOrder),
+        "{gap:?}"
+    );
 
     let (lead, changes) = stranger.lead(stranger.actor(), stranger.user, &["一", "二", "三"]);
     let first = stranger.push(vec![push(10, lead, &changes)]);
@@ -270,7 +291,10 @@ fn stale_replayed_and_out_of_order_pushes_lose_and_double_nothing() {
     let verdicts = stranger.push(vec![push(12, lead, &[fork])]);
     assert_eq!(held(&verdicts[0]), Some(HoldReason::Fork));
     assert_eq!(office.app().company.load(lead).unwrap().heads(), doc.heads());
-    assert!(office.app().company.held(None, 10).unwrap().iter().any(|item| item.doc == lead), "its words are kept");
+    assert!(
+        office.app().company.held(None, 10).unwrap().iter().any(|item| item.doc == lead),
+        "its words are kept"
+    );
 }
 
 #[test]

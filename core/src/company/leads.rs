@@ -248,11 +248,12 @@ impl Company {
         Ok(wanted.symmetric_difference(&old).copied().collect())
     }
 
-    /// Brings everything that a user owns into the channels that follow from their team and role now.
+    /// Brings everything that a user owns into the channels that follow from their team and role now. Returns the channels with news.
     ///
     /// # Errors
     /// [`CompanyError`] of the store.
-    pub fn retie_user(&self, user: UserId) -> Result<(), CompanyError> {
+    pub fn retie_user(&self, user: UserId) -> Result<BTreeSet<Channel>, CompanyError> {
+        let mut touched = BTreeSet::new();
         let due = self.store.get(&keys::retie(user))?;
         let prefix = keys::members(Channel::User(user));
         let mut range = Range::prefix(&prefix);
@@ -261,16 +262,19 @@ impl Company {
             let Some((last, _)) = page.last() else { break };
             range = Range::prefix_after(&prefix, last);
             for id in page.iter().filter_map(|(key, _)| keys::parse_member(key)) {
-                self.transact(|| {
+                let (news, _) = self.transact(|| {
                     let mut batch = Batch::new();
-                    let Some(header) = self.header(id)? else { return Ok((batch, ())) };
+                    let mut news = BTreeSet::new();
+                    batch.guard(keys::user(user), self.store.get(&keys::user(user))?);
+                    let Some(header) = self.header(id)? else { return Ok((batch, news)) };
                     let owners: Vec<UserId> = header.owners.iter().map(|(user, _)| *user).collect();
                     let ties = self.ties_of(&owners, None)?;
                     if ties != header.access() {
-                        self.plan_retie(&mut batch, id, &ties)?;
+                        news = self.plan_retie(&mut batch, id, &ties)?;
                     }
-                    Ok((batch, ()))
+                    Ok((batch, news))
                 })?;
+                touched.extend(news);
             }
         }
         if due.is_some() {
@@ -279,7 +283,7 @@ impl Company {
             // When the guard fails somebody has changed the user again, and does this again.
             self.store.commit_one(batch)?;
         }
-        Ok(())
+        Ok(touched)
     }
 
     /// Goes on with what a server that stopped had begun: everybody whose documents have not followed them yet.

@@ -110,11 +110,11 @@ pub struct Greeting {
 }
 
 impl Company {
-    /// Adds or changes a user. Documents follow a changed team or role through [`Company::retie_user`].
+    /// Adds or changes a user. Documents follow a changed team or role through [`Company::retie_user`]. Returns the channels with news.
     ///
     /// # Errors
     /// [`CompanyError::Unknown`] for a team that does not exist.
-    pub fn put_user(&self, id: UserId, row: UserRow, now_ms: i64) -> Result<(), CompanyError> {
+    pub fn put_user(&self, id: UserId, row: UserRow, now_ms: i64) -> Result<BTreeSet<Channel>, CompanyError> {
         if let Some(team) = row.team {
             self.team(team)?;
         }
@@ -124,15 +124,16 @@ impl Company {
             ("team", row.team.map_or(Value::Null, |t| Value::Text(t.to_string()))),
             ("active", Value::Bool(row.active)),
         ];
-        self.put_listed(keys::user(id), encode(&row), "users", &id.0, &values, &[id], now_ms)?;
-        self.retie_user(id)
+        let mut touched = self.put_listed(keys::user(id), encode(&row), "users", &id.0, &values, &[id], now_ms)?;
+        touched.extend(self.retie_user(id)?);
+        Ok(touched)
     }
 
-    /// Adds or changes a team.
+    /// Adds or changes a team. Returns the channels with news.
     ///
     /// # Errors
     /// [`CompanyError::Unknown`] for a parent that does not exist, [`CompanyError::Refused`] for a circle.
-    pub fn put_team(&self, id: TeamId, row: TeamRow, now_ms: i64) -> Result<(), CompanyError> {
+    pub fn put_team(&self, id: TeamId, row: TeamRow, now_ms: i64) -> Result<BTreeSet<Channel>, CompanyError> {
         if let Some(parent) = row.parent {
             self.team(parent)?;
             if self.team_chain(Some(parent))?.contains(&id) {
@@ -153,15 +154,24 @@ impl Company {
                 below.push(user);
             }
         }
-        self.put_listed(keys::team(id), encode(&row), "teams", &id.0, &values, &below, now_ms)?;
-        below.into_iter().try_for_each(|user| self.retie_user(user))
+        let mut touched = self.put_listed(keys::team(id), encode(&row), "teams", &id.0, &values, &below, now_ms)?;
+        for user in below {
+            touched.extend(self.retie_user(user)?);
+        }
+        Ok(touched)
     }
 
-    /// Enrols a device for a user.
+    /// Enrols a device for a user. Returns the channels with news.
     ///
     /// # Errors
     /// [`CompanyError::Unknown`] for the user, [`CompanyError::Refused`] when the id is taken or the user inactive.
-    pub fn put_device(&self, id: DeviceId, user: UserId, name: &str, now_ms: i64) -> Result<(), CompanyError> {
+    pub fn put_device(
+        &self,
+        id: DeviceId,
+        user: UserId,
+        name: &str,
+        now_ms: i64,
+    ) -> Result<BTreeSet<Channel>, CompanyError> {
         if !self.user(user)?.active {
             return Err(CompanyError::Refused(format!("user {user} is not active")));
         }
@@ -172,16 +182,21 @@ impl Company {
         self.put_device_row(id, &row, now_ms)
     }
 
-    /// Revokes a device, or reports it stolen.
+    /// Revokes a device, or reports it stolen. Returns the channels with news.
     ///
     /// # Errors
     /// [`CompanyError::Unknown`].
-    pub fn set_device_status(&self, id: DeviceId, status: DeviceStatus, now_ms: i64) -> Result<(), CompanyError> {
+    pub fn set_device_status(
+        &self,
+        id: DeviceId,
+        status: DeviceStatus,
+        now_ms: i64,
+    ) -> Result<BTreeSet<Channel>, CompanyError> {
         let row = DeviceRow { status, ..self.device(id)? };
         self.put_device_row(id, &row, now_ms)
     }
 
-    fn put_device_row(&self, id: DeviceId, row: &DeviceRow, now_ms: i64) -> Result<(), CompanyError> {
+    fn put_device_row(&self, id: DeviceId, row: &DeviceRow, now_ms: i64) -> Result<BTreeSet<Channel>, CompanyError> {
         let values = [
             ("user", Value::Text(row.user.to_string())),
             ("name", Value::from(row.name.as_str())),
@@ -202,7 +217,7 @@ impl Company {
         values: &[(&str, Value)],
         followed: &[UserId],
         now_ms: i64,
-    ) -> Result<(), CompanyError> {
+    ) -> Result<BTreeSet<Channel>, CompanyError> {
         let mut entry = [0; 16];
         entry[..8].copy_from_slice(id);
         let entry = EntryId(entry);
@@ -234,12 +249,13 @@ impl Company {
                     })
                     .collect(),
             };
+            let mut touched = BTreeSet::new();
             if !edits.is_empty() {
-                self.plan_own(&mut batch, directory, &edits, &Ties::default(), now_ms)?;
+                touched = self.plan_own(&mut batch, directory, &edits, &Ties::default(), now_ms)?;
             }
-            Ok((batch, ()))
+            Ok((batch, touched))
         };
-        self.transact(plan).map(|_| ())
+        self.transact(plan).map(|(touched, _)| touched)
     }
 
     /// Creates the directory and policy documents of a company that has none yet.
@@ -451,7 +467,8 @@ impl Company {
     /// Where a phone's cursor stands in this log, and where it falls back to when the log was restored.
     fn place(&self, hello: &Hello, head: Position) -> Result<(Position, Option<Position>), WireError> {
         if hello.epoch == 0 {
-            return Ok((head, None));
+            // What a phone made before it ever heard of its server may have been pushed on a connection that broke, and moved since.
+            return Ok((if hello.pushed > 0 { 0 } else { head }, None));
         }
         if hello.epoch == self.meta.epoch {
             if hello.cursor > head {

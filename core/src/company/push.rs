@@ -493,6 +493,7 @@ impl Planning<'_> {
         }
         let (value, slot) = header.to_value();
         self.batch.put_at(keys::header(doc), None, value, Some(slot));
+        wanted.extend(merge.strangers.into_iter().map(Channel::User));
         Ok(wanted)
     }
 

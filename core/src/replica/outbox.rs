@@ -300,6 +300,14 @@ impl Replica {
         Ok(())
     }
 
+    /// Whether work on this document was set aside: what it named is not dropped, only not merged yet.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] of the store.
+    pub fn has_kept(&self, doc: DocId) -> Result<bool, ReplicaError> {
+        Ok(!self.store.scan(&Range::prefix(&keys::kept_of(doc)), Direction::Forward, 1)?.is_empty())
+    }
+
     /// Work that the server did not merge.
     ///
     /// # Errors

@@ -31,6 +31,8 @@ pub struct Link {
     acked: Position,
     quarantine_only: bool,
     said_done: bool,
+    /// Evidence has to reach the server before the phone says that it is done.
+    farewell_waits: bool,
     report: SyncReport,
 }
 
@@ -78,6 +80,7 @@ impl Link {
             acked: 0,
             quarantine_only: false,
             said_done: false,
+            farewell_waits: false,
             report: SyncReport::default(),
         }
     }
@@ -193,6 +196,26 @@ impl Link {
             && self.acked == self.stored
     }
 
+    /// Keeps a revoked phone from saying that it is done until [`Link::farewell`]: its evidence is not on the server yet, and the wipe
+    /// that follows would destroy it.
+    pub fn delay_farewell(&mut self) {
+        self.farewell_waits = true;
+    }
+
+    /// Whether a revoked phone has only its evidence left to hand over.
+    pub fn is_leaving(&self, replica: &Replica) -> bool {
+        self.quarantine_only && !self.said_done && replica.unanswered() == 0 && self.in_flight.is_empty()
+    }
+
+    /// The evidence is on the server: what to send now.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] of the store.
+    pub fn farewell(&mut self, replica: &Replica) -> Result<Vec<FromPhone>, ReplicaError> {
+        self.farewell_waits = false;
+        Ok(self.ack(replica)?.into_iter().collect())
+    }
+
     /// What the connection has done so far.
     pub fn report(&self) -> &SyncReport {
         &self.report
@@ -225,7 +248,7 @@ impl Link {
 
     fn ack(&mut self, replica: &Replica) -> Result<Option<FromPhone>, ReplicaError> {
         if self.quarantine_only {
-            let done = replica.unanswered() == 0 && self.in_flight.is_empty() && !self.said_done;
+            let done = self.is_leaving(replica) && !self.farewell_waits;
             self.said_done |= done;
             return Ok(done.then_some(FromPhone::Ack(0)));
         }

@@ -254,9 +254,10 @@ impl Talk {
                     let (app, device) = (&self.hub.app, self.session.device());
                     // A stolen phone stays stolen: it is never heard again.
                     if self.session.principal().status == DeviceStatus::Revoked {
-                        block_in_place(|| {
+                        let touched = block_in_place(|| {
                             app.company.set_device_status(device, DeviceStatus::Wiped, app.now_ms())
                         })?;
+                        self.hub.wake(&touched);
                     }
                     self.out.push(FromServer::Wipe);
                     self.over = true;

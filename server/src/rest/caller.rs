@@ -9,7 +9,7 @@ use axum::extract::{ConnectInfo, FromRequest, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use fieldbook_core::access::{OfficeVerb, Person, may_office};
-use fieldbook_core::company::{CompanyError, DeviceStatus};
+use fieldbook_core::company::{CompanyError, DeviceStatus, Principal};
 use fieldbook_core::ids::{DeviceId, UserId};
 
 use super::ApiError;
@@ -53,15 +53,7 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let missing = || {
-            ApiError::unauthorized(
-                "token_missing",
-                "this address needs an access token: Authorization: Bearer …",
-            )
-        };
-        let header =
-            parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
-        let token = bearer(header).ok_or_else(missing)?.to_owned();
+        let token = token_of(parts)?;
         let app = app.clone();
         blocking(move || identify(&app, &token)).await
     }
@@ -73,22 +65,61 @@ pub(super) fn bearer(header: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn identify(app: &App, token: &str) -> Result<Caller, ApiError> {
-    let claimed = app.auth.verify_access(token, app.now_ms())?;
-    let gone =
-        || ApiError::unauthorized("device_revoked", "this device is not in good standing with the company");
-    if claimed.scope != Scope::Full {
-        return Err(gone());
+/// A device that may hand over the evidence it holds: one in good standing, or a revoked one on its way out (design decision 10).
+#[derive(Debug, Clone, Copy)]
+pub struct Sender {
+    /// The device that the token is bound to.
+    pub device: DeviceId,
+}
+
+impl FromRequestParts<Arc<App>> for Sender {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let token = token_of(parts)?;
+        let app = app.clone();
+        let device = blocking(move || {
+            let (known, _) = known_device(&app, &token)?;
+            match known.status {
+                DeviceStatus::Active | DeviceStatus::Revoked => Ok(known.device),
+                DeviceStatus::Stolen | DeviceStatus::Wiped => Err(gone()),
+            }
+        });
+        Ok(Self { device: device.await? })
     }
-    let known = match app.company.principal(claimed.device) {
-        Ok(known) => known,
-        Err(CompanyError::Unknown { .. }) => return Err(gone()),
-        Err(other) => return Err(other.into()),
+}
+
+fn token_of(parts: &Parts) -> Result<String, ApiError> {
+    let missing = || {
+        ApiError::unauthorized(
+            "token_missing",
+            "this address needs an access token: Authorization: Bearer …",
+        )
     };
-    if known.status != DeviceStatus::Active || known.person.user != claimed.user {
+    let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
+    Ok(bearer(header).ok_or_else(missing)?.to_owned())
+}
+
+fn gone() -> ApiError {
+    ApiError::unauthorized("device_revoked", "this device is not in good standing with the company")
+}
+
+/// The device of a token as the company knows it now, and what the token is good for.
+fn known_device(app: &App, token: &str) -> Result<(Principal, Scope), ApiError> {
+    let claimed = app.auth.verify_access(token, app.now_ms())?;
+    match app.company.principal(claimed.device) {
+        Ok(known) if known.person.user == claimed.user => Ok((known, claimed.scope)),
+        Ok(_) | Err(CompanyError::Unknown { .. }) => Err(gone()),
+        Err(other) => Err(other.into()),
+    }
+}
+
+fn identify(app: &App, token: &str) -> Result<Caller, ApiError> {
+    let (known, scope) = known_device(app, token)?;
+    if scope != Scope::Full || known.status != DeviceStatus::Active {
         return Err(gone());
     }
-    Ok(Caller { person: known.person, device: claimed.device })
+    Ok(Caller { person: known.person, device: known.device })
 }
 
 /// The network address of the other end; the unspecified address when the request did not come over a socket.

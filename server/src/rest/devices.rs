@@ -80,7 +80,8 @@ async fn end(
         }
         let final_already = matches!(row.status, DeviceStatus::Stolen | DeviceStatus::Wiped);
         if !final_already {
-            app.company.set_device_status(id, status, app.now_ms())?;
+            let touched = app.company.set_device_status(id, status, app.now_ms())?;
+            app.announce(touched);
             app.auth.revoke_own_codes(row.user)?;
             // Nobody listens without a hub.
             let _ = app.notices.send(Notice::Device(id));

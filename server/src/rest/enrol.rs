@@ -156,7 +156,8 @@ fn enrol_device(app: &App, request: &EnrolRequest) -> Result<EnrolResponse, Enro
         Ok(known) if known.user == user && known.status == DeviceStatus::Active => {}
         Ok(_) => return Err(ApiError::from(CodeError::Used).into()),
         Err(CompanyError::Unknown { .. }) => {
-            app.company.put_device(device, user, request.device_name.trim(), now_ms)?;
+            let touched = app.company.put_device(device, user, request.device_name.trim(), now_ms)?;
+            app.announce(touched);
         }
         Err(other) => return Err(other.into()),
     }

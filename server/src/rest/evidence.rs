@@ -17,7 +17,7 @@ use fieldbook_core::limits;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::caller::{Caller, Path, Query};
+use super::caller::{Caller, Path, Query, Sender};
 use super::{ApiError, Problem};
 use crate::app::{App, blocking};
 use crate::evidence::Progress;
@@ -61,14 +61,14 @@ pub struct UploadProgress {
         (status = 422, body = Problem), (status = 507, body = Problem)))]
 pub(super) async fn put(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    sender: Sender,
     Path(hash): Path<Hash32>,
     Query(part): Query<Part>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<UploadProgress>, ApiError> {
     let body = body?;
     blocking(move || {
-        let progress = app.evidence.put_part(caller.device, hash, part.total, part.offset, &body)?;
+        let progress = app.evidence.put_part(sender.device, hash, part.total, part.offset, &body)?;
         ::metrics::counter!(metrics::EVIDENCE_BYTES).increment(body.len() as u64);
         Ok(Json(progress.into()))
     })
@@ -80,10 +80,10 @@ pub(super) async fn put(
     responses((status = 200, body = UploadProgress)))]
 pub(super) async fn progress(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    sender: Sender,
     Path(hash): Path<Hash32>,
 ) -> Result<Json<UploadProgress>, ApiError> {
-    blocking(move || Ok(Json(app.evidence.progress(caller.device, hash)?.into()))).await
+    blocking(move || Ok(Json(app.evidence.progress(sender.device, hash)?.into()))).await
 }
 
 /// Fetch a piece of evidence, or with `Range: bytes=N-` the rest of it.

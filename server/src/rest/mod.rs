@@ -34,7 +34,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 
-pub use caller::Caller;
+pub use caller::{Caller, Sender};
 pub use error::{ApiError, Problem};
 pub use intake::{ImportOptions, ImportReport, import_table};
 

@@ -153,7 +153,8 @@ fn put_user(app: &App, caller: &Caller, id: UserId, body: UserBody) -> Result<Us
         ));
     }
     let row = UserRow { name, role: body.role, team: body.team, active: body.active };
-    app.company.put_user(id, row.clone(), app.now_ms())?;
+    let touched = app.company.put_user(id, row.clone(), app.now_ms())?;
+    app.announce(touched);
     send_away(app, &[id])?;
     Ok(User { id, row: row.into() })
 }
@@ -167,7 +168,8 @@ fn put_team(app: &App, caller: &Caller, id: TeamId, body: TeamBody) -> Result<Te
     let mut affected = body.leaders.clone();
     affected.extend(app.company.team(id).map(|old| old.leaders).unwrap_or_default());
     let row = TeamRow { name, parent: body.parent, leaders: body.leaders };
-    app.company.put_team(id, row.clone(), app.now_ms())?;
+    let touched = app.company.put_team(id, row.clone(), app.now_ms())?;
+    app.announce(touched);
     send_away(app, &affected)?;
     Ok(Team { id, row: row.into() })
 }
