@@ -48,7 +48,10 @@ fn an_edit_without_signal_survives_both_restarts_and_arrives() {
     let lead = phone.book().create_lead(&new_lead("瑞金医院")).unwrap();
     phone.book().log_visit(lead, &visit("确认CT机安装场地尺寸")).unwrap();
     phone.book().tick(lead, "decision_maker", true).unwrap();
-    phone.book().edit_lead(given, &LeadFields { brand: Some("联影".into()), ..LeadFields::default() }, &[]).unwrap();
+    phone
+        .book()
+        .edit_lead(given, &LeadFields { brand: Some("联影".into()), ..LeadFields::default() }, &[])
+        .unwrap();
     assert_eq!(phone.book().status().unwrap().unanswered, 4);
     assert!(matches!(phone.book().sync_now(LONG, None), Err(Error::Offline(_))));
 
@@ -94,7 +97,8 @@ fn two_phones_on_one_field_keep_both_values_until_one_chooses() {
 
     let conflicts = phone.book().conflicts(lead).unwrap();
     let brand = conflicts.iter().find(|conflict| conflict.label == "倾向品牌").unwrap();
-    let mut both: Vec<_> = brand.values.iter().map(|v| (v.user_name.as_str(), v.device_name.as_str(), &v.value)).collect();
+    let mut both: Vec<_> =
+        brand.values.iter().map(|v| (v.user_name.as_str(), v.device_name.as_str(), &v.value)).collect();
     both.sort();
     assert_eq!(both, [("李销售", "li", &Value::from("联影")), ("陈主管", "chen", &Value::from("西门子"))]);
     let tick = conflicts.iter().find(|conflict| conflict.label == "下次关键会议时间").unwrap();
@@ -104,7 +108,10 @@ fn two_phones_on_one_field_keep_both_values_until_one_chooses() {
 
     phone.book().resolve(brand.doc, &brand.path, &Value::from("联影")).unwrap();
     phone.book().resolve(tick.doc, &tick.path, &Value::Bool(true)).unwrap();
-    assert!(matches!(phone.book().resolve(brand.doc, &brand.path, &Value::from("西门子")), Err(Error::Stale)));
+    assert!(matches!(
+        phone.book().resolve(brand.doc, &brand.path, &Value::from("西门子")),
+        Err(Error::Stale)
+    ));
     phone.sync();
     boss.sync();
     assert_eq!(boss.book().lead(lead).unwrap().fields.brand.as_deref(), Some("联影"));
@@ -162,7 +169,12 @@ fn photographs_wait_for_a_good_network_and_are_read_elsewhere() {
     let lead = office.lead(li, "同济医院");
     phone.sync();
     let photo: Vec<u8> = (0..700_000u32).map(|n| (n * 7 % 253) as u8).collect();
-    let what = Attachment { name: "现场.jpg".into(), mime: "image/jpeg".into(), unmetered_only: true, ..Attachment::default() };
+    let what = Attachment {
+        name: "现场.jpg".into(),
+        mime: "image/jpeg".into(),
+        unmetered_only: true,
+        ..Attachment::default()
+    };
     phone.book().set_network(Network::Metered).unwrap();
     phone.book().attach(lead, &what, &photo).unwrap();
     let report = phone.sync();
@@ -176,10 +188,18 @@ fn photographs_wait_for_a_good_network_and_are_read_elsewhere() {
 
     phone.book().set_network(Network::Unmetered).unwrap();
     let report = phone.sync();
-    assert_eq!((report.evidence_up, report.evidence_bytes, report.evidence_waiting), (1, 700_000, 0), "{report:?}");
+    assert_eq!(
+        (report.evidence_up, report.evidence_bytes, report.evidence_waiting),
+        (1, 700_000, 0),
+        "{report:?}"
+    );
     assert_eq!(phone.book().lead(lead).unwrap().evidence[0].place, EvidencePlace::Safe);
     assert_eq!(boss.book().evidence(lead, piece.hash, LONG, None).unwrap(), photo);
-    assert_eq!(boss.book().lead(lead).unwrap().evidence[0].place, EvidencePlace::Safe, "kept for the next time");
+    assert_eq!(
+        boss.book().lead(lead).unwrap().evidence[0].place,
+        EvidencePlace::Safe,
+        "kept for the next time"
+    );
 
     // The lead moves away: the bytes leave the phone with it.
     let wang = office.hire("王销售", Role::Rep);
@@ -202,7 +222,8 @@ fn work_before_the_move_was_known_is_merged_and_evidence_still_goes_up() {
     let lead = office.lead(li, "省人民医院");
     phone.sync();
     phone.book().log_visit(lead, &visit("等待批复")).unwrap();
-    let what = Attachment { name: "签字单.pdf".into(), mime: "application/pdf".into(), ..Attachment::default() };
+    let what =
+        Attachment { name: "签字单.pdf".into(), mime: "application/pdf".into(), ..Attachment::default() };
     phone.book().attach(lead, &what, b"%PDF-1.7 signed").unwrap();
     office.assign(lead, wang, chen);
     let report = phone.sync();
@@ -266,7 +287,10 @@ fn a_revoked_phone_is_heard_once_and_wiped() {
     office.app().company.set_device_status(device, DeviceStatus::Revoked, office.app().now_ms()).unwrap();
     assert!(matches!(phone.book().sync_now(LONG, None), Err(Error::Wiped)));
     assert!(!office.app().company.held(None, 10).unwrap().is_empty(), "its last words are kept");
-    assert!(office.app().evidence.acknowledged(hash).unwrap(), "and its photograph was there before the wipe");
+    assert!(
+        office.app().evidence.acknowledged(hash).unwrap(),
+        "and its photograph was there before the wipe"
+    );
     assert!(matches!(phone.book().me(), Err(Error::NotEnrolled)));
 }
 
