@@ -378,6 +378,29 @@ fn a_revoked_phone_is_heard_once_and_then_wiped() {
 }
 
 #[test]
+fn a_lead_that_only_a_revoked_phone_knew_comes_into_being_when_a_person_accepts_it() {
+    let mut office = Office::new();
+    office.sync(1);
+    let lead = DocId::fresh(DocKind::Lead, EntryId([0xee; 16]));
+    office.set(1, lead, "customer_name", "离职前的客户");
+    office.tick(1, lead, "decision_maker", true);
+    office.company.set_device_status(device(1), DeviceStatus::Revoked, office.now_ms).unwrap();
+    assert!(office.sync(1).wiped_all);
+    let held = office.company.held(None, 10).unwrap();
+    assert_eq!(held.len(), 2);
+    let gate = &mut LocalGate::new(0);
+    let by_kind = |kind| held.iter().find(|item| item.doc.kind() == Some(kind)).unwrap().id.clone();
+    let table_first = office.company.accept_held(&by_kind(DocKind::Advancement), gate, office.now_ms);
+    assert!(table_first.is_err(), "a table without its lead waits");
+    office.company.accept_held(&by_kind(DocKind::Lead), gate, office.now_ms).unwrap();
+    office.company.accept_held(&by_kind(DocKind::Advancement), gate, office.now_ms).unwrap();
+    assert_eq!(office.company.owner_of(lead).unwrap().owner, Some(user(1)));
+    office.sync(9);
+    assert_eq!(office.value(9, lead, "customer_name").as_deref(), Some("离职前的客户"));
+    office.heads_agree(9, DocId::advancement_of(lead));
+}
+
+#[test]
 fn a_phone_restored_from_a_backup_heals_and_poisons_nothing() {
     let mut office = Office::new();
     let lead = office.lead_from_office(1, "省人民医院");

@@ -7,10 +7,11 @@ use minicbor::{Decode, Encode};
 use serde::Serialize;
 
 use super::accounts::NamedBy;
+use super::push::derived_right;
 use super::gate::{Accepted, Base, Gate, GateJob, GatePush};
 use super::rows::{ChangesRow, HERE, Header, Lot, decode, encode, plan_ties};
 use super::{Company, CompanyError, keys};
-use crate::access::Channel;
+use crate::access::{Channel, Ties, channels_of};
 use crate::ids::{Actor, DocId, DocKind, UserId};
 use crate::limits;
 use crate::store::{Batch, Direction, Outcome, Range};
@@ -103,16 +104,22 @@ impl Company {
         for _ in 0..super::TRIES {
             let (raw_row, mut row) = self.waiting(&key, id)?;
             let raw = self.store.get(&keys::header(doc))?;
-            let Some(mut header) = raw.as_deref().map(|value| Header::read(doc, value)).transpose()? else {
-                return Err(CompanyError::Refused("the document does not exist (any more)".into()));
+            let mut header = match raw.as_deref() {
+                Some(value) => Header::read(doc, value)?,
+                None => self.header_of_held(doc, &row)?,
             };
+            if header.erased {
+                return Err(CompanyError::Refused("the document was erased".into()));
+            }
             let job = GateJob {
                 doc,
                 heads: header.heads.clone(),
                 pushes: vec![GatePush { device: actor.device, user: row.user, changes: row.changes.clone() }],
                 want_saved: false,
             };
-            let mut base = || -> Result<Base, CompanyError> { self.base(doc, &header) };
+            let mut base = || -> Result<Base, CompanyError> {
+                if raw.is_some() { self.base(doc, &header) } else { Ok(Base::default()) }
+            };
             let judged = gate.judge(&job, &mut base)?;
             let mut batch = Batch::new();
             batch.guard(key.clone(), Some(raw_row));
@@ -120,9 +127,14 @@ impl Company {
             match judged.verdicts.into_iter().next() {
                 Some(Accepted::Merge { changes, .. }) if changes.is_empty() => {}
                 Some(Accepted::Merge { incarnation, changes }) => {
-                    touched = header.channels();
+                    let ties = header.access();
+                    touched = channels_of(doc.kind().unwrap_or(DocKind::Lead), &ties);
+                    let departures = self.departures(doc, touched.iter().copied())?;
+                    if raw.is_none() && doc.kind() == Some(DocKind::Lead) {
+                        self.plan_ruling_of_created(&mut batch, doc, row.user, &ties, now_ms)?;
+                    }
                     batch.guard(keys::header(doc), raw);
-                    plan_ties(&mut batch, doc, &mut header, &touched, &Default::default(), true);
+                    plan_ties(&mut batch, doc, &mut header, &touched, &departures, true);
                     header.content_at = HERE;
                     header.heads = judged.heads;
                     header.changes = judged.changes;
@@ -153,6 +165,40 @@ impl Company {
             }
         }
         Err(CompanyError::Contended)
+    }
+
+    /// The header that a document would get which exists only in held work: a phone that was revoked had created it.
+    fn header_of_held(&self, doc: DocId, row: &HeldRow) -> Result<Header, CompanyError> {
+        let unborn = || CompanyError::Refused("the document does not exist (any more)".into());
+        let kind = doc.kind().ok_or_else(unborn)?;
+        let ties = match (kind, &row.origin) {
+            (DocKind::Lead | DocKind::Account, None) => self.ties_of(&[row.user], None)?,
+            (DocKind::Calendar, Some(origin)) if origin.parent.as_slice() == row.user.0 => self.ties_of(&[row.user], None)?,
+            (_, Some(origin)) => {
+                let parent = DocId::from_slice(&origin.parent).ok_or_else(unborn)?;
+                self.header(parent)?.ok_or_else(unborn)?.access()
+            }
+            (_, None) => return Err(unborn()),
+        };
+        if row.origin.as_ref().is_some_and(|origin| !derived_right(doc, kind, origin)) {
+            return Err(unborn());
+        }
+        Ok(Header {
+            origin: row.origin.clone(),
+            heads: vec![crate::document::genesis::genesis(kind).hash],
+            owners: ties.owners.into_iter().collect(),
+            teams: ties.teams.into_iter().collect(),
+            creator: Some(row.user),
+            ..Header::default()
+        })
+    }
+
+    /// Whom the work of a user belongs to: themselves, their team and those above it.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`].
+    pub fn ties_of_user(&self, user: UserId) -> Result<Ties, CompanyError> {
+        self.ties_of(&[user], None)
     }
 
     /// Decides that held work is not merged; it is kept until retention.

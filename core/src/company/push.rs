@@ -295,7 +295,7 @@ impl Company {
 
 /// Whether the id is that of the parent and key, and the parent and key are of the sort that the kind has. A key of one's own choice would
 /// make a document that follows no reassignment.
-fn derived_right(doc: DocId, kind: DocKind, origin: &Origin) -> bool {
+pub(super) fn derived_right(doc: DocId, kind: DocKind, origin: &Origin) -> bool {
     let of_its_sort = match kind {
         DocKind::Calendar => origin.key.len() == "2026-02".len(),
         _ => {

@@ -149,7 +149,7 @@ fn may_resolve(app: &App, caller: &Caller, id: DocId) -> Result<(), ApiError> {
         return Ok(());
     }
     caller.require(OfficeVerb::Review)?;
-    scope::may_decide(app, &caller.person, id)
+    scope::may_decide(app, &caller.person, id, None)
 }
 
 fn row(document: DocId, conflict: Conflict) -> ConflictRow {

@@ -219,7 +219,7 @@ pub(super) async fn assign(
         if !owner.active || !Company::may_own(owner.role) {
             return Err(ApiError::conflict("this user is not one who works leads"));
         }
-        scope::may_decide(&app, &caller.person, lead)?;
+        scope::may_decide(&app, &caller.person, lead, None)?;
         scope::may_place(&app, &caller.person, Some(body.owner), None)?;
         let assigned = app.company.assign(lead, body.owner, caller.user(), &body.reason, app.now_ms())?;
         app.announce(assigned.touched);

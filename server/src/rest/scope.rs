@@ -43,13 +43,17 @@ pub(super) fn may_place(
 ///
 /// # Errors
 /// 403, or 404 when there is no such document.
-pub(super) fn may_decide(app: &App, person: &Person, doc: DocId) -> Result<(), ApiError> {
+pub(super) fn may_decide(app: &App, person: &Person, doc: DocId, author: Option<UserId>) -> Result<(), ApiError> {
     if person.role != Role::Manager {
         return Ok(());
     }
-    let header = app.company.header(doc)?;
-    let header = header.ok_or_else(|| CompanyError::Unknown { what: "document", id: doc.to_string() })?;
-    match person.relation(&header.access()) {
+    // A document that exists only in held work belongs to whoever made it.
+    let ties = match (app.company.header(doc)?, author) {
+        (Some(header), _) => header.access(),
+        (None, Some(author)) => app.company.ties_of_user(author)?,
+        (None, None) => return Err(CompanyError::Unknown { what: "document", id: doc.to_string() }.into()),
+    };
+    match person.relation(&ties) {
         Relation::Owner | Relation::Supervisor => Ok(()),
         Relation::Colleague => {
             Err(ApiError::forbidden("a manager decides about the work of their own teams"))
