@@ -373,15 +373,15 @@ impl World {
         let status = if self.dice.one_in(3) { DeviceStatus::Stolen } else { DeviceStatus::Revoked };
         let (device, now_ms) = (self.phones[n].device, self.now_ms);
         let set = self.office(|_, company| match company.set_device_status(device, status, now_ms) {
-            Err(CompanyError::Unknown { .. }) => Ok(false),
-            other => other.map(|()| true),
+            Err(CompanyError::Unknown { .. }) => Ok(None),
+            other => other.map(Some),
         })?;
-        if set == Some(true) {
+        if let Some(Some(touched)) = set {
             self.tell(format!("the office marks phone {n} {status:?}"));
             self.office.tombstones.insert(device, status);
             self.tally.add("retired", 1);
             self.send_away(device);
-            self.wake(&[fieldbook_core::access::Channel::Public].into());
+            self.wake(&touched);
         }
         Ok(())
     }
@@ -393,9 +393,9 @@ impl World {
         let row =
             UserRow { name: format!("用户{}", rep.0[0]), role: Role::Rep, team: Some(team), active: true };
         let now_ms = self.now_ms;
-        if self.office(|_, company| company.put_user(rep, row, now_ms))?.is_some() {
+        if let Some(touched) = self.office(|_, company| company.put_user(rep, row, now_ms))? {
             self.tell(format!("user {} moves to team {team}", rep.0[0]));
-            self.wake_everybody();
+            self.wake(&touched);
         }
         Ok(())
     }
@@ -405,19 +405,14 @@ impl World {
         let leaders = if self.dice.one_in(2) { vec![user(super::MANAGER)] } else { Vec::new() };
         let row = TeamRow { name: "1组".into(), parent: Some(REGION), leaders };
         let now_ms = self.now_ms;
-        if self.office(|_, company| company.put_team(TEAMS[1], row, now_ms))?.is_some() {
+        if let Some(touched) = self.office(|_, company| company.put_team(TEAMS[1], row, now_ms))? {
             self.tell("the second team's leaders change");
             let managers: Vec<_> =
                 self.phones.iter().filter(|p| p.user == user(super::MANAGER)).map(|p| p.device).collect();
             managers.into_iter().for_each(|device| self.send_away(device));
-            self.wake_everybody();
+            self.wake(&touched);
         }
         Ok(())
-    }
-
-    fn wake_everybody(&mut self) {
-        let all = self.office.sessions.values().flat_map(|session| session.channels()).collect();
-        self.wake(&all);
     }
 }
 

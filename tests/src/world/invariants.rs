@@ -97,22 +97,6 @@ impl World {
             })?;
             if mine.as_ref().and_then(Option::as_ref) != Some(heads) {
                 let (name, held) = (self.name(*doc), held.contains(doc));
-                if std::env::var_os("DBG").is_some() {
-                    let server = company.load(*doc).unwrap();
-                    let phone = self.app(n, |r, _| r.load(*doc))?.unwrap();
-                    let g = Doc::genesis(doc.kind().unwrap()).heads();
-                    for (who, d) in [("server", server), ("phone", phone)] {
-                        for c in d.changes_after(&g) {
-                            println!(
-                                "{who} {} {} {} {:?}",
-                                c.actor,
-                                c.seq,
-                                c.hash,
-                                self.ledger.made.get(&c.hash)
-                            );
-                        }
-                    }
-                }
                 return violated(
                     "synced_phones_agree",
                     format!("phone {n} has {mine:?} of {name} (held: {held}), the server {heads:?}"),

@@ -202,7 +202,7 @@ impl World {
             let marked =
                 self.office(|_, company| match company.set_device_status(device, status, now_ms) {
                     Err(CompanyError::Unknown { .. }) => Ok(()),
-                    other => other,
+                    other => other.map(|_| ()),
                 })?;
             if marked.is_none() {
                 // The disk failed in the middle of the repair.
@@ -455,10 +455,6 @@ impl World {
         if let Some(Some(messages)) = portion {
             let deltas = messages.iter().filter(|m| matches!(m, FromServer::Delta(_))).count();
             self.tally.add("deltas", deltas as u64);
-            if std::env::var_os("DBG").is_some() {
-                let d = self.describe(&messages);
-                self.tell(format!("PUMP {conn}: {d}"));
-            }
             self.send(Way::Down, conn, messages);
             self.start_pump(conn);
         }

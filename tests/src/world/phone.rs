@@ -1,5 +1,6 @@
 //! A phone's process: its disk, its clocks, the app and its connection, and what becomes of them when the battery falls out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fieldbook_core::company::CompanyError;
@@ -96,12 +97,11 @@ impl World {
         }
         let (id, now_ms) = (device(n), self.now_ms);
         let put = self.office(|_, company| match company.put_device(id, user, "phone", now_ms) {
-            Err(CompanyError::Refused(_)) => Ok(()),
+            Err(CompanyError::Refused(_)) => Ok(BTreeSet::new()),
             other => other,
         })?;
-        if put.is_none() {
-            return Ok(());
-        }
+        let Some(touched) = put else { return Ok(()) };
+        self.wake(&touched);
         let skew_ms = self.dice.below(6 * DAY_MS) as i64 - 3 * DAY_MS as i64;
         let clock =
             Clock { boot: self.dice.roll(), booted_ms: now_ms - self.dice.below(DAY_MS) as i64, skew_ms };
@@ -307,14 +307,20 @@ impl World {
         let (device, user, now_ms) = (self.phones[n].device, self.phones[n].user, self.now_ms);
         let status = self.office.tombstones.get(&device).copied();
         let put = self.office(|_, company| {
-            match company.put_device(device, user, "phone", now_ms) {
-                Ok(()) | Err(CompanyError::Refused(_)) => {}
-                Err(other) => return Err(other),
+            let mut touched = match company.put_device(device, user, "phone", now_ms) {
+                Err(CompanyError::Refused(_)) => BTreeSet::new(),
+                other => other?,
+            };
+            if let Some(status) = status {
+                touched.extend(company.set_device_status(device, status, now_ms)?);
             }
-            status.map_or(Ok(()), |status| company.set_device_status(device, status, now_ms))
+            Ok(touched)
         })?;
         match put {
-            Some(()) => self.redial(n),
+            Some(touched) => {
+                self.wake(&touched);
+                self.redial(n);
+            }
             None => self.at(5_000, Event::Register(n)),
         }
         Ok(())
