@@ -1,4 +1,5 @@
 //! Real phones and a real server on this machine: the facade that apps use, the websocket, both disks.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use fieldbook_core::access::Role;
 use fieldbook_core::company::DeviceStatus;

@@ -37,6 +37,16 @@ pub struct NewsPage {
     pub more: bool,
 }
 
+/// What the feeds of a session's channels hold behind a cursor.
+struct Entries {
+    /// Documents by the position of their newest entry, each once.
+    docs: Vec<(Position, DocId)>,
+    /// Everything up to here is among them.
+    upto: Position,
+    /// Whether there is more behind it.
+    more: bool,
+}
+
 impl View {
     /// Whether the phone may hold a document of these channels at all.
     fn reads(&self, header: &Header) -> bool {
@@ -69,7 +79,7 @@ impl Company {
     /// # Errors
     /// [`CompanyError`] of the store.
     pub fn news(&self, view: &View, cursor: Position, budget_bytes: usize) -> Result<NewsPage, CompanyError> {
-        let (entries, upto, more) = self.entries(view, cursor)?;
+        let Entries { docs: entries, upto, more } = self.entries(view, cursor)?;
         let mut page = NewsPage { messages: Vec::new(), cursor: upto, more };
         let mut bytes = 0;
         let mut rest = entries.as_slice();
@@ -95,7 +105,7 @@ impl Company {
     }
 
     /// The documents with entries behind `cursor`, by position, each once; up to which position that is complete.
-    fn entries(&self, view: &View, cursor: Position) -> Result<(Vec<(Position, DocId)>, Position, bool), CompanyError> {
+    fn entries(&self, view: &View, cursor: Position) -> Result<Entries, CompanyError> {
         let ranges: Vec<(Range, usize)> = view
             .channels
             .iter()
@@ -128,7 +138,7 @@ impl Company {
         }
         let mut entries: Vec<(Position, DocId)> = latest.into_iter().map(|(doc, at)| (at, doc)).collect();
         entries.sort_unstable();
-        Ok((entries, upto, more))
+        Ok(Entries { docs: entries, upto, more })
     }
 
     /// What to say of each entry; `None` where there is nothing to say.

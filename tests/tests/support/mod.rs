@@ -1,5 +1,6 @@
 //! A real company for tests: a server on a free port of this machine with its store on the disk, and phones with theirs.
 #![allow(dead_code, reason = "every test program uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
