@@ -2,6 +2,7 @@
 //!
 //! `FIELDBOOK_BLESS=1 cargo test -p fieldbook-core --test protocol_doc` writes the blocks anew. Whoever blesses a moved genesis hash or a
 //! moved message orphans the phones in the field: the numbers are the protocol.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
@@ -115,7 +116,10 @@ fn bounds() -> String {
         ("pushes of one phone without answer", limits::PUSHES_IN_FLIGHT as u64),
         ("one text value, bytes", limits::VALUE_MAX_BYTES as u64),
         ("a key of a set or of an open-keyed map, bytes", limits::ELEMENT_KEY_MAX_BYTES as u64),
-        ("one document that phones write, saved and not deflated, bytes", limits::DOC_WRITTEN_MAX_BYTES as u64),
+        (
+            "one document that phones write, saved and not deflated, bytes",
+            limits::DOC_WRITTEN_MAX_BYTES as u64,
+        ),
         ("one document that is read at all, saved, bytes", limits::DOC_MAX_BYTES as u64),
         ("documents of one phone asked for and not sent yet", limits::FETCHES_MAX as u64),
         ("changes of one document", limits::DOC_MAX_CHANGES as u64),

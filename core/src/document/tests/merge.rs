@@ -24,16 +24,21 @@ fn either_choice_is_written_by_its_author_and_passes_the_gate() {
     for (first, second) in [(1, 2), (2, 1)] {
         for choice in [0, 1] {
             let base = with(&Doc::genesis(DocKind::Lead), 3, 1, &[set("customer_name", "旧名")]);
-            let a = with(&base, first, 10, &[set("customer_name", "甲"), set("deleted", Value::Null), tag("1")]);
+            let a =
+                with(&base, first, 10, &[set("customer_name", "甲"), set("deleted", Value::Null), tag("1")]);
             let b = with(&base, second, 20, &[set("customer_name", "乙"), set("deleted", true), tag("2")]);
             let server = merged(&a, &b);
             let mut phone = server.clone();
             let edits: Vec<Edit> =
                 server.conflicts(&NoClocks).iter().map(|c| resolution(c, choice).unwrap()).collect();
             assert!(!edits.is_empty());
-            let made = phone.edit(actor(first), &stamp(first, 30), &[edits, vec![tag("1")]].concat()).unwrap();
-            let author =
-                Author { device: DeviceId([first; 8]), user: UserId([first; 8]), may: WriteScope::Everything };
+            let made =
+                phone.edit(actor(first), &stamp(first, 30), &[edits, vec![tag("1")]].concat()).unwrap();
+            let author = Author {
+                device: DeviceId([first; 8]),
+                user: UserId([first; 8]),
+                may: WriteScope::Everything,
+            };
             let admitted = admit(&server, &author, &[&made.change], &AdmitLimits::default());
             let doc = admitted.unwrap_or_else(|e| panic!("{first} chose {choice}: {e}")).doc;
             assert!(doc.conflicts(&NoClocks).is_empty());

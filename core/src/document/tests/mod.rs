@@ -84,7 +84,11 @@ fn the_page_shows_the_table() {
         std::fs::write(path, format!("{before}<!-- table -->\n{}", schema::printout())).unwrap();
         return;
     }
-    assert_eq!(table, schema::printout(), "docs/documents.md is the printout of schema.rs; FIELDBOOK_BLESS=1 writes it anew");
+    assert_eq!(
+        table,
+        schema::printout(),
+        "docs/documents.md is the printout of schema.rs; FIELDBOOK_BLESS=1 writes it anew"
+    );
 }
 
 #[test]
