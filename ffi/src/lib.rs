@@ -1,274 +1,389 @@
-//! The UniFFI skin for Kotlin, Swift and Python: forwarding calls, records and errors that a phone app sees.
+//! The UniFFI skin for Kotlin, Swift and Python: forwarding calls to [`fieldbook_device`], and the records and errors that a phone app sees.
 //! It holds no domain, no network and no policy; a call that decides anything belongs to `fieldbook-device` or `core`.
 //!
-//! Stand-in: the calls below keep notes in memory, in the shape of the facade that replaces them.
+//! The hand-written layers in `ffi/kotlin`, `ffi/swift` and `ffi/python` make it read natively; an app uses those.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fieldbook_core::ids::{DeviceId, DocId, EntryId, Hash32};
+use fieldbook_core::model::{CalendarEntry, Contact, LeadFields, NewLead, StageProposal, Touch, Visit};
+use fieldbook_device as device;
+use fieldbook_device::{
+    Attachment, CalendarItem, ConflictItem, Handover, KeptItem, Language, LeadPage, LeadQuery, LeadRow, Me,
+    Network, Phone, Status, SyncReport, Today,
+};
+
+mod errors;
+mod ids;
+mod listen;
+mod records;
+
+pub use errors::FieldbookError;
+pub use listen::{CancelToken, ChangeListener, ListenerError, Subscription};
 
 uniffi::setup_scaffolding!();
 
-/// How a store is opened.
+/// How a phone's store is opened.
 #[derive(Debug, Clone, uniffi::Record)]
 pub struct Config {
-    /// Folder that belongs to this store alone; made when missing.
-    pub folder: String,
-    /// 32 random bytes that the app keeps in the phone's key store.
+    /// The store's file. Its folder must exist; files beside it with the same name and a suffix belong to the store.
+    pub path: String,
+    /// 32 random bytes that the app keeps in the phone's key store. Without them nothing on the disk is readable.
     pub store_key: Vec<u8>,
+    /// Product and version of the app, for the administrator's device list.
+    #[uniffi(default = "")]
+    pub agent: String,
+    /// Language of the sentences in errors.
+    #[uniffi(default = None)]
+    pub language: Option<Language>,
+    /// Certificates (PEM) that are trusted besides the public ones: a company's own authority.
+    #[uniffi(default = None)]
+    pub extra_roots_pem: Option<String>,
+    /// Allows `http://` to a server that is not on this machine: for trials in a closed network only.
+    #[uniffi(default = false)]
+    pub allow_plain_http: bool,
 }
 
-/// One line of the list of leads.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
-pub struct LeadSummary {
-    /// Document id in hex.
-    pub id: String,
-    /// Name of the customer.
-    pub customer: String,
-}
-
-/// What a round of sync did.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
-pub struct SyncReport {
-    /// Edits that the server acknowledged as durable in this round.
-    pub acknowledged: u32,
-    /// Edits that still wait for the server.
-    pub pending: u32,
-}
-
-/// Tells an app what to read again. It carries ids, never content.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
-pub enum Change {
-    /// A document was written here or by somebody else.
-    Document {
-        /// Document id in hex.
-        id: String,
-    },
-    /// Connection, outbox or clock state changed.
-    Status,
-    /// Changes were missed: everything on the screen must be read again.
-    Everything,
-    /// The handle was shut down: the last change that a listener gets.
-    Closed,
-}
-
-/// Why a call failed. Few and coarse: an app decides by the variant and logs `detail`, which names no person.
-#[derive(Debug, thiserror::Error, uniffi::Error)]
-pub enum FieldbookError {
-    /// The input can never be accepted as it is.
-    #[error("invalid input: {detail}")]
-    Invalid {
-        /// For the log, in English.
-        detail: String,
-    },
-    /// The handle was shut down.
-    #[error("closed: {detail}")]
-    Closed {
-        /// For the log, in English.
-        detail: String,
-    },
-    /// The server was not reached in time; nothing is lost and the call may be repeated.
-    #[error("offline: {detail}")]
-    Offline {
-        /// For the log, in English.
-        detail: String,
-    },
-    /// The call was cancelled by the app.
-    #[error("cancelled: {detail}")]
-    Cancelled {
-        /// For the log, in English.
-        detail: String,
-    },
-}
-
-/// What an app's listener answers when it fails: nothing that the phone could act upon.
-#[derive(Debug, thiserror::Error, uniffi::Error)]
-pub enum ListenerError {
-    /// The listener threw; the subscription goes on.
-    #[error("listener failed: {detail}")]
-    Failed {
-        /// For the log, in English.
-        detail: String,
-    },
-}
-
-impl From<uniffi::UnexpectedUniFFICallbackError> for ListenerError {
-    fn from(error: uniffi::UnexpectedUniFFICallbackError) -> Self {
-        Self::Failed { detail: error.reason }
-    }
-}
-
-/// Implemented by the app. Called on a thread of the library: it must return at once and may not call back in.
-#[uniffi::export(with_foreign)]
-pub trait ChangeListener: Send + Sync {
-    /// One change, in the order in which it happened.
-    fn on_change(&self, change: Change) -> Result<(), ListenerError>;
-}
-
-/// Ends a long call from another thread. One token serves one call.
-#[derive(Debug, Default, uniffi::Object)]
-pub struct CancelToken {
-    cancelled: Mutex<bool>,
-    changed: Condvar,
-}
-
-#[uniffi::export]
-impl CancelToken {
-    /// A token that nobody has used.
-    #[uniffi::constructor]
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self::default())
-    }
-
-    /// Ends the call that holds this token; safe to repeat, safe before the call began.
-    pub fn cancel(&self) {
-        *locked(&self.cancelled) = true;
-        self.changed.notify_all();
-    }
-}
-
-impl CancelToken {
-    /// Waits until cancelled (true) or until the time is over (false).
-    fn wait(&self, limit: Duration) -> bool {
-        let until = Instant::now() + limit;
-        let mut cancelled = locked(&self.cancelled);
-        while !*cancelled {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            cancelled = self.changed.wait_timeout(cancelled, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
-    }
-}
-
-type Listeners = Mutex<BTreeMap<u64, Arc<dyn ChangeListener>>>;
-
-/// A listener's registration; dropping or cancelling it ends the calls.
-#[derive(uniffi::Object)]
-pub struct Subscription {
-    number: u64,
-    listeners: Arc<Listeners>,
-}
-
-#[uniffi::export]
-impl Subscription {
-    /// Ends the calls; safe to repeat.
-    pub fn cancel(&self) {
-        let removed = locked(&self.listeners).remove(&self.number);
-        // Dropped after the lock is free: the app's own clean-up may run now.
-        drop(removed);
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.cancel();
-    }
-}
-
-/// The one handle of an app, usable from any thread.
+/// The one handle of an app, usable from any thread. Calls block: for a disk write at the longest, except those that take a time-out.
 #[derive(uniffi::Object)]
 pub struct Fieldbook {
-    state: Mutex<State>,
-    listeners: Arc<Listeners>,
+    inner: device::Fieldbook,
 }
 
-struct State {
-    leads: Vec<LeadSummary>,
-    next_listener: u64,
-    open: bool,
-}
+type Result<T> = std::result::Result<T, FieldbookError>;
 
 #[uniffi::export]
 impl Fieldbook {
-    /// Opens or makes the store.
+    /// Opens or makes the store. The language is Chinese unless the configuration says otherwise.
     #[uniffi::constructor]
-    pub fn open(config: Config) -> Result<Arc<Self>, FieldbookError> {
-        if config.store_key.len() != 32 {
-            return Err(FieldbookError::Invalid { detail: "the store key has 32 bytes".to_owned() });
+    pub fn open(config: Config) -> Result<Arc<Self>> {
+        let language = config.language.unwrap_or_default();
+        let failed = |error: device::Error| FieldbookError::of(&error, language);
+        let key = <[u8; 32]>::try_from(config.store_key.as_slice())
+            .map_err(|_| failed(device::Error::Invalid("the store key has 32 bytes".into())))?;
+        let mut inner = device::Config::new(config.path, key);
+        inner.language = language;
+        inner.extra_roots_pem = config.extra_roots_pem;
+        inner.allow_plain_http = config.allow_plain_http;
+        if !config.agent.is_empty() {
+            inner.agent = config.agent;
         }
-        let state = Mutex::new(State { leads: Vec::new(), next_listener: 0, open: true });
-        Ok(Arc::new(Self { state, listeners: Arc::default() }))
+        Ok(Arc::new(Self { inner: device::Fieldbook::open(inner).map_err(failed)? }))
     }
 
-    /// Creates a lead; durable when this returns.
-    pub fn create_lead(&self, customer: String) -> Result<LeadSummary, FieldbookError> {
-        if customer.trim().is_empty() {
-            return Err(FieldbookError::Invalid { detail: "a lead needs a customer".to_owned() });
-        }
-        let lead = {
-            let mut state = self.state()?;
-            let lead = LeadSummary { id: format!("{:032x}", state.leads.len() + 1), customer };
-            state.leads.push(lead.clone());
-            lead
-        };
-        self.tell(&Change::Document { id: lead.id.clone() });
-        Ok(lead)
-    }
-
-    /// The leads whose customer contains `query`; an empty query finds all.
-    pub fn leads(&self, query: String) -> Result<Vec<LeadSummary>, FieldbookError> {
-        Ok(self.state()?.leads.iter().filter(|lead| lead.customer.contains(&query)).cloned().collect())
-    }
-
-    /// Exchanges edits with the server; blocks at most `timeout_ms`.
-    pub fn sync_now(
+    /// Enrols this phone with the content of a QR code (`https://…/enrol#CODE`); blocks at most `timeout_ms`. Repeating it after a lost
+    /// answer costs no second code.
+    pub fn enrol(
         &self,
+        invitation: String,
+        device_name: String,
         timeout_ms: u32,
         cancel: Option<Arc<CancelToken>>,
-    ) -> Result<SyncReport, FieldbookError> {
-        let pending = self.state()?.leads.len() as u32;
-        let cancel = cancel.unwrap_or_default();
-        let round = Duration::from_millis(200);
-        let limit = Duration::from_millis(u64::from(timeout_ms));
-        if cancel.wait(round.min(limit)) {
-            return Err(FieldbookError::Cancelled { detail: "by the app".to_owned() });
-        }
-        if limit < round {
-            return Err(FieldbookError::Offline { detail: format!("no answer within {timeout_ms} ms") });
-        }
-        self.tell(&Change::Status);
-        Ok(SyncReport { acknowledged: pending, pending: 0 })
+    ) -> Result<Me> {
+        self.say(self.inner.enrol(&invitation, &device_name, ms(timeout_ms), token(cancel)))
     }
 
-    /// Registers a listener until the subscription is cancelled or dropped.
-    pub fn subscribe(&self, listener: Arc<dyn ChangeListener>) -> Result<Arc<Subscription>, FieldbookError> {
-        let number = {
-            let mut state = self.state()?;
-            state.next_listener += 1;
-            state.next_listener
-        };
-        locked(&self.listeners).insert(number, listener);
-        Ok(Arc::new(Subscription { number, listeners: self.listeners.clone() }))
+    /// Who this phone is; nothing when it is not enrolled.
+    pub fn me(&self) -> Result<Option<Me>> {
+        match self.inner.me() {
+            Err(device::Error::NotEnrolled) => Ok(None),
+            other => self.say(other.map(Some)),
+        }
     }
 
-    /// Ends everything; every later call answers `Closed`. Safe to repeat.
+    /// Sends everything up and takes everything down, once; blocks at most `timeout_ms`. What went either way until an error stays.
+    pub fn sync_now(&self, timeout_ms: u32, cancel: Option<Arc<CancelToken>>) -> Result<SyncReport> {
+        self.say(self.inner.sync_now(ms(timeout_ms), token(cancel)))
+    }
+
+    /// Stays connected from now on: sends edits as they are made, takes news as they come, comes back after a loss.
+    pub fn start_background(&self) -> Result<()> {
+        self.say(self.inner.start_background())
+    }
+
+    /// Ends the standing connection. What is under way is sent again next time.
+    pub fn stop_background(&self) -> Result<()> {
+        self.say(self.inner.stop_background())
+    }
+
+    /// Tells what the system says of the network. A change ends a pause between attempts.
+    pub fn set_network(&self, network: Network) -> Result<()> {
+        self.say(self.inner.set_network(network))
+    }
+
+    /// How things stand. Works in a locked and in a not enrolled phone.
+    pub fn status(&self) -> Result<Status> {
+        self.say(self.inner.status())
+    }
+
+    /// Calls `listener` with every change from now on, until the subscription is cancelled or dropped.
+    pub fn subscribe(&self, listener: Arc<dyn ChangeListener>) -> Result<Arc<Subscription>> {
+        let subscription = self.inner.subscribe(Arc::new(listen::Adapter(listener)));
+        Ok(Arc::new(Subscription(self.say(subscription)?)))
+    }
+
+    /// For the moment when the app goes to the background: leaves the store so that it opens fast even after a kill.
+    pub fn settle(&self) -> Result<()> {
+        self.say(self.inner.settle())
+    }
+
+    /// For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+    pub fn maintain(&self) -> Result<()> {
+        self.say(self.inner.maintain())
+    }
+
+    /// Deletes everything that this phone holds and forgets its enrolment. Refused while work is not on the server, unless
+    /// `discard_unsent`.
+    pub fn leave(&self, discard_unsent: bool) -> Result<()> {
+        self.say(self.inner.leave(discard_unsent))
+    }
+
+    /// The sentence for a code, for codes that come without an error (kept work, status).
+    pub fn sentence(&self, code: String) -> String {
+        self.inner.sentence(&code).to_owned()
+    }
+
+    /// Ends everything: the connection, the listeners (with `Closed`) and the hold on the store's file. Every later call answers `Closed`.
+    /// Safe to repeat.
     pub fn shutdown(&self) {
-        locked(&self.state).open = false;
-        self.tell(&Change::Closed);
-        let listeners = std::mem::take(&mut *locked(&self.listeners));
-        drop(listeners);
+        self.inner.shutdown();
+    }
+}
+
+/// Leads.
+#[uniffi::export]
+impl Fieldbook {
+    /// Creates a lead; on the phone's disk when this returns. 客户名称, 联系人手机 and 需求关键词 (采购/维保/升级) are mandatory (C3).
+    pub fn create_lead(&self, lead: NewLead) -> Result<DocId> {
+        self.say(self.inner.create_lead(&lead))
+    }
+
+    /// Writes the fields of `set` that have a value and empties those named in `clear`.
+    pub fn edit_lead(&self, lead: DocId, set: LeadFields, clear: Vec<String>) -> Result<()> {
+        self.say(self.inner.edit_lead(lead, &set, &clear))
+    }
+
+    /// Makes the notes read `text`, merging with what others type elsewhere in them.
+    pub fn edit_notes(&self, lead: DocId, text: String) -> Result<()> {
+        self.say(self.inner.edit_notes(lead, &text))
+    }
+
+    /// Deletes a lead. The document stays and can be restored.
+    pub fn delete_lead(&self, lead: DocId) -> Result<()> {
+        self.say(self.inner.delete_lead(lead))
+    }
+
+    /// Brings a deleted lead back.
+    pub fn restore_lead(&self, lead: DocId) -> Result<()> {
+        self.say(self.inner.restore_lead(lead))
+    }
+
+    /// Takes the last act of this phone back.
+    pub fn undo(&self) -> Result<()> {
+        self.say(self.inner.undo())
+    }
+
+    /// A page of leads, the last changed first. A text finds parts of names, pinyin initials and syllables.
+    pub fn leads(&self, query: LeadQuery) -> Result<Vec<LeadRow>> {
+        self.say(self.inner.leads(&query))
+    }
+
+    /// Everything of one lead.
+    pub fn lead(&self, lead: DocId) -> Result<LeadPage> {
+        self.say(self.inner.lead(lead))
+    }
+
+    /// Adds a contact (C13, C53).
+    pub fn add_contact(&self, lead: DocId, contact: Contact) -> Result<EntryId> {
+        self.say(self.inner.add_contact(lead, &contact))
+    }
+
+    /// Writes the fields of `contact` that have a value.
+    pub fn edit_contact(&self, lead: DocId, id: EntryId, contact: Contact) -> Result<()> {
+        self.say(self.inner.edit_contact(lead, id, &contact))
+    }
+
+    /// Removes a contact.
+    pub fn remove_contact(&self, lead: DocId, id: EntryId) -> Result<()> {
+        self.say(self.inner.remove_contact(lead, id))
+    }
+
+    /// Adds a todo. `due` is an ISO day, or milliseconds since 1970 UTC.
+    pub fn add_todo(&self, lead: DocId, title: String, due: Option<String>) -> Result<EntryId> {
+        self.say(self.inner.add_todo(lead, &title, due.as_deref()))
+    }
+
+    /// Marks a todo done, or open again.
+    pub fn complete_todo(&self, lead: DocId, id: EntryId, done: bool) -> Result<()> {
+        self.say(self.inner.complete_todo(lead, id, done))
+    }
+
+    /// Removes a todo.
+    pub fn remove_todo(&self, lead: DocId, id: EntryId) -> Result<()> {
+        self.say(self.inner.remove_todo(lead, id))
+    }
+
+    /// Puts a tag on that counts for `days` (C47); without: for ever.
+    pub fn tag(&self, lead: DocId, name: String, days: Option<u32>) -> Result<()> {
+        self.say(self.inner.tag(lead, &name, days))
+    }
+
+    /// Takes a tag off.
+    pub fn untag(&self, lead: DocId, name: String) -> Result<()> {
+        self.say(self.inner.untag(lead, &name))
+    }
+
+    /// Ticks or unticks a row of the advancement table (C55).
+    pub fn tick(&self, lead: DocId, row: String, confirmed: bool) -> Result<()> {
+        self.say(self.inner.tick(lead, &row, confirmed))
+    }
+
+    /// Writes what was found out for a row of the advancement table (C55, C56).
+    pub fn answer(&self, lead: DocId, row: String, answer: String) -> Result<()> {
+        self.say(self.inner.answer(lead, &row, &answer))
+    }
+}
+
+/// What happened, conflicts, evidence.
+#[uniffi::export]
+impl Fieldbook {
+    /// Logs a visit and sets 客户状态, 下一步动作 and 预计成交时间 of the lead where the visit tells them (C4).
+    pub fn log_visit(&self, lead: DocId, visit: Visit) -> Result<EntryId> {
+        self.say(self.inner.log_visit(lead, &visit))
+    }
+
+    /// Logs a call, a message, a mail.
+    pub fn log_touch(&self, lead: DocId, touch: Touch) -> Result<EntryId> {
+        self.say(self.inner.log_touch(lead, &touch))
+    }
+
+    /// Proposes a stage; the server confirms it or rolls it back naming what is missing (O4).
+    pub fn propose_stage(&self, lead: DocId, proposal: StageProposal) -> Result<EntryId> {
+        self.say(self.inner.propose_stage(lead, &proposal))
+    }
+
+    /// Takes an entry of the timeline back.
+    pub fn retract(&self, lead: DocId, entry: EntryId) -> Result<()> {
+        self.say(self.inner.retract(lead, entry))
+    }
+
+    /// The conflicts of a lead and its table.
+    pub fn conflicts(&self, lead: DocId) -> Result<Vec<ConflictItem>> {
+        self.say(self.inner.conflicts(lead))
+    }
+
+    /// Settles a conflict by keeping the value `choice` (from 0) of those that it shows. Refused with code `stale` when they have changed.
+    pub fn resolve(&self, conflict: ConflictItem, choice: u32) -> Result<()> {
+        let chosen = conflict.values.get(choice as usize).ok_or(device::Error::Stale);
+        let chosen = self.say(chosen)?;
+        self.say(self.inner.resolve(conflict.doc, &conflict.path, &chosen.value))
+    }
+
+    /// Work of this phone that the server did not merge.
+    pub fn kept(&self) -> Result<Vec<KeptItem>> {
+        self.say(self.inner.kept())
+    }
+
+    /// Attaches bytes to a lead: encrypted on this phone and named in the lead when this returns; on the server after the next contact.
+    pub fn attach(&self, lead: DocId, what: Attachment, bytes: Vec<u8>) -> Result<EntryId> {
+        self.say(self.inner.attach(lead, &what, &bytes))
+    }
+
+    /// As `attach`, from a file. The file is not touched and not needed afterwards.
+    pub fn attach_file(&self, lead: DocId, what: Attachment, path: String) -> Result<EntryId> {
+        self.say(self.inner.attach_file(lead, &what, Path::new(&path)))
+    }
+
+    /// The bytes of a piece of evidence that a lead names: from this phone, or from the server, for which it blocks at most `timeout_ms`.
+    pub fn evidence(
+        &self,
+        lead: DocId,
+        hash: Hash32,
+        timeout_ms: u32,
+        cancel: Option<Arc<CancelToken>>,
+    ) -> Result<Vec<u8>> {
+        self.say(self.inner.evidence(lead, hash, ms(timeout_ms), token(cancel)))
+    }
+}
+
+/// The calendar, and the user's phones.
+#[uniffi::export]
+impl Fieldbook {
+    /// Plans a block (C59); it needs a day and a purpose.
+    pub fn plan_entry(&self, entry: CalendarEntry) -> Result<EntryId> {
+        self.say(self.inner.plan_entry(&entry))
+    }
+
+    /// Moves a block to another ISO day, under the same id.
+    pub fn move_entry(&self, id: EntryId, day: String) -> Result<()> {
+        self.say(self.inner.move_entry(id, &day))
+    }
+
+    /// Writes the fields of `entry` that have a value, except the day.
+    pub fn edit_entry(&self, id: EntryId, entry: CalendarEntry) -> Result<()> {
+        self.say(self.inner.edit_entry(id, &entry))
+    }
+
+    /// Marks a block done, or open again.
+    pub fn complete_entry(&self, id: EntryId, done: bool) -> Result<()> {
+        self.say(self.inner.complete_entry(id, done))
+    }
+
+    /// Removes a block.
+    pub fn remove_entry(&self, id: EntryId) -> Result<()> {
+        self.say(self.inner.remove_entry(id))
+    }
+
+    /// The blocks of a month (`2026-02`), by day and time.
+    pub fn calendar(&self, month: String) -> Result<Vec<CalendarItem>> {
+        self.say(self.inner.calendar(&month))
+    }
+
+    /// What belongs into the 3×3 of importance and urgency today (C58): every item has its cell.
+    pub fn board(&self) -> Result<Vec<CalendarItem>> {
+        self.say(self.inner.board())
+    }
+
+    /// Today's blocks and every open todo that is due.
+    pub fn today(&self) -> Result<Today> {
+        self.say(self.inner.today())
+    }
+
+    /// A one-time code for the user's next phone; blocks at most `timeout_ms`.
+    pub fn handover(&self, timeout_ms: u32, cancel: Option<Arc<CancelToken>>) -> Result<Handover> {
+        self.say(self.inner.handover(ms(timeout_ms), token(cancel)))
+    }
+
+    /// The phones of this user; blocks at most `timeout_ms`.
+    pub fn phones(&self, timeout_ms: u32, cancel: Option<Arc<CancelToken>>) -> Result<Vec<Phone>> {
+        self.say(self.inner.phones(ms(timeout_ms), token(cancel)))
+    }
+
+    /// Ends another phone of this user; blocks at most `timeout_ms`. A stolen one is wiped and nothing that it sends is kept.
+    pub fn end_phone(
+        &self,
+        device: DeviceId,
+        stolen: bool,
+        timeout_ms: u32,
+        cancel: Option<Arc<CancelToken>>,
+    ) -> Result<()> {
+        self.say(self.inner.end_phone(device, stolen, ms(timeout_ms), token(cancel)))
     }
 }
 
 impl Fieldbook {
-    fn state(&self) -> Result<MutexGuard<'_, State>, FieldbookError> {
-        let state = locked(&self.state);
-        if state.open { Ok(state) } else { Err(FieldbookError::Closed { detail: "shut down".to_owned() }) }
-    }
-
-    /// Calls out with no lock held. A listener that throws harms nobody.
-    fn tell(&self, change: &Change) {
-        let listeners: Vec<_> = locked(&self.listeners).values().cloned().collect();
-        for listener in listeners {
-            let _ = listener.on_change(change.clone());
-        }
+    /// An answer of the device, with its error in the user's language.
+    fn say<T>(&self, answer: std::result::Result<T, device::Error>) -> Result<T> {
+        answer.map_err(|error| FieldbookError::of(&error, self.inner.language()))
     }
 }
 
-/// A panic elsewhere leaves the data as it was: every section under a lock is short and whole.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn ms(timeout_ms: u32) -> Duration {
+    Duration::from_millis(timeout_ms.into())
+}
+
+fn token(cancel: Option<Arc<CancelToken>>) -> Option<Arc<device::CancelToken>> {
+    cancel.map(|token| token.0.clone())
 }

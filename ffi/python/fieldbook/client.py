@@ -9,7 +9,7 @@ import collections
 import threading
 import time
 from os import PathLike, fspath
-from typing import Iterator
+from typing import Iterable, Iterator
 
 from ._generated import fieldbook as raw
 
@@ -18,15 +18,37 @@ CHANGES_HELD = 256
 
 
 class Client:
-    """The one handle of a program, usable from any thread. A call after :meth:`close` raises ``FieldbookError.Closed``."""
+    """The one handle of a program, usable from any thread.
+
+    Calls block for a disk write at the longest, except those that take a ``timeout`` (in seconds). They raise
+    ``FieldbookError``: decide by the variant or by ``code``, show ``text``, log ``detail``. A call after :meth:`close`
+    raises ``FieldbookError.Closed``.
+    """
 
     def __init__(self, handle: raw.Fieldbook) -> None:
         self._raw = handle
 
     @classmethod
-    def open(cls, folder: str | PathLike[str], store_key: bytes) -> Client:
-        """Opens or makes the store. The key has 32 bytes."""
-        return cls(raw.Fieldbook.open(raw.Config(folder=fspath(folder), store_key=store_key)))
+    def open(
+        cls,
+        path: str | PathLike[str],
+        store_key: bytes,
+        *,
+        agent: str = "",
+        language: raw.Language = raw.Language.CHINESE,
+        extra_roots_pem: str | None = None,
+        allow_plain_http: bool = False,
+    ) -> Client:
+        """Opens or makes the store file at `path`. The key has 32 bytes; nothing on the disk is readable without it."""
+        config = raw.Config(
+            path=fspath(path),
+            store_key=store_key,
+            agent=agent,
+            language=language,
+            extra_roots_pem=extra_roots_pem,
+            allow_plain_http=allow_plain_http,
+        )
+        return cls(raw.Fieldbook.open(config))
 
     def __enter__(self) -> Client:
         return self
@@ -34,29 +56,253 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def create_lead(self, customer: str) -> raw.LeadSummary:
-        """Creates a lead; on disk when this returns."""
-        return self._raw.create_lead(customer)
+    def close(self) -> None:
+        """Ends everything and frees the store; safe to repeat."""
+        self._raw.shutdown()
 
-    def leads(self, query: str = "") -> list[raw.LeadSummary]:
-        """The leads whose customer contains `query`; an empty query finds all."""
-        return self._raw.leads(query)
+    # The phone and its server.
+
+    def enrol(
+        self, invitation: str, device_name: str, timeout: float = 30.0, cancel: raw.CancelToken | None = None
+    ) -> raw.Me:
+        """Enrols this phone with the content of a QR code (``https://…/enrol#CODE``)."""
+        return self._raw.enrol(invitation, device_name, _milliseconds(timeout), cancel)
+
+    @property
+    def me(self) -> raw.Me | None:
+        """Who this phone is; None when it is not enrolled."""
+        return self._raw.me()
+
+    @property
+    def status(self) -> raw.Status:
+        """How things stand."""
+        return self._raw.status()
 
     def sync_now(self, timeout: float = 30.0, cancel: raw.CancelToken | None = None) -> raw.SyncReport:
-        """Exchanges edits with the server within `timeout` seconds.
+        """Sends everything up and takes everything down, once, within `timeout` seconds.
 
         Raises ``FieldbookError.Offline`` after that time, ``FieldbookError.Cancelled`` when another thread cancels the
         token. Either way nothing is lost and the call may be repeated.
         """
         return self._raw.sync_now(_milliseconds(timeout), cancel)
 
+    def start_background(self) -> None:
+        """Stays connected from now on, and comes back after a loss."""
+        self._raw.start_background()
+
+    def stop_background(self) -> None:
+        """Ends the standing connection."""
+        self._raw.stop_background()
+
+    def set_network(self, network: raw.Network) -> None:
+        """Tells what the system says of the network."""
+        self._raw.set_network(network)
+
+    def settle(self) -> None:
+        """For a program that goes to the background: the store opens fast even after a kill."""
+        self._raw.settle()
+
+    def maintain(self) -> None:
+        """Compacts the store when that is worth it. Other calls wait meanwhile."""
+        self._raw.maintain()
+
+    def leave(self, *, discard_unsent: bool = False) -> None:
+        """Deletes everything here and forgets the enrolment."""
+        self._raw.leave(discard_unsent)
+
+    def handover(self, timeout: float = 30.0, cancel: raw.CancelToken | None = None) -> raw.Handover:
+        """A one-time code for the user's next phone."""
+        return self._raw.handover(_milliseconds(timeout), cancel)
+
+    def phones(self, timeout: float = 30.0, cancel: raw.CancelToken | None = None) -> list[raw.Phone]:
+        """The phones of this user."""
+        return self._raw.phones(_milliseconds(timeout), cancel)
+
+    def end_phone(
+        self, device: str, *, stolen: bool = False, timeout: float = 30.0, cancel: raw.CancelToken | None = None
+    ) -> None:
+        """Ends another phone of this user; a stolen one is wiped and nothing that it sends is kept."""
+        self._raw.end_phone(device, stolen, _milliseconds(timeout), cancel)
+
+    def sentence(self, code: str) -> str:
+        """The sentence for a code that came without an error."""
+        return self._raw.sentence(code)
+
     def changes(self) -> Changes:
         """What to read again, from now until :meth:`close`."""
         return Changes(self._raw)
 
-    def close(self) -> None:
-        """Ends everything and frees the store; safe to repeat."""
-        self._raw.shutdown()
+    # Leads.
+
+    def create_lead(self, *, notes: str = "", contacts: Iterable[raw.Contact] = (), **fields: object) -> str:
+        """Creates a lead; on disk when this returns its id. `customer_name`, `contact_phone` and `need` are mandatory.
+
+        The other keywords are the fields of :class:`LeadFields`.
+        """
+        return self._raw.create_lead(
+            raw.NewLead(fields=raw.LeadFields(**fields), notes=notes, contacts=list(contacts))
+        )
+
+    def edit_lead(self, lead: str, *, clear: Iterable[str] = (), **fields: object) -> None:
+        """Writes the fields that are given and empties those named in `clear`."""
+        self._raw.edit_lead(lead, raw.LeadFields(**fields), list(clear))
+
+    def edit_notes(self, lead: str, text: str) -> None:
+        """Makes the notes read `text`, merging with what others type elsewhere in them."""
+        self._raw.edit_notes(lead, text)
+
+    def delete_lead(self, lead: str) -> None:
+        """Deletes a lead; it can be restored."""
+        self._raw.delete_lead(lead)
+
+    def restore_lead(self, lead: str) -> None:
+        """Brings a deleted lead back."""
+        self._raw.restore_lead(lead)
+
+    def undo(self) -> None:
+        """Takes the last act of this phone back."""
+        self._raw.undo()
+
+    def leads(
+        self, text: str = "", *, offset: int = 0, limit: int = 50, only_conflicts: bool = False
+    ) -> list[raw.LeadRow]:
+        """A page of leads, the last changed first. `text` finds parts of names, pinyin initials and syllables."""
+        return self._raw.leads(
+            raw.LeadQuery(text=text, offset=offset, limit=limit, only_conflicts=only_conflicts)
+        )
+
+    def lead(self, lead: str) -> raw.LeadPage:
+        """Everything of one lead."""
+        return self._raw.lead(lead)
+
+    def add_contact(self, lead: str, **fields: object) -> str:
+        """Adds a contact; the keywords are the fields of :class:`Contact`."""
+        return self._raw.add_contact(lead, raw.Contact(**fields))
+
+    def edit_contact(self, lead: str, contact: str, **fields: object) -> None:
+        """Writes the fields of a contact that are given."""
+        self._raw.edit_contact(lead, contact, raw.Contact(**fields))
+
+    def remove_contact(self, lead: str, contact: str) -> None:
+        """Removes a contact."""
+        self._raw.remove_contact(lead, contact)
+
+    def add_todo(self, lead: str, title: str, due: str | None = None) -> str:
+        """Adds a todo. `due` is an ISO day, or milliseconds since 1970 UTC as text."""
+        return self._raw.add_todo(lead, title, due)
+
+    def complete_todo(self, lead: str, todo: str, done: bool = True) -> None:
+        """Marks a todo done, or open again."""
+        self._raw.complete_todo(lead, todo, done)
+
+    def remove_todo(self, lead: str, todo: str) -> None:
+        """Removes a todo."""
+        self._raw.remove_todo(lead, todo)
+
+    def tag(self, lead: str, name: str, days: int | None = None) -> None:
+        """Puts a tag on that counts for `days`; None: for ever."""
+        self._raw.tag(lead, name, days)
+
+    def untag(self, lead: str, name: str) -> None:
+        """Takes a tag off."""
+        self._raw.untag(lead, name)
+
+    def tick(self, lead: str, row: str, confirmed: bool = True) -> None:
+        """Ticks or unticks a row of the advancement table."""
+        self._raw.tick(lead, row, confirmed)
+
+    def answer(self, lead: str, row: str, answer: str) -> None:
+        """Writes what was found out for a row of the advancement table."""
+        self._raw.answer(lead, row, answer)
+
+    # What happened, conflicts, evidence.
+
+    def log_visit(self, lead: str, **fields: object) -> str:
+        """Logs a visit; the keywords are the fields of :class:`Visit`."""
+        return self._raw.log_visit(lead, raw.Visit(**fields))
+
+    def log_touch(self, lead: str, touch: raw.Touch) -> str:
+        """Logs a call, a message, a mail."""
+        return self._raw.log_touch(lead, touch)
+
+    def propose_stage(self, lead: str, to: str, *, evidence: Iterable[str] = (), note: str = "") -> str:
+        """Proposes a stage; the server confirms it or rolls it back."""
+        return self._raw.propose_stage(lead, raw.StageProposal(to=to, evidence=list(evidence), note=note))
+
+    def retract(self, lead: str, entry: str) -> None:
+        """Takes an entry of the timeline back."""
+        self._raw.retract(lead, entry)
+
+    def conflicts(self, lead: str) -> list[raw.ConflictItem]:
+        """The conflicts of a lead and its table."""
+        return self._raw.conflicts(lead)
+
+    def resolve(self, conflict: raw.ConflictItem, choice: int) -> None:
+        """Settles a conflict by keeping ``conflict.values[choice]``; code ``stale`` when they have changed."""
+        self._raw.resolve(conflict, choice)
+
+    def kept(self) -> list[raw.KeptItem]:
+        """Work of this phone that the server did not merge."""
+        return self._raw.kept()
+
+    def attach(
+        self,
+        lead: str,
+        content: bytes | PathLike[str],
+        *,
+        name: str,
+        mime: str,
+        captured_at_ms: int | None = None,
+        event: str | None = None,
+        unmetered_only: bool = False,
+    ) -> str:
+        """Attaches bytes, or a file by its path; on the server after the next contact."""
+        what = raw.Attachment(
+            name=name, mime=mime, captured_at_ms=captured_at_ms, event=event, unmetered_only=unmetered_only
+        )
+        if isinstance(content, bytes):
+            return self._raw.attach(lead, what, content)
+        return self._raw.attach_file(lead, what, fspath(content))
+
+    def evidence(
+        self, lead: str, sha256: str, timeout: float = 60.0, cancel: raw.CancelToken | None = None
+    ) -> bytes:
+        """The bytes of a piece of evidence: from here, or from the server."""
+        return self._raw.evidence(lead, sha256, _milliseconds(timeout), cancel)
+
+    # The calendar.
+
+    def plan_entry(self, **fields: object) -> str:
+        """Plans a block; the keywords are the fields of :class:`CalendarEntry`. It needs a day and a purpose."""
+        return self._raw.plan_entry(raw.CalendarEntry(**fields))
+
+    def move_entry(self, entry: str, day: str) -> None:
+        """Moves a block to another ISO day."""
+        self._raw.move_entry(entry, day)
+
+    def edit_entry(self, entry: str, **fields: object) -> None:
+        """Writes the fields of a block that are given, except the day."""
+        self._raw.edit_entry(entry, raw.CalendarEntry(**fields))
+
+    def complete_entry(self, entry: str, done: bool = True) -> None:
+        """Marks a block done, or open again."""
+        self._raw.complete_entry(entry, done)
+
+    def remove_entry(self, entry: str) -> None:
+        """Removes a block."""
+        self._raw.remove_entry(entry)
+
+    def calendar(self, month: str) -> list[raw.CalendarItem]:
+        """The blocks of a month (``2026-02``), by day and time."""
+        return self._raw.calendar(month)
+
+    def board(self) -> list[raw.CalendarItem]:
+        """What belongs into today's 3×3 of importance and urgency."""
+        return self._raw.board()
+
+    def today(self) -> raw.Today:
+        """Today's blocks and every open todo that is due."""
+        return self._raw.today()
 
 
 class Changes:

@@ -1,5 +1,10 @@
-"""The Python client against the library: the same story as the Kotlin and Swift checks tell."""
+"""The Python client against the library and a real server: the same story as the Kotlin and Swift checks tell.
 
+FIELDBOOK_ADDRESS is the server's base address, FIELDBOOK_CODE a one-time code for a phone of some rep.
+"""
+
+import os
+import pathlib
 import sys
 import tempfile
 import threading
@@ -9,65 +14,175 @@ import fieldbook
 from fieldbook._generated import fieldbook as raw
 
 KEY = bytes(range(32))
+ADDRESS = os.environ["FIELDBOOK_ADDRESS"]
+CODE = os.environ["FIELDBOOK_CODE"]
+LONG = 60
 
 
 class PythonClient(unittest.TestCase):
-    def setUp(self):
+    @classmethod
+    def setUpClass(cls):
         folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-        self.client = fieldbook.Client.open(self.folder, KEY)
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        with fieldbook.Client.open(cls.folder / "rep.fieldbook", KEY) as client:
+            assert client.me is None
+            cls.me = client.enrol(f"{ADDRESS}/enrol#{CODE}", "Python", timeout=LONG)
+            client.sync_now(timeout=LONG)
+
+    def setUp(self):
+        self.client = fieldbook.Client.open(self.folder / "rep.fieldbook", KEY)
         self.addCleanup(self.client.close)
 
-    def test_a_wrong_key_is_a_typed_error_with_detail(self):
-        with self.assertRaises(fieldbook.FieldbookError.Invalid) as caught:
-            fieldbook.Client.open(self.folder, b"short")
-        self.assertIn("32 bytes", caught.exception.detail)
+    def new_lead(self, customer="市第一人民医院 🩺", **fields):
+        return self.client.create_lead(
+            customer_name=customer, contact_phone="13800000000", need="采购", **fields
+        )
 
-    def test_chinese_text_survives_the_border(self):
-        lead = self.client.create_lead("市第一人民医院 🩺")
-        self.client.create_lead("Riverside Clinic")
-        self.assertEqual([lead], self.client.leads("第一"))
-        self.assertEqual(2, len(self.client.leads()))
+    def test_wrong_keys_are_typed_errors(self):
+        with self.assertRaises(fieldbook.FieldbookError.Invalid) as caught:
+            fieldbook.Client.open(self.folder / "other", b"short")
+        self.assertIn("32 bytes", caught.exception.detail)
+        self.client.close()
+        with self.assertRaises(fieldbook.FieldbookError.Storage) as caught:
+            fieldbook.Client.open(self.folder / "rep.fieldbook", bytes(32))
+        self.assertEqual("wrong_key", caught.exception.code)
+
+    def test_a_refusal_speaks_the_users_language(self):
+        for language, text in [
+            (fieldbook.Language.CHINESE, "请先填写：客户名称、联系人手机。"),
+            (fieldbook.Language.ENGLISH, "Please fill in: customer name, contact phone."),
+        ]:
+            with fieldbook.Client.open(self.folder / f"{language.name}", KEY, language=language) as client:
+                with self.assertRaises(fieldbook.FieldbookError.Invalid) as caught:
+                    client.create_lead(need="采购")
+                self.assertEqual(("missing", text), (caught.exception.code, caught.exception.text))
+                with self.assertRaises(fieldbook.FieldbookError.Refused) as caught:
+                    client.enrol(f"{ADDRESS}/enrol#{CODE}", "another", timeout=LONG)
+                self.assertEqual("code_used", caught.exception.code)
+
+    def test_a_bad_id_is_a_typed_error(self):
+        with self.assertRaises(fieldbook.FieldbookError.Invalid):
+            self.client.lead("no id")
+        with self.assertRaises(fieldbook.FieldbookError.NotFound):
+            self.client.lead("02" * 16)
+
+    def test_a_day_without_signal_goes_up_in_one_round(self):
+        self.client.set_network(fieldbook.Network.OFFLINE)
+        lead = self.new_lead("瑞金医院分院", hospital="瑞金医院", budget_max_fen=380_000_000)
+        self.assertEqual([lead], [row.id for row in self.client.leads("rjyyfy")])
+        self.client.log_visit(lead, customer_state="3月启动招标", next_action="确认CT机安装场地尺寸")
+        self.client.tick(lead, "decision_maker")
+        self.client.answer(lead, "budget_approval", "七成")
+        contact = self.client.add_contact(lead, name="张院长", role="院长", attitude="支持")
+        self.client.edit_contact(lead, contact, attitude="观望")
+        self.client.add_todo(lead, "发送产品手册", "2026-01-05")
+        self.client.tag(lead, "集采敏感", days=3)
+        page = self.client.lead(lead)
+        self.assertEqual("确认CT机安装场地尺寸", page.fields.next_action)
+        self.assertEqual((33, "观望"), (page.row.index, page.contacts[0].contact.attitude))
+        self.assertTrue(page.timeline[0].what.is_visit() and page.tags[0].fresh)
+        self.assertIn("发送产品手册", [due.todo.title for due in self.client.today().todos])
+        self.assertEqual(8, self.client.status.unanswered)
+        report = self.client.sync_now(timeout=LONG)
+        self.assertEqual((8, 0), (report.up, report.set_aside))
+        self.assertEqual(0, self.client.status.unanswered)
+        # The server has ruled by now, at the latest after one more round.
+        self.client.sync_now(timeout=LONG)
+        self.assertTrue(self.client.lead(lead).row.mine)
+
+    def test_the_last_act_is_taken_back(self):
+        lead = self.new_lead()
+        self.client.edit_lead(lead, brand="联影")
+        self.client.undo()
+        self.assertIsNone(self.client.lead(lead).fields.brand)
+        self.client.delete_lead(lead)
+        self.assertNotIn(lead, [row.id for row in self.client.leads(limit=500)])
+        self.client.restore_lead(lead)
+        self.assertIn(lead, [row.id for row in self.client.leads(limit=500)])
+
+    def test_two_phones_keep_both_values_and_share_a_photograph(self):
+        lead = self.new_lead("浙大一院")
+        self.client.attach(lead, b"\xff\xd8" + bytes(300_000), name="现场.jpg", mime="image/jpeg")
+        self.assertEqual(1, self.client.sync_now(timeout=LONG).evidence_up)
+        way = self.client.handover(timeout=LONG)
+        with fieldbook.Client.open(self.folder / "second.fieldbook", KEY) as second:
+            self.assertEqual(self.me.user, second.enrol(way.invitation, "Python 2", timeout=LONG).user)
+            second.sync_now(timeout=LONG)
+            piece = second.lead(lead).evidence[0]
+            self.assertEqual(fieldbook.EvidencePlace.ELSEWHERE, piece.place)
+            self.assertEqual(300_002, len(second.evidence(lead, piece.hash, timeout=LONG)))
+            self.client.edit_lead(lead, brand="联影")
+            second.edit_lead(lead, brand="西门子")
+            self.client.sync_now(timeout=LONG)
+            second.sync_now(timeout=LONG)
+            (conflict,) = second.conflicts(lead)
+            self.assertEqual(("倾向品牌", 2), (conflict.label, len(conflict.values)))
+            self.assertEqual([lead], [row.id for row in second.leads(only_conflicts=True)])
+            mine = [value.value for value in conflict.values].index(fieldbook.FieldValue.TEXT("联影"))
+            second.resolve(conflict, mine)
+            with self.assertRaises(fieldbook.FieldbookError.Invalid) as caught:
+                second.resolve(conflict, mine)
+            self.assertEqual("stale", caught.exception.code)
+            second.sync_now(timeout=LONG)
+            self.assertEqual({"Python", "Python 2"}, {p.name for p in second.phones(timeout=LONG)} & {"Python", "Python 2"})
+        self.client.sync_now(timeout=LONG)
+        self.assertEqual(("联影", []), (self.client.lead(lead).fields.brand, self.client.conflicts(lead)))
+
+    def test_the_calendar_moves_across_months(self):
+        entry = self.client.plan_entry(day="2026-03-31", purpose="确认CT机安装场地尺寸", importance="A类客户")
+        self.client.move_entry(entry, "2026-04-01")
+        self.assertNotIn(entry, [item.id for item in self.client.calendar("2026-03")])
+        self.assertIn(entry, [item.id for item in self.client.calendar("2026-04")])
+        self.client.undo()
+        self.assertIn(entry, [item.id for item in self.client.calendar("2026-03")])
+
+    def test_a_standing_connection_sends_by_itself(self):
+        with self.client.changes() as changes:
+            self.client.start_background()
+            self.new_lead()
+            while self.client.status.unanswered:
+                self.assertIsNotNone(changes.wait(LONG))
+            self.client.stop_background()
+
+    def test_long_calls_time_out_and_are_cancelled(self):
+        with self.assertRaises(fieldbook.FieldbookError.Offline) as caught:
+            self.client.sync_now(timeout=0)
+        self.assertEqual("timed_out", caught.exception.code)
+        token = fieldbook.CancelToken()
+        token.cancel()
+        with self.assertRaises(fieldbook.FieldbookError.Cancelled):
+            self.client.sync_now(timeout=LONG, cancel=token)
 
     def test_changes_arrive_in_order_and_end_with_the_client(self):
         changes = self.client.changes()
-        ids = [self.client.create_lead(f"account {n}").id for n in range(3)]
+        ids = [self.new_lead(f"customer {n}") for n in range(3)]
         self.client.close()
-        self.assertEqual(ids, [change.id for change in changes])
+        self.assertEqual(ids, [change.id for change in changes if change.is_lead()])
 
     def test_closing_the_iterator_ends_it(self):
         with self.client.changes() as changes:
             pass
-        self.client.create_lead("unseen")
+        self.new_lead()
         self.assertEqual([], list(changes))
 
     def test_a_slow_reader_is_told_that_it_missed_something(self):
         changes = self.client.changes()
-        for n in range(fieldbook.CHANGES_HELD + 10):
-            self.client.create_lead(f"account {n}")
+        for n in range(fieldbook.CHANGES_HELD):
+            self.new_lead(f"customer {n}")
         self.client.close()
         seen = list(changes)
         self.assertTrue(seen[0].is_everything())
         self.assertEqual(fieldbook.CHANGES_HELD + 1, len(seen))
 
-    def test_sync_reports_times_out_and_is_cancelled(self):
-        self.client.create_lead("account")
-        self.assertEqual(1, self.client.sync_now(timeout=10).acknowledged)
-        with self.assertRaises(fieldbook.FieldbookError.Offline):
-            self.client.sync_now(timeout=0.02)
-        token = fieldbook.CancelToken()
-        token.cancel()
-        with self.assertRaises(fieldbook.FieldbookError.Cancelled):
-            self.client.sync_now(timeout=10, cancel=token)
-
     def test_a_blocked_call_leaves_other_threads_running(self):
-        turns = []
         blocked = threading.Thread(target=self.client.sync_now)
         blocked.start()
+        turns = 0
         while blocked.is_alive():
-            turns.append(len(self.client.leads()))
-        self.assertGreater(len(turns), 10)
+            self.client.leads()
+            turns += 1
+        self.assertGreater(turns, 0)
 
     def test_a_listener_that_throws_harms_nobody(self):
         class Broken(raw.ChangeListener):
@@ -79,16 +194,17 @@ class PythonClient(unittest.TestCase):
 
         subscription = self.client._raw.subscribe(Broken())
         good = self.client.changes()
-        self.client.create_lead("one")
-        self.client.create_lead("two")
-        self.assertEqual(2, Broken.calls)
-        self.assertIsNotNone(good.wait(5))
+        self.new_lead()
+        while (change := good.wait(LONG)) and not change.is_status():
+            pass
+        self.assertIsNotNone(change)
+        self.assertGreater(Broken.calls, 0)
         subscription.cancel()
 
     def test_a_closed_client_answers_closed(self):
         self.client.close()
         self.client.close()
-        for call in (self.client.leads, lambda: self.client.create_lead("x"), self.client.changes):
+        for call in (self.client.leads, self.new_lead, self.client.changes, lambda: self.client.status):
             with self.assertRaises(fieldbook.FieldbookError.Closed):
                 call()
 

@@ -524,25 +524,119 @@ def _uniffi_check_contract_api_version(lib):
         raise InternalError("UniFFI contract version mismatch: try cleaning and rebuilding your project")
 
 def _uniffi_check_api_checksums(lib):
-    if lib.uniffi_fieldbook_checksum_method_canceltoken_cancel() != 51221:
+    if lib.uniffi_fieldbook_checksum_method_canceltoken_cancel() != 39343:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_constructor_canceltoken_new() != 32913:
+    if lib.uniffi_fieldbook_checksum_constructor_canceltoken_new() != 5838:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_method_changelistener_on_change() != 35527:
+    if lib.uniffi_fieldbook_checksum_method_changelistener_on_change() != 15402:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_method_fieldbook_create_lead() != 13990:
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_add_contact() != 27934:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_method_fieldbook_leads() != 60563:
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_add_todo() != 34656:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_method_fieldbook_shutdown() != 10280:
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_answer() != 8621:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_method_fieldbook_subscribe() != 28463:
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_attach() != 44293:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_method_fieldbook_sync_now() != 53726:
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_attach_file() != 59341:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_constructor_fieldbook_open() != 38789:
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_board() != 26559:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_method_subscription_cancel() != 34686:
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_calendar() != 26000:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_complete_entry() != 20818:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_complete_todo() != 6413:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_conflicts() != 7823:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_create_lead() != 63440:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_delete_lead() != 63015:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_edit_contact() != 24766:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_edit_entry() != 45065:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_edit_lead() != 19383:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_edit_notes() != 4222:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_end_phone() != 56114:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_enrol() != 7999:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_evidence() != 17253:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_handover() != 48266:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_kept() != 25357:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_lead() != 64154:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_leads() != 6335:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_leave() != 38240:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_log_touch() != 63469:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_log_visit() != 33732:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_maintain() != 59654:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_me() != 51806:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_move_entry() != 45500:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_phones() != 20845:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_plan_entry() != 42082:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_propose_stage() != 12741:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_remove_contact() != 57963:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_remove_entry() != 21514:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_remove_todo() != 29425:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_resolve() != 37608:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_restore_lead() != 46981:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_retract() != 8194:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_sentence() != 36661:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_set_network() != 27664:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_settle() != 33545:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_shutdown() != 49405:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_start_background() != 10011:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_status() != 5292:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_stop_background() != 826:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_subscribe() != 22783:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_sync_now() != 62153:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_tag() != 34774:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_tick() != 16932:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_today() != 55:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_undo() != 20497:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_untag() != 34971:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_constructor_fieldbook_open() != 11221:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_subscription_cancel() != 34955:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
 
 # A ctypes library to expose the extern-C FFI definitions.
@@ -582,21 +676,162 @@ _UniffiLib.uniffi_fieldbook_checksum_constructor_canceltoken_new.restype = ctype
 _UniffiLib.uniffi_fieldbook_checksum_method_changelistener_on_change.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_changelistener_on_change.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_add_contact.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_add_contact.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_add_todo.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_add_todo.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_answer.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_answer.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_attach.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_attach.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_attach_file.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_attach_file.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_board.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_board.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_calendar.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_calendar.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_complete_entry.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_complete_entry.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_complete_todo.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_complete_todo.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_conflicts.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_conflicts.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_create_lead.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_create_lead.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_delete_lead.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_delete_lead.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_contact.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_contact.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_entry.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_entry.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_lead.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_lead.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_notes.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_notes.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_end_phone.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_end_phone.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_enrol.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_enrol.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_evidence.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_evidence.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_handover.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_handover.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_kept.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_kept.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_lead.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_lead.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_leads.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_leads.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_leave.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_leave.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_log_touch.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_log_touch.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_log_visit.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_log_visit.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_maintain.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_maintain.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_me.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_me.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_move_entry.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_move_entry.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_phones.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_phones.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_plan_entry.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_plan_entry.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_propose_stage.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_propose_stage.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_remove_contact.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_remove_contact.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_remove_entry.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_remove_entry.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_remove_todo.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_remove_todo.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_resolve.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_resolve.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_restore_lead.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_restore_lead.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_retract.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_retract.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_sentence.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_sentence.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_set_network.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_set_network.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_settle.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_settle.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_shutdown.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_shutdown.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_start_background.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_start_background.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_status.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_status.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_stop_background.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_stop_background.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_subscribe.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_subscribe.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_sync_now.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_sync_now.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_tag.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_tag.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_tick.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_tick.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_today.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_today.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_undo.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_undo.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_untag.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_untag.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_constructor_fieldbook_open.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_constructor_fieldbook_open.restype = ctypes.c_uint16
@@ -618,23 +853,304 @@ _UniffiLib.uniffi_fieldbook_fn_method_changelistener_on_change.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_changelistener_on_change.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_add_contact.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_add_contact.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_add_todo.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_add_todo.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_answer.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_answer.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_attach.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_attach.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_attach_file.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_attach_file.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_board.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_board.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_calendar.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_calendar.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_complete_entry.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.c_int8,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_complete_entry.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_complete_todo.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.c_int8,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_complete_todo.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_conflicts.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_conflicts.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_create_lead.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_create_lead.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_delete_lead.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_delete_lead.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_contact.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_contact.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_entry.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_entry.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_lead.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_lead.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_notes.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_notes.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_end_phone.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.c_int8,
+    ctypes.c_uint32,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_end_phone.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_enrol.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.c_uint32,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_enrol.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_evidence.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.c_uint32,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_evidence.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_handover.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint32,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_handover.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_kept.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_kept.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_lead.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_lead.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_leads.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_leads.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_leave.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_int8,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_leave.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_log_touch.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_log_touch.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_log_visit.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_log_visit.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_maintain.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_maintain.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_me.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_me.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_move_entry.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_move_entry.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_phones.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint32,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_phones.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_plan_entry.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_plan_entry.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_propose_stage.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_propose_stage.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_remove_contact.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_remove_contact.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_remove_entry.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_remove_entry.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_remove_todo.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_remove_todo.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_resolve.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.c_uint32,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_resolve.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_restore_lead.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_restore_lead.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_retract.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_retract.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_sentence.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_sentence.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_set_network.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_set_network.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_settle.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_settle.restype = None
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_shutdown.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_shutdown.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_start_background.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_start_background.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_status.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_status.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_stop_background.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_stop_background.restype = None
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_subscribe.argtypes = (
     ctypes.c_uint64,
     ctypes.c_uint64,
@@ -648,6 +1164,39 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_sync_now.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_sync_now.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tag.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tag.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tick.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.c_int8,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tick.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_today.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_today.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_undo.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_undo.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_untag.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_untag.restype = None
 _UniffiLib.uniffi_fieldbook_fn_constructor_fieldbook_open.argtypes = (
     _UniffiRustBuffer,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -756,6 +1305,689 @@ class _UniffiFfiConverterString:
             builder.write(value.encode("utf-8"))
             return builder.finalize()
 
+class _UniffiFfiConverterBoolean:
+    @classmethod
+    def check_lower(cls, value):
+        return not not value
+
+    @classmethod
+    def lower(cls, value):
+        return 1 if value else 0
+
+    @staticmethod
+    def lift(value):
+        return value != 0
+
+    @classmethod
+    def read(cls, buf):
+        return cls.lift(buf.read_u8())
+
+    @classmethod
+    def write(cls, value, buf):
+        buf.write_u8(value)
+
+@dataclass
+class AdvancementRow:
+    """
+    One row of the table.
+"""
+    def __init__(self, *, id:str, question:str, confirmed:bool, answer:str, conflict:bool):
+        self.id = id
+        self.question = question
+        self.confirmed = confirmed
+        self.answer = answer
+        self.conflict = conflict
+        
+        
+
+    
+    def __str__(self):
+        return "AdvancementRow(id={}, question={}, confirmed={}, answer={}, conflict={})".format(self.id, self.question, self.confirmed, self.answer, self.conflict)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.question != other.question:
+            return False
+        if self.confirmed != other.confirmed:
+            return False
+        if self.answer != other.answer:
+            return False
+        if self.conflict != other.conflict:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeAdvancementRow(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return AdvancementRow(
+            id=_UniffiFfiConverterString.read(buf),
+            question=_UniffiFfiConverterString.read(buf),
+            confirmed=_UniffiFfiConverterBoolean.read(buf),
+            answer=_UniffiFfiConverterString.read(buf),
+            conflict=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.id)
+        _UniffiFfiConverterString.check_lower(value.question)
+        _UniffiFfiConverterBoolean.check_lower(value.confirmed)
+        _UniffiFfiConverterString.check_lower(value.answer)
+        _UniffiFfiConverterBoolean.check_lower(value.conflict)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.id, buf)
+        _UniffiFfiConverterString.write(value.question, buf)
+        _UniffiFfiConverterBoolean.write(value.confirmed, buf)
+        _UniffiFfiConverterString.write(value.answer, buf)
+        _UniffiFfiConverterBoolean.write(value.conflict, buf)
+
+class _UniffiFfiConverterInt64(_UniffiConverterPrimitiveInt):
+    CLASS_NAME = "i64"
+    VALUE_MIN = -2**63
+    VALUE_MAX = 2**63
+
+    @staticmethod
+    def read(buf):
+        return buf.read_i64()
+
+    @staticmethod
+    def write(value, buf):
+        buf.write_i64(value)
+
+class _UniffiFfiConverterOptionalInt64(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterInt64.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterInt64.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterInt64.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+
+class _UniffiFfiConverterTypeEntryId:
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value, buf)
+
+    @staticmethod
+    def read(buf):
+        return _UniffiFfiConverterString.read(buf)
+
+    @staticmethod
+    def lift(value):
+        return _UniffiFfiConverterString.lift(value)
+
+    @staticmethod
+    def check_lower(value):
+        return _UniffiFfiConverterString.check_lower(value)
+
+    @staticmethod
+    def lower(value):
+        return _UniffiFfiConverterString.lower(value)
+
+
+EntryId = str
+
+
+class _UniffiFfiConverterOptionalTypeEntryId(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeEntryId.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeEntryId.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeEntryId.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+@dataclass
+class Attachment:
+    """
+    What is attached.
+"""
+    def __init__(self, *, name:str = "", mime:str = "", captured_at_ms:typing.Optional[int] = _DEFAULT, event:typing.Optional[EntryId] = _DEFAULT, unmetered_only:bool = False):
+        self.name = name
+        self.mime = mime
+        if captured_at_ms is _DEFAULT:
+            self.captured_at_ms = None
+        else:
+            self.captured_at_ms = captured_at_ms
+        if event is _DEFAULT:
+            self.event = None
+        else:
+            self.event = event
+        self.unmetered_only = unmetered_only
+        
+        
+
+    
+    def __str__(self):
+        return "Attachment(name={}, mime={}, captured_at_ms={}, event={}, unmetered_only={})".format(self.name, self.mime, self.captured_at_ms, self.event, self.unmetered_only)
+    def __eq__(self, other):
+        if self.name != other.name:
+            return False
+        if self.mime != other.mime:
+            return False
+        if self.captured_at_ms != other.captured_at_ms:
+            return False
+        if self.event != other.event:
+            return False
+        if self.unmetered_only != other.unmetered_only:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeAttachment(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Attachment(
+            name=_UniffiFfiConverterString.read(buf),
+            mime=_UniffiFfiConverterString.read(buf),
+            captured_at_ms=_UniffiFfiConverterOptionalInt64.read(buf),
+            event=_UniffiFfiConverterOptionalTypeEntryId.read(buf),
+            unmetered_only=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.name)
+        _UniffiFfiConverterString.check_lower(value.mime)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.captured_at_ms)
+        _UniffiFfiConverterOptionalTypeEntryId.check_lower(value.event)
+        _UniffiFfiConverterBoolean.check_lower(value.unmetered_only)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.name, buf)
+        _UniffiFfiConverterString.write(value.mime, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.captured_at_ms, buf)
+        _UniffiFfiConverterOptionalTypeEntryId.write(value.event, buf)
+        _UniffiFfiConverterBoolean.write(value.unmetered_only, buf)
+
+
+
+
+
+
+class Importance(enum.Enum):
+    """
+    重要性: the rows of the 3×3.
+"""
+    
+    A = 0
+    """
+    A类客户.
+"""
+    
+    NURTURING = 1
+    """
+    培育中.
+"""
+    
+    B = 2
+    """
+    B类客户.
+"""
+    
+
+
+class _UniffiFfiConverterTypeImportance(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return Importance.A
+        if variant == 2:
+            return Importance.NURTURING
+        if variant == 3:
+            return Importance.B
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == Importance.A:
+            return
+        if value == Importance.NURTURING:
+            return
+        if value == Importance.B:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == Importance.A:
+            buf.write_i32(1)
+        if value == Importance.NURTURING:
+            buf.write_i32(2)
+        if value == Importance.B:
+            buf.write_i32(3)
+
+
+
+
+
+
+
+
+class Urgency(enum.Enum):
+    """
+    紧急性: the columns of the 3×3.
+"""
+    
+    TODAY = 0
+    """
+    今天.
+"""
+    
+    TOMORROW = 1
+    """
+    明天.
+"""
+    
+    THIS_WEEK = 2
+    """
+    本周.
+"""
+    
+
+
+class _UniffiFfiConverterTypeUrgency(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return Urgency.TODAY
+        if variant == 2:
+            return Urgency.TOMORROW
+        if variant == 3:
+            return Urgency.THIS_WEEK
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == Urgency.TODAY:
+            return
+        if value == Urgency.TOMORROW:
+            return
+        if value == Urgency.THIS_WEEK:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == Urgency.TODAY:
+            buf.write_i32(1)
+        if value == Urgency.TOMORROW:
+            buf.write_i32(2)
+        if value == Urgency.THIS_WEEK:
+            buf.write_i32(3)
+
+
+
+@dataclass
+class BoardCell:
+    """
+    One cell of the 3×3.
+"""
+    def __init__(self, *, importance:Importance, urgency:Urgency):
+        self.importance = importance
+        self.urgency = urgency
+        
+        
+
+    
+    def __str__(self):
+        return "BoardCell(importance={}, urgency={})".format(self.importance, self.urgency)
+    def __eq__(self, other):
+        if self.importance != other.importance:
+            return False
+        if self.urgency != other.urgency:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeBoardCell(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return BoardCell(
+            importance=_UniffiFfiConverterTypeImportance.read(buf),
+            urgency=_UniffiFfiConverterTypeUrgency.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeImportance.check_lower(value.importance)
+        _UniffiFfiConverterTypeUrgency.check_lower(value.urgency)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeImportance.write(value.importance, buf)
+        _UniffiFfiConverterTypeUrgency.write(value.urgency, buf)
+
+
+class _UniffiFfiConverterTypeDocId:
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value, buf)
+
+    @staticmethod
+    def read(buf):
+        return _UniffiFfiConverterString.read(buf)
+
+    @staticmethod
+    def lift(value):
+        return _UniffiFfiConverterString.lift(value)
+
+    @staticmethod
+    def check_lower(value):
+        return _UniffiFfiConverterString.check_lower(value)
+
+    @staticmethod
+    def lower(value):
+        return _UniffiFfiConverterString.lower(value)
+
+
+DocId = str
+
+
+class _UniffiFfiConverterOptionalTypeDocId(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeDocId.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeDocId.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeDocId.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+class _UniffiFfiConverterOptionalString(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterString.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterString.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterString.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+class _UniffiFfiConverterOptionalBoolean(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterBoolean.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterBoolean.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterBoolean.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+@dataclass
+class CalendarEntry:
+    """
+    日程: one block of the calendar (C59).
+"""
+    def __init__(self, *, lead:typing.Optional[DocId] = _DEFAULT, day:typing.Optional[str] = _DEFAULT, start:typing.Optional[str] = _DEFAULT, end:typing.Optional[str] = _DEFAULT, purpose:typing.Optional[str] = _DEFAULT, materials:typing.Optional[str] = _DEFAULT, expected_result:typing.Optional[str] = _DEFAULT, importance:typing.Optional[str] = _DEFAULT, done:typing.Optional[bool] = _DEFAULT, moved_to:typing.Optional[str] = _DEFAULT):
+        if lead is _DEFAULT:
+            self.lead = None
+        else:
+            self.lead = lead
+        if day is _DEFAULT:
+            self.day = None
+        else:
+            self.day = day
+        if start is _DEFAULT:
+            self.start = None
+        else:
+            self.start = start
+        if end is _DEFAULT:
+            self.end = None
+        else:
+            self.end = end
+        if purpose is _DEFAULT:
+            self.purpose = None
+        else:
+            self.purpose = purpose
+        if materials is _DEFAULT:
+            self.materials = None
+        else:
+            self.materials = materials
+        if expected_result is _DEFAULT:
+            self.expected_result = None
+        else:
+            self.expected_result = expected_result
+        if importance is _DEFAULT:
+            self.importance = None
+        else:
+            self.importance = importance
+        if done is _DEFAULT:
+            self.done = None
+        else:
+            self.done = done
+        if moved_to is _DEFAULT:
+            self.moved_to = None
+        else:
+            self.moved_to = moved_to
+        
+        
+
+    
+    def __str__(self):
+        return "CalendarEntry(lead={}, day={}, start={}, end={}, purpose={}, materials={}, expected_result={}, importance={}, done={}, moved_to={})".format(self.lead, self.day, self.start, self.end, self.purpose, self.materials, self.expected_result, self.importance, self.done, self.moved_to)
+    def __eq__(self, other):
+        if self.lead != other.lead:
+            return False
+        if self.day != other.day:
+            return False
+        if self.start != other.start:
+            return False
+        if self.end != other.end:
+            return False
+        if self.purpose != other.purpose:
+            return False
+        if self.materials != other.materials:
+            return False
+        if self.expected_result != other.expected_result:
+            return False
+        if self.importance != other.importance:
+            return False
+        if self.done != other.done:
+            return False
+        if self.moved_to != other.moved_to:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeCalendarEntry(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return CalendarEntry(
+            lead=_UniffiFfiConverterOptionalTypeDocId.read(buf),
+            day=_UniffiFfiConverterOptionalString.read(buf),
+            start=_UniffiFfiConverterOptionalString.read(buf),
+            end=_UniffiFfiConverterOptionalString.read(buf),
+            purpose=_UniffiFfiConverterOptionalString.read(buf),
+            materials=_UniffiFfiConverterOptionalString.read(buf),
+            expected_result=_UniffiFfiConverterOptionalString.read(buf),
+            importance=_UniffiFfiConverterOptionalString.read(buf),
+            done=_UniffiFfiConverterOptionalBoolean.read(buf),
+            moved_to=_UniffiFfiConverterOptionalString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterOptionalTypeDocId.check_lower(value.lead)
+        _UniffiFfiConverterOptionalString.check_lower(value.day)
+        _UniffiFfiConverterOptionalString.check_lower(value.start)
+        _UniffiFfiConverterOptionalString.check_lower(value.end)
+        _UniffiFfiConverterOptionalString.check_lower(value.purpose)
+        _UniffiFfiConverterOptionalString.check_lower(value.materials)
+        _UniffiFfiConverterOptionalString.check_lower(value.expected_result)
+        _UniffiFfiConverterOptionalString.check_lower(value.importance)
+        _UniffiFfiConverterOptionalBoolean.check_lower(value.done)
+        _UniffiFfiConverterOptionalString.check_lower(value.moved_to)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterOptionalTypeDocId.write(value.lead, buf)
+        _UniffiFfiConverterOptionalString.write(value.day, buf)
+        _UniffiFfiConverterOptionalString.write(value.start, buf)
+        _UniffiFfiConverterOptionalString.write(value.end, buf)
+        _UniffiFfiConverterOptionalString.write(value.purpose, buf)
+        _UniffiFfiConverterOptionalString.write(value.materials, buf)
+        _UniffiFfiConverterOptionalString.write(value.expected_result, buf)
+        _UniffiFfiConverterOptionalString.write(value.importance, buf)
+        _UniffiFfiConverterOptionalBoolean.write(value.done, buf)
+        _UniffiFfiConverterOptionalString.write(value.moved_to, buf)
+
+class _UniffiFfiConverterOptionalTypeBoardCell(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeBoardCell.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeBoardCell.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeBoardCell.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+@dataclass
+class CalendarItem:
+    """
+    One block of the calendar.
+"""
+    def __init__(self, *, id:EntryId, entry:CalendarEntry, customer_name:str, cell:typing.Optional[BoardCell]):
+        self.id = id
+        self.entry = entry
+        self.customer_name = customer_name
+        self.cell = cell
+        
+        
+
+    
+    def __str__(self):
+        return "CalendarItem(id={}, entry={}, customer_name={}, cell={})".format(self.id, self.entry, self.customer_name, self.cell)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.entry != other.entry:
+            return False
+        if self.customer_name != other.customer_name:
+            return False
+        if self.cell != other.cell:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeCalendarItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return CalendarItem(
+            id=_UniffiFfiConverterTypeEntryId.read(buf),
+            entry=_UniffiFfiConverterTypeCalendarEntry.read(buf),
+            customer_name=_UniffiFfiConverterString.read(buf),
+            cell=_UniffiFfiConverterOptionalTypeBoardCell.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeEntryId.check_lower(value.id)
+        _UniffiFfiConverterTypeCalendarEntry.check_lower(value.entry)
+        _UniffiFfiConverterString.check_lower(value.customer_name)
+        _UniffiFfiConverterOptionalTypeBoardCell.check_lower(value.cell)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeEntryId.write(value.id, buf)
+        _UniffiFfiConverterTypeCalendarEntry.write(value.entry, buf)
+        _UniffiFfiConverterString.write(value.customer_name, buf)
+        _UniffiFfiConverterOptionalTypeBoardCell.write(value.cell, buf)
+
 class _UniffiFfiConverterBytes(_UniffiConverterRustBuffer):
     @staticmethod
     def read(buf):
@@ -776,24 +2008,116 @@ class _UniffiFfiConverterBytes(_UniffiConverterRustBuffer):
         buf.write_i32(len(value))
         buf.write(value)
 
+
+
+
+
+
+class Language(enum.Enum):
+    """
+    The language of sentences for the user.
+"""
+    
+    CHINESE = 0
+    """
+    中文.
+"""
+    
+    ENGLISH = 1
+    """
+    English.
+"""
+    
+
+
+class _UniffiFfiConverterTypeLanguage(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return Language.CHINESE
+        if variant == 2:
+            return Language.ENGLISH
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == Language.CHINESE:
+            return
+        if value == Language.ENGLISH:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == Language.CHINESE:
+            buf.write_i32(1)
+        if value == Language.ENGLISH:
+            buf.write_i32(2)
+
+
+
+class _UniffiFfiConverterOptionalTypeLanguage(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeLanguage.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeLanguage.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeLanguage.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
 @dataclass
 class Config:
     """
-    How a store is opened.
+    How a phone's store is opened.
 """
-    def __init__(self, *, folder:str, store_key:bytes):
-        self.folder = folder
+    def __init__(self, *, path:str, store_key:bytes, agent:str = "", language:typing.Optional[Language] = _DEFAULT, extra_roots_pem:typing.Optional[str] = _DEFAULT, allow_plain_http:bool = False):
+        self.path = path
         self.store_key = store_key
+        self.agent = agent
+        if language is _DEFAULT:
+            self.language = None
+        else:
+            self.language = language
+        if extra_roots_pem is _DEFAULT:
+            self.extra_roots_pem = None
+        else:
+            self.extra_roots_pem = extra_roots_pem
+        self.allow_plain_http = allow_plain_http
         
         
 
     
     def __str__(self):
-        return "Config(folder={}, store_key={})".format(self.folder, self.store_key)
+        return "Config(path={}, store_key={}, agent={}, language={}, extra_roots_pem={}, allow_plain_http={})".format(self.path, self.store_key, self.agent, self.language, self.extra_roots_pem, self.allow_plain_http)
     def __eq__(self, other):
-        if self.folder != other.folder:
+        if self.path != other.path:
             return False
         if self.store_key != other.store_key:
+            return False
+        if self.agent != other.agent:
+            return False
+        if self.language != other.language:
+            return False
+        if self.extra_roots_pem != other.extra_roots_pem:
+            return False
+        if self.allow_plain_http != other.allow_plain_http:
             return False
         return True
 
@@ -801,58 +2125,1208 @@ class _UniffiFfiConverterTypeConfig(_UniffiConverterRustBuffer):
     @staticmethod
     def read(buf):
         return Config(
-            folder=_UniffiFfiConverterString.read(buf),
+            path=_UniffiFfiConverterString.read(buf),
             store_key=_UniffiFfiConverterBytes.read(buf),
+            agent=_UniffiFfiConverterString.read(buf),
+            language=_UniffiFfiConverterOptionalTypeLanguage.read(buf),
+            extra_roots_pem=_UniffiFfiConverterOptionalString.read(buf),
+            allow_plain_http=_UniffiFfiConverterBoolean.read(buf),
         )
 
     @staticmethod
     def check_lower(value):
-        _UniffiFfiConverterString.check_lower(value.folder)
+        _UniffiFfiConverterString.check_lower(value.path)
         _UniffiFfiConverterBytes.check_lower(value.store_key)
+        _UniffiFfiConverterString.check_lower(value.agent)
+        _UniffiFfiConverterOptionalTypeLanguage.check_lower(value.language)
+        _UniffiFfiConverterOptionalString.check_lower(value.extra_roots_pem)
+        _UniffiFfiConverterBoolean.check_lower(value.allow_plain_http)
 
     @staticmethod
     def write(value, buf):
-        _UniffiFfiConverterString.write(value.folder, buf)
+        _UniffiFfiConverterString.write(value.path, buf)
         _UniffiFfiConverterBytes.write(value.store_key, buf)
+        _UniffiFfiConverterString.write(value.agent, buf)
+        _UniffiFfiConverterOptionalTypeLanguage.write(value.language, buf)
+        _UniffiFfiConverterOptionalString.write(value.extra_roots_pem, buf)
+        _UniffiFfiConverterBoolean.write(value.allow_plain_http, buf)
+
+
+
+
+
+
+class FieldValue:
+    """
+    One scalar in a document. As JSON it is the JSON scalar itself.
+"""
+    def __init__(self):
+        raise RuntimeError("FieldValue cannot be instantiated directly")
+
+    # Each enum variant is a nested class of the enum itself.
+    @dataclass
+    class NULL:
+        """
+        Emptied, or never known.
+"""
+        
+        def __init__(self, ):
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "FieldValue.NULL()".format()
+        def __eq__(self, other):
+            if not isinstance(other, FieldValue):
+                return NotImplemented
+            if not other.is_NULL():
+                return False
+            return True
+
+    @dataclass
+    class BOOL:
+        """
+        Yes or no.
+"""
+        
+        def __init__(self, *values):
+            if len(values) != 1:
+                raise TypeError(f"Expected 1 arguments, found {len(values)}")
+            self._values = values
+
+        def __getitem__(self, index):
+            return self._values[index]
+
+    
+            
+            
+
+    
+        def __str__(self):
+            return f"FieldValue.BOOL{self._values!r}"
+        def __eq__(self, other):
+            if not isinstance(other, FieldValue):
+                return NotImplemented
+            if not other.is_BOOL():
+                return False
+            return self._values == other._values
+
+    @dataclass
+    class INT:
+        """
+        A whole number: fen, basis points, milliseconds, counts.
+"""
+        
+        def __init__(self, *values):
+            if len(values) != 1:
+                raise TypeError(f"Expected 1 arguments, found {len(values)}")
+            self._values = values
+
+        def __getitem__(self, index):
+            return self._values[index]
+
+    
+            
+            
+
+    
+        def __str__(self):
+            return f"FieldValue.INT{self._values!r}"
+        def __eq__(self, other):
+            if not isinstance(other, FieldValue):
+                return NotImplemented
+            if not other.is_INT():
+                return False
+            return self._values == other._values
+
+    @dataclass
+    class TEXT:
+        """
+        Text, ids in hex, ISO days.
+"""
+        
+        def __init__(self, *values):
+            if len(values) != 1:
+                raise TypeError(f"Expected 1 arguments, found {len(values)}")
+            self._values = values
+
+        def __getitem__(self, index):
+            return self._values[index]
+
+    
+            
+            
+
+    
+        def __str__(self):
+            return f"FieldValue.TEXT{self._values!r}"
+        def __eq__(self, other):
+            if not isinstance(other, FieldValue):
+                return NotImplemented
+            if not other.is_TEXT():
+                return False
+            return self._values == other._values
+
+    
+
+    # For each variant, we have `is_NAME` and `is_name` methods for easily checking
+    # whether an instance is that variant.
+    def is_NULL(self) -> bool:
+        return isinstance(self, FieldValue.NULL)
+    def is_null(self) -> bool:
+        return isinstance(self, FieldValue.NULL)
+    def is_BOOL(self) -> bool:
+        return isinstance(self, FieldValue.BOOL)
+    def is_bool(self) -> bool:
+        return isinstance(self, FieldValue.BOOL)
+    def is_INT(self) -> bool:
+        return isinstance(self, FieldValue.INT)
+    def is_int(self) -> bool:
+        return isinstance(self, FieldValue.INT)
+    def is_TEXT(self) -> bool:
+        return isinstance(self, FieldValue.TEXT)
+    def is_text(self) -> bool:
+        return isinstance(self, FieldValue.TEXT)
+    
+
+# Now, a little trick - we make each nested variant class be a subclass of the main
+# enum class, so that method calls and instance checks etc will work intuitively.
+# We might be able to do this a little more neatly with a metaclass, but this'll do.
+FieldValue.NULL = type("FieldValue.NULL", (FieldValue.NULL, FieldValue,), {})  # type: ignore
+FieldValue.BOOL = type("FieldValue.BOOL", (FieldValue.BOOL, FieldValue,), {})  # type: ignore
+FieldValue.INT = type("FieldValue.INT", (FieldValue.INT, FieldValue,), {})  # type: ignore
+FieldValue.TEXT = type("FieldValue.TEXT", (FieldValue.TEXT, FieldValue,), {})  # type: ignore
+
+
+
+
+class _UniffiFfiConverterTypeFieldValue(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return FieldValue.NULL(
+            )
+        if variant == 2:
+            return FieldValue.BOOL(
+                _UniffiFfiConverterBoolean.read(buf),
+            )
+        if variant == 3:
+            return FieldValue.INT(
+                _UniffiFfiConverterInt64.read(buf),
+            )
+        if variant == 4:
+            return FieldValue.TEXT(
+                _UniffiFfiConverterString.read(buf),
+            )
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value.is_NULL():
+            return
+        if value.is_BOOL():
+            _UniffiFfiConverterBoolean.check_lower(value._values[0])
+            return
+        if value.is_INT():
+            _UniffiFfiConverterInt64.check_lower(value._values[0])
+            return
+        if value.is_TEXT():
+            _UniffiFfiConverterString.check_lower(value._values[0])
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value.is_NULL():
+            buf.write_i32(1)
+        if value.is_BOOL():
+            buf.write_i32(2)
+            _UniffiFfiConverterBoolean.write(value._values[0], buf)
+        if value.is_INT():
+            buf.write_i32(3)
+            _UniffiFfiConverterInt64.write(value._values[0], buf)
+        if value.is_TEXT():
+            buf.write_i32(4)
+            _UniffiFfiConverterString.write(value._values[0], buf)
+
+
+
+
+class _UniffiFfiConverterTypeUserId:
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value, buf)
+
+    @staticmethod
+    def read(buf):
+        return _UniffiFfiConverterString.read(buf)
+
+    @staticmethod
+    def lift(value):
+        return _UniffiFfiConverterString.lift(value)
+
+    @staticmethod
+    def check_lower(value):
+        return _UniffiFfiConverterString.check_lower(value)
+
+    @staticmethod
+    def lower(value):
+        return _UniffiFfiConverterString.lower(value)
+
+
+UserId = str
+
+
+
+class _UniffiFfiConverterTypeDeviceId:
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value, buf)
+
+    @staticmethod
+    def read(buf):
+        return _UniffiFfiConverterString.read(buf)
+
+    @staticmethod
+    def lift(value):
+        return _UniffiFfiConverterString.lift(value)
+
+    @staticmethod
+    def check_lower(value):
+        return _UniffiFfiConverterString.check_lower(value)
+
+    @staticmethod
+    def lower(value):
+        return _UniffiFfiConverterString.lower(value)
+
+
+DeviceId = str
+
 
 @dataclass
-class LeadSummary:
+class ConflictChoice:
     """
-    One line of the list of leads.
+    One of the values.
 """
-    def __init__(self, *, id:str, customer:str):
-        self.id = id
-        self.customer = customer
+    def __init__(self, *, value:FieldValue, user:UserId, user_name:str, device:DeviceId, device_name:str, at_ms:int, doubtful:bool):
+        self.value = value
+        self.user = user
+        self.user_name = user_name
+        self.device = device
+        self.device_name = device_name
+        self.at_ms = at_ms
+        self.doubtful = doubtful
         
         
 
     
     def __str__(self):
-        return "LeadSummary(id={}, customer={})".format(self.id, self.customer)
+        return "ConflictChoice(value={}, user={}, user_name={}, device={}, device_name={}, at_ms={}, doubtful={})".format(self.value, self.user, self.user_name, self.device, self.device_name, self.at_ms, self.doubtful)
     def __eq__(self, other):
-        if self.id != other.id:
+        if self.value != other.value:
             return False
-        if self.customer != other.customer:
+        if self.user != other.user:
+            return False
+        if self.user_name != other.user_name:
+            return False
+        if self.device != other.device:
+            return False
+        if self.device_name != other.device_name:
+            return False
+        if self.at_ms != other.at_ms:
+            return False
+        if self.doubtful != other.doubtful:
             return False
         return True
 
-class _UniffiFfiConverterTypeLeadSummary(_UniffiConverterRustBuffer):
+class _UniffiFfiConverterTypeConflictChoice(_UniffiConverterRustBuffer):
     @staticmethod
     def read(buf):
-        return LeadSummary(
-            id=_UniffiFfiConverterString.read(buf),
-            customer=_UniffiFfiConverterString.read(buf),
+        return ConflictChoice(
+            value=_UniffiFfiConverterTypeFieldValue.read(buf),
+            user=_UniffiFfiConverterTypeUserId.read(buf),
+            user_name=_UniffiFfiConverterString.read(buf),
+            device=_UniffiFfiConverterTypeDeviceId.read(buf),
+            device_name=_UniffiFfiConverterString.read(buf),
+            at_ms=_UniffiFfiConverterInt64.read(buf),
+            doubtful=_UniffiFfiConverterBoolean.read(buf),
         )
 
     @staticmethod
     def check_lower(value):
-        _UniffiFfiConverterString.check_lower(value.id)
-        _UniffiFfiConverterString.check_lower(value.customer)
+        _UniffiFfiConverterTypeFieldValue.check_lower(value.value)
+        _UniffiFfiConverterTypeUserId.check_lower(value.user)
+        _UniffiFfiConverterString.check_lower(value.user_name)
+        _UniffiFfiConverterTypeDeviceId.check_lower(value.device)
+        _UniffiFfiConverterString.check_lower(value.device_name)
+        _UniffiFfiConverterInt64.check_lower(value.at_ms)
+        _UniffiFfiConverterBoolean.check_lower(value.doubtful)
 
     @staticmethod
     def write(value, buf):
-        _UniffiFfiConverterString.write(value.id, buf)
-        _UniffiFfiConverterString.write(value.customer, buf)
+        _UniffiFfiConverterTypeFieldValue.write(value.value, buf)
+        _UniffiFfiConverterTypeUserId.write(value.user, buf)
+        _UniffiFfiConverterString.write(value.user_name, buf)
+        _UniffiFfiConverterTypeDeviceId.write(value.device, buf)
+        _UniffiFfiConverterString.write(value.device_name, buf)
+        _UniffiFfiConverterInt64.write(value.at_ms, buf)
+        _UniffiFfiConverterBoolean.write(value.doubtful, buf)
+
+@dataclass
+class FieldPath:
+    """
+    Where a register is: a field, a key of an open-keyed map, or a name inside a record.
+"""
+    def __init__(self, *, field:str, key:typing.Optional[str], name:typing.Optional[str]):
+        self.field = field
+        self.key = key
+        self.name = name
+        
+        
+
+    
+    def __str__(self):
+        return "FieldPath(field={}, key={}, name={})".format(self.field, self.key, self.name)
+    def __eq__(self, other):
+        if self.field != other.field:
+            return False
+        if self.key != other.key:
+            return False
+        if self.name != other.name:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeFieldPath(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return FieldPath(
+            field=_UniffiFfiConverterString.read(buf),
+            key=_UniffiFfiConverterOptionalString.read(buf),
+            name=_UniffiFfiConverterOptionalString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.field)
+        _UniffiFfiConverterOptionalString.check_lower(value.key)
+        _UniffiFfiConverterOptionalString.check_lower(value.name)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.field, buf)
+        _UniffiFfiConverterOptionalString.write(value.key, buf)
+        _UniffiFfiConverterOptionalString.write(value.name, buf)
+
+class _UniffiFfiConverterSequenceTypeConflictChoice(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeConflictChoice.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeConflictChoice.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeConflictChoice.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class ConflictItem:
+    """
+    A field with two or more values.
+"""
+    def __init__(self, *, doc:DocId, path:FieldPath, label:str, values:typing.List[ConflictChoice]):
+        self.doc = doc
+        self.path = path
+        self.label = label
+        self.values = values
+        
+        
+
+    
+    def __str__(self):
+        return "ConflictItem(doc={}, path={}, label={}, values={})".format(self.doc, self.path, self.label, self.values)
+    def __eq__(self, other):
+        if self.doc != other.doc:
+            return False
+        if self.path != other.path:
+            return False
+        if self.label != other.label:
+            return False
+        if self.values != other.values:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeConflictItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return ConflictItem(
+            doc=_UniffiFfiConverterTypeDocId.read(buf),
+            path=_UniffiFfiConverterTypeFieldPath.read(buf),
+            label=_UniffiFfiConverterString.read(buf),
+            values=_UniffiFfiConverterSequenceTypeConflictChoice.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeDocId.check_lower(value.doc)
+        _UniffiFfiConverterTypeFieldPath.check_lower(value.path)
+        _UniffiFfiConverterString.check_lower(value.label)
+        _UniffiFfiConverterSequenceTypeConflictChoice.check_lower(value.values)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeDocId.write(value.doc, buf)
+        _UniffiFfiConverterTypeFieldPath.write(value.path, buf)
+        _UniffiFfiConverterString.write(value.label, buf)
+        _UniffiFfiConverterSequenceTypeConflictChoice.write(value.values, buf)
+
+@dataclass
+class Contact:
+    """
+    联系人: somebody at the customer, with the role and attitude of the decision chain (C13, C53).
+"""
+    def __init__(self, *, name:typing.Optional[str] = _DEFAULT, title:typing.Optional[str] = _DEFAULT, role:typing.Optional[str] = _DEFAULT, attitude:typing.Optional[str] = _DEFAULT, phone:typing.Optional[str] = _DEFAULT):
+        if name is _DEFAULT:
+            self.name = None
+        else:
+            self.name = name
+        if title is _DEFAULT:
+            self.title = None
+        else:
+            self.title = title
+        if role is _DEFAULT:
+            self.role = None
+        else:
+            self.role = role
+        if attitude is _DEFAULT:
+            self.attitude = None
+        else:
+            self.attitude = attitude
+        if phone is _DEFAULT:
+            self.phone = None
+        else:
+            self.phone = phone
+        
+        
+
+    
+    def __str__(self):
+        return "Contact(name={}, title={}, role={}, attitude={}, phone={})".format(self.name, self.title, self.role, self.attitude, self.phone)
+    def __eq__(self, other):
+        if self.name != other.name:
+            return False
+        if self.title != other.title:
+            return False
+        if self.role != other.role:
+            return False
+        if self.attitude != other.attitude:
+            return False
+        if self.phone != other.phone:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeContact(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Contact(
+            name=_UniffiFfiConverterOptionalString.read(buf),
+            title=_UniffiFfiConverterOptionalString.read(buf),
+            role=_UniffiFfiConverterOptionalString.read(buf),
+            attitude=_UniffiFfiConverterOptionalString.read(buf),
+            phone=_UniffiFfiConverterOptionalString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterOptionalString.check_lower(value.name)
+        _UniffiFfiConverterOptionalString.check_lower(value.title)
+        _UniffiFfiConverterOptionalString.check_lower(value.role)
+        _UniffiFfiConverterOptionalString.check_lower(value.attitude)
+        _UniffiFfiConverterOptionalString.check_lower(value.phone)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterOptionalString.write(value.name, buf)
+        _UniffiFfiConverterOptionalString.write(value.title, buf)
+        _UniffiFfiConverterOptionalString.write(value.role, buf)
+        _UniffiFfiConverterOptionalString.write(value.attitude, buf)
+        _UniffiFfiConverterOptionalString.write(value.phone, buf)
+
+@dataclass
+class ContactItem:
+    """
+    A contact with its id.
+"""
+    def __init__(self, *, id:EntryId, contact:Contact):
+        self.id = id
+        self.contact = contact
+        
+        
+
+    
+    def __str__(self):
+        return "ContactItem(id={}, contact={})".format(self.id, self.contact)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.contact != other.contact:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeContactItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return ContactItem(
+            id=_UniffiFfiConverterTypeEntryId.read(buf),
+            contact=_UniffiFfiConverterTypeContact.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeEntryId.check_lower(value.id)
+        _UniffiFfiConverterTypeContact.check_lower(value.contact)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeEntryId.write(value.id, buf)
+        _UniffiFfiConverterTypeContact.write(value.contact, buf)
+
+@dataclass
+class Todo:
+    """
+    待办.
+"""
+    def __init__(self, *, title:typing.Optional[str] = _DEFAULT, due:typing.Optional[str] = _DEFAULT, done:typing.Optional[bool] = _DEFAULT):
+        if title is _DEFAULT:
+            self.title = None
+        else:
+            self.title = title
+        if due is _DEFAULT:
+            self.due = None
+        else:
+            self.due = due
+        if done is _DEFAULT:
+            self.done = None
+        else:
+            self.done = done
+        
+        
+
+    
+    def __str__(self):
+        return "Todo(title={}, due={}, done={})".format(self.title, self.due, self.done)
+    def __eq__(self, other):
+        if self.title != other.title:
+            return False
+        if self.due != other.due:
+            return False
+        if self.done != other.done:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeTodo(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Todo(
+            title=_UniffiFfiConverterOptionalString.read(buf),
+            due=_UniffiFfiConverterOptionalString.read(buf),
+            done=_UniffiFfiConverterOptionalBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterOptionalString.check_lower(value.title)
+        _UniffiFfiConverterOptionalString.check_lower(value.due)
+        _UniffiFfiConverterOptionalBoolean.check_lower(value.done)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterOptionalString.write(value.title, buf)
+        _UniffiFfiConverterOptionalString.write(value.due, buf)
+        _UniffiFfiConverterOptionalBoolean.write(value.done, buf)
+
+@dataclass
+class DueTodo:
+    """
+    A todo of some lead.
+"""
+    def __init__(self, *, lead:DocId, customer_name:str, id:EntryId, todo:Todo, overdue:bool):
+        self.lead = lead
+        self.customer_name = customer_name
+        self.id = id
+        self.todo = todo
+        self.overdue = overdue
+        
+        
+
+    
+    def __str__(self):
+        return "DueTodo(lead={}, customer_name={}, id={}, todo={}, overdue={})".format(self.lead, self.customer_name, self.id, self.todo, self.overdue)
+    def __eq__(self, other):
+        if self.lead != other.lead:
+            return False
+        if self.customer_name != other.customer_name:
+            return False
+        if self.id != other.id:
+            return False
+        if self.todo != other.todo:
+            return False
+        if self.overdue != other.overdue:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeDueTodo(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return DueTodo(
+            lead=_UniffiFfiConverterTypeDocId.read(buf),
+            customer_name=_UniffiFfiConverterString.read(buf),
+            id=_UniffiFfiConverterTypeEntryId.read(buf),
+            todo=_UniffiFfiConverterTypeTodo.read(buf),
+            overdue=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeDocId.check_lower(value.lead)
+        _UniffiFfiConverterString.check_lower(value.customer_name)
+        _UniffiFfiConverterTypeEntryId.check_lower(value.id)
+        _UniffiFfiConverterTypeTodo.check_lower(value.todo)
+        _UniffiFfiConverterBoolean.check_lower(value.overdue)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeDocId.write(value.lead, buf)
+        _UniffiFfiConverterString.write(value.customer_name, buf)
+        _UniffiFfiConverterTypeEntryId.write(value.id, buf)
+        _UniffiFfiConverterTypeTodo.write(value.todo, buf)
+        _UniffiFfiConverterBoolean.write(value.overdue, buf)
+
+
+class _UniffiFfiConverterTypeHash32:
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value, buf)
+
+    @staticmethod
+    def read(buf):
+        return _UniffiFfiConverterString.read(buf)
+
+    @staticmethod
+    def lift(value):
+        return _UniffiFfiConverterString.lift(value)
+
+    @staticmethod
+    def check_lower(value):
+        return _UniffiFfiConverterString.check_lower(value)
+
+    @staticmethod
+    def lower(value):
+        return _UniffiFfiConverterString.lower(value)
+
+
+Hash32 = str
+
+
+class _UniffiFfiConverterUInt64(_UniffiConverterPrimitiveInt):
+    CLASS_NAME = "u64"
+    VALUE_MIN = 0
+    VALUE_MAX = 2**64
+
+    @staticmethod
+    def read(buf):
+        return buf.read_u64()
+
+    @staticmethod
+    def write(value, buf):
+        buf.write_u64(value)
+
+
+
+
+
+
+class EvidencePlace(enum.Enum):
+    """
+    Where the bytes of a piece of evidence are.
+"""
+    
+    WAITING = 0
+    """
+    On this phone, on their way to the server.
+"""
+    
+    SAFE = 1
+    """
+    On this phone and on the server.
+"""
+    
+    ELSEWHERE = 2
+    """
+    Not on this phone: the server has them, or the phone that took them does.
+"""
+    
+
+
+class _UniffiFfiConverterTypeEvidencePlace(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return EvidencePlace.WAITING
+        if variant == 2:
+            return EvidencePlace.SAFE
+        if variant == 3:
+            return EvidencePlace.ELSEWHERE
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == EvidencePlace.WAITING:
+            return
+        if value == EvidencePlace.SAFE:
+            return
+        if value == EvidencePlace.ELSEWHERE:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == EvidencePlace.WAITING:
+            buf.write_i32(1)
+        if value == EvidencePlace.SAFE:
+            buf.write_i32(2)
+        if value == EvidencePlace.ELSEWHERE:
+            buf.write_i32(3)
+
+
+
+@dataclass
+class EvidenceItem:
+    """
+    A piece of evidence (O5).
+"""
+    def __init__(self, *, id:EntryId, hash:Hash32, size_bytes:int, mime:str, name:str, captured_at_ms:int, at_ms:int, user_name:str, event:typing.Optional[EntryId], place:EvidencePlace):
+        self.id = id
+        self.hash = hash
+        self.size_bytes = size_bytes
+        self.mime = mime
+        self.name = name
+        self.captured_at_ms = captured_at_ms
+        self.at_ms = at_ms
+        self.user_name = user_name
+        self.event = event
+        self.place = place
+        
+        
+
+    
+    def __str__(self):
+        return "EvidenceItem(id={}, hash={}, size_bytes={}, mime={}, name={}, captured_at_ms={}, at_ms={}, user_name={}, event={}, place={})".format(self.id, self.hash, self.size_bytes, self.mime, self.name, self.captured_at_ms, self.at_ms, self.user_name, self.event, self.place)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.hash != other.hash:
+            return False
+        if self.size_bytes != other.size_bytes:
+            return False
+        if self.mime != other.mime:
+            return False
+        if self.name != other.name:
+            return False
+        if self.captured_at_ms != other.captured_at_ms:
+            return False
+        if self.at_ms != other.at_ms:
+            return False
+        if self.user_name != other.user_name:
+            return False
+        if self.event != other.event:
+            return False
+        if self.place != other.place:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeEvidenceItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return EvidenceItem(
+            id=_UniffiFfiConverterTypeEntryId.read(buf),
+            hash=_UniffiFfiConverterTypeHash32.read(buf),
+            size_bytes=_UniffiFfiConverterUInt64.read(buf),
+            mime=_UniffiFfiConverterString.read(buf),
+            name=_UniffiFfiConverterString.read(buf),
+            captured_at_ms=_UniffiFfiConverterInt64.read(buf),
+            at_ms=_UniffiFfiConverterInt64.read(buf),
+            user_name=_UniffiFfiConverterString.read(buf),
+            event=_UniffiFfiConverterOptionalTypeEntryId.read(buf),
+            place=_UniffiFfiConverterTypeEvidencePlace.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeEntryId.check_lower(value.id)
+        _UniffiFfiConverterTypeHash32.check_lower(value.hash)
+        _UniffiFfiConverterUInt64.check_lower(value.size_bytes)
+        _UniffiFfiConverterString.check_lower(value.mime)
+        _UniffiFfiConverterString.check_lower(value.name)
+        _UniffiFfiConverterInt64.check_lower(value.captured_at_ms)
+        _UniffiFfiConverterInt64.check_lower(value.at_ms)
+        _UniffiFfiConverterString.check_lower(value.user_name)
+        _UniffiFfiConverterOptionalTypeEntryId.check_lower(value.event)
+        _UniffiFfiConverterTypeEvidencePlace.check_lower(value.place)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeEntryId.write(value.id, buf)
+        _UniffiFfiConverterTypeHash32.write(value.hash, buf)
+        _UniffiFfiConverterUInt64.write(value.size_bytes, buf)
+        _UniffiFfiConverterString.write(value.mime, buf)
+        _UniffiFfiConverterString.write(value.name, buf)
+        _UniffiFfiConverterInt64.write(value.captured_at_ms, buf)
+        _UniffiFfiConverterInt64.write(value.at_ms, buf)
+        _UniffiFfiConverterString.write(value.user_name, buf)
+        _UniffiFfiConverterOptionalTypeEntryId.write(value.event, buf)
+        _UniffiFfiConverterTypeEvidencePlace.write(value.place, buf)
+
+@dataclass
+class Handover:
+    """
+    The way to the user's next phone.
+"""
+    def __init__(self, *, invitation:str, code:str, expires_ms:int):
+        self.invitation = invitation
+        self.code = code
+        self.expires_ms = expires_ms
+        
+        
+
+    
+    def __str__(self):
+        return "Handover(invitation={}, code={}, expires_ms={})".format(self.invitation, self.code, self.expires_ms)
+    def __eq__(self, other):
+        if self.invitation != other.invitation:
+            return False
+        if self.code != other.code:
+            return False
+        if self.expires_ms != other.expires_ms:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeHandover(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Handover(
+            invitation=_UniffiFfiConverterString.read(buf),
+            code=_UniffiFfiConverterString.read(buf),
+            expires_ms=_UniffiFfiConverterInt64.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.invitation)
+        _UniffiFfiConverterString.check_lower(value.code)
+        _UniffiFfiConverterInt64.check_lower(value.expires_ms)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.invitation, buf)
+        _UniffiFfiConverterString.write(value.code, buf)
+        _UniffiFfiConverterInt64.write(value.expires_ms, buf)
+
+@dataclass
+class KeptItem:
+    """
+    Work of this phone that the server did not merge.
+"""
+    def __init__(self, *, doc:DocId, lead:typing.Optional[DocId], customer_name:str, number:int, code:str, text:str, at_ms:int):
+        self.doc = doc
+        self.lead = lead
+        self.customer_name = customer_name
+        self.number = number
+        self.code = code
+        self.text = text
+        self.at_ms = at_ms
+        
+        
+
+    
+    def __str__(self):
+        return "KeptItem(doc={}, lead={}, customer_name={}, number={}, code={}, text={}, at_ms={})".format(self.doc, self.lead, self.customer_name, self.number, self.code, self.text, self.at_ms)
+    def __eq__(self, other):
+        if self.doc != other.doc:
+            return False
+        if self.lead != other.lead:
+            return False
+        if self.customer_name != other.customer_name:
+            return False
+        if self.number != other.number:
+            return False
+        if self.code != other.code:
+            return False
+        if self.text != other.text:
+            return False
+        if self.at_ms != other.at_ms:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeKeptItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return KeptItem(
+            doc=_UniffiFfiConverterTypeDocId.read(buf),
+            lead=_UniffiFfiConverterOptionalTypeDocId.read(buf),
+            customer_name=_UniffiFfiConverterString.read(buf),
+            number=_UniffiFfiConverterUInt64.read(buf),
+            code=_UniffiFfiConverterString.read(buf),
+            text=_UniffiFfiConverterString.read(buf),
+            at_ms=_UniffiFfiConverterInt64.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeDocId.check_lower(value.doc)
+        _UniffiFfiConverterOptionalTypeDocId.check_lower(value.lead)
+        _UniffiFfiConverterString.check_lower(value.customer_name)
+        _UniffiFfiConverterUInt64.check_lower(value.number)
+        _UniffiFfiConverterString.check_lower(value.code)
+        _UniffiFfiConverterString.check_lower(value.text)
+        _UniffiFfiConverterInt64.check_lower(value.at_ms)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeDocId.write(value.doc, buf)
+        _UniffiFfiConverterOptionalTypeDocId.write(value.lead, buf)
+        _UniffiFfiConverterString.write(value.customer_name, buf)
+        _UniffiFfiConverterUInt64.write(value.number, buf)
+        _UniffiFfiConverterString.write(value.code, buf)
+        _UniffiFfiConverterString.write(value.text, buf)
+        _UniffiFfiConverterInt64.write(value.at_ms, buf)
+
+@dataclass
+class LeadFields:
+    """
+    The registers of a lead.
+"""
+    def __init__(self, *, customer_name:typing.Optional[str] = _DEFAULT, contact_phone:typing.Optional[str] = _DEFAULT, need:typing.Optional[str] = _DEFAULT, account:typing.Optional[DocId] = _DEFAULT, hospital:typing.Optional[str] = _DEFAULT, department:typing.Optional[str] = _DEFAULT, equipment:typing.Optional[str] = _DEFAULT, brand:typing.Optional[str] = _DEFAULT, budget_min_fen:typing.Optional[int] = _DEFAULT, budget_max_fen:typing.Optional[int] = _DEFAULT, source:typing.Optional[str] = _DEFAULT, industry:typing.Optional[str] = _DEFAULT, province:typing.Optional[str] = _DEFAULT, region_code:typing.Optional[str] = _DEFAULT, purchase_timing:typing.Optional[str] = _DEFAULT, customer_state:typing.Optional[str] = _DEFAULT, next_action:typing.Optional[str] = _DEFAULT, expected_close:typing.Optional[str] = _DEFAULT, deleted:typing.Optional[bool] = _DEFAULT):
+        if customer_name is _DEFAULT:
+            self.customer_name = None
+        else:
+            self.customer_name = customer_name
+        if contact_phone is _DEFAULT:
+            self.contact_phone = None
+        else:
+            self.contact_phone = contact_phone
+        if need is _DEFAULT:
+            self.need = None
+        else:
+            self.need = need
+        if account is _DEFAULT:
+            self.account = None
+        else:
+            self.account = account
+        if hospital is _DEFAULT:
+            self.hospital = None
+        else:
+            self.hospital = hospital
+        if department is _DEFAULT:
+            self.department = None
+        else:
+            self.department = department
+        if equipment is _DEFAULT:
+            self.equipment = None
+        else:
+            self.equipment = equipment
+        if brand is _DEFAULT:
+            self.brand = None
+        else:
+            self.brand = brand
+        if budget_min_fen is _DEFAULT:
+            self.budget_min_fen = None
+        else:
+            self.budget_min_fen = budget_min_fen
+        if budget_max_fen is _DEFAULT:
+            self.budget_max_fen = None
+        else:
+            self.budget_max_fen = budget_max_fen
+        if source is _DEFAULT:
+            self.source = None
+        else:
+            self.source = source
+        if industry is _DEFAULT:
+            self.industry = None
+        else:
+            self.industry = industry
+        if province is _DEFAULT:
+            self.province = None
+        else:
+            self.province = province
+        if region_code is _DEFAULT:
+            self.region_code = None
+        else:
+            self.region_code = region_code
+        if purchase_timing is _DEFAULT:
+            self.purchase_timing = None
+        else:
+            self.purchase_timing = purchase_timing
+        if customer_state is _DEFAULT:
+            self.customer_state = None
+        else:
+            self.customer_state = customer_state
+        if next_action is _DEFAULT:
+            self.next_action = None
+        else:
+            self.next_action = next_action
+        if expected_close is _DEFAULT:
+            self.expected_close = None
+        else:
+            self.expected_close = expected_close
+        if deleted is _DEFAULT:
+            self.deleted = None
+        else:
+            self.deleted = deleted
+        
+        
+
+    
+    def __str__(self):
+        return "LeadFields(customer_name={}, contact_phone={}, need={}, account={}, hospital={}, department={}, equipment={}, brand={}, budget_min_fen={}, budget_max_fen={}, source={}, industry={}, province={}, region_code={}, purchase_timing={}, customer_state={}, next_action={}, expected_close={}, deleted={})".format(self.customer_name, self.contact_phone, self.need, self.account, self.hospital, self.department, self.equipment, self.brand, self.budget_min_fen, self.budget_max_fen, self.source, self.industry, self.province, self.region_code, self.purchase_timing, self.customer_state, self.next_action, self.expected_close, self.deleted)
+    def __eq__(self, other):
+        if self.customer_name != other.customer_name:
+            return False
+        if self.contact_phone != other.contact_phone:
+            return False
+        if self.need != other.need:
+            return False
+        if self.account != other.account:
+            return False
+        if self.hospital != other.hospital:
+            return False
+        if self.department != other.department:
+            return False
+        if self.equipment != other.equipment:
+            return False
+        if self.brand != other.brand:
+            return False
+        if self.budget_min_fen != other.budget_min_fen:
+            return False
+        if self.budget_max_fen != other.budget_max_fen:
+            return False
+        if self.source != other.source:
+            return False
+        if self.industry != other.industry:
+            return False
+        if self.province != other.province:
+            return False
+        if self.region_code != other.region_code:
+            return False
+        if self.purchase_timing != other.purchase_timing:
+            return False
+        if self.customer_state != other.customer_state:
+            return False
+        if self.next_action != other.next_action:
+            return False
+        if self.expected_close != other.expected_close:
+            return False
+        if self.deleted != other.deleted:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeLeadFields(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return LeadFields(
+            customer_name=_UniffiFfiConverterOptionalString.read(buf),
+            contact_phone=_UniffiFfiConverterOptionalString.read(buf),
+            need=_UniffiFfiConverterOptionalString.read(buf),
+            account=_UniffiFfiConverterOptionalTypeDocId.read(buf),
+            hospital=_UniffiFfiConverterOptionalString.read(buf),
+            department=_UniffiFfiConverterOptionalString.read(buf),
+            equipment=_UniffiFfiConverterOptionalString.read(buf),
+            brand=_UniffiFfiConverterOptionalString.read(buf),
+            budget_min_fen=_UniffiFfiConverterOptionalInt64.read(buf),
+            budget_max_fen=_UniffiFfiConverterOptionalInt64.read(buf),
+            source=_UniffiFfiConverterOptionalString.read(buf),
+            industry=_UniffiFfiConverterOptionalString.read(buf),
+            province=_UniffiFfiConverterOptionalString.read(buf),
+            region_code=_UniffiFfiConverterOptionalString.read(buf),
+            purchase_timing=_UniffiFfiConverterOptionalString.read(buf),
+            customer_state=_UniffiFfiConverterOptionalString.read(buf),
+            next_action=_UniffiFfiConverterOptionalString.read(buf),
+            expected_close=_UniffiFfiConverterOptionalString.read(buf),
+            deleted=_UniffiFfiConverterOptionalBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterOptionalString.check_lower(value.customer_name)
+        _UniffiFfiConverterOptionalString.check_lower(value.contact_phone)
+        _UniffiFfiConverterOptionalString.check_lower(value.need)
+        _UniffiFfiConverterOptionalTypeDocId.check_lower(value.account)
+        _UniffiFfiConverterOptionalString.check_lower(value.hospital)
+        _UniffiFfiConverterOptionalString.check_lower(value.department)
+        _UniffiFfiConverterOptionalString.check_lower(value.equipment)
+        _UniffiFfiConverterOptionalString.check_lower(value.brand)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.budget_min_fen)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.budget_max_fen)
+        _UniffiFfiConverterOptionalString.check_lower(value.source)
+        _UniffiFfiConverterOptionalString.check_lower(value.industry)
+        _UniffiFfiConverterOptionalString.check_lower(value.province)
+        _UniffiFfiConverterOptionalString.check_lower(value.region_code)
+        _UniffiFfiConverterOptionalString.check_lower(value.purchase_timing)
+        _UniffiFfiConverterOptionalString.check_lower(value.customer_state)
+        _UniffiFfiConverterOptionalString.check_lower(value.next_action)
+        _UniffiFfiConverterOptionalString.check_lower(value.expected_close)
+        _UniffiFfiConverterOptionalBoolean.check_lower(value.deleted)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterOptionalString.write(value.customer_name, buf)
+        _UniffiFfiConverterOptionalString.write(value.contact_phone, buf)
+        _UniffiFfiConverterOptionalString.write(value.need, buf)
+        _UniffiFfiConverterOptionalTypeDocId.write(value.account, buf)
+        _UniffiFfiConverterOptionalString.write(value.hospital, buf)
+        _UniffiFfiConverterOptionalString.write(value.department, buf)
+        _UniffiFfiConverterOptionalString.write(value.equipment, buf)
+        _UniffiFfiConverterOptionalString.write(value.brand, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.budget_min_fen, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.budget_max_fen, buf)
+        _UniffiFfiConverterOptionalString.write(value.source, buf)
+        _UniffiFfiConverterOptionalString.write(value.industry, buf)
+        _UniffiFfiConverterOptionalString.write(value.province, buf)
+        _UniffiFfiConverterOptionalString.write(value.region_code, buf)
+        _UniffiFfiConverterOptionalString.write(value.purchase_timing, buf)
+        _UniffiFfiConverterOptionalString.write(value.customer_state, buf)
+        _UniffiFfiConverterOptionalString.write(value.next_action, buf)
+        _UniffiFfiConverterOptionalString.write(value.expected_close, buf)
+        _UniffiFfiConverterOptionalBoolean.write(value.deleted, buf)
+
+class _UniffiFfiConverterUInt8(_UniffiConverterPrimitiveInt):
+    CLASS_NAME = "u8"
+    VALUE_MIN = 0
+    VALUE_MAX = 2**8
+
+    @staticmethod
+    def read(buf):
+        return buf.read_u8()
+
+    @staticmethod
+    def write(value, buf):
+        buf.write_u8(value)
 
 class _UniffiFfiConverterUInt32(_UniffiConverterPrimitiveInt):
     CLASS_NAME = "u32"
@@ -867,24 +3341,1608 @@ class _UniffiFfiConverterUInt32(_UniffiConverterPrimitiveInt):
     def write(value, buf):
         buf.write_u32(value)
 
+class _UniffiFfiConverterSequenceString(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterString.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterString.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterString.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterOptionalTypeUserId(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeUserId.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeUserId.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeUserId.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
 @dataclass
-class SyncReport:
+class LeadRow:
     """
-    What a round of sync did.
+    One lead in a list.
 """
-    def __init__(self, *, acknowledged:int, pending:int):
-        self.acknowledged = acknowledged
-        self.pending = pending
+    def __init__(self, *, id:DocId, customer_name:str, hospital:str, need:str, stage:str, next_action:str, expected_close:str, updated_ms:int, index:int, conflicts:int, missing:typing.List[str], owner:typing.Optional[UserId], owner_name:str, mine:bool):
+        self.id = id
+        self.customer_name = customer_name
+        self.hospital = hospital
+        self.need = need
+        self.stage = stage
+        self.next_action = next_action
+        self.expected_close = expected_close
+        self.updated_ms = updated_ms
+        self.index = index
+        self.conflicts = conflicts
+        self.missing = missing
+        self.owner = owner
+        self.owner_name = owner_name
+        self.mine = mine
         
         
 
     
     def __str__(self):
-        return "SyncReport(acknowledged={}, pending={})".format(self.acknowledged, self.pending)
+        return "LeadRow(id={}, customer_name={}, hospital={}, need={}, stage={}, next_action={}, expected_close={}, updated_ms={}, index={}, conflicts={}, missing={}, owner={}, owner_name={}, mine={})".format(self.id, self.customer_name, self.hospital, self.need, self.stage, self.next_action, self.expected_close, self.updated_ms, self.index, self.conflicts, self.missing, self.owner, self.owner_name, self.mine)
     def __eq__(self, other):
-        if self.acknowledged != other.acknowledged:
+        if self.id != other.id:
             return False
-        if self.pending != other.pending:
+        if self.customer_name != other.customer_name:
+            return False
+        if self.hospital != other.hospital:
+            return False
+        if self.need != other.need:
+            return False
+        if self.stage != other.stage:
+            return False
+        if self.next_action != other.next_action:
+            return False
+        if self.expected_close != other.expected_close:
+            return False
+        if self.updated_ms != other.updated_ms:
+            return False
+        if self.index != other.index:
+            return False
+        if self.conflicts != other.conflicts:
+            return False
+        if self.missing != other.missing:
+            return False
+        if self.owner != other.owner:
+            return False
+        if self.owner_name != other.owner_name:
+            return False
+        if self.mine != other.mine:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeLeadRow(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return LeadRow(
+            id=_UniffiFfiConverterTypeDocId.read(buf),
+            customer_name=_UniffiFfiConverterString.read(buf),
+            hospital=_UniffiFfiConverterString.read(buf),
+            need=_UniffiFfiConverterString.read(buf),
+            stage=_UniffiFfiConverterString.read(buf),
+            next_action=_UniffiFfiConverterString.read(buf),
+            expected_close=_UniffiFfiConverterString.read(buf),
+            updated_ms=_UniffiFfiConverterInt64.read(buf),
+            index=_UniffiFfiConverterUInt8.read(buf),
+            conflicts=_UniffiFfiConverterUInt32.read(buf),
+            missing=_UniffiFfiConverterSequenceString.read(buf),
+            owner=_UniffiFfiConverterOptionalTypeUserId.read(buf),
+            owner_name=_UniffiFfiConverterString.read(buf),
+            mine=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeDocId.check_lower(value.id)
+        _UniffiFfiConverterString.check_lower(value.customer_name)
+        _UniffiFfiConverterString.check_lower(value.hospital)
+        _UniffiFfiConverterString.check_lower(value.need)
+        _UniffiFfiConverterString.check_lower(value.stage)
+        _UniffiFfiConverterString.check_lower(value.next_action)
+        _UniffiFfiConverterString.check_lower(value.expected_close)
+        _UniffiFfiConverterInt64.check_lower(value.updated_ms)
+        _UniffiFfiConverterUInt8.check_lower(value.index)
+        _UniffiFfiConverterUInt32.check_lower(value.conflicts)
+        _UniffiFfiConverterSequenceString.check_lower(value.missing)
+        _UniffiFfiConverterOptionalTypeUserId.check_lower(value.owner)
+        _UniffiFfiConverterString.check_lower(value.owner_name)
+        _UniffiFfiConverterBoolean.check_lower(value.mine)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeDocId.write(value.id, buf)
+        _UniffiFfiConverterString.write(value.customer_name, buf)
+        _UniffiFfiConverterString.write(value.hospital, buf)
+        _UniffiFfiConverterString.write(value.need, buf)
+        _UniffiFfiConverterString.write(value.stage, buf)
+        _UniffiFfiConverterString.write(value.next_action, buf)
+        _UniffiFfiConverterString.write(value.expected_close, buf)
+        _UniffiFfiConverterInt64.write(value.updated_ms, buf)
+        _UniffiFfiConverterUInt8.write(value.index, buf)
+        _UniffiFfiConverterUInt32.write(value.conflicts, buf)
+        _UniffiFfiConverterSequenceString.write(value.missing, buf)
+        _UniffiFfiConverterOptionalTypeUserId.write(value.owner, buf)
+        _UniffiFfiConverterString.write(value.owner_name, buf)
+        _UniffiFfiConverterBoolean.write(value.mine, buf)
+
+class _UniffiFfiConverterSequenceTypeContactItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeContactItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeContactItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeContactItem.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class TodoItem:
+    """
+    A todo with its id.
+"""
+    def __init__(self, *, id:EntryId, todo:Todo):
+        self.id = id
+        self.todo = todo
+        
+        
+
+    
+    def __str__(self):
+        return "TodoItem(id={}, todo={})".format(self.id, self.todo)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.todo != other.todo:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeTodoItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return TodoItem(
+            id=_UniffiFfiConverterTypeEntryId.read(buf),
+            todo=_UniffiFfiConverterTypeTodo.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeEntryId.check_lower(value.id)
+        _UniffiFfiConverterTypeTodo.check_lower(value.todo)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeEntryId.write(value.id, buf)
+        _UniffiFfiConverterTypeTodo.write(value.todo, buf)
+
+class _UniffiFfiConverterSequenceTypeTodoItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeTodoItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeTodoItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeTodoItem.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class TagItem:
+    """
+    A tag (C47).
+"""
+    def __init__(self, *, name:str, expires_ms:typing.Optional[int], fresh:bool):
+        self.name = name
+        self.expires_ms = expires_ms
+        self.fresh = fresh
+        
+        
+
+    
+    def __str__(self):
+        return "TagItem(name={}, expires_ms={}, fresh={})".format(self.name, self.expires_ms, self.fresh)
+    def __eq__(self, other):
+        if self.name != other.name:
+            return False
+        if self.expires_ms != other.expires_ms:
+            return False
+        if self.fresh != other.fresh:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeTagItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return TagItem(
+            name=_UniffiFfiConverterString.read(buf),
+            expires_ms=_UniffiFfiConverterOptionalInt64.read(buf),
+            fresh=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.name)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.expires_ms)
+        _UniffiFfiConverterBoolean.check_lower(value.fresh)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.name, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.expires_ms, buf)
+        _UniffiFfiConverterBoolean.write(value.fresh, buf)
+
+class _UniffiFfiConverterSequenceTypeTagItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeTagItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeTagItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeTagItem.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class Visit:
+    """
+    拜访: the three fields of C4, the rest optional.
+"""
+    def __init__(self, *, customer_state:str = "", next_action:str = "", expected_close:str = "", note:str = "", contact:typing.Optional[EntryId] = _DEFAULT, place:str = "", visited_at_ms:typing.Optional[int] = _DEFAULT):
+        self.customer_state = customer_state
+        self.next_action = next_action
+        self.expected_close = expected_close
+        self.note = note
+        if contact is _DEFAULT:
+            self.contact = None
+        else:
+            self.contact = contact
+        self.place = place
+        if visited_at_ms is _DEFAULT:
+            self.visited_at_ms = None
+        else:
+            self.visited_at_ms = visited_at_ms
+        
+        
+
+    
+    def __str__(self):
+        return "Visit(customer_state={}, next_action={}, expected_close={}, note={}, contact={}, place={}, visited_at_ms={})".format(self.customer_state, self.next_action, self.expected_close, self.note, self.contact, self.place, self.visited_at_ms)
+    def __eq__(self, other):
+        if self.customer_state != other.customer_state:
+            return False
+        if self.next_action != other.next_action:
+            return False
+        if self.expected_close != other.expected_close:
+            return False
+        if self.note != other.note:
+            return False
+        if self.contact != other.contact:
+            return False
+        if self.place != other.place:
+            return False
+        if self.visited_at_ms != other.visited_at_ms:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeVisit(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Visit(
+            customer_state=_UniffiFfiConverterString.read(buf),
+            next_action=_UniffiFfiConverterString.read(buf),
+            expected_close=_UniffiFfiConverterString.read(buf),
+            note=_UniffiFfiConverterString.read(buf),
+            contact=_UniffiFfiConverterOptionalTypeEntryId.read(buf),
+            place=_UniffiFfiConverterString.read(buf),
+            visited_at_ms=_UniffiFfiConverterOptionalInt64.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.customer_state)
+        _UniffiFfiConverterString.check_lower(value.next_action)
+        _UniffiFfiConverterString.check_lower(value.expected_close)
+        _UniffiFfiConverterString.check_lower(value.note)
+        _UniffiFfiConverterOptionalTypeEntryId.check_lower(value.contact)
+        _UniffiFfiConverterString.check_lower(value.place)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.visited_at_ms)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.customer_state, buf)
+        _UniffiFfiConverterString.write(value.next_action, buf)
+        _UniffiFfiConverterString.write(value.expected_close, buf)
+        _UniffiFfiConverterString.write(value.note, buf)
+        _UniffiFfiConverterOptionalTypeEntryId.write(value.contact, buf)
+        _UniffiFfiConverterString.write(value.place, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.visited_at_ms, buf)
+
+
+
+
+
+
+class TouchChannel(enum.Enum):
+    """
+    Through what a customer was touched.
+"""
+    
+    PHONE = 0
+    """
+    电话.
+"""
+    
+    WECHAT = 1
+    """
+    微信.
+"""
+    
+    SMS = 2
+    """
+    短信.
+"""
+    
+    MAIL = 3
+    """
+    邮件.
+"""
+    
+    MEETING = 4
+    """
+    线上会议.
+"""
+    
+    OTHER = 5
+    """
+    What a newer version knows.
+"""
+    
+
+
+class _UniffiFfiConverterTypeTouchChannel(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return TouchChannel.PHONE
+        if variant == 2:
+            return TouchChannel.WECHAT
+        if variant == 3:
+            return TouchChannel.SMS
+        if variant == 4:
+            return TouchChannel.MAIL
+        if variant == 5:
+            return TouchChannel.MEETING
+        if variant == 6:
+            return TouchChannel.OTHER
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == TouchChannel.PHONE:
+            return
+        if value == TouchChannel.WECHAT:
+            return
+        if value == TouchChannel.SMS:
+            return
+        if value == TouchChannel.MAIL:
+            return
+        if value == TouchChannel.MEETING:
+            return
+        if value == TouchChannel.OTHER:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == TouchChannel.PHONE:
+            buf.write_i32(1)
+        if value == TouchChannel.WECHAT:
+            buf.write_i32(2)
+        if value == TouchChannel.SMS:
+            buf.write_i32(3)
+        if value == TouchChannel.MAIL:
+            buf.write_i32(4)
+        if value == TouchChannel.MEETING:
+            buf.write_i32(5)
+        if value == TouchChannel.OTHER:
+            buf.write_i32(6)
+
+
+
+
+
+
+
+
+class TouchDirection(enum.Enum):
+    """
+    Who touched whom.
+"""
+    
+    OUT = 0
+    """
+    We them.
+"""
+    
+    IN = 1
+    """
+    They us.
+"""
+    
+
+
+class _UniffiFfiConverterTypeTouchDirection(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return TouchDirection.OUT
+        if variant == 2:
+            return TouchDirection.IN
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == TouchDirection.OUT:
+            return
+        if value == TouchDirection.IN:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == TouchDirection.OUT:
+            buf.write_i32(1)
+        if value == TouchDirection.IN:
+            buf.write_i32(2)
+
+
+
+
+
+
+
+
+class TouchOutcome(enum.Enum):
+    """
+    How a touch ended.
+"""
+    
+    REACHED = 0
+    """
+    已接通.
+"""
+    
+    NO_REPLY = 1
+    """
+    无应答 (C34 counts these).
+"""
+    
+    REFUSED = 2
+    """
+    拒绝.
+"""
+    
+    OTHER = 3
+    """
+    What a newer version knows.
+"""
+    
+
+
+class _UniffiFfiConverterTypeTouchOutcome(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return TouchOutcome.REACHED
+        if variant == 2:
+            return TouchOutcome.NO_REPLY
+        if variant == 3:
+            return TouchOutcome.REFUSED
+        if variant == 4:
+            return TouchOutcome.OTHER
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == TouchOutcome.REACHED:
+            return
+        if value == TouchOutcome.NO_REPLY:
+            return
+        if value == TouchOutcome.REFUSED:
+            return
+        if value == TouchOutcome.OTHER:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == TouchOutcome.REACHED:
+            buf.write_i32(1)
+        if value == TouchOutcome.NO_REPLY:
+            buf.write_i32(2)
+        if value == TouchOutcome.REFUSED:
+            buf.write_i32(3)
+        if value == TouchOutcome.OTHER:
+            buf.write_i32(4)
+
+
+
+@dataclass
+class Touch:
+    """
+    触达.
+"""
+    def __init__(self, *, channel:TouchChannel, direction:TouchDirection, outcome:TouchOutcome, text:str, at_ms:typing.Optional[int]):
+        self.channel = channel
+        self.direction = direction
+        self.outcome = outcome
+        self.text = text
+        self.at_ms = at_ms
+        
+        
+
+    
+    def __str__(self):
+        return "Touch(channel={}, direction={}, outcome={}, text={}, at_ms={})".format(self.channel, self.direction, self.outcome, self.text, self.at_ms)
+    def __eq__(self, other):
+        if self.channel != other.channel:
+            return False
+        if self.direction != other.direction:
+            return False
+        if self.outcome != other.outcome:
+            return False
+        if self.text != other.text:
+            return False
+        if self.at_ms != other.at_ms:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeTouch(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Touch(
+            channel=_UniffiFfiConverterTypeTouchChannel.read(buf),
+            direction=_UniffiFfiConverterTypeTouchDirection.read(buf),
+            outcome=_UniffiFfiConverterTypeTouchOutcome.read(buf),
+            text=_UniffiFfiConverterString.read(buf),
+            at_ms=_UniffiFfiConverterOptionalInt64.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeTouchChannel.check_lower(value.channel)
+        _UniffiFfiConverterTypeTouchDirection.check_lower(value.direction)
+        _UniffiFfiConverterTypeTouchOutcome.check_lower(value.outcome)
+        _UniffiFfiConverterString.check_lower(value.text)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.at_ms)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeTouchChannel.write(value.channel, buf)
+        _UniffiFfiConverterTypeTouchDirection.write(value.direction, buf)
+        _UniffiFfiConverterTypeTouchOutcome.write(value.outcome, buf)
+        _UniffiFfiConverterString.write(value.text, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.at_ms, buf)
+
+class _UniffiFfiConverterSequenceTypeEntryId(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeEntryId.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeEntryId.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeEntryId.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class StageProposal:
+    """
+    阶段申请.
+"""
+    def __init__(self, *, to:str = "", evidence:typing.List[EntryId] = _DEFAULT, note:str = ""):
+        self.to = to
+        if evidence is _DEFAULT:
+            self.evidence = []
+        else:
+            self.evidence = evidence
+        self.note = note
+        
+        
+
+    
+    def __str__(self):
+        return "StageProposal(to={}, evidence={}, note={})".format(self.to, self.evidence, self.note)
+    def __eq__(self, other):
+        if self.to != other.to:
+            return False
+        if self.evidence != other.evidence:
+            return False
+        if self.note != other.note:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeStageProposal(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return StageProposal(
+            to=_UniffiFfiConverterString.read(buf),
+            evidence=_UniffiFfiConverterSequenceTypeEntryId.read(buf),
+            note=_UniffiFfiConverterString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.to)
+        _UniffiFfiConverterSequenceTypeEntryId.check_lower(value.evidence)
+        _UniffiFfiConverterString.check_lower(value.note)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.to, buf)
+        _UniffiFfiConverterSequenceTypeEntryId.write(value.evidence, buf)
+        _UniffiFfiConverterString.write(value.note, buf)
+
+
+
+
+
+
+class Happening:
+    """
+    What happened.
+"""
+    def __init__(self):
+        raise RuntimeError("Happening cannot be instantiated directly")
+
+    # Each enum variant is a nested class of the enum itself.
+    @dataclass
+    class VISIT:
+        """
+        拜访.
+"""
+        
+        def __init__(self, visit:Visit):
+            self.visit = visit
+            
+            """
+        The visit.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "Happening.VISIT(visit={})".format(self.visit)
+        def __eq__(self, other):
+            if not isinstance(other, Happening):
+                return NotImplemented
+            if not other.is_VISIT():
+                return False
+            if self.visit != other.visit:
+                return False
+            return True
+
+    @dataclass
+    class TOUCH:
+        """
+        触达.
+"""
+        
+        def __init__(self, touch:Touch):
+            self.touch = touch
+            
+            """
+        The touch.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "Happening.TOUCH(touch={})".format(self.touch)
+        def __eq__(self, other):
+            if not isinstance(other, Happening):
+                return NotImplemented
+            if not other.is_TOUCH():
+                return False
+            if self.touch != other.touch:
+                return False
+            return True
+
+    @dataclass
+    class STAGE_PROPOSAL:
+        """
+        阶段申请.
+"""
+        
+        def __init__(self, proposal:StageProposal):
+            self.proposal = proposal
+            
+            """
+        The proposal.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "Happening.STAGE_PROPOSAL(proposal={})".format(self.proposal)
+        def __eq__(self, other):
+            if not isinstance(other, Happening):
+                return NotImplemented
+            if not other.is_STAGE_PROPOSAL():
+                return False
+            if self.proposal != other.proposal:
+                return False
+            return True
+
+    @dataclass
+    class OTHER:
+        """
+        What only a newer version of the app understands.
+"""
+        
+        def __init__(self, ):
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "Happening.OTHER()".format()
+        def __eq__(self, other):
+            if not isinstance(other, Happening):
+                return NotImplemented
+            if not other.is_OTHER():
+                return False
+            return True
+
+    
+
+    # For each variant, we have `is_NAME` and `is_name` methods for easily checking
+    # whether an instance is that variant.
+    def is_VISIT(self) -> bool:
+        return isinstance(self, Happening.VISIT)
+    def is_visit(self) -> bool:
+        return isinstance(self, Happening.VISIT)
+    def is_TOUCH(self) -> bool:
+        return isinstance(self, Happening.TOUCH)
+    def is_touch(self) -> bool:
+        return isinstance(self, Happening.TOUCH)
+    def is_STAGE_PROPOSAL(self) -> bool:
+        return isinstance(self, Happening.STAGE_PROPOSAL)
+    def is_stage_proposal(self) -> bool:
+        return isinstance(self, Happening.STAGE_PROPOSAL)
+    def is_OTHER(self) -> bool:
+        return isinstance(self, Happening.OTHER)
+    def is_other(self) -> bool:
+        return isinstance(self, Happening.OTHER)
+    
+
+# Now, a little trick - we make each nested variant class be a subclass of the main
+# enum class, so that method calls and instance checks etc will work intuitively.
+# We might be able to do this a little more neatly with a metaclass, but this'll do.
+Happening.VISIT = type("Happening.VISIT", (Happening.VISIT, Happening,), {})  # type: ignore
+Happening.TOUCH = type("Happening.TOUCH", (Happening.TOUCH, Happening,), {})  # type: ignore
+Happening.STAGE_PROPOSAL = type("Happening.STAGE_PROPOSAL", (Happening.STAGE_PROPOSAL, Happening,), {})  # type: ignore
+Happening.OTHER = type("Happening.OTHER", (Happening.OTHER, Happening,), {})  # type: ignore
+
+
+
+
+class _UniffiFfiConverterTypeHappening(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return Happening.VISIT(
+                _UniffiFfiConverterTypeVisit.read(buf),
+            )
+        if variant == 2:
+            return Happening.TOUCH(
+                _UniffiFfiConverterTypeTouch.read(buf),
+            )
+        if variant == 3:
+            return Happening.STAGE_PROPOSAL(
+                _UniffiFfiConverterTypeStageProposal.read(buf),
+            )
+        if variant == 4:
+            return Happening.OTHER(
+            )
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value.is_VISIT():
+            _UniffiFfiConverterTypeVisit.check_lower(value.visit)
+            return
+        if value.is_TOUCH():
+            _UniffiFfiConverterTypeTouch.check_lower(value.touch)
+            return
+        if value.is_STAGE_PROPOSAL():
+            _UniffiFfiConverterTypeStageProposal.check_lower(value.proposal)
+            return
+        if value.is_OTHER():
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value.is_VISIT():
+            buf.write_i32(1)
+            _UniffiFfiConverterTypeVisit.write(value.visit, buf)
+        if value.is_TOUCH():
+            buf.write_i32(2)
+            _UniffiFfiConverterTypeTouch.write(value.touch, buf)
+        if value.is_STAGE_PROPOSAL():
+            buf.write_i32(3)
+            _UniffiFfiConverterTypeStageProposal.write(value.proposal, buf)
+        if value.is_OTHER():
+            buf.write_i32(4)
+
+
+
+@dataclass
+class TimelineItem:
+    """
+    One thing that happened.
+"""
+    def __init__(self, *, id:EntryId, at_ms:int, logged_ms:int, doubtful:bool, user:UserId, user_name:str, what:Happening):
+        self.id = id
+        self.at_ms = at_ms
+        self.logged_ms = logged_ms
+        self.doubtful = doubtful
+        self.user = user
+        self.user_name = user_name
+        self.what = what
+        
+        
+
+    
+    def __str__(self):
+        return "TimelineItem(id={}, at_ms={}, logged_ms={}, doubtful={}, user={}, user_name={}, what={})".format(self.id, self.at_ms, self.logged_ms, self.doubtful, self.user, self.user_name, self.what)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.at_ms != other.at_ms:
+            return False
+        if self.logged_ms != other.logged_ms:
+            return False
+        if self.doubtful != other.doubtful:
+            return False
+        if self.user != other.user:
+            return False
+        if self.user_name != other.user_name:
+            return False
+        if self.what != other.what:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeTimelineItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return TimelineItem(
+            id=_UniffiFfiConverterTypeEntryId.read(buf),
+            at_ms=_UniffiFfiConverterInt64.read(buf),
+            logged_ms=_UniffiFfiConverterInt64.read(buf),
+            doubtful=_UniffiFfiConverterBoolean.read(buf),
+            user=_UniffiFfiConverterTypeUserId.read(buf),
+            user_name=_UniffiFfiConverterString.read(buf),
+            what=_UniffiFfiConverterTypeHappening.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeEntryId.check_lower(value.id)
+        _UniffiFfiConverterInt64.check_lower(value.at_ms)
+        _UniffiFfiConverterInt64.check_lower(value.logged_ms)
+        _UniffiFfiConverterBoolean.check_lower(value.doubtful)
+        _UniffiFfiConverterTypeUserId.check_lower(value.user)
+        _UniffiFfiConverterString.check_lower(value.user_name)
+        _UniffiFfiConverterTypeHappening.check_lower(value.what)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeEntryId.write(value.id, buf)
+        _UniffiFfiConverterInt64.write(value.at_ms, buf)
+        _UniffiFfiConverterInt64.write(value.logged_ms, buf)
+        _UniffiFfiConverterBoolean.write(value.doubtful, buf)
+        _UniffiFfiConverterTypeUserId.write(value.user, buf)
+        _UniffiFfiConverterString.write(value.user_name, buf)
+        _UniffiFfiConverterTypeHappening.write(value.what, buf)
+
+class _UniffiFfiConverterSequenceTypeTimelineItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeTimelineItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeTimelineItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeTimelineItem.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterSequenceTypeEvidenceItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeEvidenceItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeEvidenceItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeEvidenceItem.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterSequenceTypeAdvancementRow(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeAdvancementRow.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeAdvancementRow.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeAdvancementRow.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterSequenceTypeConflictItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeConflictItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeConflictItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeConflictItem.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class LeadPage:
+    """
+    Everything of one lead.
+"""
+    def __init__(self, *, row:LeadRow, fields:LeadFields, notes:str, first_source:str, joint_owners:typing.List[str], contacts:typing.List[ContactItem], todos:typing.List[TodoItem], tags:typing.List[TagItem], timeline:typing.List[TimelineItem], evidence:typing.List[EvidenceItem], table:typing.List[AdvancementRow], conflicts:typing.List[ConflictItem]):
+        self.row = row
+        self.fields = fields
+        self.notes = notes
+        self.first_source = first_source
+        self.joint_owners = joint_owners
+        self.contacts = contacts
+        self.todos = todos
+        self.tags = tags
+        self.timeline = timeline
+        self.evidence = evidence
+        self.table = table
+        self.conflicts = conflicts
+        
+        
+
+    
+    def __str__(self):
+        return "LeadPage(row={}, fields={}, notes={}, first_source={}, joint_owners={}, contacts={}, todos={}, tags={}, timeline={}, evidence={}, table={}, conflicts={})".format(self.row, self.fields, self.notes, self.first_source, self.joint_owners, self.contacts, self.todos, self.tags, self.timeline, self.evidence, self.table, self.conflicts)
+    def __eq__(self, other):
+        if self.row != other.row:
+            return False
+        if self.fields != other.fields:
+            return False
+        if self.notes != other.notes:
+            return False
+        if self.first_source != other.first_source:
+            return False
+        if self.joint_owners != other.joint_owners:
+            return False
+        if self.contacts != other.contacts:
+            return False
+        if self.todos != other.todos:
+            return False
+        if self.tags != other.tags:
+            return False
+        if self.timeline != other.timeline:
+            return False
+        if self.evidence != other.evidence:
+            return False
+        if self.table != other.table:
+            return False
+        if self.conflicts != other.conflicts:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeLeadPage(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return LeadPage(
+            row=_UniffiFfiConverterTypeLeadRow.read(buf),
+            fields=_UniffiFfiConverterTypeLeadFields.read(buf),
+            notes=_UniffiFfiConverterString.read(buf),
+            first_source=_UniffiFfiConverterString.read(buf),
+            joint_owners=_UniffiFfiConverterSequenceString.read(buf),
+            contacts=_UniffiFfiConverterSequenceTypeContactItem.read(buf),
+            todos=_UniffiFfiConverterSequenceTypeTodoItem.read(buf),
+            tags=_UniffiFfiConverterSequenceTypeTagItem.read(buf),
+            timeline=_UniffiFfiConverterSequenceTypeTimelineItem.read(buf),
+            evidence=_UniffiFfiConverterSequenceTypeEvidenceItem.read(buf),
+            table=_UniffiFfiConverterSequenceTypeAdvancementRow.read(buf),
+            conflicts=_UniffiFfiConverterSequenceTypeConflictItem.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeLeadRow.check_lower(value.row)
+        _UniffiFfiConverterTypeLeadFields.check_lower(value.fields)
+        _UniffiFfiConverterString.check_lower(value.notes)
+        _UniffiFfiConverterString.check_lower(value.first_source)
+        _UniffiFfiConverterSequenceString.check_lower(value.joint_owners)
+        _UniffiFfiConverterSequenceTypeContactItem.check_lower(value.contacts)
+        _UniffiFfiConverterSequenceTypeTodoItem.check_lower(value.todos)
+        _UniffiFfiConverterSequenceTypeTagItem.check_lower(value.tags)
+        _UniffiFfiConverterSequenceTypeTimelineItem.check_lower(value.timeline)
+        _UniffiFfiConverterSequenceTypeEvidenceItem.check_lower(value.evidence)
+        _UniffiFfiConverterSequenceTypeAdvancementRow.check_lower(value.table)
+        _UniffiFfiConverterSequenceTypeConflictItem.check_lower(value.conflicts)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeLeadRow.write(value.row, buf)
+        _UniffiFfiConverterTypeLeadFields.write(value.fields, buf)
+        _UniffiFfiConverterString.write(value.notes, buf)
+        _UniffiFfiConverterString.write(value.first_source, buf)
+        _UniffiFfiConverterSequenceString.write(value.joint_owners, buf)
+        _UniffiFfiConverterSequenceTypeContactItem.write(value.contacts, buf)
+        _UniffiFfiConverterSequenceTypeTodoItem.write(value.todos, buf)
+        _UniffiFfiConverterSequenceTypeTagItem.write(value.tags, buf)
+        _UniffiFfiConverterSequenceTypeTimelineItem.write(value.timeline, buf)
+        _UniffiFfiConverterSequenceTypeEvidenceItem.write(value.evidence, buf)
+        _UniffiFfiConverterSequenceTypeAdvancementRow.write(value.table, buf)
+        _UniffiFfiConverterSequenceTypeConflictItem.write(value.conflicts, buf)
+
+@dataclass
+class LeadQuery:
+    """
+    Which leads to list.
+"""
+    def __init__(self, *, text:str = "", offset:int = 0, limit:int = 50, only_conflicts:bool = False):
+        self.text = text
+        self.offset = offset
+        self.limit = limit
+        self.only_conflicts = only_conflicts
+        
+        
+
+    
+    def __str__(self):
+        return "LeadQuery(text={}, offset={}, limit={}, only_conflicts={})".format(self.text, self.offset, self.limit, self.only_conflicts)
+    def __eq__(self, other):
+        if self.text != other.text:
+            return False
+        if self.offset != other.offset:
+            return False
+        if self.limit != other.limit:
+            return False
+        if self.only_conflicts != other.only_conflicts:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeLeadQuery(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return LeadQuery(
+            text=_UniffiFfiConverterString.read(buf),
+            offset=_UniffiFfiConverterUInt32.read(buf),
+            limit=_UniffiFfiConverterUInt32.read(buf),
+            only_conflicts=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.text)
+        _UniffiFfiConverterUInt32.check_lower(value.offset)
+        _UniffiFfiConverterUInt32.check_lower(value.limit)
+        _UniffiFfiConverterBoolean.check_lower(value.only_conflicts)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.text, buf)
+        _UniffiFfiConverterUInt32.write(value.offset, buf)
+        _UniffiFfiConverterUInt32.write(value.limit, buf)
+        _UniffiFfiConverterBoolean.write(value.only_conflicts, buf)
+
+@dataclass
+class Me:
+    """
+    Who this phone is.
+"""
+    def __init__(self, *, device:DeviceId, user:UserId, user_name:str, company:str, server:str, zone:str):
+        self.device = device
+        self.user = user
+        self.user_name = user_name
+        self.company = company
+        self.server = server
+        self.zone = zone
+        
+        
+
+    
+    def __str__(self):
+        return "Me(device={}, user={}, user_name={}, company={}, server={}, zone={})".format(self.device, self.user, self.user_name, self.company, self.server, self.zone)
+    def __eq__(self, other):
+        if self.device != other.device:
+            return False
+        if self.user != other.user:
+            return False
+        if self.user_name != other.user_name:
+            return False
+        if self.company != other.company:
+            return False
+        if self.server != other.server:
+            return False
+        if self.zone != other.zone:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeMe(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Me(
+            device=_UniffiFfiConverterTypeDeviceId.read(buf),
+            user=_UniffiFfiConverterTypeUserId.read(buf),
+            user_name=_UniffiFfiConverterString.read(buf),
+            company=_UniffiFfiConverterString.read(buf),
+            server=_UniffiFfiConverterString.read(buf),
+            zone=_UniffiFfiConverterString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeDeviceId.check_lower(value.device)
+        _UniffiFfiConverterTypeUserId.check_lower(value.user)
+        _UniffiFfiConverterString.check_lower(value.user_name)
+        _UniffiFfiConverterString.check_lower(value.company)
+        _UniffiFfiConverterString.check_lower(value.server)
+        _UniffiFfiConverterString.check_lower(value.zone)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeDeviceId.write(value.device, buf)
+        _UniffiFfiConverterTypeUserId.write(value.user, buf)
+        _UniffiFfiConverterString.write(value.user_name, buf)
+        _UniffiFfiConverterString.write(value.company, buf)
+        _UniffiFfiConverterString.write(value.server, buf)
+        _UniffiFfiConverterString.write(value.zone, buf)
+
+class _UniffiFfiConverterSequenceTypeContact(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeContact.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeContact.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeContact.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class NewLead:
+    """
+    A lead to be created.
+"""
+    def __init__(self, *, fields:LeadFields, notes:str = "", contacts:typing.List[Contact] = _DEFAULT):
+        self.fields = fields
+        self.notes = notes
+        if contacts is _DEFAULT:
+            self.contacts = []
+        else:
+            self.contacts = contacts
+        
+        
+
+    
+    def __str__(self):
+        return "NewLead(fields={}, notes={}, contacts={})".format(self.fields, self.notes, self.contacts)
+    def __eq__(self, other):
+        if self.fields != other.fields:
+            return False
+        if self.notes != other.notes:
+            return False
+        if self.contacts != other.contacts:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeNewLead(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return NewLead(
+            fields=_UniffiFfiConverterTypeLeadFields.read(buf),
+            notes=_UniffiFfiConverterString.read(buf),
+            contacts=_UniffiFfiConverterSequenceTypeContact.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeLeadFields.check_lower(value.fields)
+        _UniffiFfiConverterString.check_lower(value.notes)
+        _UniffiFfiConverterSequenceTypeContact.check_lower(value.contacts)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeLeadFields.write(value.fields, buf)
+        _UniffiFfiConverterString.write(value.notes, buf)
+        _UniffiFfiConverterSequenceTypeContact.write(value.contacts, buf)
+
+@dataclass
+class Phone:
+    """
+    A phone of the user.
+"""
+    def __init__(self, *, device:DeviceId, name:str, status:str, this:bool, enrolled_ms:int, last_contact_ms:int):
+        self.device = device
+        self.name = name
+        self.status = status
+        self.this = this
+        self.enrolled_ms = enrolled_ms
+        self.last_contact_ms = last_contact_ms
+        
+        
+
+    
+    def __str__(self):
+        return "Phone(device={}, name={}, status={}, this={}, enrolled_ms={}, last_contact_ms={})".format(self.device, self.name, self.status, self.this, self.enrolled_ms, self.last_contact_ms)
+    def __eq__(self, other):
+        if self.device != other.device:
+            return False
+        if self.name != other.name:
+            return False
+        if self.status != other.status:
+            return False
+        if self.this != other.this:
+            return False
+        if self.enrolled_ms != other.enrolled_ms:
+            return False
+        if self.last_contact_ms != other.last_contact_ms:
+            return False
+        return True
+
+class _UniffiFfiConverterTypePhone(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Phone(
+            device=_UniffiFfiConverterTypeDeviceId.read(buf),
+            name=_UniffiFfiConverterString.read(buf),
+            status=_UniffiFfiConverterString.read(buf),
+            this=_UniffiFfiConverterBoolean.read(buf),
+            enrolled_ms=_UniffiFfiConverterInt64.read(buf),
+            last_contact_ms=_UniffiFfiConverterInt64.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeDeviceId.check_lower(value.device)
+        _UniffiFfiConverterString.check_lower(value.name)
+        _UniffiFfiConverterString.check_lower(value.status)
+        _UniffiFfiConverterBoolean.check_lower(value.this)
+        _UniffiFfiConverterInt64.check_lower(value.enrolled_ms)
+        _UniffiFfiConverterInt64.check_lower(value.last_contact_ms)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeDeviceId.write(value.device, buf)
+        _UniffiFfiConverterString.write(value.name, buf)
+        _UniffiFfiConverterString.write(value.status, buf)
+        _UniffiFfiConverterBoolean.write(value.this, buf)
+        _UniffiFfiConverterInt64.write(value.enrolled_ms, buf)
+        _UniffiFfiConverterInt64.write(value.last_contact_ms, buf)
+
+@dataclass
+class Status:
+    """
+    How things stand.
+"""
+    def __init__(self, *, enrolled:bool, unanswered:int, evidence_waiting:int, held:int, last_contact_ms:int, clock_skew_ms:int, clock_doubtful:bool, locked:bool, complete:bool, online:bool, background:bool, last_error:str, last_error_text:str):
+        self.enrolled = enrolled
+        self.unanswered = unanswered
+        self.evidence_waiting = evidence_waiting
+        self.held = held
+        self.last_contact_ms = last_contact_ms
+        self.clock_skew_ms = clock_skew_ms
+        self.clock_doubtful = clock_doubtful
+        self.locked = locked
+        self.complete = complete
+        self.online = online
+        self.background = background
+        self.last_error = last_error
+        self.last_error_text = last_error_text
+        
+        
+
+    
+    def __str__(self):
+        return "Status(enrolled={}, unanswered={}, evidence_waiting={}, held={}, last_contact_ms={}, clock_skew_ms={}, clock_doubtful={}, locked={}, complete={}, online={}, background={}, last_error={}, last_error_text={})".format(self.enrolled, self.unanswered, self.evidence_waiting, self.held, self.last_contact_ms, self.clock_skew_ms, self.clock_doubtful, self.locked, self.complete, self.online, self.background, self.last_error, self.last_error_text)
+    def __eq__(self, other):
+        if self.enrolled != other.enrolled:
+            return False
+        if self.unanswered != other.unanswered:
+            return False
+        if self.evidence_waiting != other.evidence_waiting:
+            return False
+        if self.held != other.held:
+            return False
+        if self.last_contact_ms != other.last_contact_ms:
+            return False
+        if self.clock_skew_ms != other.clock_skew_ms:
+            return False
+        if self.clock_doubtful != other.clock_doubtful:
+            return False
+        if self.locked != other.locked:
+            return False
+        if self.complete != other.complete:
+            return False
+        if self.online != other.online:
+            return False
+        if self.background != other.background:
+            return False
+        if self.last_error != other.last_error:
+            return False
+        if self.last_error_text != other.last_error_text:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeStatus(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Status(
+            enrolled=_UniffiFfiConverterBoolean.read(buf),
+            unanswered=_UniffiFfiConverterUInt64.read(buf),
+            evidence_waiting=_UniffiFfiConverterUInt32.read(buf),
+            held=_UniffiFfiConverterUInt32.read(buf),
+            last_contact_ms=_UniffiFfiConverterInt64.read(buf),
+            clock_skew_ms=_UniffiFfiConverterInt64.read(buf),
+            clock_doubtful=_UniffiFfiConverterBoolean.read(buf),
+            locked=_UniffiFfiConverterBoolean.read(buf),
+            complete=_UniffiFfiConverterBoolean.read(buf),
+            online=_UniffiFfiConverterBoolean.read(buf),
+            background=_UniffiFfiConverterBoolean.read(buf),
+            last_error=_UniffiFfiConverterString.read(buf),
+            last_error_text=_UniffiFfiConverterString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterBoolean.check_lower(value.enrolled)
+        _UniffiFfiConverterUInt64.check_lower(value.unanswered)
+        _UniffiFfiConverterUInt32.check_lower(value.evidence_waiting)
+        _UniffiFfiConverterUInt32.check_lower(value.held)
+        _UniffiFfiConverterInt64.check_lower(value.last_contact_ms)
+        _UniffiFfiConverterInt64.check_lower(value.clock_skew_ms)
+        _UniffiFfiConverterBoolean.check_lower(value.clock_doubtful)
+        _UniffiFfiConverterBoolean.check_lower(value.locked)
+        _UniffiFfiConverterBoolean.check_lower(value.complete)
+        _UniffiFfiConverterBoolean.check_lower(value.online)
+        _UniffiFfiConverterBoolean.check_lower(value.background)
+        _UniffiFfiConverterString.check_lower(value.last_error)
+        _UniffiFfiConverterString.check_lower(value.last_error_text)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterBoolean.write(value.enrolled, buf)
+        _UniffiFfiConverterUInt64.write(value.unanswered, buf)
+        _UniffiFfiConverterUInt32.write(value.evidence_waiting, buf)
+        _UniffiFfiConverterUInt32.write(value.held, buf)
+        _UniffiFfiConverterInt64.write(value.last_contact_ms, buf)
+        _UniffiFfiConverterInt64.write(value.clock_skew_ms, buf)
+        _UniffiFfiConverterBoolean.write(value.clock_doubtful, buf)
+        _UniffiFfiConverterBoolean.write(value.locked, buf)
+        _UniffiFfiConverterBoolean.write(value.complete, buf)
+        _UniffiFfiConverterBoolean.write(value.online, buf)
+        _UniffiFfiConverterBoolean.write(value.background, buf)
+        _UniffiFfiConverterString.write(value.last_error, buf)
+        _UniffiFfiConverterString.write(value.last_error_text, buf)
+
+@dataclass
+class SyncReport:
+    """
+    What a round of sync did.
+"""
+    def __init__(self, *, up:int, down:int, set_aside:int, wiped:int, bytes_up:int, bytes_down:int, round_trips:int, millis:int, conflicts:int, held:int, evidence_up:int, evidence_bytes:int, evidence_waiting:int):
+        self.up = up
+        self.down = down
+        self.set_aside = set_aside
+        self.wiped = wiped
+        self.bytes_up = bytes_up
+        self.bytes_down = bytes_down
+        self.round_trips = round_trips
+        self.millis = millis
+        self.conflicts = conflicts
+        self.held = held
+        self.evidence_up = evidence_up
+        self.evidence_bytes = evidence_bytes
+        self.evidence_waiting = evidence_waiting
+        
+        
+
+    
+    def __str__(self):
+        return "SyncReport(up={}, down={}, set_aside={}, wiped={}, bytes_up={}, bytes_down={}, round_trips={}, millis={}, conflicts={}, held={}, evidence_up={}, evidence_bytes={}, evidence_waiting={})".format(self.up, self.down, self.set_aside, self.wiped, self.bytes_up, self.bytes_down, self.round_trips, self.millis, self.conflicts, self.held, self.evidence_up, self.evidence_bytes, self.evidence_waiting)
+    def __eq__(self, other):
+        if self.up != other.up:
+            return False
+        if self.down != other.down:
+            return False
+        if self.set_aside != other.set_aside:
+            return False
+        if self.wiped != other.wiped:
+            return False
+        if self.bytes_up != other.bytes_up:
+            return False
+        if self.bytes_down != other.bytes_down:
+            return False
+        if self.round_trips != other.round_trips:
+            return False
+        if self.millis != other.millis:
+            return False
+        if self.conflicts != other.conflicts:
+            return False
+        if self.held != other.held:
+            return False
+        if self.evidence_up != other.evidence_up:
+            return False
+        if self.evidence_bytes != other.evidence_bytes:
+            return False
+        if self.evidence_waiting != other.evidence_waiting:
             return False
         return True
 
@@ -892,19 +4950,143 @@ class _UniffiFfiConverterTypeSyncReport(_UniffiConverterRustBuffer):
     @staticmethod
     def read(buf):
         return SyncReport(
-            acknowledged=_UniffiFfiConverterUInt32.read(buf),
-            pending=_UniffiFfiConverterUInt32.read(buf),
+            up=_UniffiFfiConverterUInt64.read(buf),
+            down=_UniffiFfiConverterUInt64.read(buf),
+            set_aside=_UniffiFfiConverterUInt64.read(buf),
+            wiped=_UniffiFfiConverterUInt64.read(buf),
+            bytes_up=_UniffiFfiConverterUInt64.read(buf),
+            bytes_down=_UniffiFfiConverterUInt64.read(buf),
+            round_trips=_UniffiFfiConverterUInt32.read(buf),
+            millis=_UniffiFfiConverterUInt64.read(buf),
+            conflicts=_UniffiFfiConverterUInt32.read(buf),
+            held=_UniffiFfiConverterUInt32.read(buf),
+            evidence_up=_UniffiFfiConverterUInt32.read(buf),
+            evidence_bytes=_UniffiFfiConverterUInt64.read(buf),
+            evidence_waiting=_UniffiFfiConverterUInt32.read(buf),
         )
 
     @staticmethod
     def check_lower(value):
-        _UniffiFfiConverterUInt32.check_lower(value.acknowledged)
-        _UniffiFfiConverterUInt32.check_lower(value.pending)
+        _UniffiFfiConverterUInt64.check_lower(value.up)
+        _UniffiFfiConverterUInt64.check_lower(value.down)
+        _UniffiFfiConverterUInt64.check_lower(value.set_aside)
+        _UniffiFfiConverterUInt64.check_lower(value.wiped)
+        _UniffiFfiConverterUInt64.check_lower(value.bytes_up)
+        _UniffiFfiConverterUInt64.check_lower(value.bytes_down)
+        _UniffiFfiConverterUInt32.check_lower(value.round_trips)
+        _UniffiFfiConverterUInt64.check_lower(value.millis)
+        _UniffiFfiConverterUInt32.check_lower(value.conflicts)
+        _UniffiFfiConverterUInt32.check_lower(value.held)
+        _UniffiFfiConverterUInt32.check_lower(value.evidence_up)
+        _UniffiFfiConverterUInt64.check_lower(value.evidence_bytes)
+        _UniffiFfiConverterUInt32.check_lower(value.evidence_waiting)
 
     @staticmethod
     def write(value, buf):
-        _UniffiFfiConverterUInt32.write(value.acknowledged, buf)
-        _UniffiFfiConverterUInt32.write(value.pending, buf)
+        _UniffiFfiConverterUInt64.write(value.up, buf)
+        _UniffiFfiConverterUInt64.write(value.down, buf)
+        _UniffiFfiConverterUInt64.write(value.set_aside, buf)
+        _UniffiFfiConverterUInt64.write(value.wiped, buf)
+        _UniffiFfiConverterUInt64.write(value.bytes_up, buf)
+        _UniffiFfiConverterUInt64.write(value.bytes_down, buf)
+        _UniffiFfiConverterUInt32.write(value.round_trips, buf)
+        _UniffiFfiConverterUInt64.write(value.millis, buf)
+        _UniffiFfiConverterUInt32.write(value.conflicts, buf)
+        _UniffiFfiConverterUInt32.write(value.held, buf)
+        _UniffiFfiConverterUInt32.write(value.evidence_up, buf)
+        _UniffiFfiConverterUInt64.write(value.evidence_bytes, buf)
+        _UniffiFfiConverterUInt32.write(value.evidence_waiting, buf)
+
+class _UniffiFfiConverterSequenceTypeCalendarItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeCalendarItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeCalendarItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeCalendarItem.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterSequenceTypeDueTodo(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeDueTodo.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeDueTodo.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeDueTodo.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class Today:
+    """
+    Today's work.
+"""
+    def __init__(self, *, day:str, entries:typing.List[CalendarItem], todos:typing.List[DueTodo]):
+        self.day = day
+        self.entries = entries
+        self.todos = todos
+        
+        
+
+    
+    def __str__(self):
+        return "Today(day={}, entries={}, todos={})".format(self.day, self.entries, self.todos)
+    def __eq__(self, other):
+        if self.day != other.day:
+            return False
+        if self.entries != other.entries:
+            return False
+        if self.todos != other.todos:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeToday(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Today(
+            day=_UniffiFfiConverterString.read(buf),
+            entries=_UniffiFfiConverterSequenceTypeCalendarItem.read(buf),
+            todos=_UniffiFfiConverterSequenceTypeDueTodo.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.day)
+        _UniffiFfiConverterSequenceTypeCalendarItem.check_lower(value.entries)
+        _UniffiFfiConverterSequenceTypeDueTodo.check_lower(value.todos)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.day, buf)
+        _UniffiFfiConverterSequenceTypeCalendarItem.write(value.entries, buf)
+        _UniffiFfiConverterSequenceTypeDueTodo.write(value.todos, buf)
 
 
 
@@ -920,16 +5102,68 @@ class Change:
 
     # Each enum variant is a nested class of the enum itself.
     @dataclass
-    class DOCUMENT:
+    class LEAD:
         """
-        A document was written here or by somebody else.
+        A lead, its table or its evidence was written here or by somebody else, or it left this phone.
 """
         
-        def __init__(self, id:str):
+        def __init__(self, id:DocId):
             self.id = id
             
             """
-        Document id in hex.
+        The lead.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "Change.LEAD(id={})".format(self.id)
+        def __eq__(self, other):
+            if not isinstance(other, Change):
+                return NotImplemented
+            if not other.is_LEAD():
+                return False
+            if self.id != other.id:
+                return False
+            return True
+
+    @dataclass
+    class CALENDAR:
+        """
+        A calendar was written.
+"""
+        
+        def __init__(self, ):
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "Change.CALENDAR()".format()
+        def __eq__(self, other):
+            if not isinstance(other, Change):
+                return NotImplemented
+            if not other.is_CALENDAR():
+                return False
+            return True
+
+    @dataclass
+    class DOCUMENT:
+        """
+        Another document was written: directory, policy, an account.
+"""
+        
+        def __init__(self, id:DocId):
+            self.id = id
+            
+            """
+        The document.
 """
         
             pass
@@ -952,7 +5186,7 @@ class Change:
     @dataclass
     class STATUS:
         """
-        Connection, outbox or clock state changed.
+        Connection, outbox, evidence or clock state changed.
 """
         
         def __init__(self, ):
@@ -974,7 +5208,7 @@ class Change:
     @dataclass
     class EVERYTHING:
         """
-        Changes were missed: everything on the screen must be read again.
+        Changes were missed, or are too many to name: everything on the screen must be read again.
 """
         
         def __init__(self, ):
@@ -1019,6 +5253,14 @@ class Change:
 
     # For each variant, we have `is_NAME` and `is_name` methods for easily checking
     # whether an instance is that variant.
+    def is_LEAD(self) -> bool:
+        return isinstance(self, Change.LEAD)
+    def is_lead(self) -> bool:
+        return isinstance(self, Change.LEAD)
+    def is_CALENDAR(self) -> bool:
+        return isinstance(self, Change.CALENDAR)
+    def is_calendar(self) -> bool:
+        return isinstance(self, Change.CALENDAR)
     def is_DOCUMENT(self) -> bool:
         return isinstance(self, Change.DOCUMENT)
     def is_document(self) -> bool:
@@ -1040,6 +5282,8 @@ class Change:
 # Now, a little trick - we make each nested variant class be a subclass of the main
 # enum class, so that method calls and instance checks etc will work intuitively.
 # We might be able to do this a little more neatly with a metaclass, but this'll do.
+Change.LEAD = type("Change.LEAD", (Change.LEAD, Change,), {})  # type: ignore
+Change.CALENDAR = type("Change.CALENDAR", (Change.CALENDAR, Change,), {})  # type: ignore
 Change.DOCUMENT = type("Change.DOCUMENT", (Change.DOCUMENT, Change,), {})  # type: ignore
 Change.STATUS = type("Change.STATUS", (Change.STATUS, Change,), {})  # type: ignore
 Change.EVERYTHING = type("Change.EVERYTHING", (Change.EVERYTHING, Change,), {})  # type: ignore
@@ -1053,24 +5297,36 @@ class _UniffiFfiConverterTypeChange(_UniffiConverterRustBuffer):
     def read(buf):
         variant = buf.read_i32()
         if variant == 1:
-            return Change.DOCUMENT(
-                _UniffiFfiConverterString.read(buf),
+            return Change.LEAD(
+                _UniffiFfiConverterTypeDocId.read(buf),
             )
         if variant == 2:
-            return Change.STATUS(
+            return Change.CALENDAR(
             )
         if variant == 3:
-            return Change.EVERYTHING(
+            return Change.DOCUMENT(
+                _UniffiFfiConverterTypeDocId.read(buf),
             )
         if variant == 4:
+            return Change.STATUS(
+            )
+        if variant == 5:
+            return Change.EVERYTHING(
+            )
+        if variant == 6:
             return Change.CLOSED(
             )
         raise InternalError("Raw enum value doesn't match any cases")
 
     @staticmethod
     def check_lower(value):
+        if value.is_LEAD():
+            _UniffiFfiConverterTypeDocId.check_lower(value.id)
+            return
+        if value.is_CALENDAR():
+            return
         if value.is_DOCUMENT():
-            _UniffiFfiConverterString.check_lower(value.id)
+            _UniffiFfiConverterTypeDocId.check_lower(value.id)
             return
         if value.is_STATUS():
             return
@@ -1082,15 +5338,20 @@ class _UniffiFfiConverterTypeChange(_UniffiConverterRustBuffer):
 
     @staticmethod
     def write(value, buf):
-        if value.is_DOCUMENT():
+        if value.is_LEAD():
             buf.write_i32(1)
-            _UniffiFfiConverterString.write(value.id, buf)
-        if value.is_STATUS():
+            _UniffiFfiConverterTypeDocId.write(value.id, buf)
+        if value.is_CALENDAR():
             buf.write_i32(2)
-        if value.is_EVERYTHING():
+        if value.is_DOCUMENT():
             buf.write_i32(3)
-        if value.is_CLOSED():
+            _UniffiFfiConverterTypeDocId.write(value.id, buf)
+        if value.is_STATUS():
             buf.write_i32(4)
+        if value.is_EVERYTHING():
+            buf.write_i32(5)
+        if value.is_CLOSED():
+            buf.write_i32(6)
 
 
 
@@ -1104,7 +5365,7 @@ class _UniffiFfiConverterTypeChange(_UniffiConverterRustBuffer):
 # namespace.
 class FieldbookError(Exception):
     """
-    Why a call failed. Few and coarse: an app decides by the variant and logs `detail`, which names no person.
+    Why a call failed. An app decides by the variant (or by `code`), shows `text`, and logs `detail`, which names no person.
 """
     pass
 
@@ -1112,65 +5373,171 @@ _UniffiTempFieldbookError = FieldbookError
 
 class FieldbookError:  # type: ignore
     """
-    Why a call failed. Few and coarse: an app decides by the variant and logs `detail`, which names no person.
+    Why a call failed. An app decides by the variant (or by `code`), shows `text`, and logs `detail`, which names no person.
 """
     
     class Invalid(_UniffiTempFieldbookError):
         """
-        The input can never be accepted as it is.
+        The input cannot be accepted as it is, or there is nothing to do: mandatory fields, nothing to undo, a decision that came too late.
 """
         
-        def __init__(self, detail):
+        def __init__(self, code, text, detail):
             super().__init__(", ".join([
+                "code={!r}".format(code),
+                "text={!r}".format(text),
                 "detail={!r}".format(detail),
             ]))
+            self.code = code
+            self.text = text
             self.detail = detail
 
         def __repr__(self):
             return "FieldbookError.Invalid({})".format(str(self))
     _UniffiTempFieldbookError.Invalid = Invalid # type: ignore
-    class Closed(_UniffiTempFieldbookError):
+    class NotFound(_UniffiTempFieldbookError):
         """
-        The handle was shut down.
+        This phone does not hold it (any more).
 """
         
-        def __init__(self, detail):
+        def __init__(self, code, text, detail):
             super().__init__(", ".join([
+                "code={!r}".format(code),
+                "text={!r}".format(text),
                 "detail={!r}".format(detail),
             ]))
+            self.code = code
+            self.text = text
             self.detail = detail
 
         def __repr__(self):
-            return "FieldbookError.Closed({})".format(str(self))
-    _UniffiTempFieldbookError.Closed = Closed # type: ignore
+            return "FieldbookError.NotFound({})".format(str(self))
+    _UniffiTempFieldbookError.NotFound = NotFound # type: ignore
+    class Enrolment(_UniffiTempFieldbookError):
+        """
+        The phone is not enrolled, enrolled already, signed out or wiped.
+"""
+        
+        def __init__(self, code, text, detail):
+            super().__init__(", ".join([
+                "code={!r}".format(code),
+                "text={!r}".format(text),
+                "detail={!r}".format(detail),
+            ]))
+            self.code = code
+            self.text = text
+            self.detail = detail
+
+        def __repr__(self):
+            return "FieldbookError.Enrolment({})".format(str(self))
+    _UniffiTempFieldbookError.Enrolment = Enrolment # type: ignore
+    class Locked(_UniffiTempFieldbookError):
+        """
+        Too long without contact: reads are locked until the next one. What waits for the server is kept.
+"""
+        
+        def __init__(self, code, text, detail):
+            super().__init__(", ".join([
+                "code={!r}".format(code),
+                "text={!r}".format(text),
+                "detail={!r}".format(detail),
+            ]))
+            self.code = code
+            self.text = text
+            self.detail = detail
+
+        def __repr__(self):
+            return "FieldbookError.Locked({})".format(str(self))
+    _UniffiTempFieldbookError.Locked = Locked # type: ignore
+    class Storage(_UniffiTempFieldbookError):
+        """
+        The store: wrong key, newer version, in use, damaged, disk full.
+"""
+        
+        def __init__(self, code, text, detail):
+            super().__init__(", ".join([
+                "code={!r}".format(code),
+                "text={!r}".format(text),
+                "detail={!r}".format(detail),
+            ]))
+            self.code = code
+            self.text = text
+            self.detail = detail
+
+        def __repr__(self):
+            return "FieldbookError.Storage({})".format(str(self))
+    _UniffiTempFieldbookError.Storage = Storage # type: ignore
     class Offline(_UniffiTempFieldbookError):
         """
         The server was not reached in time; nothing is lost and the call may be repeated.
 """
         
-        def __init__(self, detail):
+        def __init__(self, code, text, detail):
             super().__init__(", ".join([
+                "code={!r}".format(code),
+                "text={!r}".format(text),
                 "detail={!r}".format(detail),
             ]))
+            self.code = code
+            self.text = text
             self.detail = detail
 
         def __repr__(self):
             return "FieldbookError.Offline({})".format(str(self))
     _UniffiTempFieldbookError.Offline = Offline # type: ignore
+    class Refused(_UniffiTempFieldbookError):
+        """
+        The server said no, or cannot be trusted: a used code, an old app, a certificate of nobody.
+"""
+        
+        def __init__(self, code, text, detail):
+            super().__init__(", ".join([
+                "code={!r}".format(code),
+                "text={!r}".format(text),
+                "detail={!r}".format(detail),
+            ]))
+            self.code = code
+            self.text = text
+            self.detail = detail
+
+        def __repr__(self):
+            return "FieldbookError.Refused({})".format(str(self))
+    _UniffiTempFieldbookError.Refused = Refused # type: ignore
     class Cancelled(_UniffiTempFieldbookError):
         """
         The call was cancelled by the app.
 """
         
-        def __init__(self, detail):
+        def __init__(self, code, text, detail):
             super().__init__(", ".join([
+                "code={!r}".format(code),
+                "text={!r}".format(text),
                 "detail={!r}".format(detail),
             ]))
+            self.code = code
+            self.text = text
             self.detail = detail
 
         def __repr__(self):
             return "FieldbookError.Cancelled({})".format(str(self))
     _UniffiTempFieldbookError.Cancelled = Cancelled # type: ignore
+    class Closed(_UniffiTempFieldbookError):
+        """
+        The handle was shut down.
+"""
+        
+        def __init__(self, code, text, detail):
+            super().__init__(", ".join([
+                "code={!r}".format(code),
+                "text={!r}".format(text),
+                "detail={!r}".format(detail),
+            ]))
+            self.code = code
+            self.text = text
+            self.detail = detail
+
+        def __repr__(self):
+            return "FieldbookError.Closed({})".format(str(self))
+    _UniffiTempFieldbookError.Closed = Closed # type: ignore
 
 FieldbookError = _UniffiTempFieldbookError # type: ignore
 del _UniffiTempFieldbookError
@@ -1183,17 +5550,55 @@ class _UniffiFfiConverterTypeFieldbookError(_UniffiConverterRustBuffer):
         if variant == 1:
             return FieldbookError.Invalid(
                 _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
             )
         if variant == 2:
-            return FieldbookError.Closed(
+            return FieldbookError.NotFound(
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
                 _UniffiFfiConverterString.read(buf),
             )
         if variant == 3:
-            return FieldbookError.Offline(
+            return FieldbookError.Enrolment(
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
                 _UniffiFfiConverterString.read(buf),
             )
         if variant == 4:
+            return FieldbookError.Locked(
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
+            )
+        if variant == 5:
+            return FieldbookError.Storage(
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
+            )
+        if variant == 6:
+            return FieldbookError.Offline(
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
+            )
+        if variant == 7:
+            return FieldbookError.Refused(
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
+            )
+        if variant == 8:
             return FieldbookError.Cancelled(
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
+            )
+        if variant == 9:
+            return FieldbookError.Closed(
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
                 _UniffiFfiConverterString.read(buf),
             )
         raise InternalError("Raw enum value doesn't match any cases")
@@ -1201,15 +5606,48 @@ class _UniffiFfiConverterTypeFieldbookError(_UniffiConverterRustBuffer):
     @staticmethod
     def check_lower(value):
         if isinstance(value, FieldbookError.Invalid):
+            _UniffiFfiConverterString.check_lower(value.code)
+            _UniffiFfiConverterString.check_lower(value.text)
             _UniffiFfiConverterString.check_lower(value.detail)
             return
-        if isinstance(value, FieldbookError.Closed):
+        if isinstance(value, FieldbookError.NotFound):
+            _UniffiFfiConverterString.check_lower(value.code)
+            _UniffiFfiConverterString.check_lower(value.text)
+            _UniffiFfiConverterString.check_lower(value.detail)
+            return
+        if isinstance(value, FieldbookError.Enrolment):
+            _UniffiFfiConverterString.check_lower(value.code)
+            _UniffiFfiConverterString.check_lower(value.text)
+            _UniffiFfiConverterString.check_lower(value.detail)
+            return
+        if isinstance(value, FieldbookError.Locked):
+            _UniffiFfiConverterString.check_lower(value.code)
+            _UniffiFfiConverterString.check_lower(value.text)
+            _UniffiFfiConverterString.check_lower(value.detail)
+            return
+        if isinstance(value, FieldbookError.Storage):
+            _UniffiFfiConverterString.check_lower(value.code)
+            _UniffiFfiConverterString.check_lower(value.text)
             _UniffiFfiConverterString.check_lower(value.detail)
             return
         if isinstance(value, FieldbookError.Offline):
+            _UniffiFfiConverterString.check_lower(value.code)
+            _UniffiFfiConverterString.check_lower(value.text)
+            _UniffiFfiConverterString.check_lower(value.detail)
+            return
+        if isinstance(value, FieldbookError.Refused):
+            _UniffiFfiConverterString.check_lower(value.code)
+            _UniffiFfiConverterString.check_lower(value.text)
             _UniffiFfiConverterString.check_lower(value.detail)
             return
         if isinstance(value, FieldbookError.Cancelled):
+            _UniffiFfiConverterString.check_lower(value.code)
+            _UniffiFfiConverterString.check_lower(value.text)
+            _UniffiFfiConverterString.check_lower(value.detail)
+            return
+        if isinstance(value, FieldbookError.Closed):
+            _UniffiFfiConverterString.check_lower(value.code)
+            _UniffiFfiConverterString.check_lower(value.text)
             _UniffiFfiConverterString.check_lower(value.detail)
             return
 
@@ -1217,15 +5655,48 @@ class _UniffiFfiConverterTypeFieldbookError(_UniffiConverterRustBuffer):
     def write(value, buf):
         if isinstance(value, FieldbookError.Invalid):
             buf.write_i32(1)
+            _UniffiFfiConverterString.write(value.code, buf)
+            _UniffiFfiConverterString.write(value.text, buf)
             _UniffiFfiConverterString.write(value.detail, buf)
-        if isinstance(value, FieldbookError.Closed):
+        if isinstance(value, FieldbookError.NotFound):
             buf.write_i32(2)
+            _UniffiFfiConverterString.write(value.code, buf)
+            _UniffiFfiConverterString.write(value.text, buf)
+            _UniffiFfiConverterString.write(value.detail, buf)
+        if isinstance(value, FieldbookError.Enrolment):
+            buf.write_i32(3)
+            _UniffiFfiConverterString.write(value.code, buf)
+            _UniffiFfiConverterString.write(value.text, buf)
+            _UniffiFfiConverterString.write(value.detail, buf)
+        if isinstance(value, FieldbookError.Locked):
+            buf.write_i32(4)
+            _UniffiFfiConverterString.write(value.code, buf)
+            _UniffiFfiConverterString.write(value.text, buf)
+            _UniffiFfiConverterString.write(value.detail, buf)
+        if isinstance(value, FieldbookError.Storage):
+            buf.write_i32(5)
+            _UniffiFfiConverterString.write(value.code, buf)
+            _UniffiFfiConverterString.write(value.text, buf)
             _UniffiFfiConverterString.write(value.detail, buf)
         if isinstance(value, FieldbookError.Offline):
-            buf.write_i32(3)
+            buf.write_i32(6)
+            _UniffiFfiConverterString.write(value.code, buf)
+            _UniffiFfiConverterString.write(value.text, buf)
+            _UniffiFfiConverterString.write(value.detail, buf)
+        if isinstance(value, FieldbookError.Refused):
+            buf.write_i32(7)
+            _UniffiFfiConverterString.write(value.code, buf)
+            _UniffiFfiConverterString.write(value.text, buf)
             _UniffiFfiConverterString.write(value.detail, buf)
         if isinstance(value, FieldbookError.Cancelled):
-            buf.write_i32(4)
+            buf.write_i32(8)
+            _UniffiFfiConverterString.write(value.code, buf)
+            _UniffiFfiConverterString.write(value.text, buf)
+            _UniffiFfiConverterString.write(value.detail, buf)
+        if isinstance(value, FieldbookError.Closed):
+            buf.write_i32(9)
+            _UniffiFfiConverterString.write(value.code, buf)
+            _UniffiFfiConverterString.write(value.text, buf)
             _UniffiFfiConverterString.write(value.detail, buf)
 
 
@@ -1289,6 +5760,66 @@ class _UniffiFfiConverterTypeListenerError(_UniffiConverterRustBuffer):
         if isinstance(value, ListenerError.Failed):
             buf.write_i32(1)
             _UniffiFfiConverterString.write(value.detail, buf)
+
+
+
+
+
+
+class Network(enum.Enum):
+    """
+    What the app knows of the network. The library cannot ask the system.
+"""
+    
+    UNMETERED = 0
+    """
+    Everything may go over it.
+"""
+    
+    METERED = 1
+    """
+    Evidence that was attached for an unmetered network waits.
+"""
+    
+    OFFLINE = 2
+    """
+    There is none: a standing connection rests until this changes.
+"""
+    
+
+
+class _UniffiFfiConverterTypeNetwork(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return Network.UNMETERED
+        if variant == 2:
+            return Network.METERED
+        if variant == 3:
+            return Network.OFFLINE
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == Network.UNMETERED:
+            return
+        if value == Network.METERED:
+            return
+        if value == Network.OFFLINE:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == Network.UNMETERED:
+            buf.write_i32(1)
+        if value == Network.METERED:
+            buf.write_i32(2)
+        if value == Network.OFFLINE:
+            buf.write_i32(3)
+
+
 
 
 class CancelTokenProtocol(typing.Protocol):
@@ -1388,18 +5919,20 @@ class _UniffiFfiConverterTypeCancelToken:
 
 class ChangeListener():
     """
-    Implemented by the app. Called on a thread of the library: it must return at once and may not call back in.
+    Implemented by the app. Called on one thread of the library, in the order in which things happened; others wait while it does not
+    return.
 """
     
     def on_change(self, change: Change) -> None:
         """
-        One change, in the order in which it happened.
+        One change.
 """
         raise NotImplementedError
 
 class ChangeListenerImpl(ChangeListener):
     """
-    Implemented by the app. Called on a thread of the library: it must return at once and may not call back in.
+    Implemented by the app. Called on one thread of the library, in the order in which things happened; others wait while it does not
+    return.
 """
     
     _handle: ctypes.c_uint64
@@ -1426,7 +5959,7 @@ class ChangeListenerImpl(ChangeListener):
         return inst
     def on_change(self, change: Change) -> None:
         """
-        One change, in the order in which it happened.
+        One change.
 """
         
         _UniffiFfiConverterTypeChange.check_lower(change)
@@ -1527,18 +6060,43 @@ class _UniffiFfiConverterTypeChangeListener:
     def write(cls, value: ChangeListener, buf: _UniffiRustBuffer):
         buf.write_u64(cls.lower(value))
 
-class _UniffiFfiConverterSequenceTypeLeadSummary(_UniffiConverterRustBuffer):
+class _UniffiFfiConverterOptionalTypeCancelToken(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeCancelToken.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeCancelToken.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeCancelToken.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+class _UniffiFfiConverterSequenceTypeKeptItem(_UniffiConverterRustBuffer):
     @classmethod
     def check_lower(cls, value):
         for item in value:
-            _UniffiFfiConverterTypeLeadSummary.check_lower(item)
+            _UniffiFfiConverterTypeKeptItem.check_lower(item)
 
     @classmethod
     def write(cls, value, buf):
         items = len(value)
         buf.write_i32(items)
         for item in value:
-            _UniffiFfiConverterTypeLeadSummary.write(item, buf)
+            _UniffiFfiConverterTypeKeptItem.write(item, buf)
 
     @classmethod
     def read(cls, buf):
@@ -1547,7 +6105,78 @@ class _UniffiFfiConverterSequenceTypeLeadSummary(_UniffiConverterRustBuffer):
             raise InternalError("Unexpected negative sequence length")
 
         return [
-            _UniffiFfiConverterTypeLeadSummary.read(buf) for i in range(count)
+            _UniffiFfiConverterTypeKeptItem.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterSequenceTypeLeadRow(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeLeadRow.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeLeadRow.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeLeadRow.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterOptionalTypeMe(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeMe.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeMe.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeMe.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+class _UniffiFfiConverterSequenceTypePhone(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypePhone.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypePhone.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypePhone.read(buf) for i in range(count)
         ]
 
 
@@ -1558,7 +6187,7 @@ class SubscriptionProtocol(typing.Protocol):
     
     def cancel(self, ) -> None:
         """
-        Ends the calls; safe to repeat.
+        Ends the calls; safe to repeat. A call that is under way on another thread may still end after this.
 """
         raise NotImplementedError
 
@@ -1591,7 +6220,7 @@ class Subscription(SubscriptionProtocol):
         return inst
     def cancel(self, ) -> None:
         """
-        Ends the calls; safe to repeat.
+        Ends the calls; safe to repeat. A call that is under way on another thread may still end after this.
 """
         _uniffi_lowered_args = (
             self._uniffi_clone_handle(),
@@ -1634,11 +6263,11 @@ class _UniffiFfiConverterTypeSubscription:
     def write(cls, value: Subscription, buf: _UniffiRustBuffer):
         buf.write_u64(cls.lower(value))
 
-class _UniffiFfiConverterOptionalTypeCancelToken(_UniffiConverterRustBuffer):
+class _UniffiFfiConverterOptionalUInt32(_UniffiConverterRustBuffer):
     @classmethod
     def check_lower(cls, value):
         if value is not None:
-            _UniffiFfiConverterTypeCancelToken.check_lower(value)
+            _UniffiFfiConverterUInt32.check_lower(value)
 
     @classmethod
     def write(cls, value, buf):
@@ -1647,7 +6276,7 @@ class _UniffiFfiConverterOptionalTypeCancelToken(_UniffiConverterRustBuffer):
             return
 
         buf.write_u8(1)
-        _UniffiFfiConverterTypeCancelToken.write(value, buf)
+        _UniffiFfiConverterUInt32.write(value, buf)
 
     @classmethod
     def read(cls, buf):
@@ -1655,52 +6284,290 @@ class _UniffiFfiConverterOptionalTypeCancelToken(_UniffiConverterRustBuffer):
         if flag == 0:
             return None
         elif flag == 1:
-            return _UniffiFfiConverterTypeCancelToken.read(buf)
+            return _UniffiFfiConverterUInt32.read(buf)
         else:
             raise InternalError("Unexpected flag byte for optional type")
 
 
 class FieldbookProtocol(typing.Protocol):
     """
-    The one handle of an app, usable from any thread.
+    The one handle of an app, usable from any thread. Calls block: for a disk write at the longest, except those that take a time-out.
 """
     
-    def create_lead(self, customer: str) -> LeadSummary:
+    def add_contact(self, lead: DocId,contact: Contact) -> EntryId:
         """
-        Creates a lead; durable when this returns.
+        Adds a contact (C13, C53).
 """
         raise NotImplementedError
-    def leads(self, query: str) -> typing.List[LeadSummary]:
+    def add_todo(self, lead: DocId,title: str,due: typing.Optional[str]) -> EntryId:
         """
-        The leads whose customer contains `query`; an empty query finds all.
+        Adds a todo. `due` is an ISO day, or milliseconds since 1970 UTC.
+"""
+        raise NotImplementedError
+    def answer(self, lead: DocId,row: str,answer: str) -> None:
+        """
+        Writes what was found out for a row of the advancement table (C55, C56).
+"""
+        raise NotImplementedError
+    def attach(self, lead: DocId,what: Attachment,bytes: bytes) -> EntryId:
+        """
+        Attaches bytes to a lead: encrypted on this phone and named in the lead when this returns; on the server after the next contact.
+"""
+        raise NotImplementedError
+    def attach_file(self, lead: DocId,what: Attachment,path: str) -> EntryId:
+        """
+        As `attach`, from a file. The file is not touched and not needed afterwards.
+"""
+        raise NotImplementedError
+    def board(self, ) -> typing.List[CalendarItem]:
+        """
+        What belongs into the 3×3 of importance and urgency today (C58): every item has its cell.
+"""
+        raise NotImplementedError
+    def calendar(self, month: str) -> typing.List[CalendarItem]:
+        """
+        The blocks of a month (`2026-02`), by day and time.
+"""
+        raise NotImplementedError
+    def complete_entry(self, id: EntryId,done: bool) -> None:
+        """
+        Marks a block done, or open again.
+"""
+        raise NotImplementedError
+    def complete_todo(self, lead: DocId,id: EntryId,done: bool) -> None:
+        """
+        Marks a todo done, or open again.
+"""
+        raise NotImplementedError
+    def conflicts(self, lead: DocId) -> typing.List[ConflictItem]:
+        """
+        The conflicts of a lead and its table.
+"""
+        raise NotImplementedError
+    def create_lead(self, lead: NewLead) -> DocId:
+        """
+        Creates a lead; on the phone's disk when this returns. 客户名称, 联系人手机 and 需求关键词 (采购/维保/升级) are mandatory (C3).
+"""
+        raise NotImplementedError
+    def delete_lead(self, lead: DocId) -> None:
+        """
+        Deletes a lead. The document stays and can be restored.
+"""
+        raise NotImplementedError
+    def edit_contact(self, lead: DocId,id: EntryId,contact: Contact) -> None:
+        """
+        Writes the fields of `contact` that have a value.
+"""
+        raise NotImplementedError
+    def edit_entry(self, id: EntryId,entry: CalendarEntry) -> None:
+        """
+        Writes the fields of `entry` that have a value, except the day.
+"""
+        raise NotImplementedError
+    def edit_lead(self, lead: DocId,set: LeadFields,clear: typing.List[str]) -> None:
+        """
+        Writes the fields of `set` that have a value and empties those named in `clear`.
+"""
+        raise NotImplementedError
+    def edit_notes(self, lead: DocId,text: str) -> None:
+        """
+        Makes the notes read `text`, merging with what others type elsewhere in them.
+"""
+        raise NotImplementedError
+    def end_phone(self, device: DeviceId,stolen: bool,timeout_ms: int,cancel: typing.Optional[CancelToken]) -> None:
+        """
+        Ends another phone of this user; blocks at most `timeout_ms`. A stolen one is wiped and nothing that it sends is kept.
+"""
+        raise NotImplementedError
+    def enrol(self, invitation: str,device_name: str,timeout_ms: int,cancel: typing.Optional[CancelToken]) -> Me:
+        """
+        Enrols this phone with the content of a QR code (`https://…/enrol#CODE`); blocks at most `timeout_ms`. Repeating it after a lost
+        answer costs no second code.
+"""
+        raise NotImplementedError
+    def evidence(self, lead: DocId,hash: Hash32,timeout_ms: int,cancel: typing.Optional[CancelToken]) -> bytes:
+        """
+        The bytes of a piece of evidence that a lead names: from this phone, or from the server, for which it blocks at most `timeout_ms`.
+"""
+        raise NotImplementedError
+    def handover(self, timeout_ms: int,cancel: typing.Optional[CancelToken]) -> Handover:
+        """
+        A one-time code for the user's next phone; blocks at most `timeout_ms`.
+"""
+        raise NotImplementedError
+    def kept(self, ) -> typing.List[KeptItem]:
+        """
+        Work of this phone that the server did not merge.
+"""
+        raise NotImplementedError
+    def lead(self, lead: DocId) -> LeadPage:
+        """
+        Everything of one lead.
+"""
+        raise NotImplementedError
+    def leads(self, query: LeadQuery) -> typing.List[LeadRow]:
+        """
+        A page of leads, the last changed first. A text finds parts of names, pinyin initials and syllables.
+"""
+        raise NotImplementedError
+    def leave(self, discard_unsent: bool) -> None:
+        """
+        Deletes everything that this phone holds and forgets its enrolment. Refused while work is not on the server, unless
+        `discard_unsent`.
+"""
+        raise NotImplementedError
+    def log_touch(self, lead: DocId,touch: Touch) -> EntryId:
+        """
+        Logs a call, a message, a mail.
+"""
+        raise NotImplementedError
+    def log_visit(self, lead: DocId,visit: Visit) -> EntryId:
+        """
+        Logs a visit and sets 客户状态, 下一步动作 and 预计成交时间 of the lead where the visit tells them (C4).
+"""
+        raise NotImplementedError
+    def maintain(self, ) -> None:
+        """
+        For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+"""
+        raise NotImplementedError
+    def me(self, ) -> typing.Optional[Me]:
+        """
+        Who this phone is; nothing when it is not enrolled.
+"""
+        raise NotImplementedError
+    def move_entry(self, id: EntryId,day: str) -> None:
+        """
+        Moves a block to another ISO day, under the same id.
+"""
+        raise NotImplementedError
+    def phones(self, timeout_ms: int,cancel: typing.Optional[CancelToken]) -> typing.List[Phone]:
+        """
+        The phones of this user; blocks at most `timeout_ms`.
+"""
+        raise NotImplementedError
+    def plan_entry(self, entry: CalendarEntry) -> EntryId:
+        """
+        Plans a block (C59); it needs a day and a purpose.
+"""
+        raise NotImplementedError
+    def propose_stage(self, lead: DocId,proposal: StageProposal) -> EntryId:
+        """
+        Proposes a stage; the server confirms it or rolls it back naming what is missing (O4).
+"""
+        raise NotImplementedError
+    def remove_contact(self, lead: DocId,id: EntryId) -> None:
+        """
+        Removes a contact.
+"""
+        raise NotImplementedError
+    def remove_entry(self, id: EntryId) -> None:
+        """
+        Removes a block.
+"""
+        raise NotImplementedError
+    def remove_todo(self, lead: DocId,id: EntryId) -> None:
+        """
+        Removes a todo.
+"""
+        raise NotImplementedError
+    def resolve(self, conflict: ConflictItem,choice: int) -> None:
+        """
+        Settles a conflict by keeping the value `choice` (from 0) of those that it shows. Refused with code `stale` when they have changed.
+"""
+        raise NotImplementedError
+    def restore_lead(self, lead: DocId) -> None:
+        """
+        Brings a deleted lead back.
+"""
+        raise NotImplementedError
+    def retract(self, lead: DocId,entry: EntryId) -> None:
+        """
+        Takes an entry of the timeline back.
+"""
+        raise NotImplementedError
+    def sentence(self, code: str) -> str:
+        """
+        The sentence for a code, for codes that come without an error (kept work, status).
+"""
+        raise NotImplementedError
+    def set_network(self, network: Network) -> None:
+        """
+        Tells what the system says of the network. A change ends a pause between attempts.
+"""
+        raise NotImplementedError
+    def settle(self, ) -> None:
+        """
+        For the moment when the app goes to the background: leaves the store so that it opens fast even after a kill.
 """
         raise NotImplementedError
     def shutdown(self, ) -> None:
         """
-        Ends everything; every later call answers `Closed`. Safe to repeat.
+        Ends everything: the connection, the listeners (with `Closed`) and the hold on the store's file. Every later call answers `Closed`.
+        Safe to repeat.
+"""
+        raise NotImplementedError
+    def start_background(self, ) -> None:
+        """
+        Stays connected from now on: sends edits as they are made, takes news as they come, comes back after a loss.
+"""
+        raise NotImplementedError
+    def status(self, ) -> Status:
+        """
+        How things stand. Works in a locked and in a not enrolled phone.
+"""
+        raise NotImplementedError
+    def stop_background(self, ) -> None:
+        """
+        Ends the standing connection. What is under way is sent again next time.
 """
         raise NotImplementedError
     def subscribe(self, listener: ChangeListener) -> Subscription:
         """
-        Registers a listener until the subscription is cancelled or dropped.
+        Calls `listener` with every change from now on, until the subscription is cancelled or dropped.
 """
         raise NotImplementedError
     def sync_now(self, timeout_ms: int,cancel: typing.Optional[CancelToken]) -> SyncReport:
         """
-        Exchanges edits with the server; blocks at most `timeout_ms`.
+        Sends everything up and takes everything down, once; blocks at most `timeout_ms`. What went either way until an error stays.
+"""
+        raise NotImplementedError
+    def tag(self, lead: DocId,name: str,days: typing.Optional[int]) -> None:
+        """
+        Puts a tag on that counts for `days` (C47); without: for ever.
+"""
+        raise NotImplementedError
+    def tick(self, lead: DocId,row: str,confirmed: bool) -> None:
+        """
+        Ticks or unticks a row of the advancement table (C55).
+"""
+        raise NotImplementedError
+    def today(self, ) -> Today:
+        """
+        Today's blocks and every open todo that is due.
+"""
+        raise NotImplementedError
+    def undo(self, ) -> None:
+        """
+        Takes the last act of this phone back.
+"""
+        raise NotImplementedError
+    def untag(self, lead: DocId,name: str) -> None:
+        """
+        Takes a tag off.
 """
         raise NotImplementedError
 
 class Fieldbook(FieldbookProtocol):
     """
-    The one handle of an app, usable from any thread.
+    The one handle of an app, usable from any thread. Calls block: for a disk write at the longest, except those that take a time-out.
 """
     
     _handle: ctypes.c_uint64
     @classmethod
     def open(cls, config: Config) -> Fieldbook:
         """
-        Opens or makes the store.
+        Opens or makes the store. The language is Chinese unless the configuration says otherwise.
 """
         
         _UniffiFfiConverterTypeConfig.check_lower(config)
@@ -1736,17 +6603,230 @@ class Fieldbook(FieldbookProtocol):
         inst = cls.__new__(cls)
         inst._handle = handle
         return inst
-    def create_lead(self, customer: str) -> LeadSummary:
+    def add_contact(self, lead: DocId,contact: Contact) -> EntryId:
         """
-        Creates a lead; durable when this returns.
+        Adds a contact (C13, C53).
 """
         
-        _UniffiFfiConverterString.check_lower(customer)
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeContact.check_lower(contact)
         _uniffi_lowered_args = (
             self._uniffi_clone_handle(),
-            _UniffiFfiConverterString.lower(customer),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeContact.lower(contact),
         )
-        _uniffi_lift_return = _UniffiFfiConverterTypeLeadSummary.lift
+        _uniffi_lift_return = _UniffiFfiConverterTypeEntryId.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_add_contact,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def add_todo(self, lead: DocId,title: str,due: typing.Optional[str]) -> EntryId:
+        """
+        Adds a todo. `due` is an ISO day, or milliseconds since 1970 UTC.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterString.check_lower(title)
+
+        _UniffiFfiConverterOptionalString.check_lower(due)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterString.lower(title),
+            _UniffiFfiConverterOptionalString.lower(due),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeEntryId.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_add_todo,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def answer(self, lead: DocId,row: str,answer: str) -> None:
+        """
+        Writes what was found out for a row of the advancement table (C55, C56).
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterString.check_lower(row)
+
+        _UniffiFfiConverterString.check_lower(answer)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterString.lower(row),
+            _UniffiFfiConverterString.lower(answer),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_answer,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def attach(self, lead: DocId,what: Attachment,bytes: bytes) -> EntryId:
+        """
+        Attaches bytes to a lead: encrypted on this phone and named in the lead when this returns; on the server after the next contact.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeAttachment.check_lower(what)
+
+        _UniffiFfiConverterBytes.check_lower(bytes)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeAttachment.lower(what),
+            _UniffiFfiConverterBytes.lower(bytes),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeEntryId.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_attach,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def attach_file(self, lead: DocId,what: Attachment,path: str) -> EntryId:
+        """
+        As `attach`, from a file. The file is not touched and not needed afterwards.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeAttachment.check_lower(what)
+
+        _UniffiFfiConverterString.check_lower(path)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeAttachment.lower(what),
+            _UniffiFfiConverterString.lower(path),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeEntryId.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_attach_file,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def board(self, ) -> typing.List[CalendarItem]:
+        """
+        What belongs into the 3×3 of importance and urgency today (C58): every item has its cell.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterSequenceTypeCalendarItem.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_board,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def calendar(self, month: str) -> typing.List[CalendarItem]:
+        """
+        The blocks of a month (`2026-02`), by day and time.
+"""
+        
+        _UniffiFfiConverterString.check_lower(month)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterString.lower(month),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterSequenceTypeCalendarItem.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_calendar,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def complete_entry(self, id: EntryId,done: bool) -> None:
+        """
+        Marks a block done, or open again.
+"""
+        
+        _UniffiFfiConverterTypeEntryId.check_lower(id)
+
+        _UniffiFfiConverterBoolean.check_lower(done)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeEntryId.lower(id),
+            _UniffiFfiConverterBoolean.lower(done),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_complete_entry,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def complete_todo(self, lead: DocId,id: EntryId,done: bool) -> None:
+        """
+        Marks a todo done, or open again.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeEntryId.check_lower(id)
+
+        _UniffiFfiConverterBoolean.check_lower(done)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeEntryId.lower(id),
+            _UniffiFfiConverterBoolean.lower(done),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_complete_todo,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def conflicts(self, lead: DocId) -> typing.List[ConflictItem]:
+        """
+        The conflicts of a lead and its table.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterSequenceTypeConflictItem.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_conflicts,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def create_lead(self, lead: NewLead) -> DocId:
+        """
+        Creates a lead; on the phone's disk when this returns. 客户名称, 联系人手机 and 需求关键词 (采购/维保/升级) are mandatory (C3).
+"""
+        
+        _UniffiFfiConverterTypeNewLead.check_lower(lead)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeNewLead.lower(lead),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeDocId.lift
         _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
@@ -1754,17 +6834,261 @@ class Fieldbook(FieldbookProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
-    def leads(self, query: str) -> typing.List[LeadSummary]:
+    def delete_lead(self, lead: DocId) -> None:
         """
-        The leads whose customer contains `query`; an empty query finds all.
+        Deletes a lead. The document stays and can be restored.
 """
         
-        _UniffiFfiConverterString.check_lower(query)
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
         _uniffi_lowered_args = (
             self._uniffi_clone_handle(),
-            _UniffiFfiConverterString.lower(query),
+            _UniffiFfiConverterTypeDocId.lower(lead),
         )
-        _uniffi_lift_return = _UniffiFfiConverterSequenceTypeLeadSummary.lift
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_delete_lead,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def edit_contact(self, lead: DocId,id: EntryId,contact: Contact) -> None:
+        """
+        Writes the fields of `contact` that have a value.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeEntryId.check_lower(id)
+
+        _UniffiFfiConverterTypeContact.check_lower(contact)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeEntryId.lower(id),
+            _UniffiFfiConverterTypeContact.lower(contact),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_contact,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def edit_entry(self, id: EntryId,entry: CalendarEntry) -> None:
+        """
+        Writes the fields of `entry` that have a value, except the day.
+"""
+        
+        _UniffiFfiConverterTypeEntryId.check_lower(id)
+
+        _UniffiFfiConverterTypeCalendarEntry.check_lower(entry)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeEntryId.lower(id),
+            _UniffiFfiConverterTypeCalendarEntry.lower(entry),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_entry,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def edit_lead(self, lead: DocId,set: LeadFields,clear: typing.List[str]) -> None:
+        """
+        Writes the fields of `set` that have a value and empties those named in `clear`.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeLeadFields.check_lower(set)
+
+        _UniffiFfiConverterSequenceString.check_lower(clear)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeLeadFields.lower(set),
+            _UniffiFfiConverterSequenceString.lower(clear),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_lead,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def edit_notes(self, lead: DocId,text: str) -> None:
+        """
+        Makes the notes read `text`, merging with what others type elsewhere in them.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterString.check_lower(text)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterString.lower(text),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_notes,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def end_phone(self, device: DeviceId,stolen: bool,timeout_ms: int,cancel: typing.Optional[CancelToken]) -> None:
+        """
+        Ends another phone of this user; blocks at most `timeout_ms`. A stolen one is wiped and nothing that it sends is kept.
+"""
+        
+        _UniffiFfiConverterTypeDeviceId.check_lower(device)
+
+        _UniffiFfiConverterBoolean.check_lower(stolen)
+
+        _UniffiFfiConverterUInt32.check_lower(timeout_ms)
+
+        _UniffiFfiConverterOptionalTypeCancelToken.check_lower(cancel)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDeviceId.lower(device),
+            _UniffiFfiConverterBoolean.lower(stolen),
+            _UniffiFfiConverterUInt32.lower(timeout_ms),
+            _UniffiFfiConverterOptionalTypeCancelToken.lower(cancel),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_end_phone,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def enrol(self, invitation: str,device_name: str,timeout_ms: int,cancel: typing.Optional[CancelToken]) -> Me:
+        """
+        Enrols this phone with the content of a QR code (`https://…/enrol#CODE`); blocks at most `timeout_ms`. Repeating it after a lost
+        answer costs no second code.
+"""
+        
+        _UniffiFfiConverterString.check_lower(invitation)
+
+        _UniffiFfiConverterString.check_lower(device_name)
+
+        _UniffiFfiConverterUInt32.check_lower(timeout_ms)
+
+        _UniffiFfiConverterOptionalTypeCancelToken.check_lower(cancel)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterString.lower(invitation),
+            _UniffiFfiConverterString.lower(device_name),
+            _UniffiFfiConverterUInt32.lower(timeout_ms),
+            _UniffiFfiConverterOptionalTypeCancelToken.lower(cancel),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeMe.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_enrol,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def evidence(self, lead: DocId,hash: Hash32,timeout_ms: int,cancel: typing.Optional[CancelToken]) -> bytes:
+        """
+        The bytes of a piece of evidence that a lead names: from this phone, or from the server, for which it blocks at most `timeout_ms`.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeHash32.check_lower(hash)
+
+        _UniffiFfiConverterUInt32.check_lower(timeout_ms)
+
+        _UniffiFfiConverterOptionalTypeCancelToken.check_lower(cancel)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeHash32.lower(hash),
+            _UniffiFfiConverterUInt32.lower(timeout_ms),
+            _UniffiFfiConverterOptionalTypeCancelToken.lower(cancel),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterBytes.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_evidence,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def handover(self, timeout_ms: int,cancel: typing.Optional[CancelToken]) -> Handover:
+        """
+        A one-time code for the user's next phone; blocks at most `timeout_ms`.
+"""
+        
+        _UniffiFfiConverterUInt32.check_lower(timeout_ms)
+
+        _UniffiFfiConverterOptionalTypeCancelToken.check_lower(cancel)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterUInt32.lower(timeout_ms),
+            _UniffiFfiConverterOptionalTypeCancelToken.lower(cancel),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeHandover.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_handover,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def kept(self, ) -> typing.List[KeptItem]:
+        """
+        Work of this phone that the server did not merge.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterSequenceTypeKeptItem.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_kept,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def lead(self, lead: DocId) -> LeadPage:
+        """
+        Everything of one lead.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeLeadPage.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_lead,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def leads(self, query: LeadQuery) -> typing.List[LeadRow]:
+        """
+        A page of leads, the last changed first. A text finds parts of names, pinyin initials and syllables.
+"""
+        
+        _UniffiFfiConverterTypeLeadQuery.check_lower(query)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeLeadQuery.lower(query),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterSequenceTypeLeadRow.lift
         _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
@@ -1772,9 +7096,353 @@ class Fieldbook(FieldbookProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
+    def leave(self, discard_unsent: bool) -> None:
+        """
+        Deletes everything that this phone holds and forgets its enrolment. Refused while work is not on the server, unless
+        `discard_unsent`.
+"""
+        
+        _UniffiFfiConverterBoolean.check_lower(discard_unsent)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterBoolean.lower(discard_unsent),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_leave,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def log_touch(self, lead: DocId,touch: Touch) -> EntryId:
+        """
+        Logs a call, a message, a mail.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeTouch.check_lower(touch)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeTouch.lower(touch),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeEntryId.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_log_touch,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def log_visit(self, lead: DocId,visit: Visit) -> EntryId:
+        """
+        Logs a visit and sets 客户状态, 下一步动作 and 预计成交时间 of the lead where the visit tells them (C4).
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeVisit.check_lower(visit)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeVisit.lower(visit),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeEntryId.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_log_visit,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def maintain(self, ) -> None:
+        """
+        For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_maintain,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def me(self, ) -> typing.Optional[Me]:
+        """
+        Who this phone is; nothing when it is not enrolled.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterOptionalTypeMe.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_me,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def move_entry(self, id: EntryId,day: str) -> None:
+        """
+        Moves a block to another ISO day, under the same id.
+"""
+        
+        _UniffiFfiConverterTypeEntryId.check_lower(id)
+
+        _UniffiFfiConverterString.check_lower(day)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeEntryId.lower(id),
+            _UniffiFfiConverterString.lower(day),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_move_entry,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def phones(self, timeout_ms: int,cancel: typing.Optional[CancelToken]) -> typing.List[Phone]:
+        """
+        The phones of this user; blocks at most `timeout_ms`.
+"""
+        
+        _UniffiFfiConverterUInt32.check_lower(timeout_ms)
+
+        _UniffiFfiConverterOptionalTypeCancelToken.check_lower(cancel)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterUInt32.lower(timeout_ms),
+            _UniffiFfiConverterOptionalTypeCancelToken.lower(cancel),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterSequenceTypePhone.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_phones,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def plan_entry(self, entry: CalendarEntry) -> EntryId:
+        """
+        Plans a block (C59); it needs a day and a purpose.
+"""
+        
+        _UniffiFfiConverterTypeCalendarEntry.check_lower(entry)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeCalendarEntry.lower(entry),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeEntryId.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_plan_entry,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def propose_stage(self, lead: DocId,proposal: StageProposal) -> EntryId:
+        """
+        Proposes a stage; the server confirms it or rolls it back naming what is missing (O4).
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeStageProposal.check_lower(proposal)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeStageProposal.lower(proposal),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeEntryId.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_propose_stage,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def remove_contact(self, lead: DocId,id: EntryId) -> None:
+        """
+        Removes a contact.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeEntryId.check_lower(id)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeEntryId.lower(id),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_remove_contact,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def remove_entry(self, id: EntryId) -> None:
+        """
+        Removes a block.
+"""
+        
+        _UniffiFfiConverterTypeEntryId.check_lower(id)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeEntryId.lower(id),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_remove_entry,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def remove_todo(self, lead: DocId,id: EntryId) -> None:
+        """
+        Removes a todo.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeEntryId.check_lower(id)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeEntryId.lower(id),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_remove_todo,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def resolve(self, conflict: ConflictItem,choice: int) -> None:
+        """
+        Settles a conflict by keeping the value `choice` (from 0) of those that it shows. Refused with code `stale` when they have changed.
+"""
+        
+        _UniffiFfiConverterTypeConflictItem.check_lower(conflict)
+
+        _UniffiFfiConverterUInt32.check_lower(choice)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeConflictItem.lower(conflict),
+            _UniffiFfiConverterUInt32.lower(choice),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_resolve,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def restore_lead(self, lead: DocId) -> None:
+        """
+        Brings a deleted lead back.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_restore_lead,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def retract(self, lead: DocId,entry: EntryId) -> None:
+        """
+        Takes an entry of the timeline back.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeEntryId.check_lower(entry)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeEntryId.lower(entry),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_retract,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def sentence(self, code: str) -> str:
+        """
+        The sentence for a code, for codes that come without an error (kept work, status).
+"""
+        
+        _UniffiFfiConverterString.check_lower(code)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterString.lower(code),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterString.lift
+        _uniffi_error_converter = None
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_sentence,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def set_network(self, network: Network) -> None:
+        """
+        Tells what the system says of the network. A change ends a pause between attempts.
+"""
+        
+        _UniffiFfiConverterTypeNetwork.check_lower(network)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeNetwork.lower(network),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_set_network,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def settle(self, ) -> None:
+        """
+        For the moment when the app goes to the background: leaves the store so that it opens fast even after a kill.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_settle,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def shutdown(self, ) -> None:
         """
-        Ends everything; every later call answers `Closed`. Safe to repeat.
+        Ends everything: the connection, the listeners (with `Closed`) and the hold on the store's file. Every later call answers `Closed`.
+        Safe to repeat.
 """
         _uniffi_lowered_args = (
             self._uniffi_clone_handle(),
@@ -1787,9 +7455,54 @@ class Fieldbook(FieldbookProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
+    def start_background(self, ) -> None:
+        """
+        Stays connected from now on: sends edits as they are made, takes news as they come, comes back after a loss.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_start_background,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def status(self, ) -> Status:
+        """
+        How things stand. Works in a locked and in a not enrolled phone.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeStatus.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_status,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def stop_background(self, ) -> None:
+        """
+        Ends the standing connection. What is under way is sent again next time.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_stop_background,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def subscribe(self, listener: ChangeListener) -> Subscription:
         """
-        Registers a listener until the subscription is cancelled or dropped.
+        Calls `listener` with every change from now on, until the subscription is cancelled or dropped.
 """
         
         _UniffiFfiConverterTypeChangeListener.check_lower(listener)
@@ -1807,7 +7520,7 @@ class Fieldbook(FieldbookProtocol):
         return _uniffi_lift_return(_uniffi_ffi_result)
     def sync_now(self, timeout_ms: int,cancel: typing.Optional[CancelToken]) -> SyncReport:
         """
-        Exchanges edits with the server; blocks at most `timeout_ms`.
+        Sends everything up and takes everything down, once; blocks at most `timeout_ms`. What went either way until an error stays.
 """
         
         _UniffiFfiConverterUInt32.check_lower(timeout_ms)
@@ -1823,6 +7536,105 @@ class Fieldbook(FieldbookProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_sync_now,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def tag(self, lead: DocId,name: str,days: typing.Optional[int]) -> None:
+        """
+        Puts a tag on that counts for `days` (C47); without: for ever.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterString.check_lower(name)
+
+        _UniffiFfiConverterOptionalUInt32.check_lower(days)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterString.lower(name),
+            _UniffiFfiConverterOptionalUInt32.lower(days),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tag,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def tick(self, lead: DocId,row: str,confirmed: bool) -> None:
+        """
+        Ticks or unticks a row of the advancement table (C55).
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterString.check_lower(row)
+
+        _UniffiFfiConverterBoolean.check_lower(confirmed)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterString.lower(row),
+            _UniffiFfiConverterBoolean.lower(confirmed),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tick,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def today(self, ) -> Today:
+        """
+        Today's blocks and every open todo that is due.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeToday.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_today,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def undo(self, ) -> None:
+        """
+        Takes the last act of this phone back.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_undo,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def untag(self, lead: DocId,name: str) -> None:
+        """
+        Takes a tag off.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterString.check_lower(name)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterString.lower(name),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_untag,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
@@ -1858,12 +7670,51 @@ class _UniffiFfiConverterTypeFieldbook:
 
 __all__ = [
     "InternalError",
+    "Importance",
+    "Urgency",
+    "Language",
+    "FieldValue",
+    "EvidencePlace",
+    "TouchChannel",
+    "TouchDirection",
+    "TouchOutcome",
+    "Happening",
     "Change",
     "FieldbookError",
     "ListenerError",
+    "Network",
+    "AdvancementRow",
+    "Attachment",
+    "BoardCell",
+    "CalendarEntry",
+    "CalendarItem",
     "Config",
-    "LeadSummary",
+    "ConflictChoice",
+    "FieldPath",
+    "ConflictItem",
+    "Contact",
+    "ContactItem",
+    "Todo",
+    "DueTodo",
+    "EvidenceItem",
+    "Handover",
+    "KeptItem",
+    "LeadFields",
+    "LeadRow",
+    "TodoItem",
+    "TagItem",
+    "Visit",
+    "Touch",
+    "StageProposal",
+    "TimelineItem",
+    "LeadPage",
+    "LeadQuery",
+    "Me",
+    "NewLead",
+    "Phone",
+    "Status",
     "SyncReport",
+    "Today",
     "CancelToken",
     "CancelTokenProtocol",
     "ChangeListenerImpl",

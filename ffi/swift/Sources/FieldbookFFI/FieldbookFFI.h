@@ -259,6 +259,281 @@ typedef struct UniffiVTableCallbackInterfaceChangeListener {
 } UniffiVTableCallbackInterfaceChangeListener;
 
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_CLONE_FIELDBOOK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_CLONE_FIELDBOOK
+uint64_t uniffi_fieldbook_fn_clone_fieldbook(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_FREE_FIELDBOOK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_FREE_FIELDBOOK
+void uniffi_fieldbook_fn_free_fieldbook(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_CONSTRUCTOR_FIELDBOOK_OPEN
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_CONSTRUCTOR_FIELDBOOK_OPEN
+uint64_t uniffi_fieldbook_fn_constructor_fieldbook_open(RustBuffer config, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ADD_CONTACT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ADD_CONTACT
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_add_contact(uint64_t ptr, RustBuffer lead, RustBuffer contact, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ADD_TODO
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ADD_TODO
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_add_todo(uint64_t ptr, RustBuffer lead, RustBuffer title, RustBuffer due, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ANSWER
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ANSWER
+void uniffi_fieldbook_fn_method_fieldbook_answer(uint64_t ptr, RustBuffer lead, RustBuffer row, RustBuffer answer, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ATTACH
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ATTACH
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_attach(uint64_t ptr, RustBuffer lead, RustBuffer what, RustBuffer bytes, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ATTACH_FILE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ATTACH_FILE
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_attach_file(uint64_t ptr, RustBuffer lead, RustBuffer what, RustBuffer path, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_BOARD
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_BOARD
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_board(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_CALENDAR
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_CALENDAR
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_calendar(uint64_t ptr, RustBuffer month, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_COMPLETE_ENTRY
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_COMPLETE_ENTRY
+void uniffi_fieldbook_fn_method_fieldbook_complete_entry(uint64_t ptr, RustBuffer id, int8_t done, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_COMPLETE_TODO
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_COMPLETE_TODO
+void uniffi_fieldbook_fn_method_fieldbook_complete_todo(uint64_t ptr, RustBuffer lead, RustBuffer id, int8_t done, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_CONFLICTS
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_CONFLICTS
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_conflicts(uint64_t ptr, RustBuffer lead, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_CREATE_LEAD
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_CREATE_LEAD
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_create_lead(uint64_t ptr, RustBuffer lead, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_DELETE_LEAD
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_DELETE_LEAD
+void uniffi_fieldbook_fn_method_fieldbook_delete_lead(uint64_t ptr, RustBuffer lead, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EDIT_CONTACT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EDIT_CONTACT
+void uniffi_fieldbook_fn_method_fieldbook_edit_contact(uint64_t ptr, RustBuffer lead, RustBuffer id, RustBuffer contact, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EDIT_ENTRY
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EDIT_ENTRY
+void uniffi_fieldbook_fn_method_fieldbook_edit_entry(uint64_t ptr, RustBuffer id, RustBuffer entry, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EDIT_LEAD
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EDIT_LEAD
+void uniffi_fieldbook_fn_method_fieldbook_edit_lead(uint64_t ptr, RustBuffer lead, RustBuffer set, RustBuffer clear, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EDIT_NOTES
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EDIT_NOTES
+void uniffi_fieldbook_fn_method_fieldbook_edit_notes(uint64_t ptr, RustBuffer lead, RustBuffer text, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_END_PHONE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_END_PHONE
+void uniffi_fieldbook_fn_method_fieldbook_end_phone(uint64_t ptr, RustBuffer device, int8_t stolen, uint32_t timeout_ms, RustBuffer cancel, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ENROL
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ENROL
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_enrol(uint64_t ptr, RustBuffer invitation, RustBuffer device_name, uint32_t timeout_ms, RustBuffer cancel, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EVIDENCE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EVIDENCE
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_evidence(uint64_t ptr, RustBuffer lead, RustBuffer hash, uint32_t timeout_ms, RustBuffer cancel, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_HANDOVER
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_HANDOVER
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_handover(uint64_t ptr, uint32_t timeout_ms, RustBuffer cancel, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_KEPT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_KEPT
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_kept(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LEAD
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LEAD
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_lead(uint64_t ptr, RustBuffer lead, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LEADS
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LEADS
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_leads(uint64_t ptr, RustBuffer query, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LEAVE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LEAVE
+void uniffi_fieldbook_fn_method_fieldbook_leave(uint64_t ptr, int8_t discard_unsent, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LOG_TOUCH
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LOG_TOUCH
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_log_touch(uint64_t ptr, RustBuffer lead, RustBuffer touch, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LOG_VISIT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LOG_VISIT
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_log_visit(uint64_t ptr, RustBuffer lead, RustBuffer visit, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_MAINTAIN
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_MAINTAIN
+void uniffi_fieldbook_fn_method_fieldbook_maintain(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ME
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ME
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_me(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_MOVE_ENTRY
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_MOVE_ENTRY
+void uniffi_fieldbook_fn_method_fieldbook_move_entry(uint64_t ptr, RustBuffer id, RustBuffer day, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_PHONES
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_PHONES
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_phones(uint64_t ptr, uint32_t timeout_ms, RustBuffer cancel, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_PLAN_ENTRY
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_PLAN_ENTRY
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_plan_entry(uint64_t ptr, RustBuffer entry, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_PROPOSE_STAGE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_PROPOSE_STAGE
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_propose_stage(uint64_t ptr, RustBuffer lead, RustBuffer proposal, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_REMOVE_CONTACT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_REMOVE_CONTACT
+void uniffi_fieldbook_fn_method_fieldbook_remove_contact(uint64_t ptr, RustBuffer lead, RustBuffer id, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_REMOVE_ENTRY
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_REMOVE_ENTRY
+void uniffi_fieldbook_fn_method_fieldbook_remove_entry(uint64_t ptr, RustBuffer id, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_REMOVE_TODO
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_REMOVE_TODO
+void uniffi_fieldbook_fn_method_fieldbook_remove_todo(uint64_t ptr, RustBuffer lead, RustBuffer id, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_RESOLVE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_RESOLVE
+void uniffi_fieldbook_fn_method_fieldbook_resolve(uint64_t ptr, RustBuffer conflict, uint32_t choice, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_RESTORE_LEAD
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_RESTORE_LEAD
+void uniffi_fieldbook_fn_method_fieldbook_restore_lead(uint64_t ptr, RustBuffer lead, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_RETRACT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_RETRACT
+void uniffi_fieldbook_fn_method_fieldbook_retract(uint64_t ptr, RustBuffer lead, RustBuffer entry, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SENTENCE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SENTENCE
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_sentence(uint64_t ptr, RustBuffer code, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SET_NETWORK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SET_NETWORK
+void uniffi_fieldbook_fn_method_fieldbook_set_network(uint64_t ptr, RustBuffer network, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SETTLE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SETTLE
+void uniffi_fieldbook_fn_method_fieldbook_settle(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SHUTDOWN
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SHUTDOWN
+void uniffi_fieldbook_fn_method_fieldbook_shutdown(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_START_BACKGROUND
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_START_BACKGROUND
+void uniffi_fieldbook_fn_method_fieldbook_start_background(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_STATUS
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_STATUS
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_status(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_STOP_BACKGROUND
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_STOP_BACKGROUND
+void uniffi_fieldbook_fn_method_fieldbook_stop_background(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SUBSCRIBE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SUBSCRIBE
+uint64_t uniffi_fieldbook_fn_method_fieldbook_subscribe(uint64_t ptr, uint64_t listener, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SYNC_NOW
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SYNC_NOW
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_sync_now(uint64_t ptr, uint32_t timeout_ms, RustBuffer cancel, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TAG
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TAG
+void uniffi_fieldbook_fn_method_fieldbook_tag(uint64_t ptr, RustBuffer lead, RustBuffer name, RustBuffer days, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TICK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TICK
+void uniffi_fieldbook_fn_method_fieldbook_tick(uint64_t ptr, RustBuffer lead, RustBuffer row, int8_t confirmed, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TODAY
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TODAY
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_today(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_UNDO
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_UNDO
+void uniffi_fieldbook_fn_method_fieldbook_undo(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_UNTAG
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_UNTAG
+void uniffi_fieldbook_fn_method_fieldbook_untag(uint64_t ptr, RustBuffer lead, RustBuffer name, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_CLONE_CANCELTOKEN
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_CLONE_CANCELTOKEN
 uint64_t uniffi_fieldbook_fn_clone_canceltoken(uint64_t handle, RustCallStatus *_Nonnull out_status
@@ -298,46 +573,6 @@ void uniffi_fieldbook_fn_init_callback_vtable_changelistener(const UniffiVTableC
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_CHANGELISTENER_ON_CHANGE
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_CHANGELISTENER_ON_CHANGE
 void uniffi_fieldbook_fn_method_changelistener_on_change(uint64_t ptr, RustBuffer change, RustCallStatus *_Nonnull out_status
-);
-#endif
-#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_CLONE_FIELDBOOK
-#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_CLONE_FIELDBOOK
-uint64_t uniffi_fieldbook_fn_clone_fieldbook(uint64_t handle, RustCallStatus *_Nonnull out_status
-);
-#endif
-#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_FREE_FIELDBOOK
-#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_FREE_FIELDBOOK
-void uniffi_fieldbook_fn_free_fieldbook(uint64_t handle, RustCallStatus *_Nonnull out_status
-);
-#endif
-#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_CONSTRUCTOR_FIELDBOOK_OPEN
-#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_CONSTRUCTOR_FIELDBOOK_OPEN
-uint64_t uniffi_fieldbook_fn_constructor_fieldbook_open(RustBuffer config, RustCallStatus *_Nonnull out_status
-);
-#endif
-#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_CREATE_LEAD
-#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_CREATE_LEAD
-RustBuffer uniffi_fieldbook_fn_method_fieldbook_create_lead(uint64_t ptr, RustBuffer customer, RustCallStatus *_Nonnull out_status
-);
-#endif
-#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LEADS
-#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LEADS
-RustBuffer uniffi_fieldbook_fn_method_fieldbook_leads(uint64_t ptr, RustBuffer query, RustCallStatus *_Nonnull out_status
-);
-#endif
-#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SHUTDOWN
-#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SHUTDOWN
-void uniffi_fieldbook_fn_method_fieldbook_shutdown(uint64_t ptr, RustCallStatus *_Nonnull out_status
-);
-#endif
-#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SUBSCRIBE
-#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SUBSCRIBE
-uint64_t uniffi_fieldbook_fn_method_fieldbook_subscribe(uint64_t ptr, uint64_t listener, RustCallStatus *_Nonnull out_status
-);
-#endif
-#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SYNC_NOW
-#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SYNC_NOW
-RustBuffer uniffi_fieldbook_fn_method_fieldbook_sync_now(uint64_t ptr, uint32_t timeout_ms, RustBuffer cancel, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_CLONE_SUBSCRIPTION
@@ -615,15 +850,63 @@ void ffi_fieldbook_rust_future_free_void(uint64_t handle
 void ffi_fieldbook_rust_future_complete_void(uint64_t handle, RustCallStatus *_Nonnull out_status
 );
 #endif
-#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_CANCELTOKEN_CANCEL
-#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_CANCELTOKEN_CANCEL
-uint16_t uniffi_fieldbook_checksum_method_canceltoken_cancel(void
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ADD_CONTACT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ADD_CONTACT
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_add_contact(void
     
 );
 #endif
-#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_CHANGELISTENER_ON_CHANGE
-#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_CHANGELISTENER_ON_CHANGE
-uint16_t uniffi_fieldbook_checksum_method_changelistener_on_change(void
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ADD_TODO
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ADD_TODO
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_add_todo(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ANSWER
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ANSWER
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_answer(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ATTACH
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ATTACH
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_attach(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ATTACH_FILE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ATTACH_FILE
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_attach_file(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_BOARD
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_BOARD
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_board(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_CALENDAR
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_CALENDAR
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_calendar(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_COMPLETE_ENTRY
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_COMPLETE_ENTRY
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_complete_entry(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_COMPLETE_TODO
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_COMPLETE_TODO
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_complete_todo(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_CONFLICTS
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_CONFLICTS
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_conflicts(void
     
 );
 #endif
@@ -633,15 +916,207 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_create_lead(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_DELETE_LEAD
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_DELETE_LEAD
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_delete_lead(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_EDIT_CONTACT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_EDIT_CONTACT
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_edit_contact(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_EDIT_ENTRY
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_EDIT_ENTRY
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_edit_entry(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_EDIT_LEAD
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_EDIT_LEAD
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_edit_lead(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_EDIT_NOTES
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_EDIT_NOTES
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_edit_notes(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_END_PHONE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_END_PHONE
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_end_phone(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ENROL
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ENROL
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_enrol(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_EVIDENCE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_EVIDENCE
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_evidence(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_HANDOVER
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_HANDOVER
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_handover(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_KEPT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_KEPT
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_kept(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_LEAD
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_LEAD
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_lead(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_LEADS
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_LEADS
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_leads(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_LEAVE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_LEAVE
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_leave(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_LOG_TOUCH
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_LOG_TOUCH
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_log_touch(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_LOG_VISIT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_LOG_VISIT
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_log_visit(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_MAINTAIN
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_MAINTAIN
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_maintain(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ME
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ME
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_me(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_MOVE_ENTRY
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_MOVE_ENTRY
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_move_entry(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_PHONES
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_PHONES
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_phones(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_PLAN_ENTRY
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_PLAN_ENTRY
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_plan_entry(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_PROPOSE_STAGE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_PROPOSE_STAGE
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_propose_stage(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_REMOVE_CONTACT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_REMOVE_CONTACT
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_remove_contact(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_REMOVE_ENTRY
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_REMOVE_ENTRY
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_remove_entry(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_REMOVE_TODO
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_REMOVE_TODO
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_remove_todo(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_RESOLVE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_RESOLVE
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_resolve(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_RESTORE_LEAD
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_RESTORE_LEAD
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_restore_lead(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_RETRACT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_RETRACT
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_retract(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SENTENCE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SENTENCE
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_sentence(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SET_NETWORK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SET_NETWORK
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_set_network(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SETTLE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SETTLE
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_settle(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SHUTDOWN
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SHUTDOWN
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_shutdown(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_START_BACKGROUND
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_START_BACKGROUND
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_start_background(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_STATUS
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_STATUS
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_status(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_STOP_BACKGROUND
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_STOP_BACKGROUND
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_stop_background(void
     
 );
 #endif
@@ -657,21 +1132,63 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_sync_now(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_TAG
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_TAG
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_tag(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_TICK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_TICK
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_tick(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_TODAY
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_TODAY
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_today(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_UNDO
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_UNDO
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_undo(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_UNTAG
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_UNTAG
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_untag(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_CANCELTOKEN_CANCEL
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_CANCELTOKEN_CANCEL
+uint16_t uniffi_fieldbook_checksum_method_canceltoken_cancel(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_CHANGELISTENER_ON_CHANGE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_CHANGELISTENER_ON_CHANGE
+uint16_t uniffi_fieldbook_checksum_method_changelistener_on_change(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_SUBSCRIPTION_CANCEL
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_SUBSCRIPTION_CANCEL
 uint16_t uniffi_fieldbook_checksum_method_subscription_cancel(void
     
 );
 #endif
-#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_CONSTRUCTOR_CANCELTOKEN_NEW
-#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_CONSTRUCTOR_CANCELTOKEN_NEW
-uint16_t uniffi_fieldbook_checksum_constructor_canceltoken_new(void
-    
-);
-#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_CONSTRUCTOR_FIELDBOOK_OPEN
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_CONSTRUCTOR_FIELDBOOK_OPEN
 uint16_t uniffi_fieldbook_checksum_constructor_fieldbook_open(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_CONSTRUCTOR_CANCELTOKEN_NEW
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_CONSTRUCTOR_CANCELTOKEN_NEW
+uint16_t uniffi_fieldbook_checksum_constructor_canceltoken_new(void
     
 );
 #endif

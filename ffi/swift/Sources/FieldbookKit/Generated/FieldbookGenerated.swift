@@ -471,6 +471,22 @@ private let UNIFFI_CALLBACK_UNEXPECTED_ERROR: Int32 = 2
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterUInt8: FfiConverterPrimitive {
+    typealias FfiType = UInt8
+    typealias SwiftType = UInt8
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> UInt8 {
+        return try lift(readInt(&buf))
+    }
+
+    public static func write(_ value: UInt8, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterUInt32: FfiConverterPrimitive {
     typealias FfiType = UInt32
     typealias SwiftType = UInt32
@@ -480,6 +496,62 @@ fileprivate struct FfiConverterUInt32: FfiConverterPrimitive {
     }
 
     public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterUInt64: FfiConverterPrimitive {
+    typealias FfiType = UInt64
+    typealias SwiftType = UInt64
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> UInt64 {
+        return try lift(readInt(&buf))
+    }
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterInt64: FfiConverterPrimitive {
+    typealias FfiType = Int64
+    typealias SwiftType = Int64
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Int64 {
+        return try lift(readInt(&buf))
+    }
+
+    public static func write(_ value: Int64, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterBool : FfiConverter {
+    typealias FfiType = Int8
+    typealias SwiftType = Bool
+
+    public static func lift(_ value: Int8) throws -> Bool {
+        return value != 0
+    }
+
+    public static func lower(_ value: Bool) -> Int8 {
+        return value ? 1 : 0
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Bool {
+        return try lift(readInt(&buf))
+    }
+
+    public static func write(_ value: Bool, into buf: inout [UInt8]) {
         writeInt(&buf, lower(value))
     }
 }
@@ -691,18 +763,20 @@ public func FfiConverterTypeCancelToken_lower(_ value: CancelToken) -> UInt64 {
 
 
 /**
- * Implemented by the app. Called on a thread of the library: it must return at once and may not call back in.
+ * Implemented by the app. Called on one thread of the library, in the order in which things happened; others wait while it does not
+ * return.
  */
 public protocol ChangeListener: AnyObject, Sendable {
     
     /**
-     * One change, in the order in which it happened.
+     * One change.
      */
     func onChange(change: Change) throws 
     
 }
 /**
- * Implemented by the app. Called on a thread of the library: it must return at once and may not call back in.
+ * Implemented by the app. Called on one thread of the library, in the order in which things happened; others wait while it does not
+ * return.
  */
 open class ChangeListenerImpl: ChangeListener, @unchecked Sendable {
     fileprivate let handle: UInt64
@@ -758,7 +832,7 @@ open class ChangeListenerImpl: ChangeListener, @unchecked Sendable {
 
     
     /**
-     * One change, in the order in which it happened.
+     * One change.
      */
 open func onChange(change: Change)throws   {try rustCallWithError(FfiConverterTypeListenerError_lift) {
         uniffiCallStatus in
@@ -902,38 +976,276 @@ public func FfiConverterTypeChangeListener_lower(_ value: ChangeListener) -> UIn
 
 
 /**
- * The one handle of an app, usable from any thread.
+ * The one handle of an app, usable from any thread. Calls block: for a disk write at the longest, except those that take a time-out.
  */
 public protocol FieldbookProtocol: AnyObject, Sendable {
     
     /**
-     * Creates a lead; durable when this returns.
+     * Adds a contact (C13, C53).
      */
-    func createLead(customer: String) throws  -> LeadSummary
+    func addContact(lead: DocId, contact: Contact) throws  -> EntryId
     
     /**
-     * The leads whose customer contains `query`; an empty query finds all.
+     * Adds a todo. `due` is an ISO day, or milliseconds since 1970 UTC.
      */
-    func leads(query: String) throws  -> [LeadSummary]
+    func addTodo(lead: DocId, title: String, due: String?) throws  -> EntryId
     
     /**
-     * Ends everything; every later call answers `Closed`. Safe to repeat.
+     * Writes what was found out for a row of the advancement table (C55, C56).
+     */
+    func answer(lead: DocId, row: String, answer: String) throws 
+    
+    /**
+     * Attaches bytes to a lead: encrypted on this phone and named in the lead when this returns; on the server after the next contact.
+     */
+    func attach(lead: DocId, what: Attachment, bytes: Data) throws  -> EntryId
+    
+    /**
+     * As `attach`, from a file. The file is not touched and not needed afterwards.
+     */
+    func attachFile(lead: DocId, what: Attachment, path: String) throws  -> EntryId
+    
+    /**
+     * What belongs into the 3×3 of importance and urgency today (C58): every item has its cell.
+     */
+    func board() throws  -> [CalendarItem]
+    
+    /**
+     * The blocks of a month (`2026-02`), by day and time.
+     */
+    func calendar(month: String) throws  -> [CalendarItem]
+    
+    /**
+     * Marks a block done, or open again.
+     */
+    func completeEntry(id: EntryId, done: Bool) throws 
+    
+    /**
+     * Marks a todo done, or open again.
+     */
+    func completeTodo(lead: DocId, id: EntryId, done: Bool) throws 
+    
+    /**
+     * The conflicts of a lead and its table.
+     */
+    func conflicts(lead: DocId) throws  -> [ConflictItem]
+    
+    /**
+     * Creates a lead; on the phone's disk when this returns. 客户名称, 联系人手机 and 需求关键词 (采购/维保/升级) are mandatory (C3).
+     */
+    func createLead(lead: NewLead) throws  -> DocId
+    
+    /**
+     * Deletes a lead. The document stays and can be restored.
+     */
+    func deleteLead(lead: DocId) throws 
+    
+    /**
+     * Writes the fields of `contact` that have a value.
+     */
+    func editContact(lead: DocId, id: EntryId, contact: Contact) throws 
+    
+    /**
+     * Writes the fields of `entry` that have a value, except the day.
+     */
+    func editEntry(id: EntryId, entry: CalendarEntry) throws 
+    
+    /**
+     * Writes the fields of `set` that have a value and empties those named in `clear`.
+     */
+    func editLead(lead: DocId, set: LeadFields, clear: [String]) throws 
+    
+    /**
+     * Makes the notes read `text`, merging with what others type elsewhere in them.
+     */
+    func editNotes(lead: DocId, text: String) throws 
+    
+    /**
+     * Ends another phone of this user; blocks at most `timeout_ms`. A stolen one is wiped and nothing that it sends is kept.
+     */
+    func endPhone(device: DeviceId, stolen: Bool, timeoutMs: UInt32, cancel: CancelToken?) throws 
+    
+    /**
+     * Enrols this phone with the content of a QR code (`https://…/enrol#CODE`); blocks at most `timeout_ms`. Repeating it after a lost
+     * answer costs no second code.
+     */
+    func enrol(invitation: String, deviceName: String, timeoutMs: UInt32, cancel: CancelToken?) throws  -> Me
+    
+    /**
+     * The bytes of a piece of evidence that a lead names: from this phone, or from the server, for which it blocks at most `timeout_ms`.
+     */
+    func evidence(lead: DocId, hash: Hash32, timeoutMs: UInt32, cancel: CancelToken?) throws  -> Data
+    
+    /**
+     * A one-time code for the user's next phone; blocks at most `timeout_ms`.
+     */
+    func handover(timeoutMs: UInt32, cancel: CancelToken?) throws  -> Handover
+    
+    /**
+     * Work of this phone that the server did not merge.
+     */
+    func kept() throws  -> [KeptItem]
+    
+    /**
+     * Everything of one lead.
+     */
+    func lead(lead: DocId) throws  -> LeadPage
+    
+    /**
+     * A page of leads, the last changed first. A text finds parts of names, pinyin initials and syllables.
+     */
+    func leads(query: LeadQuery) throws  -> [LeadRow]
+    
+    /**
+     * Deletes everything that this phone holds and forgets its enrolment. Refused while work is not on the server, unless
+     * `discard_unsent`.
+     */
+    func leave(discardUnsent: Bool) throws 
+    
+    /**
+     * Logs a call, a message, a mail.
+     */
+    func logTouch(lead: DocId, touch: Touch) throws  -> EntryId
+    
+    /**
+     * Logs a visit and sets 客户状态, 下一步动作 and 预计成交时间 of the lead where the visit tells them (C4).
+     */
+    func logVisit(lead: DocId, visit: Visit) throws  -> EntryId
+    
+    /**
+     * For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+     */
+    func maintain() throws 
+    
+    /**
+     * Who this phone is; nothing when it is not enrolled.
+     */
+    func me() throws  -> Me?
+    
+    /**
+     * Moves a block to another ISO day, under the same id.
+     */
+    func moveEntry(id: EntryId, day: String) throws 
+    
+    /**
+     * The phones of this user; blocks at most `timeout_ms`.
+     */
+    func phones(timeoutMs: UInt32, cancel: CancelToken?) throws  -> [Phone]
+    
+    /**
+     * Plans a block (C59); it needs a day and a purpose.
+     */
+    func planEntry(entry: CalendarEntry) throws  -> EntryId
+    
+    /**
+     * Proposes a stage; the server confirms it or rolls it back naming what is missing (O4).
+     */
+    func proposeStage(lead: DocId, proposal: StageProposal) throws  -> EntryId
+    
+    /**
+     * Removes a contact.
+     */
+    func removeContact(lead: DocId, id: EntryId) throws 
+    
+    /**
+     * Removes a block.
+     */
+    func removeEntry(id: EntryId) throws 
+    
+    /**
+     * Removes a todo.
+     */
+    func removeTodo(lead: DocId, id: EntryId) throws 
+    
+    /**
+     * Settles a conflict by keeping the value `choice` (from 0) of those that it shows. Refused with code `stale` when they have changed.
+     */
+    func resolve(conflict: ConflictItem, choice: UInt32) throws 
+    
+    /**
+     * Brings a deleted lead back.
+     */
+    func restoreLead(lead: DocId) throws 
+    
+    /**
+     * Takes an entry of the timeline back.
+     */
+    func retract(lead: DocId, entry: EntryId) throws 
+    
+    /**
+     * The sentence for a code, for codes that come without an error (kept work, status).
+     */
+    func sentence(code: String)  -> String
+    
+    /**
+     * Tells what the system says of the network. A change ends a pause between attempts.
+     */
+    func setNetwork(network: Network) throws 
+    
+    /**
+     * For the moment when the app goes to the background: leaves the store so that it opens fast even after a kill.
+     */
+    func settle() throws 
+    
+    /**
+     * Ends everything: the connection, the listeners (with `Closed`) and the hold on the store's file. Every later call answers `Closed`.
+     * Safe to repeat.
      */
     func shutdown() 
     
     /**
-     * Registers a listener until the subscription is cancelled or dropped.
+     * Stays connected from now on: sends edits as they are made, takes news as they come, comes back after a loss.
+     */
+    func startBackground() throws 
+    
+    /**
+     * How things stand. Works in a locked and in a not enrolled phone.
+     */
+    func status() throws  -> Status
+    
+    /**
+     * Ends the standing connection. What is under way is sent again next time.
+     */
+    func stopBackground() throws 
+    
+    /**
+     * Calls `listener` with every change from now on, until the subscription is cancelled or dropped.
      */
     func subscribe(listener: ChangeListener) throws  -> Subscription
     
     /**
-     * Exchanges edits with the server; blocks at most `timeout_ms`.
+     * Sends everything up and takes everything down, once; blocks at most `timeout_ms`. What went either way until an error stays.
      */
     func syncNow(timeoutMs: UInt32, cancel: CancelToken?) throws  -> SyncReport
     
+    /**
+     * Puts a tag on that counts for `days` (C47); without: for ever.
+     */
+    func tag(lead: DocId, name: String, days: UInt32?) throws 
+    
+    /**
+     * Ticks or unticks a row of the advancement table (C55).
+     */
+    func tick(lead: DocId, row: String, confirmed: Bool) throws 
+    
+    /**
+     * Today's blocks and every open todo that is due.
+     */
+    func today() throws  -> Today
+    
+    /**
+     * Takes the last act of this phone back.
+     */
+    func undo() throws 
+    
+    /**
+     * Takes a tag off.
+     */
+    func untag(lead: DocId, name: String) throws 
+    
 }
 /**
- * The one handle of an app, usable from any thread.
+ * The one handle of an app, usable from any thread. Calls block: for a disk write at the longest, except those that take a time-out.
  */
 open class Fieldbook: FieldbookProtocol, @unchecked Sendable {
     fileprivate let handle: UInt64
@@ -987,7 +1299,7 @@ open class Fieldbook: FieldbookProtocol, @unchecked Sendable {
 
     
     /**
-     * Opens or makes the store.
+     * Opens or makes the store. The language is Chinese unless the configuration says otherwise.
      */
 public static func `open`(config: Config)throws  -> Fieldbook  {
     return try  FfiConverterTypeFieldbook_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
@@ -1001,33 +1313,555 @@ public static func `open`(config: Config)throws  -> Fieldbook  {
 
     
     /**
-     * Creates a lead; durable when this returns.
+     * Adds a contact (C13, C53).
      */
-open func createLead(customer: String)throws  -> LeadSummary  {
-    return try  FfiConverterTypeLeadSummary_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+open func addContact(lead: DocId, contact: Contact)throws  -> EntryId  {
+    return try  FfiConverterTypeEntryId_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_add_contact(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeContact_lower(contact),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Adds a todo. `due` is an ISO day, or milliseconds since 1970 UTC.
+     */
+open func addTodo(lead: DocId, title: String, due: String?)throws  -> EntryId  {
+    return try  FfiConverterTypeEntryId_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_add_todo(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterString.lower(title),
+        FfiConverterOptionString.lower(due),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Writes what was found out for a row of the advancement table (C55, C56).
+     */
+open func answer(lead: DocId, row: String, answer: String)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_answer(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterString.lower(row),
+        FfiConverterString.lower(answer),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Attaches bytes to a lead: encrypted on this phone and named in the lead when this returns; on the server after the next contact.
+     */
+open func attach(lead: DocId, what: Attachment, bytes: Data)throws  -> EntryId  {
+    return try  FfiConverterTypeEntryId_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_attach(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeAttachment_lower(what),
+        FfiConverterData.lower(bytes),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * As `attach`, from a file. The file is not touched and not needed afterwards.
+     */
+open func attachFile(lead: DocId, what: Attachment, path: String)throws  -> EntryId  {
+    return try  FfiConverterTypeEntryId_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_attach_file(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeAttachment_lower(what),
+        FfiConverterString.lower(path),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * What belongs into the 3×3 of importance and urgency today (C58): every item has its cell.
+     */
+open func board()throws  -> [CalendarItem]  {
+    return try  FfiConverterSequenceTypeCalendarItem.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_board(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The blocks of a month (`2026-02`), by day and time.
+     */
+open func calendar(month: String)throws  -> [CalendarItem]  {
+    return try  FfiConverterSequenceTypeCalendarItem.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_calendar(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(month),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Marks a block done, or open again.
+     */
+open func completeEntry(id: EntryId, done: Bool)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_complete_entry(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeEntryId_lower(id),
+        FfiConverterBool.lower(done),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Marks a todo done, or open again.
+     */
+open func completeTodo(lead: DocId, id: EntryId, done: Bool)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_complete_todo(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeEntryId_lower(id),
+        FfiConverterBool.lower(done),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * The conflicts of a lead and its table.
+     */
+open func conflicts(lead: DocId)throws  -> [ConflictItem]  {
+    return try  FfiConverterSequenceTypeConflictItem.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_conflicts(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Creates a lead; on the phone's disk when this returns. 客户名称, 联系人手机 and 需求关键词 (采购/维保/升级) are mandatory (C3).
+     */
+open func createLead(lead: NewLead)throws  -> DocId  {
+    return try  FfiConverterTypeDocId_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
         uniffiCallStatus in
     uniffi_fieldbook_fn_method_fieldbook_create_lead(
             self.uniffiCloneHandle(),
-        FfiConverterString.lower(customer),uniffiCallStatus
+        FfiConverterTypeNewLead_lower(lead),uniffiCallStatus
     )
 })
 }
     
     /**
-     * The leads whose customer contains `query`; an empty query finds all.
+     * Deletes a lead. The document stays and can be restored.
      */
-open func leads(query: String)throws  -> [LeadSummary]  {
-    return try  FfiConverterSequenceTypeLeadSummary.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+open func deleteLead(lead: DocId)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_delete_lead(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Writes the fields of `contact` that have a value.
+     */
+open func editContact(lead: DocId, id: EntryId, contact: Contact)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_edit_contact(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeEntryId_lower(id),
+        FfiConverterTypeContact_lower(contact),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Writes the fields of `entry` that have a value, except the day.
+     */
+open func editEntry(id: EntryId, entry: CalendarEntry)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_edit_entry(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeEntryId_lower(id),
+        FfiConverterTypeCalendarEntry_lower(entry),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Writes the fields of `set` that have a value and empties those named in `clear`.
+     */
+open func editLead(lead: DocId, set: LeadFields, clear: [String])throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_edit_lead(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeLeadFields_lower(set),
+        FfiConverterSequenceString.lower(clear),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Makes the notes read `text`, merging with what others type elsewhere in them.
+     */
+open func editNotes(lead: DocId, text: String)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_edit_notes(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterString.lower(text),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Ends another phone of this user; blocks at most `timeout_ms`. A stolen one is wiped and nothing that it sends is kept.
+     */
+open func endPhone(device: DeviceId, stolen: Bool, timeoutMs: UInt32, cancel: CancelToken?)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_end_phone(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDeviceId_lower(device),
+        FfiConverterBool.lower(stolen),
+        FfiConverterUInt32.lower(timeoutMs),
+        FfiConverterOptionTypeCancelToken.lower(cancel),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Enrols this phone with the content of a QR code (`https://…/enrol#CODE`); blocks at most `timeout_ms`. Repeating it after a lost
+     * answer costs no second code.
+     */
+open func enrol(invitation: String, deviceName: String, timeoutMs: UInt32, cancel: CancelToken?)throws  -> Me  {
+    return try  FfiConverterTypeMe_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_enrol(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(invitation),
+        FfiConverterString.lower(deviceName),
+        FfiConverterUInt32.lower(timeoutMs),
+        FfiConverterOptionTypeCancelToken.lower(cancel),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The bytes of a piece of evidence that a lead names: from this phone, or from the server, for which it blocks at most `timeout_ms`.
+     */
+open func evidence(lead: DocId, hash: Hash32, timeoutMs: UInt32, cancel: CancelToken?)throws  -> Data  {
+    return try  FfiConverterData.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_evidence(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeHash32_lower(hash),
+        FfiConverterUInt32.lower(timeoutMs),
+        FfiConverterOptionTypeCancelToken.lower(cancel),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * A one-time code for the user's next phone; blocks at most `timeout_ms`.
+     */
+open func handover(timeoutMs: UInt32, cancel: CancelToken?)throws  -> Handover  {
+    return try  FfiConverterTypeHandover_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_handover(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt32.lower(timeoutMs),
+        FfiConverterOptionTypeCancelToken.lower(cancel),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Work of this phone that the server did not merge.
+     */
+open func kept()throws  -> [KeptItem]  {
+    return try  FfiConverterSequenceTypeKeptItem.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_kept(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Everything of one lead.
+     */
+open func lead(lead: DocId)throws  -> LeadPage  {
+    return try  FfiConverterTypeLeadPage_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_lead(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * A page of leads, the last changed first. A text finds parts of names, pinyin initials and syllables.
+     */
+open func leads(query: LeadQuery)throws  -> [LeadRow]  {
+    return try  FfiConverterSequenceTypeLeadRow.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
         uniffiCallStatus in
     uniffi_fieldbook_fn_method_fieldbook_leads(
             self.uniffiCloneHandle(),
-        FfiConverterString.lower(query),uniffiCallStatus
+        FfiConverterTypeLeadQuery_lower(query),uniffiCallStatus
     )
 })
 }
     
     /**
-     * Ends everything; every later call answers `Closed`. Safe to repeat.
+     * Deletes everything that this phone holds and forgets its enrolment. Refused while work is not on the server, unless
+     * `discard_unsent`.
+     */
+open func leave(discardUnsent: Bool)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_leave(
+            self.uniffiCloneHandle(),
+        FfiConverterBool.lower(discardUnsent),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Logs a call, a message, a mail.
+     */
+open func logTouch(lead: DocId, touch: Touch)throws  -> EntryId  {
+    return try  FfiConverterTypeEntryId_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_log_touch(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeTouch_lower(touch),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Logs a visit and sets 客户状态, 下一步动作 and 预计成交时间 of the lead where the visit tells them (C4).
+     */
+open func logVisit(lead: DocId, visit: Visit)throws  -> EntryId  {
+    return try  FfiConverterTypeEntryId_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_log_visit(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeVisit_lower(visit),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+     */
+open func maintain()throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_maintain(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Who this phone is; nothing when it is not enrolled.
+     */
+open func me()throws  -> Me?  {
+    return try  FfiConverterOptionTypeMe.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_me(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Moves a block to another ISO day, under the same id.
+     */
+open func moveEntry(id: EntryId, day: String)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_move_entry(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeEntryId_lower(id),
+        FfiConverterString.lower(day),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * The phones of this user; blocks at most `timeout_ms`.
+     */
+open func phones(timeoutMs: UInt32, cancel: CancelToken?)throws  -> [Phone]  {
+    return try  FfiConverterSequenceTypePhone.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_phones(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt32.lower(timeoutMs),
+        FfiConverterOptionTypeCancelToken.lower(cancel),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Plans a block (C59); it needs a day and a purpose.
+     */
+open func planEntry(entry: CalendarEntry)throws  -> EntryId  {
+    return try  FfiConverterTypeEntryId_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_plan_entry(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeCalendarEntry_lower(entry),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Proposes a stage; the server confirms it or rolls it back naming what is missing (O4).
+     */
+open func proposeStage(lead: DocId, proposal: StageProposal)throws  -> EntryId  {
+    return try  FfiConverterTypeEntryId_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_propose_stage(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeStageProposal_lower(proposal),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Removes a contact.
+     */
+open func removeContact(lead: DocId, id: EntryId)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_remove_contact(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeEntryId_lower(id),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Removes a block.
+     */
+open func removeEntry(id: EntryId)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_remove_entry(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeEntryId_lower(id),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Removes a todo.
+     */
+open func removeTodo(lead: DocId, id: EntryId)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_remove_todo(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeEntryId_lower(id),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Settles a conflict by keeping the value `choice` (from 0) of those that it shows. Refused with code `stale` when they have changed.
+     */
+open func resolve(conflict: ConflictItem, choice: UInt32)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_resolve(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeConflictItem_lower(conflict),
+        FfiConverterUInt32.lower(choice),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Brings a deleted lead back.
+     */
+open func restoreLead(lead: DocId)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_restore_lead(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Takes an entry of the timeline back.
+     */
+open func retract(lead: DocId, entry: EntryId)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_retract(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeEntryId_lower(entry),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * The sentence for a code, for codes that come without an error (kept work, status).
+     */
+open func sentence(code: String) -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_sentence(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(code),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Tells what the system says of the network. A change ends a pause between attempts.
+     */
+open func setNetwork(network: Network)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_set_network(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeNetwork_lower(network),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * For the moment when the app goes to the background: leaves the store so that it opens fast even after a kill.
+     */
+open func settle()throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_settle(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Ends everything: the connection, the listeners (with `Closed`) and the hold on the store's file. Every later call answers `Closed`.
+     * Safe to repeat.
      */
 open func shutdown()  {try! rustCall() {
         uniffiCallStatus in
@@ -1038,7 +1872,41 @@ open func shutdown()  {try! rustCall() {
 }
     
     /**
-     * Registers a listener until the subscription is cancelled or dropped.
+     * Stays connected from now on: sends edits as they are made, takes news as they come, comes back after a loss.
+     */
+open func startBackground()throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_start_background(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * How things stand. Works in a locked and in a not enrolled phone.
+     */
+open func status()throws  -> Status  {
+    return try  FfiConverterTypeStatus_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_status(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Ends the standing connection. What is under way is sent again next time.
+     */
+open func stopBackground()throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_stop_background(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Calls `listener` with every change from now on, until the subscription is cancelled or dropped.
      */
 open func subscribe(listener: ChangeListener)throws  -> Subscription  {
     return try  FfiConverterTypeSubscription_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
@@ -1051,7 +1919,7 @@ open func subscribe(listener: ChangeListener)throws  -> Subscription  {
 }
     
     /**
-     * Exchanges edits with the server; blocks at most `timeout_ms`.
+     * Sends everything up and takes everything down, once; blocks at most `timeout_ms`. What went either way until an error stays.
      */
 open func syncNow(timeoutMs: UInt32, cancel: CancelToken?)throws  -> SyncReport  {
     return try  FfiConverterTypeSyncReport_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
@@ -1062,6 +1930,70 @@ open func syncNow(timeoutMs: UInt32, cancel: CancelToken?)throws  -> SyncReport 
         FfiConverterOptionTypeCancelToken.lower(cancel),uniffiCallStatus
     )
 })
+}
+    
+    /**
+     * Puts a tag on that counts for `days` (C47); without: for ever.
+     */
+open func tag(lead: DocId, name: String, days: UInt32?)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_tag(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterString.lower(name),
+        FfiConverterOptionUInt32.lower(days),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Ticks or unticks a row of the advancement table (C55).
+     */
+open func tick(lead: DocId, row: String, confirmed: Bool)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_tick(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterString.lower(row),
+        FfiConverterBool.lower(confirmed),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Today's blocks and every open todo that is due.
+     */
+open func today()throws  -> Today  {
+    return try  FfiConverterTypeToday_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_today(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Takes the last act of this phone back.
+     */
+open func undo()throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_undo(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Takes a tag off.
+     */
+open func untag(lead: DocId, name: String)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_untag(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterString.lower(name),uniffiCallStatus
+    )
+}
 }
     
 
@@ -1120,7 +2052,7 @@ public func FfiConverterTypeFieldbook_lower(_ value: Fieldbook) -> UInt64 {
 public protocol SubscriptionProtocol: AnyObject, Sendable {
     
     /**
-     * Ends the calls; safe to repeat.
+     * Ends the calls; safe to repeat. A call that is under way on another thread may still end after this.
      */
     func cancel() 
     
@@ -1182,7 +2114,7 @@ open class Subscription: SubscriptionProtocol, @unchecked Sendable {
 
     
     /**
-     * Ends the calls; safe to repeat.
+     * Ends the calls; safe to repeat. A call that is under way on another thread may still end after this.
      */
 open func cancel()  {try! rustCall() {
         uniffiCallStatus in
@@ -1241,29 +2173,566 @@ public func FfiConverterTypeSubscription_lower(_ value: Subscription) -> UInt64 
 
 
 /**
- * How a store is opened.
+ * One row of the table.
  */
-public struct Config: Equatable, Hashable {
+public struct AdvancementRow: Equatable, Hashable {
     /**
-     * Folder that belongs to this store alone; made when missing.
+     * Row id.
      */
-    public let folder: String
+    public let id: String
     /**
-     * 32 random bytes that the app keeps in the phone's key store.
+     * The question; empty for a row that policy added (C56), which knows its own.
      */
-    public let storeKey: Data
+    public let question: String
+    /**
+     * 已确认 or 待确认.
+     */
+    public let confirmed: Bool
+    /**
+     * What was found out.
+     */
+    public let answer: String
+    /**
+     * Two people ticked or answered differently at once; both are kept (C55).
+     */
+    public let conflict: Bool
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
     public init(
         /**
-         * Folder that belongs to this store alone; made when missing.
-         */folder: String, 
+         * Row id.
+         */id: String, 
         /**
-         * 32 random bytes that the app keeps in the phone's key store.
-         */storeKey: Data) {
-        self.folder = folder
+         * The question; empty for a row that policy added (C56), which knows its own.
+         */question: String, 
+        /**
+         * 已确认 or 待确认.
+         */confirmed: Bool, 
+        /**
+         * What was found out.
+         */answer: String, 
+        /**
+         * Two people ticked or answered differently at once; both are kept (C55).
+         */conflict: Bool) {
+        self.id = id
+        self.question = question
+        self.confirmed = confirmed
+        self.answer = answer
+        self.conflict = conflict
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension AdvancementRow: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAdvancementRow: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> AdvancementRow {
+        return
+            try AdvancementRow(
+                id: FfiConverterString.read(from: &buf), 
+                question: FfiConverterString.read(from: &buf), 
+                confirmed: FfiConverterBool.read(from: &buf), 
+                answer: FfiConverterString.read(from: &buf), 
+                conflict: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: AdvancementRow, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.id, into: &buf)
+        FfiConverterString.write(value.question, into: &buf)
+        FfiConverterBool.write(value.confirmed, into: &buf)
+        FfiConverterString.write(value.answer, into: &buf)
+        FfiConverterBool.write(value.conflict, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAdvancementRow_lift(_ buf: RustBuffer) throws -> AdvancementRow {
+    return try FfiConverterTypeAdvancementRow.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAdvancementRow_lower(_ value: AdvancementRow) -> RustBuffer {
+    return FfiConverterTypeAdvancementRow.lower(value)
+}
+
+
+/**
+ * What is attached.
+ */
+public struct Attachment: Equatable, Hashable {
+    /**
+     * File name.
+     */
+    public let name: String
+    /**
+     * Media type, such as `image/jpeg`.
+     */
+    public let mime: String
+    /**
+     * When it was taken; `None`: now.
+     */
+    public let capturedAtMs: Int64?
+    /**
+     * The event that it proves.
+     */
+    public let event: EntryId?
+    /**
+     * The bytes wait for an unmetered network.
+     */
+    public let unmeteredOnly: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * File name.
+         */name: String = "", 
+        /**
+         * Media type, such as `image/jpeg`.
+         */mime: String = "", 
+        /**
+         * When it was taken; `None`: now.
+         */capturedAtMs: Int64? = nil, 
+        /**
+         * The event that it proves.
+         */event: EntryId? = nil, 
+        /**
+         * The bytes wait for an unmetered network.
+         */unmeteredOnly: Bool = false) {
+        self.name = name
+        self.mime = mime
+        self.capturedAtMs = capturedAtMs
+        self.event = event
+        self.unmeteredOnly = unmeteredOnly
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Attachment: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAttachment: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Attachment {
+        return
+            try Attachment(
+                name: FfiConverterString.read(from: &buf), 
+                mime: FfiConverterString.read(from: &buf), 
+                capturedAtMs: FfiConverterOptionInt64.read(from: &buf), 
+                event: FfiConverterOptionTypeEntryId.read(from: &buf), 
+                unmeteredOnly: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Attachment, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterString.write(value.mime, into: &buf)
+        FfiConverterOptionInt64.write(value.capturedAtMs, into: &buf)
+        FfiConverterOptionTypeEntryId.write(value.event, into: &buf)
+        FfiConverterBool.write(value.unmeteredOnly, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAttachment_lift(_ buf: RustBuffer) throws -> Attachment {
+    return try FfiConverterTypeAttachment.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAttachment_lower(_ value: Attachment) -> RustBuffer {
+    return FfiConverterTypeAttachment.lower(value)
+}
+
+
+/**
+ * One cell of the 3×3.
+ */
+public struct BoardCell: Equatable, Hashable {
+    /**
+     * Row.
+     */
+    public let importance: Importance
+    /**
+     * Column.
+     */
+    public let urgency: Urgency
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Row.
+         */importance: Importance, 
+        /**
+         * Column.
+         */urgency: Urgency) {
+        self.importance = importance
+        self.urgency = urgency
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension BoardCell: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeBoardCell: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> BoardCell {
+        return
+            try BoardCell(
+                importance: FfiConverterTypeImportance.read(from: &buf), 
+                urgency: FfiConverterTypeUrgency.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: BoardCell, into buf: inout [UInt8]) {
+        FfiConverterTypeImportance.write(value.importance, into: &buf)
+        FfiConverterTypeUrgency.write(value.urgency, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeBoardCell_lift(_ buf: RustBuffer) throws -> BoardCell {
+    return try FfiConverterTypeBoardCell.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeBoardCell_lower(_ value: BoardCell) -> RustBuffer {
+    return FfiConverterTypeBoardCell.lower(value)
+}
+
+
+/**
+ * 日程: one block of the calendar (C59).
+ */
+public struct CalendarEntry: Equatable, Hashable {
+    /**
+     * The lead that it is about. Its name is looked up, never copied.
+     */
+    public let lead: DocId?
+    /**
+     * The day, ISO.
+     */
+    public let day: String?
+    /**
+     * 开始时间, `HH:MM`.
+     */
+    public let start: String?
+    /**
+     * 结束时间, `HH:MM`.
+     */
+    public let end: String?
+    /**
+     * 联系目的: what exactly is to be found out or settled.
+     */
+    public let purpose: String?
+    /**
+     * 必备材料.
+     */
+    public let materials: String?
+    /**
+     * 预期结果.
+     */
+    public let expectedResult: String?
+    /**
+     * A类客户, 培育中 or B类客户.
+     */
+    public let importance: String?
+    /**
+     * 已完成.
+     */
+    public let done: Bool?
+    /**
+     * The month (`2026-03`) that the entry moved to, under the same id.
+     */
+    public let movedTo: String?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The lead that it is about. Its name is looked up, never copied.
+         */lead: DocId? = nil, 
+        /**
+         * The day, ISO.
+         */day: String? = nil, 
+        /**
+         * 开始时间, `HH:MM`.
+         */start: String? = nil, 
+        /**
+         * 结束时间, `HH:MM`.
+         */end: String? = nil, 
+        /**
+         * 联系目的: what exactly is to be found out or settled.
+         */purpose: String? = nil, 
+        /**
+         * 必备材料.
+         */materials: String? = nil, 
+        /**
+         * 预期结果.
+         */expectedResult: String? = nil, 
+        /**
+         * A类客户, 培育中 or B类客户.
+         */importance: String? = nil, 
+        /**
+         * 已完成.
+         */done: Bool? = nil, 
+        /**
+         * The month (`2026-03`) that the entry moved to, under the same id.
+         */movedTo: String? = nil) {
+        self.lead = lead
+        self.day = day
+        self.start = start
+        self.end = end
+        self.purpose = purpose
+        self.materials = materials
+        self.expectedResult = expectedResult
+        self.importance = importance
+        self.done = done
+        self.movedTo = movedTo
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension CalendarEntry: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeCalendarEntry: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> CalendarEntry {
+        return
+            try CalendarEntry(
+                lead: FfiConverterOptionTypeDocId.read(from: &buf), 
+                day: FfiConverterOptionString.read(from: &buf), 
+                start: FfiConverterOptionString.read(from: &buf), 
+                end: FfiConverterOptionString.read(from: &buf), 
+                purpose: FfiConverterOptionString.read(from: &buf), 
+                materials: FfiConverterOptionString.read(from: &buf), 
+                expectedResult: FfiConverterOptionString.read(from: &buf), 
+                importance: FfiConverterOptionString.read(from: &buf), 
+                done: FfiConverterOptionBool.read(from: &buf), 
+                movedTo: FfiConverterOptionString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: CalendarEntry, into buf: inout [UInt8]) {
+        FfiConverterOptionTypeDocId.write(value.lead, into: &buf)
+        FfiConverterOptionString.write(value.day, into: &buf)
+        FfiConverterOptionString.write(value.start, into: &buf)
+        FfiConverterOptionString.write(value.end, into: &buf)
+        FfiConverterOptionString.write(value.purpose, into: &buf)
+        FfiConverterOptionString.write(value.materials, into: &buf)
+        FfiConverterOptionString.write(value.expectedResult, into: &buf)
+        FfiConverterOptionString.write(value.importance, into: &buf)
+        FfiConverterOptionBool.write(value.done, into: &buf)
+        FfiConverterOptionString.write(value.movedTo, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeCalendarEntry_lift(_ buf: RustBuffer) throws -> CalendarEntry {
+    return try FfiConverterTypeCalendarEntry.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeCalendarEntry_lower(_ value: CalendarEntry) -> RustBuffer {
+    return FfiConverterTypeCalendarEntry.lower(value)
+}
+
+
+/**
+ * One block of the calendar.
+ */
+public struct CalendarItem: Equatable, Hashable {
+    /**
+     * Its entry, the same in whatever month it lies.
+     */
+    public let id: EntryId
+    /**
+     * The block.
+     */
+    public let entry: CalendarEntry
+    /**
+     * The lead's customer; empty when the phone does not hold the lead.
+     */
+    public let customerName: String
+    /**
+     * Its place in the 3×3 of today (C58).
+     */
+    public let cell: BoardCell?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its entry, the same in whatever month it lies.
+         */id: EntryId, 
+        /**
+         * The block.
+         */entry: CalendarEntry, 
+        /**
+         * The lead's customer; empty when the phone does not hold the lead.
+         */customerName: String, 
+        /**
+         * Its place in the 3×3 of today (C58).
+         */cell: BoardCell?) {
+        self.id = id
+        self.entry = entry
+        self.customerName = customerName
+        self.cell = cell
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension CalendarItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeCalendarItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> CalendarItem {
+        return
+            try CalendarItem(
+                id: FfiConverterTypeEntryId.read(from: &buf), 
+                entry: FfiConverterTypeCalendarEntry.read(from: &buf), 
+                customerName: FfiConverterString.read(from: &buf), 
+                cell: FfiConverterOptionTypeBoardCell.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: CalendarItem, into buf: inout [UInt8]) {
+        FfiConverterTypeEntryId.write(value.id, into: &buf)
+        FfiConverterTypeCalendarEntry.write(value.entry, into: &buf)
+        FfiConverterString.write(value.customerName, into: &buf)
+        FfiConverterOptionTypeBoardCell.write(value.cell, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeCalendarItem_lift(_ buf: RustBuffer) throws -> CalendarItem {
+    return try FfiConverterTypeCalendarItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeCalendarItem_lower(_ value: CalendarItem) -> RustBuffer {
+    return FfiConverterTypeCalendarItem.lower(value)
+}
+
+
+/**
+ * How a phone's store is opened.
+ */
+public struct Config: Equatable, Hashable {
+    /**
+     * The store's file. Its folder must exist; files beside it with the same name and a suffix belong to the store.
+     */
+    public let path: String
+    /**
+     * 32 random bytes that the app keeps in the phone's key store. Without them nothing on the disk is readable.
+     */
+    public let storeKey: Data
+    /**
+     * Product and version of the app, for the administrator's device list.
+     */
+    public let agent: String
+    /**
+     * Language of the sentences in errors.
+     */
+    public let language: Language?
+    /**
+     * Certificates (PEM) that are trusted besides the public ones: a company's own authority.
+     */
+    public let extraRootsPem: String?
+    /**
+     * Allows `http://` to a server that is not on this machine: for trials in a closed network only.
+     */
+    public let allowPlainHttp: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The store's file. Its folder must exist; files beside it with the same name and a suffix belong to the store.
+         */path: String, 
+        /**
+         * 32 random bytes that the app keeps in the phone's key store. Without them nothing on the disk is readable.
+         */storeKey: Data, 
+        /**
+         * Product and version of the app, for the administrator's device list.
+         */agent: String = "", 
+        /**
+         * Language of the sentences in errors.
+         */language: Language? = nil, 
+        /**
+         * Certificates (PEM) that are trusted besides the public ones: a company's own authority.
+         */extraRootsPem: String? = nil, 
+        /**
+         * Allows `http://` to a server that is not on this machine: for trials in a closed network only.
+         */allowPlainHttp: Bool = false) {
+        self.path = path
         self.storeKey = storeKey
+        self.agent = agent
+        self.language = language
+        self.extraRootsPem = extraRootsPem
+        self.allowPlainHttp = allowPlainHttp
     }
 
     
@@ -1282,14 +2751,22 @@ public struct FfiConverterTypeConfig: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Config {
         return
             try Config(
-                folder: FfiConverterString.read(from: &buf), 
-                storeKey: FfiConverterData.read(from: &buf)
+                path: FfiConverterString.read(from: &buf), 
+                storeKey: FfiConverterData.read(from: &buf), 
+                agent: FfiConverterString.read(from: &buf), 
+                language: FfiConverterOptionTypeLanguage.read(from: &buf), 
+                extraRootsPem: FfiConverterOptionString.read(from: &buf), 
+                allowPlainHttp: FfiConverterBool.read(from: &buf)
         )
     }
 
     public static func write(_ value: Config, into buf: inout [UInt8]) {
-        FfiConverterString.write(value.folder, into: &buf)
+        FfiConverterString.write(value.path, into: &buf)
         FfiConverterData.write(value.storeKey, into: &buf)
+        FfiConverterString.write(value.agent, into: &buf)
+        FfiConverterOptionTypeLanguage.write(value.language, into: &buf)
+        FfiConverterOptionString.write(value.extraRootsPem, into: &buf)
+        FfiConverterBool.write(value.allowPlainHttp, into: &buf)
     }
 }
 
@@ -1310,29 +2787,69 @@ public func FfiConverterTypeConfig_lower(_ value: Config) -> RustBuffer {
 
 
 /**
- * One line of the list of leads.
+ * One of the values.
  */
-public struct LeadSummary: Equatable, Hashable {
+public struct ConflictChoice: Equatable, Hashable {
     /**
-     * Document id in hex.
+     * The value; null: emptied.
      */
-    public let id: String
+    public let value: FieldValue
     /**
-     * Name of the customer.
+     * Who wrote it.
      */
-    public let customer: String
+    public let user: UserId
+    /**
+     * Their name; empty when it is not known here.
+     */
+    public let userName: String
+    /**
+     * On which device.
+     */
+    public let device: DeviceId
+    /**
+     * Its name; empty when it is not known here.
+     */
+    public let deviceName: String
+    /**
+     * When.
+     */
+    public let atMs: Int64
+    /**
+     * Whether the time is in doubt beyond five minutes (O1).
+     */
+    public let doubtful: Bool
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
     public init(
         /**
-         * Document id in hex.
-         */id: String, 
+         * The value; null: emptied.
+         */value: FieldValue, 
         /**
-         * Name of the customer.
-         */customer: String) {
-        self.id = id
-        self.customer = customer
+         * Who wrote it.
+         */user: UserId, 
+        /**
+         * Their name; empty when it is not known here.
+         */userName: String, 
+        /**
+         * On which device.
+         */device: DeviceId, 
+        /**
+         * Its name; empty when it is not known here.
+         */deviceName: String, 
+        /**
+         * When.
+         */atMs: Int64, 
+        /**
+         * Whether the time is in doubt beyond five minutes (O1).
+         */doubtful: Bool) {
+        self.value = value
+        self.user = user
+        self.userName = userName
+        self.device = device
+        self.deviceName = deviceName
+        self.atMs = atMs
+        self.doubtful = doubtful
     }
 
     
@@ -1341,24 +2858,34 @@ public struct LeadSummary: Equatable, Hashable {
 }
 
 #if compiler(>=6)
-extension LeadSummary: Sendable {}
+extension ConflictChoice: Sendable {}
 #endif
 
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
-public struct FfiConverterTypeLeadSummary: FfiConverterRustBuffer {
-    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> LeadSummary {
+public struct FfiConverterTypeConflictChoice: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ConflictChoice {
         return
-            try LeadSummary(
-                id: FfiConverterString.read(from: &buf), 
-                customer: FfiConverterString.read(from: &buf)
+            try ConflictChoice(
+                value: FfiConverterTypeFieldValue.read(from: &buf), 
+                user: FfiConverterTypeUserId.read(from: &buf), 
+                userName: FfiConverterString.read(from: &buf), 
+                device: FfiConverterTypeDeviceId.read(from: &buf), 
+                deviceName: FfiConverterString.read(from: &buf), 
+                atMs: FfiConverterInt64.read(from: &buf), 
+                doubtful: FfiConverterBool.read(from: &buf)
         )
     }
 
-    public static func write(_ value: LeadSummary, into buf: inout [UInt8]) {
-        FfiConverterString.write(value.id, into: &buf)
-        FfiConverterString.write(value.customer, into: &buf)
+    public static func write(_ value: ConflictChoice, into buf: inout [UInt8]) {
+        FfiConverterTypeFieldValue.write(value.value, into: &buf)
+        FfiConverterTypeUserId.write(value.user, into: &buf)
+        FfiConverterString.write(value.userName, into: &buf)
+        FfiConverterTypeDeviceId.write(value.device, into: &buf)
+        FfiConverterString.write(value.deviceName, into: &buf)
+        FfiConverterInt64.write(value.atMs, into: &buf)
+        FfiConverterBool.write(value.doubtful, into: &buf)
     }
 }
 
@@ -1366,15 +2893,2038 @@ public struct FfiConverterTypeLeadSummary: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
-public func FfiConverterTypeLeadSummary_lift(_ buf: RustBuffer) throws -> LeadSummary {
-    return try FfiConverterTypeLeadSummary.lift(buf)
+public func FfiConverterTypeConflictChoice_lift(_ buf: RustBuffer) throws -> ConflictChoice {
+    return try FfiConverterTypeConflictChoice.lift(buf)
 }
 
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
-public func FfiConverterTypeLeadSummary_lower(_ value: LeadSummary) -> RustBuffer {
-    return FfiConverterTypeLeadSummary.lower(value)
+public func FfiConverterTypeConflictChoice_lower(_ value: ConflictChoice) -> RustBuffer {
+    return FfiConverterTypeConflictChoice.lower(value)
+}
+
+
+/**
+ * A field with two or more values.
+ */
+public struct ConflictItem: Equatable, Hashable {
+    /**
+     * The document.
+     */
+    public let doc: DocId
+    /**
+     * Which register of it.
+     */
+    public let path: FieldPath
+    /**
+     * Its name for the user.
+     */
+    public let label: String
+    /**
+     * The values, the one that counts for now first.
+     */
+    public let values: [ConflictChoice]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The document.
+         */doc: DocId, 
+        /**
+         * Which register of it.
+         */path: FieldPath, 
+        /**
+         * Its name for the user.
+         */label: String, 
+        /**
+         * The values, the one that counts for now first.
+         */values: [ConflictChoice]) {
+        self.doc = doc
+        self.path = path
+        self.label = label
+        self.values = values
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension ConflictItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeConflictItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ConflictItem {
+        return
+            try ConflictItem(
+                doc: FfiConverterTypeDocId.read(from: &buf), 
+                path: FfiConverterTypeFieldPath.read(from: &buf), 
+                label: FfiConverterString.read(from: &buf), 
+                values: FfiConverterSequenceTypeConflictChoice.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: ConflictItem, into buf: inout [UInt8]) {
+        FfiConverterTypeDocId.write(value.doc, into: &buf)
+        FfiConverterTypeFieldPath.write(value.path, into: &buf)
+        FfiConverterString.write(value.label, into: &buf)
+        FfiConverterSequenceTypeConflictChoice.write(value.values, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeConflictItem_lift(_ buf: RustBuffer) throws -> ConflictItem {
+    return try FfiConverterTypeConflictItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeConflictItem_lower(_ value: ConflictItem) -> RustBuffer {
+    return FfiConverterTypeConflictItem.lower(value)
+}
+
+
+/**
+ * 联系人: somebody at the customer, with the role and attitude of the decision chain (C13, C53).
+ */
+public struct Contact: Equatable, Hashable {
+    /**
+     * 姓名.
+     */
+    public let name: String?
+    /**
+     * 职务.
+     */
+    public let title: String?
+    /**
+     * 角色, e.g. 院长, 科室采购员 (C13).
+     */
+    public let role: String?
+    /**
+     * 态度: 支持/观望/反对 (C53).
+     */
+    public let attitude: String?
+    /**
+     * 电话.
+     */
+    public let phone: String?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * 姓名.
+         */name: String? = nil, 
+        /**
+         * 职务.
+         */title: String? = nil, 
+        /**
+         * 角色, e.g. 院长, 科室采购员 (C13).
+         */role: String? = nil, 
+        /**
+         * 态度: 支持/观望/反对 (C53).
+         */attitude: String? = nil, 
+        /**
+         * 电话.
+         */phone: String? = nil) {
+        self.name = name
+        self.title = title
+        self.role = role
+        self.attitude = attitude
+        self.phone = phone
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Contact: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeContact: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Contact {
+        return
+            try Contact(
+                name: FfiConverterOptionString.read(from: &buf), 
+                title: FfiConverterOptionString.read(from: &buf), 
+                role: FfiConverterOptionString.read(from: &buf), 
+                attitude: FfiConverterOptionString.read(from: &buf), 
+                phone: FfiConverterOptionString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Contact, into buf: inout [UInt8]) {
+        FfiConverterOptionString.write(value.name, into: &buf)
+        FfiConverterOptionString.write(value.title, into: &buf)
+        FfiConverterOptionString.write(value.role, into: &buf)
+        FfiConverterOptionString.write(value.attitude, into: &buf)
+        FfiConverterOptionString.write(value.phone, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeContact_lift(_ buf: RustBuffer) throws -> Contact {
+    return try FfiConverterTypeContact.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeContact_lower(_ value: Contact) -> RustBuffer {
+    return FfiConverterTypeContact.lower(value)
+}
+
+
+/**
+ * A contact with its id.
+ */
+public struct ContactItem: Equatable, Hashable {
+    /**
+     * Its entry.
+     */
+    public let id: EntryId
+    /**
+     * The contact.
+     */
+    public let contact: Contact
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its entry.
+         */id: EntryId, 
+        /**
+         * The contact.
+         */contact: Contact) {
+        self.id = id
+        self.contact = contact
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension ContactItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeContactItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ContactItem {
+        return
+            try ContactItem(
+                id: FfiConverterTypeEntryId.read(from: &buf), 
+                contact: FfiConverterTypeContact.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: ContactItem, into buf: inout [UInt8]) {
+        FfiConverterTypeEntryId.write(value.id, into: &buf)
+        FfiConverterTypeContact.write(value.contact, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeContactItem_lift(_ buf: RustBuffer) throws -> ContactItem {
+    return try FfiConverterTypeContactItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeContactItem_lower(_ value: ContactItem) -> RustBuffer {
+    return FfiConverterTypeContactItem.lower(value)
+}
+
+
+/**
+ * A todo of some lead.
+ */
+public struct DueTodo: Equatable, Hashable {
+    /**
+     * The lead.
+     */
+    public let lead: DocId
+    /**
+     * Its customer.
+     */
+    public let customerName: String
+    /**
+     * Its entry.
+     */
+    public let id: EntryId
+    /**
+     * The todo.
+     */
+    public let todo: Todo
+    /**
+     * Due before today.
+     */
+    public let overdue: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The lead.
+         */lead: DocId, 
+        /**
+         * Its customer.
+         */customerName: String, 
+        /**
+         * Its entry.
+         */id: EntryId, 
+        /**
+         * The todo.
+         */todo: Todo, 
+        /**
+         * Due before today.
+         */overdue: Bool) {
+        self.lead = lead
+        self.customerName = customerName
+        self.id = id
+        self.todo = todo
+        self.overdue = overdue
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension DueTodo: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeDueTodo: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> DueTodo {
+        return
+            try DueTodo(
+                lead: FfiConverterTypeDocId.read(from: &buf), 
+                customerName: FfiConverterString.read(from: &buf), 
+                id: FfiConverterTypeEntryId.read(from: &buf), 
+                todo: FfiConverterTypeTodo.read(from: &buf), 
+                overdue: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: DueTodo, into buf: inout [UInt8]) {
+        FfiConverterTypeDocId.write(value.lead, into: &buf)
+        FfiConverterString.write(value.customerName, into: &buf)
+        FfiConverterTypeEntryId.write(value.id, into: &buf)
+        FfiConverterTypeTodo.write(value.todo, into: &buf)
+        FfiConverterBool.write(value.overdue, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeDueTodo_lift(_ buf: RustBuffer) throws -> DueTodo {
+    return try FfiConverterTypeDueTodo.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeDueTodo_lower(_ value: DueTodo) -> RustBuffer {
+    return FfiConverterTypeDueTodo.lower(value)
+}
+
+
+/**
+ * A piece of evidence (O5).
+ */
+public struct EvidenceItem: Equatable, Hashable {
+    /**
+     * Its entry.
+     */
+    public let id: EntryId
+    /**
+     * SHA-256 of the bytes.
+     */
+    public let hash: Hash32
+    /**
+     * Their length.
+     */
+    public let sizeBytes: UInt64
+    /**
+     * Media type.
+     */
+    public let mime: String
+    /**
+     * File name.
+     */
+    public let name: String
+    /**
+     * When it was taken, by the rep's word.
+     */
+    public let capturedAtMs: Int64
+    /**
+     * When it was attached.
+     */
+    public let atMs: Int64
+    /**
+     * Who attached it.
+     */
+    public let userName: String
+    /**
+     * The event that it proves.
+     */
+    public let event: EntryId?
+    /**
+     * Where the bytes are.
+     */
+    public let place: EvidencePlace
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its entry.
+         */id: EntryId, 
+        /**
+         * SHA-256 of the bytes.
+         */hash: Hash32, 
+        /**
+         * Their length.
+         */sizeBytes: UInt64, 
+        /**
+         * Media type.
+         */mime: String, 
+        /**
+         * File name.
+         */name: String, 
+        /**
+         * When it was taken, by the rep's word.
+         */capturedAtMs: Int64, 
+        /**
+         * When it was attached.
+         */atMs: Int64, 
+        /**
+         * Who attached it.
+         */userName: String, 
+        /**
+         * The event that it proves.
+         */event: EntryId?, 
+        /**
+         * Where the bytes are.
+         */place: EvidencePlace) {
+        self.id = id
+        self.hash = hash
+        self.sizeBytes = sizeBytes
+        self.mime = mime
+        self.name = name
+        self.capturedAtMs = capturedAtMs
+        self.atMs = atMs
+        self.userName = userName
+        self.event = event
+        self.place = place
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension EvidenceItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeEvidenceItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> EvidenceItem {
+        return
+            try EvidenceItem(
+                id: FfiConverterTypeEntryId.read(from: &buf), 
+                hash: FfiConverterTypeHash32.read(from: &buf), 
+                sizeBytes: FfiConverterUInt64.read(from: &buf), 
+                mime: FfiConverterString.read(from: &buf), 
+                name: FfiConverterString.read(from: &buf), 
+                capturedAtMs: FfiConverterInt64.read(from: &buf), 
+                atMs: FfiConverterInt64.read(from: &buf), 
+                userName: FfiConverterString.read(from: &buf), 
+                event: FfiConverterOptionTypeEntryId.read(from: &buf), 
+                place: FfiConverterTypeEvidencePlace.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: EvidenceItem, into buf: inout [UInt8]) {
+        FfiConverterTypeEntryId.write(value.id, into: &buf)
+        FfiConverterTypeHash32.write(value.hash, into: &buf)
+        FfiConverterUInt64.write(value.sizeBytes, into: &buf)
+        FfiConverterString.write(value.mime, into: &buf)
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterInt64.write(value.capturedAtMs, into: &buf)
+        FfiConverterInt64.write(value.atMs, into: &buf)
+        FfiConverterString.write(value.userName, into: &buf)
+        FfiConverterOptionTypeEntryId.write(value.event, into: &buf)
+        FfiConverterTypeEvidencePlace.write(value.place, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeEvidenceItem_lift(_ buf: RustBuffer) throws -> EvidenceItem {
+    return try FfiConverterTypeEvidenceItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeEvidenceItem_lower(_ value: EvidenceItem) -> RustBuffer {
+    return FfiConverterTypeEvidenceItem.lower(value)
+}
+
+
+/**
+ * Where a register is: a field, a key of an open-keyed map, or a name inside a record.
+ */
+public struct FieldPath: Equatable, Hashable {
+    /**
+     * Root field.
+     */
+    public let field: String
+    /**
+     * Key of an open-keyed map, or the record's id in hex.
+     */
+    public let key: String?
+    /**
+     * Name of the register inside a record.
+     */
+    public let name: String?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Root field.
+         */field: String, 
+        /**
+         * Key of an open-keyed map, or the record's id in hex.
+         */key: String?, 
+        /**
+         * Name of the register inside a record.
+         */name: String?) {
+        self.field = field
+        self.key = key
+        self.name = name
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension FieldPath: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFieldPath: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FieldPath {
+        return
+            try FieldPath(
+                field: FfiConverterString.read(from: &buf), 
+                key: FfiConverterOptionString.read(from: &buf), 
+                name: FfiConverterOptionString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FieldPath, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.field, into: &buf)
+        FfiConverterOptionString.write(value.key, into: &buf)
+        FfiConverterOptionString.write(value.name, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFieldPath_lift(_ buf: RustBuffer) throws -> FieldPath {
+    return try FfiConverterTypeFieldPath.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFieldPath_lower(_ value: FieldPath) -> RustBuffer {
+    return FfiConverterTypeFieldPath.lower(value)
+}
+
+
+/**
+ * The way to the user's next phone.
+ */
+public struct Handover: Equatable, Hashable {
+    /**
+     * The content of the QR code that the next phone scans.
+     */
+    public let invitation: String
+    /**
+     * The code in it, to be typed.
+     */
+    public let code: String
+    /**
+     * Server time at which it ends.
+     */
+    public let expiresMs: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The content of the QR code that the next phone scans.
+         */invitation: String, 
+        /**
+         * The code in it, to be typed.
+         */code: String, 
+        /**
+         * Server time at which it ends.
+         */expiresMs: Int64) {
+        self.invitation = invitation
+        self.code = code
+        self.expiresMs = expiresMs
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Handover: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeHandover: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Handover {
+        return
+            try Handover(
+                invitation: FfiConverterString.read(from: &buf), 
+                code: FfiConverterString.read(from: &buf), 
+                expiresMs: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Handover, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.invitation, into: &buf)
+        FfiConverterString.write(value.code, into: &buf)
+        FfiConverterInt64.write(value.expiresMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHandover_lift(_ buf: RustBuffer) throws -> Handover {
+    return try FfiConverterTypeHandover.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHandover_lower(_ value: Handover) -> RustBuffer {
+    return FfiConverterTypeHandover.lower(value)
+}
+
+
+/**
+ * Work of this phone that the server did not merge.
+ */
+public struct KeptItem: Equatable, Hashable {
+    /**
+     * The document.
+     */
+    public let doc: DocId
+    /**
+     * Its lead, when the phone still holds it.
+     */
+    public let lead: DocId?
+    /**
+     * The lead's customer; empty when the phone no longer holds it.
+     */
+    public let customerName: String
+    /**
+     * Number of the act on this phone.
+     */
+    public let number: UInt64
+    /**
+     * Why, for programs.
+     */
+    public let code: String
+    /**
+     * Why, for the user.
+     */
+    public let text: String
+    /**
+     * When the server said so.
+     */
+    public let atMs: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The document.
+         */doc: DocId, 
+        /**
+         * Its lead, when the phone still holds it.
+         */lead: DocId?, 
+        /**
+         * The lead's customer; empty when the phone no longer holds it.
+         */customerName: String, 
+        /**
+         * Number of the act on this phone.
+         */number: UInt64, 
+        /**
+         * Why, for programs.
+         */code: String, 
+        /**
+         * Why, for the user.
+         */text: String, 
+        /**
+         * When the server said so.
+         */atMs: Int64) {
+        self.doc = doc
+        self.lead = lead
+        self.customerName = customerName
+        self.number = number
+        self.code = code
+        self.text = text
+        self.atMs = atMs
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension KeptItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeKeptItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> KeptItem {
+        return
+            try KeptItem(
+                doc: FfiConverterTypeDocId.read(from: &buf), 
+                lead: FfiConverterOptionTypeDocId.read(from: &buf), 
+                customerName: FfiConverterString.read(from: &buf), 
+                number: FfiConverterUInt64.read(from: &buf), 
+                code: FfiConverterString.read(from: &buf), 
+                text: FfiConverterString.read(from: &buf), 
+                atMs: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: KeptItem, into buf: inout [UInt8]) {
+        FfiConverterTypeDocId.write(value.doc, into: &buf)
+        FfiConverterOptionTypeDocId.write(value.lead, into: &buf)
+        FfiConverterString.write(value.customerName, into: &buf)
+        FfiConverterUInt64.write(value.number, into: &buf)
+        FfiConverterString.write(value.code, into: &buf)
+        FfiConverterString.write(value.text, into: &buf)
+        FfiConverterInt64.write(value.atMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeKeptItem_lift(_ buf: RustBuffer) throws -> KeptItem {
+    return try FfiConverterTypeKeptItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeKeptItem_lower(_ value: KeptItem) -> RustBuffer {
+    return FfiConverterTypeKeptItem.lower(value)
+}
+
+
+/**
+ * The registers of a lead.
+ */
+public struct LeadFields: Equatable, Hashable {
+    /**
+     * 客户名称 (mandatory, C3).
+     */
+    public let customerName: String?
+    /**
+     * 联系人手机 (mandatory, C3).
+     */
+    public let contactPhone: String?
+    /**
+     * 需求关键词, one of `NEEDS` (mandatory, C3).
+     */
+    public let need: String?
+    /**
+     * 客户档案.
+     */
+    public let account: DocId?
+    /**
+     * 医院.
+     */
+    public let hospital: String?
+    /**
+     * 科室.
+     */
+    public let department: String?
+    /**
+     * 设备.
+     */
+    public let equipment: String?
+    /**
+     * 倾向品牌.
+     */
+    public let brand: String?
+    /**
+     * 预算下限, fen.
+     */
+    public let budgetMinFen: Int64?
+    /**
+     * 预算上限, fen.
+     */
+    public let budgetMaxFen: Int64?
+    /**
+     * 来源渠道.
+     */
+    public let source: String?
+    /**
+     * 行业.
+     */
+    public let industry: String?
+    /**
+     * 省份.
+     */
+    public let province: String?
+    /**
+     * 区域代码.
+     */
+    public let regionCode: String?
+    /**
+     * 采购时间.
+     */
+    public let purchaseTiming: String?
+    /**
+     * 客户状态 (C4).
+     */
+    public let customerState: String?
+    /**
+     * 下一步动作 (C4).
+     */
+    public let nextAction: String?
+    /**
+     * 预计成交时间, an ISO day (C4).
+     */
+    public let expectedClose: String?
+    /**
+     * Deleted by the rep; the document stays.
+     */
+    public let deleted: Bool?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * 客户名称 (mandatory, C3).
+         */customerName: String? = nil, 
+        /**
+         * 联系人手机 (mandatory, C3).
+         */contactPhone: String? = nil, 
+        /**
+         * 需求关键词, one of `NEEDS` (mandatory, C3).
+         */need: String? = nil, 
+        /**
+         * 客户档案.
+         */account: DocId? = nil, 
+        /**
+         * 医院.
+         */hospital: String? = nil, 
+        /**
+         * 科室.
+         */department: String? = nil, 
+        /**
+         * 设备.
+         */equipment: String? = nil, 
+        /**
+         * 倾向品牌.
+         */brand: String? = nil, 
+        /**
+         * 预算下限, fen.
+         */budgetMinFen: Int64? = nil, 
+        /**
+         * 预算上限, fen.
+         */budgetMaxFen: Int64? = nil, 
+        /**
+         * 来源渠道.
+         */source: String? = nil, 
+        /**
+         * 行业.
+         */industry: String? = nil, 
+        /**
+         * 省份.
+         */province: String? = nil, 
+        /**
+         * 区域代码.
+         */regionCode: String? = nil, 
+        /**
+         * 采购时间.
+         */purchaseTiming: String? = nil, 
+        /**
+         * 客户状态 (C4).
+         */customerState: String? = nil, 
+        /**
+         * 下一步动作 (C4).
+         */nextAction: String? = nil, 
+        /**
+         * 预计成交时间, an ISO day (C4).
+         */expectedClose: String? = nil, 
+        /**
+         * Deleted by the rep; the document stays.
+         */deleted: Bool? = nil) {
+        self.customerName = customerName
+        self.contactPhone = contactPhone
+        self.need = need
+        self.account = account
+        self.hospital = hospital
+        self.department = department
+        self.equipment = equipment
+        self.brand = brand
+        self.budgetMinFen = budgetMinFen
+        self.budgetMaxFen = budgetMaxFen
+        self.source = source
+        self.industry = industry
+        self.province = province
+        self.regionCode = regionCode
+        self.purchaseTiming = purchaseTiming
+        self.customerState = customerState
+        self.nextAction = nextAction
+        self.expectedClose = expectedClose
+        self.deleted = deleted
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension LeadFields: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLeadFields: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> LeadFields {
+        return
+            try LeadFields(
+                customerName: FfiConverterOptionString.read(from: &buf), 
+                contactPhone: FfiConverterOptionString.read(from: &buf), 
+                need: FfiConverterOptionString.read(from: &buf), 
+                account: FfiConverterOptionTypeDocId.read(from: &buf), 
+                hospital: FfiConverterOptionString.read(from: &buf), 
+                department: FfiConverterOptionString.read(from: &buf), 
+                equipment: FfiConverterOptionString.read(from: &buf), 
+                brand: FfiConverterOptionString.read(from: &buf), 
+                budgetMinFen: FfiConverterOptionInt64.read(from: &buf), 
+                budgetMaxFen: FfiConverterOptionInt64.read(from: &buf), 
+                source: FfiConverterOptionString.read(from: &buf), 
+                industry: FfiConverterOptionString.read(from: &buf), 
+                province: FfiConverterOptionString.read(from: &buf), 
+                regionCode: FfiConverterOptionString.read(from: &buf), 
+                purchaseTiming: FfiConverterOptionString.read(from: &buf), 
+                customerState: FfiConverterOptionString.read(from: &buf), 
+                nextAction: FfiConverterOptionString.read(from: &buf), 
+                expectedClose: FfiConverterOptionString.read(from: &buf), 
+                deleted: FfiConverterOptionBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: LeadFields, into buf: inout [UInt8]) {
+        FfiConverterOptionString.write(value.customerName, into: &buf)
+        FfiConverterOptionString.write(value.contactPhone, into: &buf)
+        FfiConverterOptionString.write(value.need, into: &buf)
+        FfiConverterOptionTypeDocId.write(value.account, into: &buf)
+        FfiConverterOptionString.write(value.hospital, into: &buf)
+        FfiConverterOptionString.write(value.department, into: &buf)
+        FfiConverterOptionString.write(value.equipment, into: &buf)
+        FfiConverterOptionString.write(value.brand, into: &buf)
+        FfiConverterOptionInt64.write(value.budgetMinFen, into: &buf)
+        FfiConverterOptionInt64.write(value.budgetMaxFen, into: &buf)
+        FfiConverterOptionString.write(value.source, into: &buf)
+        FfiConverterOptionString.write(value.industry, into: &buf)
+        FfiConverterOptionString.write(value.province, into: &buf)
+        FfiConverterOptionString.write(value.regionCode, into: &buf)
+        FfiConverterOptionString.write(value.purchaseTiming, into: &buf)
+        FfiConverterOptionString.write(value.customerState, into: &buf)
+        FfiConverterOptionString.write(value.nextAction, into: &buf)
+        FfiConverterOptionString.write(value.expectedClose, into: &buf)
+        FfiConverterOptionBool.write(value.deleted, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLeadFields_lift(_ buf: RustBuffer) throws -> LeadFields {
+    return try FfiConverterTypeLeadFields.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLeadFields_lower(_ value: LeadFields) -> RustBuffer {
+    return FfiConverterTypeLeadFields.lower(value)
+}
+
+
+/**
+ * Everything of one lead.
+ */
+public struct LeadPage: Equatable, Hashable {
+    /**
+     * As lists show it.
+     */
+    public let row: LeadRow
+    /**
+     * Its fields.
+     */
+    public let fields: LeadFields
+    /**
+     * 备注.
+     */
+    public let notes: String
+    /**
+     * 首次来源 (C10).
+     */
+    public let firstSource: String
+    /**
+     * 共同负责人 (O3), by name where known.
+     */
+    public let jointOwners: [String]
+    /**
+     * 联系人.
+     */
+    public let contacts: [ContactItem]
+    /**
+     * 待办, open ones first, by due day.
+     */
+    public let todos: [TodoItem]
+    /**
+     * 标签, stale ones too.
+     */
+    public let tags: [TagItem]
+    /**
+     * What happened, newest first.
+     */
+    public let timeline: [TimelineItem]
+    /**
+     * 证据, newest first.
+     */
+    public let evidence: [EvidenceItem]
+    /**
+     * 采购推进表 (C55).
+     */
+    public let table: [AdvancementRow]
+    /**
+     * Fields with two values.
+     */
+    public let conflicts: [ConflictItem]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * As lists show it.
+         */row: LeadRow, 
+        /**
+         * Its fields.
+         */fields: LeadFields, 
+        /**
+         * 备注.
+         */notes: String, 
+        /**
+         * 首次来源 (C10).
+         */firstSource: String, 
+        /**
+         * 共同负责人 (O3), by name where known.
+         */jointOwners: [String], 
+        /**
+         * 联系人.
+         */contacts: [ContactItem], 
+        /**
+         * 待办, open ones first, by due day.
+         */todos: [TodoItem], 
+        /**
+         * 标签, stale ones too.
+         */tags: [TagItem], 
+        /**
+         * What happened, newest first.
+         */timeline: [TimelineItem], 
+        /**
+         * 证据, newest first.
+         */evidence: [EvidenceItem], 
+        /**
+         * 采购推进表 (C55).
+         */table: [AdvancementRow], 
+        /**
+         * Fields with two values.
+         */conflicts: [ConflictItem]) {
+        self.row = row
+        self.fields = fields
+        self.notes = notes
+        self.firstSource = firstSource
+        self.jointOwners = jointOwners
+        self.contacts = contacts
+        self.todos = todos
+        self.tags = tags
+        self.timeline = timeline
+        self.evidence = evidence
+        self.table = table
+        self.conflicts = conflicts
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension LeadPage: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLeadPage: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> LeadPage {
+        return
+            try LeadPage(
+                row: FfiConverterTypeLeadRow.read(from: &buf), 
+                fields: FfiConverterTypeLeadFields.read(from: &buf), 
+                notes: FfiConverterString.read(from: &buf), 
+                firstSource: FfiConverterString.read(from: &buf), 
+                jointOwners: FfiConverterSequenceString.read(from: &buf), 
+                contacts: FfiConverterSequenceTypeContactItem.read(from: &buf), 
+                todos: FfiConverterSequenceTypeTodoItem.read(from: &buf), 
+                tags: FfiConverterSequenceTypeTagItem.read(from: &buf), 
+                timeline: FfiConverterSequenceTypeTimelineItem.read(from: &buf), 
+                evidence: FfiConverterSequenceTypeEvidenceItem.read(from: &buf), 
+                table: FfiConverterSequenceTypeAdvancementRow.read(from: &buf), 
+                conflicts: FfiConverterSequenceTypeConflictItem.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: LeadPage, into buf: inout [UInt8]) {
+        FfiConverterTypeLeadRow.write(value.row, into: &buf)
+        FfiConverterTypeLeadFields.write(value.fields, into: &buf)
+        FfiConverterString.write(value.notes, into: &buf)
+        FfiConverterString.write(value.firstSource, into: &buf)
+        FfiConverterSequenceString.write(value.jointOwners, into: &buf)
+        FfiConverterSequenceTypeContactItem.write(value.contacts, into: &buf)
+        FfiConverterSequenceTypeTodoItem.write(value.todos, into: &buf)
+        FfiConverterSequenceTypeTagItem.write(value.tags, into: &buf)
+        FfiConverterSequenceTypeTimelineItem.write(value.timeline, into: &buf)
+        FfiConverterSequenceTypeEvidenceItem.write(value.evidence, into: &buf)
+        FfiConverterSequenceTypeAdvancementRow.write(value.table, into: &buf)
+        FfiConverterSequenceTypeConflictItem.write(value.conflicts, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLeadPage_lift(_ buf: RustBuffer) throws -> LeadPage {
+    return try FfiConverterTypeLeadPage.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLeadPage_lower(_ value: LeadPage) -> RustBuffer {
+    return FfiConverterTypeLeadPage.lower(value)
+}
+
+
+/**
+ * Which leads to list.
+ */
+public struct LeadQuery: Equatable, Hashable {
+    /**
+     * Part of a customer's or hospital's name, or pinyin initials; empty: all.
+     */
+    public let text: String
+    /**
+     * How many matches to pass over.
+     */
+    public let offset: UInt32
+    /**
+     * How many at the most; 1 to 500.
+     */
+    public let limit: UInt32
+    /**
+     * Only leads with a field in conflict.
+     */
+    public let onlyConflicts: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Part of a customer's or hospital's name, or pinyin initials; empty: all.
+         */text: String = "", 
+        /**
+         * How many matches to pass over.
+         */offset: UInt32 = UInt32(0), 
+        /**
+         * How many at the most; 1 to 500.
+         */limit: UInt32 = UInt32(50), 
+        /**
+         * Only leads with a field in conflict.
+         */onlyConflicts: Bool = false) {
+        self.text = text
+        self.offset = offset
+        self.limit = limit
+        self.onlyConflicts = onlyConflicts
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension LeadQuery: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLeadQuery: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> LeadQuery {
+        return
+            try LeadQuery(
+                text: FfiConverterString.read(from: &buf), 
+                offset: FfiConverterUInt32.read(from: &buf), 
+                limit: FfiConverterUInt32.read(from: &buf), 
+                onlyConflicts: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: LeadQuery, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.text, into: &buf)
+        FfiConverterUInt32.write(value.offset, into: &buf)
+        FfiConverterUInt32.write(value.limit, into: &buf)
+        FfiConverterBool.write(value.onlyConflicts, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLeadQuery_lift(_ buf: RustBuffer) throws -> LeadQuery {
+    return try FfiConverterTypeLeadQuery.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLeadQuery_lower(_ value: LeadQuery) -> RustBuffer {
+    return FfiConverterTypeLeadQuery.lower(value)
+}
+
+
+/**
+ * One lead in a list.
+ */
+public struct LeadRow: Equatable, Hashable {
+    /**
+     * The lead.
+     */
+    public let id: DocId
+    /**
+     * 客户名称.
+     */
+    public let customerName: String
+    /**
+     * 医院.
+     */
+    public let hospital: String
+    /**
+     * 需求关键词.
+     */
+    public let need: String
+    /**
+     * 已确认阶段; empty: none yet.
+     */
+    public let stage: String
+    /**
+     * 下一步动作.
+     */
+    public let nextAction: String
+    /**
+     * 预计成交时间.
+     */
+    public let expectedClose: String
+    /**
+     * The newest change of the lead or its table.
+     */
+    public let updatedMs: Int64
+    /**
+     * 推进指数, 0 to 100 (C55).
+     */
+    public let index: UInt8
+    /**
+     * Fields in conflict.
+     */
+    public let conflicts: UInt32
+    /**
+     * Mandatory fields that are empty (C3, C11).
+     */
+    public let missing: [String]
+    /**
+     * 负责人; `None` until the server has ruled: the creator.
+     */
+    public let owner: UserId?
+    /**
+     * Their name; empty when it is not known here.
+     */
+    public let ownerName: String
+    /**
+     * Whether the owner is this phone's user.
+     */
+    public let mine: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The lead.
+         */id: DocId, 
+        /**
+         * 客户名称.
+         */customerName: String, 
+        /**
+         * 医院.
+         */hospital: String, 
+        /**
+         * 需求关键词.
+         */need: String, 
+        /**
+         * 已确认阶段; empty: none yet.
+         */stage: String, 
+        /**
+         * 下一步动作.
+         */nextAction: String, 
+        /**
+         * 预计成交时间.
+         */expectedClose: String, 
+        /**
+         * The newest change of the lead or its table.
+         */updatedMs: Int64, 
+        /**
+         * 推进指数, 0 to 100 (C55).
+         */index: UInt8, 
+        /**
+         * Fields in conflict.
+         */conflicts: UInt32, 
+        /**
+         * Mandatory fields that are empty (C3, C11).
+         */missing: [String], 
+        /**
+         * 负责人; `None` until the server has ruled: the creator.
+         */owner: UserId?, 
+        /**
+         * Their name; empty when it is not known here.
+         */ownerName: String, 
+        /**
+         * Whether the owner is this phone's user.
+         */mine: Bool) {
+        self.id = id
+        self.customerName = customerName
+        self.hospital = hospital
+        self.need = need
+        self.stage = stage
+        self.nextAction = nextAction
+        self.expectedClose = expectedClose
+        self.updatedMs = updatedMs
+        self.index = index
+        self.conflicts = conflicts
+        self.missing = missing
+        self.owner = owner
+        self.ownerName = ownerName
+        self.mine = mine
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension LeadRow: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLeadRow: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> LeadRow {
+        return
+            try LeadRow(
+                id: FfiConverterTypeDocId.read(from: &buf), 
+                customerName: FfiConverterString.read(from: &buf), 
+                hospital: FfiConverterString.read(from: &buf), 
+                need: FfiConverterString.read(from: &buf), 
+                stage: FfiConverterString.read(from: &buf), 
+                nextAction: FfiConverterString.read(from: &buf), 
+                expectedClose: FfiConverterString.read(from: &buf), 
+                updatedMs: FfiConverterInt64.read(from: &buf), 
+                index: FfiConverterUInt8.read(from: &buf), 
+                conflicts: FfiConverterUInt32.read(from: &buf), 
+                missing: FfiConverterSequenceString.read(from: &buf), 
+                owner: FfiConverterOptionTypeUserId.read(from: &buf), 
+                ownerName: FfiConverterString.read(from: &buf), 
+                mine: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: LeadRow, into buf: inout [UInt8]) {
+        FfiConverterTypeDocId.write(value.id, into: &buf)
+        FfiConverterString.write(value.customerName, into: &buf)
+        FfiConverterString.write(value.hospital, into: &buf)
+        FfiConverterString.write(value.need, into: &buf)
+        FfiConverterString.write(value.stage, into: &buf)
+        FfiConverterString.write(value.nextAction, into: &buf)
+        FfiConverterString.write(value.expectedClose, into: &buf)
+        FfiConverterInt64.write(value.updatedMs, into: &buf)
+        FfiConverterUInt8.write(value.index, into: &buf)
+        FfiConverterUInt32.write(value.conflicts, into: &buf)
+        FfiConverterSequenceString.write(value.missing, into: &buf)
+        FfiConverterOptionTypeUserId.write(value.owner, into: &buf)
+        FfiConverterString.write(value.ownerName, into: &buf)
+        FfiConverterBool.write(value.mine, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLeadRow_lift(_ buf: RustBuffer) throws -> LeadRow {
+    return try FfiConverterTypeLeadRow.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLeadRow_lower(_ value: LeadRow) -> RustBuffer {
+    return FfiConverterTypeLeadRow.lower(value)
+}
+
+
+/**
+ * Who this phone is.
+ */
+public struct Me: Equatable, Hashable {
+    /**
+     * This device.
+     */
+    public let device: DeviceId
+    /**
+     * Its user.
+     */
+    public let user: UserId
+    /**
+     * The user's name.
+     */
+    public let userName: String
+    /**
+     * The company's name.
+     */
+    public let company: String
+    /**
+     * The server's address.
+     */
+    public let server: String
+    /**
+     * IANA name of the company's time zone.
+     */
+    public let zone: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * This device.
+         */device: DeviceId, 
+        /**
+         * Its user.
+         */user: UserId, 
+        /**
+         * The user's name.
+         */userName: String, 
+        /**
+         * The company's name.
+         */company: String, 
+        /**
+         * The server's address.
+         */server: String, 
+        /**
+         * IANA name of the company's time zone.
+         */zone: String) {
+        self.device = device
+        self.user = user
+        self.userName = userName
+        self.company = company
+        self.server = server
+        self.zone = zone
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Me: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeMe: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Me {
+        return
+            try Me(
+                device: FfiConverterTypeDeviceId.read(from: &buf), 
+                user: FfiConverterTypeUserId.read(from: &buf), 
+                userName: FfiConverterString.read(from: &buf), 
+                company: FfiConverterString.read(from: &buf), 
+                server: FfiConverterString.read(from: &buf), 
+                zone: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Me, into buf: inout [UInt8]) {
+        FfiConverterTypeDeviceId.write(value.device, into: &buf)
+        FfiConverterTypeUserId.write(value.user, into: &buf)
+        FfiConverterString.write(value.userName, into: &buf)
+        FfiConverterString.write(value.company, into: &buf)
+        FfiConverterString.write(value.server, into: &buf)
+        FfiConverterString.write(value.zone, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeMe_lift(_ buf: RustBuffer) throws -> Me {
+    return try FfiConverterTypeMe.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeMe_lower(_ value: Me) -> RustBuffer {
+    return FfiConverterTypeMe.lower(value)
+}
+
+
+/**
+ * A lead to be created.
+ */
+public struct NewLead: Equatable, Hashable {
+    /**
+     * Registers, any of them.
+     */
+    public let fields: LeadFields
+    /**
+     * First note.
+     */
+    public let notes: String
+    /**
+     * First contacts.
+     */
+    public let contacts: [Contact]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Registers, any of them.
+         */fields: LeadFields, 
+        /**
+         * First note.
+         */notes: String = "", 
+        /**
+         * First contacts.
+         */contacts: [Contact] = []) {
+        self.fields = fields
+        self.notes = notes
+        self.contacts = contacts
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension NewLead: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeNewLead: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> NewLead {
+        return
+            try NewLead(
+                fields: FfiConverterTypeLeadFields.read(from: &buf), 
+                notes: FfiConverterString.read(from: &buf), 
+                contacts: FfiConverterSequenceTypeContact.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: NewLead, into buf: inout [UInt8]) {
+        FfiConverterTypeLeadFields.write(value.fields, into: &buf)
+        FfiConverterString.write(value.notes, into: &buf)
+        FfiConverterSequenceTypeContact.write(value.contacts, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNewLead_lift(_ buf: RustBuffer) throws -> NewLead {
+    return try FfiConverterTypeNewLead.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNewLead_lower(_ value: NewLead) -> RustBuffer {
+    return FfiConverterTypeNewLead.lower(value)
+}
+
+
+/**
+ * A phone of the user.
+ */
+public struct Phone: Equatable, Hashable {
+    /**
+     * Its id.
+     */
+    public let device: DeviceId
+    /**
+     * What the user calls it.
+     */
+    public let name: String
+    /**
+     * `active`, `revoked`, `stolen` or `wiped`.
+     */
+    public let status: String
+    /**
+     * Whether it is this one.
+     */
+    public let this: Bool
+    /**
+     * Server time of its enrolment.
+     */
+    public let enrolledMs: Int64
+    /**
+     * Server time of its last contact; 0: never.
+     */
+    public let lastContactMs: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its id.
+         */device: DeviceId, 
+        /**
+         * What the user calls it.
+         */name: String, 
+        /**
+         * `active`, `revoked`, `stolen` or `wiped`.
+         */status: String, 
+        /**
+         * Whether it is this one.
+         */this: Bool, 
+        /**
+         * Server time of its enrolment.
+         */enrolledMs: Int64, 
+        /**
+         * Server time of its last contact; 0: never.
+         */lastContactMs: Int64) {
+        self.device = device
+        self.name = name
+        self.status = status
+        self.this = this
+        self.enrolledMs = enrolledMs
+        self.lastContactMs = lastContactMs
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Phone: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePhone: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Phone {
+        return
+            try Phone(
+                device: FfiConverterTypeDeviceId.read(from: &buf), 
+                name: FfiConverterString.read(from: &buf), 
+                status: FfiConverterString.read(from: &buf), 
+                this: FfiConverterBool.read(from: &buf), 
+                enrolledMs: FfiConverterInt64.read(from: &buf), 
+                lastContactMs: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Phone, into buf: inout [UInt8]) {
+        FfiConverterTypeDeviceId.write(value.device, into: &buf)
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterString.write(value.status, into: &buf)
+        FfiConverterBool.write(value.this, into: &buf)
+        FfiConverterInt64.write(value.enrolledMs, into: &buf)
+        FfiConverterInt64.write(value.lastContactMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePhone_lift(_ buf: RustBuffer) throws -> Phone {
+    return try FfiConverterTypePhone.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePhone_lower(_ value: Phone) -> RustBuffer {
+    return FfiConverterTypePhone.lower(value)
+}
+
+
+/**
+ * 阶段申请.
+ */
+public struct StageProposal: Equatable, Hashable {
+    /**
+     * The stage proposed.
+     */
+    public let to: String
+    /**
+     * Evidence entries that prove it.
+     */
+    public let evidence: [EntryId]
+    /**
+     * Why.
+     */
+    public let note: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The stage proposed.
+         */to: String = "", 
+        /**
+         * Evidence entries that prove it.
+         */evidence: [EntryId] = [], 
+        /**
+         * Why.
+         */note: String = "") {
+        self.to = to
+        self.evidence = evidence
+        self.note = note
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension StageProposal: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeStageProposal: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> StageProposal {
+        return
+            try StageProposal(
+                to: FfiConverterString.read(from: &buf), 
+                evidence: FfiConverterSequenceTypeEntryId.read(from: &buf), 
+                note: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: StageProposal, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.to, into: &buf)
+        FfiConverterSequenceTypeEntryId.write(value.evidence, into: &buf)
+        FfiConverterString.write(value.note, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStageProposal_lift(_ buf: RustBuffer) throws -> StageProposal {
+    return try FfiConverterTypeStageProposal.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStageProposal_lower(_ value: StageProposal) -> RustBuffer {
+    return FfiConverterTypeStageProposal.lower(value)
+}
+
+
+/**
+ * How things stand.
+ */
+public struct Status: Equatable, Hashable {
+    /**
+     * Whether the phone is enrolled.
+     */
+    public let enrolled: Bool
+    /**
+     * Changes that are not yet durable on the server.
+     */
+    public let unanswered: UInt64
+    /**
+     * Pieces of evidence that are not yet durable on the server.
+     */
+    public let evidenceWaiting: UInt32
+    /**
+     * Work that the server did not merge.
+     */
+    public let held: UInt32
+    /**
+     * Server time of the last contact; 0: never.
+     */
+    public let lastContactMs: Int64
+    /**
+     * How far the phone's clock was ahead of the server's at the last contact, milliseconds.
+     */
+    public let clockSkewMs: Int64
+    /**
+     * Whether that is beyond what a deadline tolerates (O1).
+     */
+    public let clockDoubtful: Bool
+    /**
+     * Whether reads are locked for want of contact.
+     */
+    public let locked: Bool
+    /**
+     * Whether everything that this phone may hold has come.
+     */
+    public let complete: Bool
+    /**
+     * Whether a connection stands now.
+     */
+    public let online: Bool
+    /**
+     * Whether a standing connection is wanted.
+     */
+    public let background: Bool
+    /**
+     * Code of why the last connection failed; empty when the last one was good.
+     */
+    public let lastError: String
+    /**
+     * The sentence for it.
+     */
+    public let lastErrorText: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Whether the phone is enrolled.
+         */enrolled: Bool, 
+        /**
+         * Changes that are not yet durable on the server.
+         */unanswered: UInt64, 
+        /**
+         * Pieces of evidence that are not yet durable on the server.
+         */evidenceWaiting: UInt32, 
+        /**
+         * Work that the server did not merge.
+         */held: UInt32, 
+        /**
+         * Server time of the last contact; 0: never.
+         */lastContactMs: Int64, 
+        /**
+         * How far the phone's clock was ahead of the server's at the last contact, milliseconds.
+         */clockSkewMs: Int64, 
+        /**
+         * Whether that is beyond what a deadline tolerates (O1).
+         */clockDoubtful: Bool, 
+        /**
+         * Whether reads are locked for want of contact.
+         */locked: Bool, 
+        /**
+         * Whether everything that this phone may hold has come.
+         */complete: Bool, 
+        /**
+         * Whether a connection stands now.
+         */online: Bool, 
+        /**
+         * Whether a standing connection is wanted.
+         */background: Bool, 
+        /**
+         * Code of why the last connection failed; empty when the last one was good.
+         */lastError: String, 
+        /**
+         * The sentence for it.
+         */lastErrorText: String) {
+        self.enrolled = enrolled
+        self.unanswered = unanswered
+        self.evidenceWaiting = evidenceWaiting
+        self.held = held
+        self.lastContactMs = lastContactMs
+        self.clockSkewMs = clockSkewMs
+        self.clockDoubtful = clockDoubtful
+        self.locked = locked
+        self.complete = complete
+        self.online = online
+        self.background = background
+        self.lastError = lastError
+        self.lastErrorText = lastErrorText
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Status: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeStatus: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Status {
+        return
+            try Status(
+                enrolled: FfiConverterBool.read(from: &buf), 
+                unanswered: FfiConverterUInt64.read(from: &buf), 
+                evidenceWaiting: FfiConverterUInt32.read(from: &buf), 
+                held: FfiConverterUInt32.read(from: &buf), 
+                lastContactMs: FfiConverterInt64.read(from: &buf), 
+                clockSkewMs: FfiConverterInt64.read(from: &buf), 
+                clockDoubtful: FfiConverterBool.read(from: &buf), 
+                locked: FfiConverterBool.read(from: &buf), 
+                complete: FfiConverterBool.read(from: &buf), 
+                online: FfiConverterBool.read(from: &buf), 
+                background: FfiConverterBool.read(from: &buf), 
+                lastError: FfiConverterString.read(from: &buf), 
+                lastErrorText: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Status, into buf: inout [UInt8]) {
+        FfiConverterBool.write(value.enrolled, into: &buf)
+        FfiConverterUInt64.write(value.unanswered, into: &buf)
+        FfiConverterUInt32.write(value.evidenceWaiting, into: &buf)
+        FfiConverterUInt32.write(value.held, into: &buf)
+        FfiConverterInt64.write(value.lastContactMs, into: &buf)
+        FfiConverterInt64.write(value.clockSkewMs, into: &buf)
+        FfiConverterBool.write(value.clockDoubtful, into: &buf)
+        FfiConverterBool.write(value.locked, into: &buf)
+        FfiConverterBool.write(value.complete, into: &buf)
+        FfiConverterBool.write(value.online, into: &buf)
+        FfiConverterBool.write(value.background, into: &buf)
+        FfiConverterString.write(value.lastError, into: &buf)
+        FfiConverterString.write(value.lastErrorText, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStatus_lift(_ buf: RustBuffer) throws -> Status {
+    return try FfiConverterTypeStatus.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStatus_lower(_ value: Status) -> RustBuffer {
+    return FfiConverterTypeStatus.lower(value)
 }
 
 
@@ -1383,25 +4933,113 @@ public func FfiConverterTypeLeadSummary_lower(_ value: LeadSummary) -> RustBuffe
  */
 public struct SyncReport: Equatable, Hashable {
     /**
-     * Edits that the server acknowledged as durable in this round.
+     * Changes of this phone that became durable on the server.
      */
-    public let acknowledged: UInt32
+    public let up: UInt64
     /**
-     * Edits that still wait for the server.
+     * Documents that changed on this phone.
      */
-    public let pending: UInt32
+    public let down: UInt64
+    /**
+     * Changes of this phone that the server did not merge in this round.
+     */
+    public let setAside: UInt64
+    /**
+     * Documents that left this phone.
+     */
+    public let wiped: UInt64
+    /**
+     * Bytes of frames sent, without what websocket and TLS add.
+     */
+    public let bytesUp: UInt64
+    /**
+     * Bytes of frames that came.
+     */
+    public let bytesDown: UInt64
+    /**
+     * How often the phone waited for the server once the connection stood.
+     */
+    public let roundTrips: UInt32
+    /**
+     * From dialling to the end, milliseconds.
+     */
+    public let millis: UInt64
+    /**
+     * Fields in conflict in the leads that changed.
+     */
+    public let conflicts: UInt32
+    /**
+     * Work of this phone that was not merged, since ever.
+     */
+    public let held: UInt32
+    /**
+     * Pieces of evidence that became durable on the server.
+     */
+    public let evidenceUp: UInt32
+    /**
+     * Bytes sent for them.
+     */
+    public let evidenceBytes: UInt64
+    /**
+     * Pieces that still wait, for a better network or after a failure.
+     */
+    public let evidenceWaiting: UInt32
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
     public init(
         /**
-         * Edits that the server acknowledged as durable in this round.
-         */acknowledged: UInt32, 
+         * Changes of this phone that became durable on the server.
+         */up: UInt64, 
         /**
-         * Edits that still wait for the server.
-         */pending: UInt32) {
-        self.acknowledged = acknowledged
-        self.pending = pending
+         * Documents that changed on this phone.
+         */down: UInt64, 
+        /**
+         * Changes of this phone that the server did not merge in this round.
+         */setAside: UInt64, 
+        /**
+         * Documents that left this phone.
+         */wiped: UInt64, 
+        /**
+         * Bytes of frames sent, without what websocket and TLS add.
+         */bytesUp: UInt64, 
+        /**
+         * Bytes of frames that came.
+         */bytesDown: UInt64, 
+        /**
+         * How often the phone waited for the server once the connection stood.
+         */roundTrips: UInt32, 
+        /**
+         * From dialling to the end, milliseconds.
+         */millis: UInt64, 
+        /**
+         * Fields in conflict in the leads that changed.
+         */conflicts: UInt32, 
+        /**
+         * Work of this phone that was not merged, since ever.
+         */held: UInt32, 
+        /**
+         * Pieces of evidence that became durable on the server.
+         */evidenceUp: UInt32, 
+        /**
+         * Bytes sent for them.
+         */evidenceBytes: UInt64, 
+        /**
+         * Pieces that still wait, for a better network or after a failure.
+         */evidenceWaiting: UInt32) {
+        self.up = up
+        self.down = down
+        self.setAside = setAside
+        self.wiped = wiped
+        self.bytesUp = bytesUp
+        self.bytesDown = bytesDown
+        self.roundTrips = roundTrips
+        self.millis = millis
+        self.conflicts = conflicts
+        self.held = held
+        self.evidenceUp = evidenceUp
+        self.evidenceBytes = evidenceBytes
+        self.evidenceWaiting = evidenceWaiting
     }
 
     
@@ -1420,14 +5058,36 @@ public struct FfiConverterTypeSyncReport: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SyncReport {
         return
             try SyncReport(
-                acknowledged: FfiConverterUInt32.read(from: &buf), 
-                pending: FfiConverterUInt32.read(from: &buf)
+                up: FfiConverterUInt64.read(from: &buf), 
+                down: FfiConverterUInt64.read(from: &buf), 
+                setAside: FfiConverterUInt64.read(from: &buf), 
+                wiped: FfiConverterUInt64.read(from: &buf), 
+                bytesUp: FfiConverterUInt64.read(from: &buf), 
+                bytesDown: FfiConverterUInt64.read(from: &buf), 
+                roundTrips: FfiConverterUInt32.read(from: &buf), 
+                millis: FfiConverterUInt64.read(from: &buf), 
+                conflicts: FfiConverterUInt32.read(from: &buf), 
+                held: FfiConverterUInt32.read(from: &buf), 
+                evidenceUp: FfiConverterUInt32.read(from: &buf), 
+                evidenceBytes: FfiConverterUInt64.read(from: &buf), 
+                evidenceWaiting: FfiConverterUInt32.read(from: &buf)
         )
     }
 
     public static func write(_ value: SyncReport, into buf: inout [UInt8]) {
-        FfiConverterUInt32.write(value.acknowledged, into: &buf)
-        FfiConverterUInt32.write(value.pending, into: &buf)
+        FfiConverterUInt64.write(value.up, into: &buf)
+        FfiConverterUInt64.write(value.down, into: &buf)
+        FfiConverterUInt64.write(value.setAside, into: &buf)
+        FfiConverterUInt64.write(value.wiped, into: &buf)
+        FfiConverterUInt64.write(value.bytesUp, into: &buf)
+        FfiConverterUInt64.write(value.bytesDown, into: &buf)
+        FfiConverterUInt32.write(value.roundTrips, into: &buf)
+        FfiConverterUInt64.write(value.millis, into: &buf)
+        FfiConverterUInt32.write(value.conflicts, into: &buf)
+        FfiConverterUInt32.write(value.held, into: &buf)
+        FfiConverterUInt32.write(value.evidenceUp, into: &buf)
+        FfiConverterUInt64.write(value.evidenceBytes, into: &buf)
+        FfiConverterUInt32.write(value.evidenceWaiting, into: &buf)
     }
 }
 
@@ -1448,25 +5108,680 @@ public func FfiConverterTypeSyncReport_lower(_ value: SyncReport) -> RustBuffer 
 
 
 /**
+ * A tag (C47).
+ */
+public struct TagItem: Equatable, Hashable {
+    /**
+     * The tag.
+     */
+    public let name: String
+    /**
+     * When it stops counting; `None`: never.
+     */
+    public let expiresMs: Int64?
+    /**
+     * Whether it counts now.
+     */
+    public let fresh: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The tag.
+         */name: String, 
+        /**
+         * When it stops counting; `None`: never.
+         */expiresMs: Int64?, 
+        /**
+         * Whether it counts now.
+         */fresh: Bool) {
+        self.name = name
+        self.expiresMs = expiresMs
+        self.fresh = fresh
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension TagItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTagItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TagItem {
+        return
+            try TagItem(
+                name: FfiConverterString.read(from: &buf), 
+                expiresMs: FfiConverterOptionInt64.read(from: &buf), 
+                fresh: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: TagItem, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterOptionInt64.write(value.expiresMs, into: &buf)
+        FfiConverterBool.write(value.fresh, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTagItem_lift(_ buf: RustBuffer) throws -> TagItem {
+    return try FfiConverterTypeTagItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTagItem_lower(_ value: TagItem) -> RustBuffer {
+    return FfiConverterTypeTagItem.lower(value)
+}
+
+
+/**
+ * One thing that happened.
+ */
+public struct TimelineItem: Equatable, Hashable {
+    /**
+     * Its entry.
+     */
+    public let id: EntryId
+    /**
+     * When it happened.
+     */
+    public let atMs: Int64
+    /**
+     * When it was logged.
+     */
+    public let loggedMs: Int64
+    /**
+     * Whether the time is in doubt beyond five minutes (O1).
+     */
+    public let doubtful: Bool
+    /**
+     * Who logged it.
+     */
+    public let user: UserId
+    /**
+     * Their name; empty when it is not known here.
+     */
+    public let userName: String
+    /**
+     * What it was.
+     */
+    public let what: Happening
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its entry.
+         */id: EntryId, 
+        /**
+         * When it happened.
+         */atMs: Int64, 
+        /**
+         * When it was logged.
+         */loggedMs: Int64, 
+        /**
+         * Whether the time is in doubt beyond five minutes (O1).
+         */doubtful: Bool, 
+        /**
+         * Who logged it.
+         */user: UserId, 
+        /**
+         * Their name; empty when it is not known here.
+         */userName: String, 
+        /**
+         * What it was.
+         */what: Happening) {
+        self.id = id
+        self.atMs = atMs
+        self.loggedMs = loggedMs
+        self.doubtful = doubtful
+        self.user = user
+        self.userName = userName
+        self.what = what
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension TimelineItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTimelineItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TimelineItem {
+        return
+            try TimelineItem(
+                id: FfiConverterTypeEntryId.read(from: &buf), 
+                atMs: FfiConverterInt64.read(from: &buf), 
+                loggedMs: FfiConverterInt64.read(from: &buf), 
+                doubtful: FfiConverterBool.read(from: &buf), 
+                user: FfiConverterTypeUserId.read(from: &buf), 
+                userName: FfiConverterString.read(from: &buf), 
+                what: FfiConverterTypeHappening.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: TimelineItem, into buf: inout [UInt8]) {
+        FfiConverterTypeEntryId.write(value.id, into: &buf)
+        FfiConverterInt64.write(value.atMs, into: &buf)
+        FfiConverterInt64.write(value.loggedMs, into: &buf)
+        FfiConverterBool.write(value.doubtful, into: &buf)
+        FfiConverterTypeUserId.write(value.user, into: &buf)
+        FfiConverterString.write(value.userName, into: &buf)
+        FfiConverterTypeHappening.write(value.what, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTimelineItem_lift(_ buf: RustBuffer) throws -> TimelineItem {
+    return try FfiConverterTypeTimelineItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTimelineItem_lower(_ value: TimelineItem) -> RustBuffer {
+    return FfiConverterTypeTimelineItem.lower(value)
+}
+
+
+/**
+ * Today's work.
+ */
+public struct Today: Equatable, Hashable {
+    /**
+     * The day in the company's zone, ISO.
+     */
+    public let day: String
+    /**
+     * Today's blocks of the calendar, by time.
+     */
+    public let entries: [CalendarItem]
+    /**
+     * Open todos that are due, the oldest first.
+     */
+    public let todos: [DueTodo]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The day in the company's zone, ISO.
+         */day: String, 
+        /**
+         * Today's blocks of the calendar, by time.
+         */entries: [CalendarItem], 
+        /**
+         * Open todos that are due, the oldest first.
+         */todos: [DueTodo]) {
+        self.day = day
+        self.entries = entries
+        self.todos = todos
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Today: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeToday: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Today {
+        return
+            try Today(
+                day: FfiConverterString.read(from: &buf), 
+                entries: FfiConverterSequenceTypeCalendarItem.read(from: &buf), 
+                todos: FfiConverterSequenceTypeDueTodo.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Today, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.day, into: &buf)
+        FfiConverterSequenceTypeCalendarItem.write(value.entries, into: &buf)
+        FfiConverterSequenceTypeDueTodo.write(value.todos, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeToday_lift(_ buf: RustBuffer) throws -> Today {
+    return try FfiConverterTypeToday.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeToday_lower(_ value: Today) -> RustBuffer {
+    return FfiConverterTypeToday.lower(value)
+}
+
+
+/**
+ * 待办.
+ */
+public struct Todo: Equatable, Hashable {
+    /**
+     * 事项.
+     */
+    public let title: String?
+    /**
+     * 到期: an ISO day, or milliseconds since 1970 UTC.
+     */
+    public let due: String?
+    /**
+     * 已完成.
+     */
+    public let done: Bool?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * 事项.
+         */title: String? = nil, 
+        /**
+         * 到期: an ISO day, or milliseconds since 1970 UTC.
+         */due: String? = nil, 
+        /**
+         * 已完成.
+         */done: Bool? = nil) {
+        self.title = title
+        self.due = due
+        self.done = done
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Todo: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTodo: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Todo {
+        return
+            try Todo(
+                title: FfiConverterOptionString.read(from: &buf), 
+                due: FfiConverterOptionString.read(from: &buf), 
+                done: FfiConverterOptionBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Todo, into buf: inout [UInt8]) {
+        FfiConverterOptionString.write(value.title, into: &buf)
+        FfiConverterOptionString.write(value.due, into: &buf)
+        FfiConverterOptionBool.write(value.done, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTodo_lift(_ buf: RustBuffer) throws -> Todo {
+    return try FfiConverterTypeTodo.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTodo_lower(_ value: Todo) -> RustBuffer {
+    return FfiConverterTypeTodo.lower(value)
+}
+
+
+/**
+ * A todo with its id.
+ */
+public struct TodoItem: Equatable, Hashable {
+    /**
+     * Its entry.
+     */
+    public let id: EntryId
+    /**
+     * The todo.
+     */
+    public let todo: Todo
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its entry.
+         */id: EntryId, 
+        /**
+         * The todo.
+         */todo: Todo) {
+        self.id = id
+        self.todo = todo
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension TodoItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTodoItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TodoItem {
+        return
+            try TodoItem(
+                id: FfiConverterTypeEntryId.read(from: &buf), 
+                todo: FfiConverterTypeTodo.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: TodoItem, into buf: inout [UInt8]) {
+        FfiConverterTypeEntryId.write(value.id, into: &buf)
+        FfiConverterTypeTodo.write(value.todo, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTodoItem_lift(_ buf: RustBuffer) throws -> TodoItem {
+    return try FfiConverterTypeTodoItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTodoItem_lower(_ value: TodoItem) -> RustBuffer {
+    return FfiConverterTypeTodoItem.lower(value)
+}
+
+
+/**
+ * 触达.
+ */
+public struct Touch: Equatable, Hashable {
+    /**
+     * Through what.
+     */
+    public let channel: TouchChannel
+    /**
+     * From whom to whom.
+     */
+    public let direction: TouchDirection
+    /**
+     * How it ended.
+     */
+    public let outcome: TouchOutcome
+    /**
+     * What was said.
+     */
+    public let text: String
+    /**
+     * When, if not when it was logged. Milliseconds since 1970 UTC, by the rep's word.
+     */
+    public let atMs: Int64?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Through what.
+         */channel: TouchChannel, 
+        /**
+         * From whom to whom.
+         */direction: TouchDirection, 
+        /**
+         * How it ended.
+         */outcome: TouchOutcome, 
+        /**
+         * What was said.
+         */text: String, 
+        /**
+         * When, if not when it was logged. Milliseconds since 1970 UTC, by the rep's word.
+         */atMs: Int64?) {
+        self.channel = channel
+        self.direction = direction
+        self.outcome = outcome
+        self.text = text
+        self.atMs = atMs
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Touch: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTouch: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Touch {
+        return
+            try Touch(
+                channel: FfiConverterTypeTouchChannel.read(from: &buf), 
+                direction: FfiConverterTypeTouchDirection.read(from: &buf), 
+                outcome: FfiConverterTypeTouchOutcome.read(from: &buf), 
+                text: FfiConverterString.read(from: &buf), 
+                atMs: FfiConverterOptionInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Touch, into buf: inout [UInt8]) {
+        FfiConverterTypeTouchChannel.write(value.channel, into: &buf)
+        FfiConverterTypeTouchDirection.write(value.direction, into: &buf)
+        FfiConverterTypeTouchOutcome.write(value.outcome, into: &buf)
+        FfiConverterString.write(value.text, into: &buf)
+        FfiConverterOptionInt64.write(value.atMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTouch_lift(_ buf: RustBuffer) throws -> Touch {
+    return try FfiConverterTypeTouch.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTouch_lower(_ value: Touch) -> RustBuffer {
+    return FfiConverterTypeTouch.lower(value)
+}
+
+
+/**
+ * 拜访: the three fields of C4, the rest optional.
+ */
+public struct Visit: Equatable, Hashable {
+    /**
+     * 客户状态.
+     */
+    public let customerState: String
+    /**
+     * 下一步动作.
+     */
+    public let nextAction: String
+    /**
+     * 预计成交时间, an ISO day or what was said.
+     */
+    public let expectedClose: String
+    /**
+     * What was talked about.
+     */
+    public let note: String
+    /**
+     * The contact who was met.
+     */
+    public let contact: EntryId?
+    /**
+     * Where.
+     */
+    public let place: String
+    /**
+     * When the visit was, if not when it was logged. Milliseconds since 1970 UTC, by the rep's word.
+     */
+    public let visitedAtMs: Int64?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * 客户状态.
+         */customerState: String = "", 
+        /**
+         * 下一步动作.
+         */nextAction: String = "", 
+        /**
+         * 预计成交时间, an ISO day or what was said.
+         */expectedClose: String = "", 
+        /**
+         * What was talked about.
+         */note: String = "", 
+        /**
+         * The contact who was met.
+         */contact: EntryId? = nil, 
+        /**
+         * Where.
+         */place: String = "", 
+        /**
+         * When the visit was, if not when it was logged. Milliseconds since 1970 UTC, by the rep's word.
+         */visitedAtMs: Int64? = nil) {
+        self.customerState = customerState
+        self.nextAction = nextAction
+        self.expectedClose = expectedClose
+        self.note = note
+        self.contact = contact
+        self.place = place
+        self.visitedAtMs = visitedAtMs
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Visit: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeVisit: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Visit {
+        return
+            try Visit(
+                customerState: FfiConverterString.read(from: &buf), 
+                nextAction: FfiConverterString.read(from: &buf), 
+                expectedClose: FfiConverterString.read(from: &buf), 
+                note: FfiConverterString.read(from: &buf), 
+                contact: FfiConverterOptionTypeEntryId.read(from: &buf), 
+                place: FfiConverterString.read(from: &buf), 
+                visitedAtMs: FfiConverterOptionInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Visit, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.customerState, into: &buf)
+        FfiConverterString.write(value.nextAction, into: &buf)
+        FfiConverterString.write(value.expectedClose, into: &buf)
+        FfiConverterString.write(value.note, into: &buf)
+        FfiConverterOptionTypeEntryId.write(value.contact, into: &buf)
+        FfiConverterString.write(value.place, into: &buf)
+        FfiConverterOptionInt64.write(value.visitedAtMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeVisit_lift(_ buf: RustBuffer) throws -> Visit {
+    return try FfiConverterTypeVisit.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeVisit_lower(_ value: Visit) -> RustBuffer {
+    return FfiConverterTypeVisit.lower(value)
+}
+
+
+/**
  * Tells an app what to read again. It carries ids, never content.
  */
 
 public enum Change: Equatable, Hashable {
     
     /**
-     * A document was written here or by somebody else.
+     * A lead, its table or its evidence was written here or by somebody else, or it left this phone.
+     */
+    case lead(
+        /**
+         * The lead.
+         */id: DocId
+    )
+    /**
+     * A calendar was written.
+     */
+    case calendar
+    /**
+     * Another document was written: directory, policy, an account.
      */
     case document(
         /**
-         * Document id in hex.
-         */id: String
+         * The document.
+         */id: DocId
     )
     /**
-     * Connection, outbox or clock state changed.
+     * Connection, outbox, evidence or clock state changed.
      */
     case status
     /**
-     * Changes were missed: everything on the screen must be read again.
+     * Changes were missed, or are too many to name: everything on the screen must be read again.
      */
     case everything
     /**
@@ -1494,14 +5809,19 @@ public struct FfiConverterTypeChange: FfiConverterRustBuffer {
         let variant: Int32 = try readInt(&buf)
         switch variant {
         
-        case 1: return .document(id: try FfiConverterString.read(from: &buf)
+        case 1: return .lead(id: try FfiConverterTypeDocId.read(from: &buf)
         )
         
-        case 2: return .status
+        case 2: return .calendar
         
-        case 3: return .everything
+        case 3: return .document(id: try FfiConverterTypeDocId.read(from: &buf)
+        )
         
-        case 4: return .closed
+        case 4: return .status
+        
+        case 5: return .everything
+        
+        case 6: return .closed
         
         default: throw UniffiInternalError.unexpectedEnumCase
         }
@@ -1511,21 +5831,30 @@ public struct FfiConverterTypeChange: FfiConverterRustBuffer {
         switch value {
         
         
-        case let .document(id):
+        case let .lead(id):
             writeInt(&buf, Int32(1))
-            FfiConverterString.write(id, into: &buf)
+            FfiConverterTypeDocId.write(id, into: &buf)
             
         
-        case .status:
+        case .calendar:
             writeInt(&buf, Int32(2))
         
         
-        case .everything:
+        case let .document(id):
             writeInt(&buf, Int32(3))
+            FfiConverterTypeDocId.write(id, into: &buf)
+            
+        
+        case .status:
+            writeInt(&buf, Int32(4))
+        
+        
+        case .everything:
+            writeInt(&buf, Int32(5))
         
         
         case .closed:
-            writeInt(&buf, Int32(4))
+            writeInt(&buf, Int32(6))
         
         }
     }
@@ -1549,7 +5878,196 @@ public func FfiConverterTypeChange_lower(_ value: Change) -> RustBuffer {
 
 
 /**
- * Why a call failed. Few and coarse: an app decides by the variant and logs `detail`, which names no person.
+ * Where the bytes of a piece of evidence are.
+ */
+
+public enum EvidencePlace: Equatable, Hashable {
+    
+    /**
+     * On this phone, on their way to the server.
+     */
+    case waiting
+    /**
+     * On this phone and on the server.
+     */
+    case safe
+    /**
+     * Not on this phone: the server has them, or the phone that took them does.
+     */
+    case elsewhere
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension EvidencePlace: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeEvidencePlace: FfiConverterRustBuffer {
+    typealias SwiftType = EvidencePlace
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> EvidencePlace {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .waiting
+        
+        case 2: return .safe
+        
+        case 3: return .elsewhere
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: EvidencePlace, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .waiting:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .safe:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .elsewhere:
+            writeInt(&buf, Int32(3))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeEvidencePlace_lift(_ buf: RustBuffer) throws -> EvidencePlace {
+    return try FfiConverterTypeEvidencePlace.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeEvidencePlace_lower(_ value: EvidencePlace) -> RustBuffer {
+    return FfiConverterTypeEvidencePlace.lower(value)
+}
+
+
+
+/**
+ * One scalar in a document. As JSON it is the JSON scalar itself.
+ */
+
+public enum FieldValue: Equatable, Hashable {
+    
+    /**
+     * Emptied, or never known.
+     */
+    case null
+    /**
+     * Yes or no.
+     */
+    case bool(Bool
+    )
+    /**
+     * A whole number: fen, basis points, milliseconds, counts.
+     */
+    case int(Int64
+    )
+    /**
+     * Text, ids in hex, ISO days.
+     */
+    case text(String
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FieldValue: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFieldValue: FfiConverterRustBuffer {
+    typealias SwiftType = FieldValue
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FieldValue {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .null
+        
+        case 2: return .bool(try FfiConverterBool.read(from: &buf)
+        )
+        
+        case 3: return .int(try FfiConverterInt64.read(from: &buf)
+        )
+        
+        case 4: return .text(try FfiConverterString.read(from: &buf)
+        )
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: FieldValue, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .null:
+            writeInt(&buf, Int32(1))
+        
+        
+        case let .bool(v1):
+            writeInt(&buf, Int32(2))
+            FfiConverterBool.write(v1, into: &buf)
+            
+        
+        case let .int(v1):
+            writeInt(&buf, Int32(3))
+            FfiConverterInt64.write(v1, into: &buf)
+            
+        
+        case let .text(v1):
+            writeInt(&buf, Int32(4))
+            FfiConverterString.write(v1, into: &buf)
+            
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFieldValue_lift(_ buf: RustBuffer) throws -> FieldValue {
+    return try FfiConverterTypeFieldValue.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFieldValue_lower(_ value: FieldValue) -> RustBuffer {
+    return FfiConverterTypeFieldValue.lower(value)
+}
+
+
+
+/**
+ * Why a call failed. An app decides by the variant (or by `code`), shows `text`, and logs `detail`, which names no person.
  */
 public 
 enum FieldbookError: Swift.Error, Equatable, Hashable, Foundation.LocalizedError {
@@ -1557,17 +6075,71 @@ enum FieldbookError: Swift.Error, Equatable, Hashable, Foundation.LocalizedError
     
     
     /**
-     * The input can never be accepted as it is.
+     * The input cannot be accepted as it is, or there is nothing to do: mandatory fields, nothing to undo, a decision that came too late.
      */
     case Invalid(
+        /**
+         * Stable, for programs.
+         */code: String, 
+        /**
+         * For the user, in the language of the handle.
+         */text: String, 
         /**
          * For the log, in English.
          */detail: String
     )
     /**
-     * The handle was shut down.
+     * This phone does not hold it (any more).
      */
-    case Closed(
+    case NotFound(
+        /**
+         * Stable, for programs.
+         */code: String, 
+        /**
+         * For the user, in the language of the handle.
+         */text: String, 
+        /**
+         * For the log, in English.
+         */detail: String
+    )
+    /**
+     * The phone is not enrolled, enrolled already, signed out or wiped.
+     */
+    case Enrolment(
+        /**
+         * Stable, for programs.
+         */code: String, 
+        /**
+         * For the user, in the language of the handle.
+         */text: String, 
+        /**
+         * For the log, in English.
+         */detail: String
+    )
+    /**
+     * Too long without contact: reads are locked until the next one. What waits for the server is kept.
+     */
+    case Locked(
+        /**
+         * Stable, for programs.
+         */code: String, 
+        /**
+         * For the user, in the language of the handle.
+         */text: String, 
+        /**
+         * For the log, in English.
+         */detail: String
+    )
+    /**
+     * The store: wrong key, newer version, in use, damaged, disk full.
+     */
+    case Storage(
+        /**
+         * Stable, for programs.
+         */code: String, 
+        /**
+         * For the user, in the language of the handle.
+         */text: String, 
         /**
          * For the log, in English.
          */detail: String
@@ -1577,6 +6149,26 @@ enum FieldbookError: Swift.Error, Equatable, Hashable, Foundation.LocalizedError
      */
     case Offline(
         /**
+         * Stable, for programs.
+         */code: String, 
+        /**
+         * For the user, in the language of the handle.
+         */text: String, 
+        /**
+         * For the log, in English.
+         */detail: String
+    )
+    /**
+     * The server said no, or cannot be trusted: a used code, an old app, a certificate of nobody.
+     */
+    case Refused(
+        /**
+         * Stable, for programs.
+         */code: String, 
+        /**
+         * For the user, in the language of the handle.
+         */text: String, 
+        /**
          * For the log, in English.
          */detail: String
     )
@@ -1584,6 +6176,26 @@ enum FieldbookError: Swift.Error, Equatable, Hashable, Foundation.LocalizedError
      * The call was cancelled by the app.
      */
     case Cancelled(
+        /**
+         * Stable, for programs.
+         */code: String, 
+        /**
+         * For the user, in the language of the handle.
+         */text: String, 
+        /**
+         * For the log, in English.
+         */detail: String
+    )
+    /**
+     * The handle was shut down.
+     */
+    case Closed(
+        /**
+         * Stable, for programs.
+         */code: String, 
+        /**
+         * For the user, in the language of the handle.
+         */text: String, 
         /**
          * For the log, in English.
          */detail: String
@@ -1618,15 +6230,48 @@ public struct FfiConverterTypeFieldbookError: FfiConverterRustBuffer {
 
         
         case 1: return .Invalid(
+            code: try FfiConverterString.read(from: &buf), 
+            text: try FfiConverterString.read(from: &buf), 
             detail: try FfiConverterString.read(from: &buf)
             )
-        case 2: return .Closed(
+        case 2: return .NotFound(
+            code: try FfiConverterString.read(from: &buf), 
+            text: try FfiConverterString.read(from: &buf), 
             detail: try FfiConverterString.read(from: &buf)
             )
-        case 3: return .Offline(
+        case 3: return .Enrolment(
+            code: try FfiConverterString.read(from: &buf), 
+            text: try FfiConverterString.read(from: &buf), 
             detail: try FfiConverterString.read(from: &buf)
             )
-        case 4: return .Cancelled(
+        case 4: return .Locked(
+            code: try FfiConverterString.read(from: &buf), 
+            text: try FfiConverterString.read(from: &buf), 
+            detail: try FfiConverterString.read(from: &buf)
+            )
+        case 5: return .Storage(
+            code: try FfiConverterString.read(from: &buf), 
+            text: try FfiConverterString.read(from: &buf), 
+            detail: try FfiConverterString.read(from: &buf)
+            )
+        case 6: return .Offline(
+            code: try FfiConverterString.read(from: &buf), 
+            text: try FfiConverterString.read(from: &buf), 
+            detail: try FfiConverterString.read(from: &buf)
+            )
+        case 7: return .Refused(
+            code: try FfiConverterString.read(from: &buf), 
+            text: try FfiConverterString.read(from: &buf), 
+            detail: try FfiConverterString.read(from: &buf)
+            )
+        case 8: return .Cancelled(
+            code: try FfiConverterString.read(from: &buf), 
+            text: try FfiConverterString.read(from: &buf), 
+            detail: try FfiConverterString.read(from: &buf)
+            )
+        case 9: return .Closed(
+            code: try FfiConverterString.read(from: &buf), 
+            text: try FfiConverterString.read(from: &buf), 
             detail: try FfiConverterString.read(from: &buf)
             )
 
@@ -1641,23 +6286,66 @@ public struct FfiConverterTypeFieldbookError: FfiConverterRustBuffer {
 
         
         
-        case let .Invalid(detail):
+        case let .Invalid(code,text,detail):
             writeInt(&buf, Int32(1))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
             FfiConverterString.write(detail, into: &buf)
             
         
-        case let .Closed(detail):
+        case let .NotFound(code,text,detail):
             writeInt(&buf, Int32(2))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
             FfiConverterString.write(detail, into: &buf)
             
         
-        case let .Offline(detail):
+        case let .Enrolment(code,text,detail):
             writeInt(&buf, Int32(3))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
             FfiConverterString.write(detail, into: &buf)
             
         
-        case let .Cancelled(detail):
+        case let .Locked(code,text,detail):
             writeInt(&buf, Int32(4))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(detail, into: &buf)
+            
+        
+        case let .Storage(code,text,detail):
+            writeInt(&buf, Int32(5))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(detail, into: &buf)
+            
+        
+        case let .Offline(code,text,detail):
+            writeInt(&buf, Int32(6))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(detail, into: &buf)
+            
+        
+        case let .Refused(code,text,detail):
+            writeInt(&buf, Int32(7))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(detail, into: &buf)
+            
+        
+        case let .Cancelled(code,text,detail):
+            writeInt(&buf, Int32(8))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(detail, into: &buf)
+            
+        
+        case let .Closed(code,text,detail):
+            writeInt(&buf, Int32(9))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
             FfiConverterString.write(detail, into: &buf)
             
         }
@@ -1678,6 +6366,279 @@ public func FfiConverterTypeFieldbookError_lift(_ buf: RustBuffer) throws -> Fie
 public func FfiConverterTypeFieldbookError_lower(_ value: FieldbookError) -> RustBuffer {
     return FfiConverterTypeFieldbookError.lower(value)
 }
+
+
+/**
+ * What happened.
+ */
+
+public enum Happening: Equatable, Hashable {
+    
+    /**
+     * 拜访.
+     */
+    case visit(
+        /**
+         * The visit.
+         */visit: Visit
+    )
+    /**
+     * 触达.
+     */
+    case touch(
+        /**
+         * The touch.
+         */touch: Touch
+    )
+    /**
+     * 阶段申请.
+     */
+    case stageProposal(
+        /**
+         * The proposal.
+         */proposal: StageProposal
+    )
+    /**
+     * What only a newer version of the app understands.
+     */
+    case other
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Happening: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeHappening: FfiConverterRustBuffer {
+    typealias SwiftType = Happening
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Happening {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .visit(visit: try FfiConverterTypeVisit.read(from: &buf)
+        )
+        
+        case 2: return .touch(touch: try FfiConverterTypeTouch.read(from: &buf)
+        )
+        
+        case 3: return .stageProposal(proposal: try FfiConverterTypeStageProposal.read(from: &buf)
+        )
+        
+        case 4: return .other
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Happening, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case let .visit(visit):
+            writeInt(&buf, Int32(1))
+            FfiConverterTypeVisit.write(visit, into: &buf)
+            
+        
+        case let .touch(touch):
+            writeInt(&buf, Int32(2))
+            FfiConverterTypeTouch.write(touch, into: &buf)
+            
+        
+        case let .stageProposal(proposal):
+            writeInt(&buf, Int32(3))
+            FfiConverterTypeStageProposal.write(proposal, into: &buf)
+            
+        
+        case .other:
+            writeInt(&buf, Int32(4))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHappening_lift(_ buf: RustBuffer) throws -> Happening {
+    return try FfiConverterTypeHappening.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHappening_lower(_ value: Happening) -> RustBuffer {
+    return FfiConverterTypeHappening.lower(value)
+}
+
+
+
+/**
+ * 重要性: the rows of the 3×3.
+ */
+
+public enum Importance: Equatable, Hashable {
+    
+    /**
+     * A类客户.
+     */
+    case a
+    /**
+     * 培育中.
+     */
+    case nurturing
+    /**
+     * B类客户.
+     */
+    case b
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Importance: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeImportance: FfiConverterRustBuffer {
+    typealias SwiftType = Importance
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Importance {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .a
+        
+        case 2: return .nurturing
+        
+        case 3: return .b
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Importance, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .a:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .nurturing:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .b:
+            writeInt(&buf, Int32(3))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeImportance_lift(_ buf: RustBuffer) throws -> Importance {
+    return try FfiConverterTypeImportance.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeImportance_lower(_ value: Importance) -> RustBuffer {
+    return FfiConverterTypeImportance.lower(value)
+}
+
+
+
+/**
+ * The language of sentences for the user.
+ */
+
+public enum Language: Equatable, Hashable {
+    
+    /**
+     * 中文.
+     */
+    case chinese
+    /**
+     * English.
+     */
+    case english
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Language: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLanguage: FfiConverterRustBuffer {
+    typealias SwiftType = Language
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Language {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .chinese
+        
+        case 2: return .english
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Language, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .chinese:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .english:
+            writeInt(&buf, Int32(2))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLanguage_lift(_ buf: RustBuffer) throws -> Language {
+    return try FfiConverterTypeLanguage.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLanguage_lower(_ value: Language) -> RustBuffer {
+    return FfiConverterTypeLanguage.lower(value)
+}
+
 
 
 /**
@@ -1763,6 +6724,557 @@ public func FfiConverterTypeListenerError_lower(_ value: ListenerError) -> RustB
     return FfiConverterTypeListenerError.lower(value)
 }
 
+
+/**
+ * What the app knows of the network. The library cannot ask the system.
+ */
+
+public enum Network: Equatable, Hashable {
+    
+    /**
+     * Everything may go over it.
+     */
+    case unmetered
+    /**
+     * Evidence that was attached for an unmetered network waits.
+     */
+    case metered
+    /**
+     * There is none: a standing connection rests until this changes.
+     */
+    case offline
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Network: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeNetwork: FfiConverterRustBuffer {
+    typealias SwiftType = Network
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Network {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .unmetered
+        
+        case 2: return .metered
+        
+        case 3: return .offline
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Network, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .unmetered:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .metered:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .offline:
+            writeInt(&buf, Int32(3))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNetwork_lift(_ buf: RustBuffer) throws -> Network {
+    return try FfiConverterTypeNetwork.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNetwork_lower(_ value: Network) -> RustBuffer {
+    return FfiConverterTypeNetwork.lower(value)
+}
+
+
+
+/**
+ * Through what a customer was touched.
+ */
+
+public enum TouchChannel: Equatable, Hashable {
+    
+    /**
+     * 电话.
+     */
+    case phone
+    /**
+     * 微信.
+     */
+    case wechat
+    /**
+     * 短信.
+     */
+    case sms
+    /**
+     * 邮件.
+     */
+    case mail
+    /**
+     * 线上会议.
+     */
+    case meeting
+    /**
+     * What a newer version knows.
+     */
+    case other
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension TouchChannel: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTouchChannel: FfiConverterRustBuffer {
+    typealias SwiftType = TouchChannel
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TouchChannel {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .phone
+        
+        case 2: return .wechat
+        
+        case 3: return .sms
+        
+        case 4: return .mail
+        
+        case 5: return .meeting
+        
+        case 6: return .other
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: TouchChannel, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .phone:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .wechat:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .sms:
+            writeInt(&buf, Int32(3))
+        
+        
+        case .mail:
+            writeInt(&buf, Int32(4))
+        
+        
+        case .meeting:
+            writeInt(&buf, Int32(5))
+        
+        
+        case .other:
+            writeInt(&buf, Int32(6))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTouchChannel_lift(_ buf: RustBuffer) throws -> TouchChannel {
+    return try FfiConverterTypeTouchChannel.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTouchChannel_lower(_ value: TouchChannel) -> RustBuffer {
+    return FfiConverterTypeTouchChannel.lower(value)
+}
+
+
+
+/**
+ * Who touched whom.
+ */
+
+public enum TouchDirection: Equatable, Hashable {
+    
+    /**
+     * We them.
+     */
+    case out
+    /**
+     * They us.
+     */
+    case `in`
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension TouchDirection: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTouchDirection: FfiConverterRustBuffer {
+    typealias SwiftType = TouchDirection
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TouchDirection {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .out
+        
+        case 2: return .`in`
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: TouchDirection, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .out:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .`in`:
+            writeInt(&buf, Int32(2))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTouchDirection_lift(_ buf: RustBuffer) throws -> TouchDirection {
+    return try FfiConverterTypeTouchDirection.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTouchDirection_lower(_ value: TouchDirection) -> RustBuffer {
+    return FfiConverterTypeTouchDirection.lower(value)
+}
+
+
+
+/**
+ * How a touch ended.
+ */
+
+public enum TouchOutcome: Equatable, Hashable {
+    
+    /**
+     * 已接通.
+     */
+    case reached
+    /**
+     * 无应答 (C34 counts these).
+     */
+    case noReply
+    /**
+     * 拒绝.
+     */
+    case refused
+    /**
+     * What a newer version knows.
+     */
+    case other
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension TouchOutcome: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTouchOutcome: FfiConverterRustBuffer {
+    typealias SwiftType = TouchOutcome
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TouchOutcome {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .reached
+        
+        case 2: return .noReply
+        
+        case 3: return .refused
+        
+        case 4: return .other
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: TouchOutcome, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .reached:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .noReply:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .refused:
+            writeInt(&buf, Int32(3))
+        
+        
+        case .other:
+            writeInt(&buf, Int32(4))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTouchOutcome_lift(_ buf: RustBuffer) throws -> TouchOutcome {
+    return try FfiConverterTypeTouchOutcome.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTouchOutcome_lower(_ value: TouchOutcome) -> RustBuffer {
+    return FfiConverterTypeTouchOutcome.lower(value)
+}
+
+
+
+/**
+ * 紧急性: the columns of the 3×3.
+ */
+
+public enum Urgency: Equatable, Hashable {
+    
+    /**
+     * 今天.
+     */
+    case today
+    /**
+     * 明天.
+     */
+    case tomorrow
+    /**
+     * 本周.
+     */
+    case thisWeek
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Urgency: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeUrgency: FfiConverterRustBuffer {
+    typealias SwiftType = Urgency
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Urgency {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .today
+        
+        case 2: return .tomorrow
+        
+        case 3: return .thisWeek
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Urgency, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .today:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .tomorrow:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .thisWeek:
+            writeInt(&buf, Int32(3))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUrgency_lift(_ buf: RustBuffer) throws -> Urgency {
+    return try FfiConverterTypeUrgency.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUrgency_lower(_ value: Urgency) -> RustBuffer {
+    return FfiConverterTypeUrgency.lower(value)
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionUInt32: FfiConverterRustBuffer {
+    typealias SwiftType = UInt32?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterUInt32.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterUInt32.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionInt64: FfiConverterRustBuffer {
+    typealias SwiftType = Int64?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterInt64.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterInt64.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionBool: FfiConverterRustBuffer {
+    typealias SwiftType = Bool?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterBool.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterBool.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionString: FfiConverterRustBuffer {
+    typealias SwiftType = String?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterString.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterString.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
@@ -1790,27 +7302,746 @@ fileprivate struct FfiConverterOptionTypeCancelToken: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
-fileprivate struct FfiConverterSequenceTypeLeadSummary: FfiConverterRustBuffer {
-    typealias SwiftType = [LeadSummary]
+fileprivate struct FfiConverterOptionTypeBoardCell: FfiConverterRustBuffer {
+    typealias SwiftType = BoardCell?
 
-    public static func write(_ value: [LeadSummary], into buf: inout [UInt8]) {
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeBoardCell.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeBoardCell.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeMe: FfiConverterRustBuffer {
+    typealias SwiftType = Me?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeMe.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeMe.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeLanguage: FfiConverterRustBuffer {
+    typealias SwiftType = Language?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeLanguage.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeLanguage.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeDocId: FfiConverterRustBuffer {
+    typealias SwiftType = DocId?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeDocId.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeDocId.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeEntryId: FfiConverterRustBuffer {
+    typealias SwiftType = EntryId?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeEntryId.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeEntryId.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeUserId: FfiConverterRustBuffer {
+    typealias SwiftType = UserId?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeUserId.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeUserId.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceString: FfiConverterRustBuffer {
+    typealias SwiftType = [String]
+
+    public static func write(_ value: [String], into buf: inout [UInt8]) {
         let len = Int32(value.count)
         writeInt(&buf, len)
         for item in value {
-            FfiConverterTypeLeadSummary.write(item, into: &buf)
+            FfiConverterString.write(item, into: &buf)
         }
     }
 
-    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [LeadSummary] {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [String] {
         let len: Int32 = try readInt(&buf)
-        var seq = [LeadSummary]()
+        var seq = [String]()
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
-            seq.append(try FfiConverterTypeLeadSummary.read(from: &buf))
+            seq.append(try FfiConverterString.read(from: &buf))
         }
         return seq
     }
 }
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeAdvancementRow: FfiConverterRustBuffer {
+    typealias SwiftType = [AdvancementRow]
+
+    public static func write(_ value: [AdvancementRow], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeAdvancementRow.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [AdvancementRow] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [AdvancementRow]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeAdvancementRow.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeCalendarItem: FfiConverterRustBuffer {
+    typealias SwiftType = [CalendarItem]
+
+    public static func write(_ value: [CalendarItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeCalendarItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [CalendarItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [CalendarItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeCalendarItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeConflictChoice: FfiConverterRustBuffer {
+    typealias SwiftType = [ConflictChoice]
+
+    public static func write(_ value: [ConflictChoice], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeConflictChoice.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [ConflictChoice] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [ConflictChoice]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeConflictChoice.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeConflictItem: FfiConverterRustBuffer {
+    typealias SwiftType = [ConflictItem]
+
+    public static func write(_ value: [ConflictItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeConflictItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [ConflictItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [ConflictItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeConflictItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeContact: FfiConverterRustBuffer {
+    typealias SwiftType = [Contact]
+
+    public static func write(_ value: [Contact], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeContact.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [Contact] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [Contact]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeContact.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeContactItem: FfiConverterRustBuffer {
+    typealias SwiftType = [ContactItem]
+
+    public static func write(_ value: [ContactItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeContactItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [ContactItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [ContactItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeContactItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeDueTodo: FfiConverterRustBuffer {
+    typealias SwiftType = [DueTodo]
+
+    public static func write(_ value: [DueTodo], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeDueTodo.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [DueTodo] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [DueTodo]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeDueTodo.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeEvidenceItem: FfiConverterRustBuffer {
+    typealias SwiftType = [EvidenceItem]
+
+    public static func write(_ value: [EvidenceItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeEvidenceItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [EvidenceItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [EvidenceItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeEvidenceItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeKeptItem: FfiConverterRustBuffer {
+    typealias SwiftType = [KeptItem]
+
+    public static func write(_ value: [KeptItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeKeptItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [KeptItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [KeptItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeKeptItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeLeadRow: FfiConverterRustBuffer {
+    typealias SwiftType = [LeadRow]
+
+    public static func write(_ value: [LeadRow], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeLeadRow.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [LeadRow] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [LeadRow]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeLeadRow.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypePhone: FfiConverterRustBuffer {
+    typealias SwiftType = [Phone]
+
+    public static func write(_ value: [Phone], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypePhone.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [Phone] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [Phone]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypePhone.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeTagItem: FfiConverterRustBuffer {
+    typealias SwiftType = [TagItem]
+
+    public static func write(_ value: [TagItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeTagItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [TagItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [TagItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeTagItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeTimelineItem: FfiConverterRustBuffer {
+    typealias SwiftType = [TimelineItem]
+
+    public static func write(_ value: [TimelineItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeTimelineItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [TimelineItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [TimelineItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeTimelineItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeTodoItem: FfiConverterRustBuffer {
+    typealias SwiftType = [TodoItem]
+
+    public static func write(_ value: [TodoItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeTodoItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [TodoItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [TodoItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeTodoItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeEntryId: FfiConverterRustBuffer {
+    typealias SwiftType = [EntryId]
+
+    public static func write(_ value: [EntryId], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeEntryId.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [EntryId] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [EntryId]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeEntryId.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+
+public typealias DeviceId = String
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeDeviceId: FfiConverter {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> DeviceId {
+        return try FfiConverterString.read(from: &buf)
+    }
+
+    public static func write(_ value: DeviceId, into buf: inout [UInt8]) {
+        return FfiConverterString.write(value, into: &buf)
+    }
+
+    public static func lift(_ value: RustBuffer) throws -> DeviceId {
+        return try FfiConverterString.lift(value)
+    }
+
+    public static func lower(_ value: DeviceId) -> RustBuffer {
+        return FfiConverterString.lower(value)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeDeviceId_lift(_ value: RustBuffer) throws -> DeviceId {
+    return try FfiConverterTypeDeviceId.lift(value)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeDeviceId_lower(_ value: DeviceId) -> RustBuffer {
+    return FfiConverterTypeDeviceId.lower(value)
+}
+
+
+
+public typealias DocId = String
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeDocId: FfiConverter {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> DocId {
+        return try FfiConverterString.read(from: &buf)
+    }
+
+    public static func write(_ value: DocId, into buf: inout [UInt8]) {
+        return FfiConverterString.write(value, into: &buf)
+    }
+
+    public static func lift(_ value: RustBuffer) throws -> DocId {
+        return try FfiConverterString.lift(value)
+    }
+
+    public static func lower(_ value: DocId) -> RustBuffer {
+        return FfiConverterString.lower(value)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeDocId_lift(_ value: RustBuffer) throws -> DocId {
+    return try FfiConverterTypeDocId.lift(value)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeDocId_lower(_ value: DocId) -> RustBuffer {
+    return FfiConverterTypeDocId.lower(value)
+}
+
+
+
+public typealias EntryId = String
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeEntryId: FfiConverter {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> EntryId {
+        return try FfiConverterString.read(from: &buf)
+    }
+
+    public static func write(_ value: EntryId, into buf: inout [UInt8]) {
+        return FfiConverterString.write(value, into: &buf)
+    }
+
+    public static func lift(_ value: RustBuffer) throws -> EntryId {
+        return try FfiConverterString.lift(value)
+    }
+
+    public static func lower(_ value: EntryId) -> RustBuffer {
+        return FfiConverterString.lower(value)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeEntryId_lift(_ value: RustBuffer) throws -> EntryId {
+    return try FfiConverterTypeEntryId.lift(value)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeEntryId_lower(_ value: EntryId) -> RustBuffer {
+    return FfiConverterTypeEntryId.lower(value)
+}
+
+
+
+public typealias Hash32 = String
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeHash32: FfiConverter {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Hash32 {
+        return try FfiConverterString.read(from: &buf)
+    }
+
+    public static func write(_ value: Hash32, into buf: inout [UInt8]) {
+        return FfiConverterString.write(value, into: &buf)
+    }
+
+    public static func lift(_ value: RustBuffer) throws -> Hash32 {
+        return try FfiConverterString.lift(value)
+    }
+
+    public static func lower(_ value: Hash32) -> RustBuffer {
+        return FfiConverterString.lower(value)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHash32_lift(_ value: RustBuffer) throws -> Hash32 {
+    return try FfiConverterTypeHash32.lift(value)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHash32_lower(_ value: Hash32) -> RustBuffer {
+    return FfiConverterTypeHash32.lower(value)
+}
+
+
+
+public typealias UserId = String
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeUserId: FfiConverter {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> UserId {
+        return try FfiConverterString.read(from: &buf)
+    }
+
+    public static func write(_ value: UserId, into buf: inout [UInt8]) {
+        return FfiConverterString.write(value, into: &buf)
+    }
+
+    public static func lift(_ value: RustBuffer) throws -> UserId {
+        return try FfiConverterString.lift(value)
+    }
+
+    public static func lower(_ value: UserId) -> RustBuffer {
+        return FfiConverterString.lower(value)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUserId_lift(_ value: RustBuffer) throws -> UserId {
+    return try FfiConverterTypeUserId.lift(value)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUserId_lower(_ value: UserId) -> RustBuffer {
+    return FfiConverterTypeUserId.lower(value)
+}
+
 
 private enum InitializationResult {
     case ok
@@ -1827,34 +8058,175 @@ private let initializationResult: InitializationResult = {
     if bindings_contract_version != scaffolding_contract_version {
         return InitializationResult.contractVersionMismatch
     }
-    if (uniffi_fieldbook_checksum_method_canceltoken_cancel() != 51221) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_add_contact() != 27934) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_method_changelistener_on_change() != 35527) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_add_todo() != 34656) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_method_fieldbook_create_lead() != 13990) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_answer() != 8621) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_method_fieldbook_leads() != 60563) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_attach() != 44293) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_method_fieldbook_shutdown() != 10280) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_attach_file() != 59341) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_method_fieldbook_subscribe() != 28463) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_board() != 26559) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_method_fieldbook_sync_now() != 53726) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_calendar() != 26000) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_method_subscription_cancel() != 34686) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_complete_entry() != 20818) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_constructor_canceltoken_new() != 32913) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_complete_todo() != 6413) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_constructor_fieldbook_open() != 38789) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_conflicts() != 7823) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_create_lead() != 63440) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_delete_lead() != 63015) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_edit_contact() != 24766) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_edit_entry() != 45065) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_edit_lead() != 19383) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_edit_notes() != 4222) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_end_phone() != 56114) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_enrol() != 7999) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_evidence() != 17253) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_handover() != 48266) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_kept() != 25357) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_lead() != 64154) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_leads() != 6335) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_leave() != 38240) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_log_touch() != 63469) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_log_visit() != 33732) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_maintain() != 59654) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_me() != 51806) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_move_entry() != 45500) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_phones() != 20845) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_plan_entry() != 42082) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_propose_stage() != 12741) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_remove_contact() != 57963) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_remove_entry() != 21514) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_remove_todo() != 29425) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_resolve() != 37608) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_restore_lead() != 46981) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_retract() != 8194) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_sentence() != 36661) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_set_network() != 27664) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_settle() != 33545) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_shutdown() != 49405) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_start_background() != 10011) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_status() != 5292) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_stop_background() != 826) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_subscribe() != 22783) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_sync_now() != 62153) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_tag() != 34774) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_tick() != 16932) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_today() != 55) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_undo() != 20497) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_untag() != 34971) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_canceltoken_cancel() != 39343) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_changelistener_on_change() != 15402) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_subscription_cancel() != 34955) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_constructor_fieldbook_open() != 11221) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_constructor_canceltoken_new() != 5838) {
         return InitializationResult.apiChecksumMismatch
     }
 

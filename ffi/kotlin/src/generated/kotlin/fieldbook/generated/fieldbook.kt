@@ -697,25 +697,119 @@ internal object IntegrityCheckingUniffiLib {
     }
 
     internal fun ensureInitialized() = Unit
-    external fun uniffi_fieldbook_checksum_method_canceltoken_cancel(
+    external fun uniffi_fieldbook_checksum_method_fieldbook_add_contact(
     ): Int
-    external fun uniffi_fieldbook_checksum_method_changelistener_on_change(
+    external fun uniffi_fieldbook_checksum_method_fieldbook_add_todo(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_answer(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_attach(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_attach_file(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_board(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_calendar(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_complete_entry(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_complete_todo(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_conflicts(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_create_lead(
     ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_delete_lead(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_edit_contact(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_edit_entry(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_edit_lead(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_edit_notes(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_end_phone(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_enrol(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_evidence(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_handover(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_kept(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_lead(
+    ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_leads(
     ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_leave(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_log_touch(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_log_visit(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_maintain(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_me(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_move_entry(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_phones(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_plan_entry(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_propose_stage(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_remove_contact(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_remove_entry(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_remove_todo(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_resolve(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_restore_lead(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_retract(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_sentence(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_set_network(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_settle(
+    ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_shutdown(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_start_background(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_status(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_stop_background(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_subscribe(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_sync_now(
     ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_tag(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_tick(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_today(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_undo(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_untag(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_canceltoken_cancel(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_changelistener_on_change(
+    ): Int
     external fun uniffi_fieldbook_checksum_method_subscription_cancel(
     ): Int
-    external fun uniffi_fieldbook_checksum_constructor_canceltoken_new(
-    ): Int
     external fun uniffi_fieldbook_checksum_constructor_fieldbook_open(
+    ): Int
+    external fun uniffi_fieldbook_checksum_constructor_canceltoken_new(
     ): Int
     external fun ffi_fieldbook_uniffi_contract_version(
     ): Int
@@ -738,6 +832,116 @@ internal object UniffiLib {
     }
 
     internal fun ensureInitialized() = Unit
+    external fun uniffi_fieldbook_fn_clone_fieldbook(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_fieldbook_fn_free_fieldbook(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_constructor_fieldbook_open(`config`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_fieldbook_fn_method_fieldbook_add_contact(`ptr`: Long,`lead`: RustBuffer.ByValue,`contact`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_add_todo(`ptr`: Long,`lead`: RustBuffer.ByValue,`title`: RustBuffer.ByValue,`due`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_answer(`ptr`: Long,`lead`: RustBuffer.ByValue,`row`: RustBuffer.ByValue,`answer`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_attach(`ptr`: Long,`lead`: RustBuffer.ByValue,`what`: RustBuffer.ByValue,`bytes`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_attach_file(`ptr`: Long,`lead`: RustBuffer.ByValue,`what`: RustBuffer.ByValue,`path`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_board(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_calendar(`ptr`: Long,`month`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_complete_entry(`ptr`: Long,`id`: RustBuffer.ByValue,`done`: Byte,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_complete_todo(`ptr`: Long,`lead`: RustBuffer.ByValue,`id`: RustBuffer.ByValue,`done`: Byte,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_conflicts(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_create_lead(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_delete_lead(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_edit_contact(`ptr`: Long,`lead`: RustBuffer.ByValue,`id`: RustBuffer.ByValue,`contact`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_edit_entry(`ptr`: Long,`id`: RustBuffer.ByValue,`entry`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_edit_lead(`ptr`: Long,`lead`: RustBuffer.ByValue,`set`: RustBuffer.ByValue,`clear`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_edit_notes(`ptr`: Long,`lead`: RustBuffer.ByValue,`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_end_phone(`ptr`: Long,`device`: RustBuffer.ByValue,`stolen`: Byte,`timeoutMs`: Int,`cancel`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_enrol(`ptr`: Long,`invitation`: RustBuffer.ByValue,`deviceName`: RustBuffer.ByValue,`timeoutMs`: Int,`cancel`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_evidence(`ptr`: Long,`lead`: RustBuffer.ByValue,`hash`: RustBuffer.ByValue,`timeoutMs`: Int,`cancel`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_handover(`ptr`: Long,`timeoutMs`: Int,`cancel`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_kept(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_lead(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_leads(`ptr`: Long,`query`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_leave(`ptr`: Long,`discardUnsent`: Byte,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_log_touch(`ptr`: Long,`lead`: RustBuffer.ByValue,`touch`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_log_visit(`ptr`: Long,`lead`: RustBuffer.ByValue,`visit`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_maintain(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_me(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_move_entry(`ptr`: Long,`id`: RustBuffer.ByValue,`day`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_phones(`ptr`: Long,`timeoutMs`: Int,`cancel`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_plan_entry(`ptr`: Long,`entry`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_propose_stage(`ptr`: Long,`lead`: RustBuffer.ByValue,`proposal`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_remove_contact(`ptr`: Long,`lead`: RustBuffer.ByValue,`id`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_remove_entry(`ptr`: Long,`id`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_remove_todo(`ptr`: Long,`lead`: RustBuffer.ByValue,`id`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_resolve(`ptr`: Long,`conflict`: RustBuffer.ByValue,`choice`: Int,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_restore_lead(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_retract(`ptr`: Long,`lead`: RustBuffer.ByValue,`entry`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_sentence(`ptr`: Long,`code`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_set_network(`ptr`: Long,`network`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_settle(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_shutdown(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_start_background(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_status(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_stop_background(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_subscribe(`ptr`: Long,`listener`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_fieldbook_fn_method_fieldbook_sync_now(`ptr`: Long,`timeoutMs`: Int,`cancel`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_tag(`ptr`: Long,`lead`: RustBuffer.ByValue,`name`: RustBuffer.ByValue,`days`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_tick(`ptr`: Long,`lead`: RustBuffer.ByValue,`row`: RustBuffer.ByValue,`confirmed`: Byte,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_today(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_undo(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_untag(`ptr`: Long,`lead`: RustBuffer.ByValue,`name`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
     external fun uniffi_fieldbook_fn_clone_canceltoken(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_fieldbook_fn_free_canceltoken(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -754,22 +958,6 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_fieldbook_fn_method_changelistener_on_change(`ptr`: Long,`change`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
-    external fun uniffi_fieldbook_fn_clone_fieldbook(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
-    ): Long
-    external fun uniffi_fieldbook_fn_free_fieldbook(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
-    ): Unit
-    external fun uniffi_fieldbook_fn_constructor_fieldbook_open(`config`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
-    ): Long
-    external fun uniffi_fieldbook_fn_method_fieldbook_create_lead(`ptr`: Long,`customer`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
-    ): RustBuffer.ByValue
-    external fun uniffi_fieldbook_fn_method_fieldbook_leads(`ptr`: Long,`query`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
-    ): RustBuffer.ByValue
-    external fun uniffi_fieldbook_fn_method_fieldbook_shutdown(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
-    ): Unit
-    external fun uniffi_fieldbook_fn_method_fieldbook_subscribe(`ptr`: Long,`listener`: Long,uniffi_out_err: UniffiRustCallStatus, 
-    ): Long
-    external fun uniffi_fieldbook_fn_method_fieldbook_sync_now(`ptr`: Long,`timeoutMs`: Int,`cancel`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
-    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_clone_subscription(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_fieldbook_fn_free_subscription(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -895,34 +1083,175 @@ private fun uniffiCheckContractApiVersion(lib: IntegrityCheckingUniffiLib) {
 }
 @Suppress("UNUSED_PARAMETER")
 private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
-    if ((lib.uniffi_fieldbook_checksum_method_canceltoken_cancel() and 0xFFFF) != 51221) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_add_contact() and 0xFFFF) != 27934) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_method_changelistener_on_change() and 0xFFFF) != 35527) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_add_todo() and 0xFFFF) != 34656) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_create_lead() and 0xFFFF) != 13990) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_answer() and 0xFFFF) != 8621) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_leads() and 0xFFFF) != 60563) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_attach() and 0xFFFF) != 44293) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_shutdown() and 0xFFFF) != 10280) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_attach_file() and 0xFFFF) != 59341) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_subscribe() and 0xFFFF) != 28463) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_board() and 0xFFFF) != 26559) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_sync_now() and 0xFFFF) != 53726) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_calendar() and 0xFFFF) != 26000) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_method_subscription_cancel() and 0xFFFF) != 34686) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_complete_entry() and 0xFFFF) != 20818) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_constructor_canceltoken_new() and 0xFFFF) != 32913) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_complete_todo() and 0xFFFF) != 6413) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_constructor_fieldbook_open() and 0xFFFF) != 38789) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_conflicts() and 0xFFFF) != 7823) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_create_lead() and 0xFFFF) != 63440) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_delete_lead() and 0xFFFF) != 63015) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_edit_contact() and 0xFFFF) != 24766) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_edit_entry() and 0xFFFF) != 45065) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_edit_lead() and 0xFFFF) != 19383) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_edit_notes() and 0xFFFF) != 4222) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_end_phone() and 0xFFFF) != 56114) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_enrol() and 0xFFFF) != 7999) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_evidence() and 0xFFFF) != 17253) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_handover() and 0xFFFF) != 48266) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_kept() and 0xFFFF) != 25357) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_lead() and 0xFFFF) != 64154) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_leads() and 0xFFFF) != 6335) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_leave() and 0xFFFF) != 38240) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_log_touch() and 0xFFFF) != 63469) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_log_visit() and 0xFFFF) != 33732) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_maintain() and 0xFFFF) != 59654) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_me() and 0xFFFF) != 51806) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_move_entry() and 0xFFFF) != 45500) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_phones() and 0xFFFF) != 20845) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_plan_entry() and 0xFFFF) != 42082) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_propose_stage() and 0xFFFF) != 12741) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_remove_contact() and 0xFFFF) != 57963) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_remove_entry() and 0xFFFF) != 21514) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_remove_todo() and 0xFFFF) != 29425) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_resolve() and 0xFFFF) != 37608) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_restore_lead() and 0xFFFF) != 46981) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_retract() and 0xFFFF) != 8194) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_sentence() and 0xFFFF) != 36661) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_set_network() and 0xFFFF) != 27664) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_settle() and 0xFFFF) != 33545) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_shutdown() and 0xFFFF) != 49405) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_start_background() and 0xFFFF) != 10011) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_status() and 0xFFFF) != 5292) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_stop_background() and 0xFFFF) != 826) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_subscribe() and 0xFFFF) != 22783) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_sync_now() and 0xFFFF) != 62153) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_tag() and 0xFFFF) != 34774) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_tick() and 0xFFFF) != 16932) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_today() and 0xFFFF) != 55) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_undo() and 0xFFFF) != 20497) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_untag() and 0xFFFF) != 34971) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_canceltoken_cancel() and 0xFFFF) != 39343) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_changelistener_on_change() and 0xFFFF) != 15402) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_subscription_cancel() and 0xFFFF) != 34955) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_constructor_fieldbook_open() and 0xFFFF) != 11221) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_constructor_canceltoken_new() and 0xFFFF) != 5838) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
 }
@@ -1116,6 +1445,33 @@ private class JavaLangRefCleanable(
 /**
  * @suppress
  */
+public object FfiConverterUByte: FfiConverter<UByte, Byte> {
+    override fun lift(value: Byte): UByte {
+        return value.toUByte()
+    }
+
+    fun lift(value: Int): UByte {
+        return value.toUByte()
+    }
+
+    override fun read(buf: ByteBuffer): UByte {
+        return lift(buf.get())
+    }
+
+    override fun lower(value: UByte): Byte {
+        return value.toByte()
+    }
+
+    override fun allocationSize(value: UByte) = 1UL
+
+    override fun write(value: UByte, buf: ByteBuffer) {
+        buf.put(value.toByte())
+    }
+}
+
+/**
+ * @suppress
+ */
 public object FfiConverterUInt: FfiConverter<UInt, Int> {
     override fun lift(value: Int): UInt {
         return value.toUInt()
@@ -1133,6 +1489,75 @@ public object FfiConverterUInt: FfiConverter<UInt, Int> {
 
     override fun write(value: UInt, buf: ByteBuffer) {
         buf.putInt(value.toInt())
+    }
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterULong: FfiConverter<ULong, Long> {
+    override fun lift(value: Long): ULong {
+        return value.toULong()
+    }
+
+    override fun read(buf: ByteBuffer): ULong {
+        return lift(buf.getLong())
+    }
+
+    override fun lower(value: ULong): Long {
+        return value.toLong()
+    }
+
+    override fun allocationSize(value: ULong) = 8UL
+
+    override fun write(value: ULong, buf: ByteBuffer) {
+        buf.putLong(value.toLong())
+    }
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterLong: FfiConverter<Long, Long> {
+    override fun lift(value: Long): Long {
+        return value
+    }
+
+    override fun read(buf: ByteBuffer): Long {
+        return buf.getLong()
+    }
+
+    override fun lower(value: Long): Long {
+        return value
+    }
+
+    override fun allocationSize(value: Long) = 8UL
+
+    override fun write(value: Long, buf: ByteBuffer) {
+        buf.putLong(value)
+    }
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterBoolean: FfiConverter<Boolean, Byte> {
+    override fun lift(value: Byte): Boolean {
+        return value.toInt() != 0
+    }
+
+    override fun read(buf: ByteBuffer): Boolean {
+        return lift(buf.get())
+    }
+
+    override fun lower(value: Boolean): Byte {
+        return if (value) 1.toByte() else 0.toByte()
+    }
+
+    override fun allocationSize(value: Boolean) = 1UL
+
+    override fun write(value: Boolean, buf: ByteBuffer) {
+        buf.put(lower(value))
     }
 }
 
@@ -1586,12 +2011,13 @@ public object FfiConverterTypeCancelToken: FfiConverter<CancelToken, Long> {
 
 
 /**
- * Implemented by the app. Called on a thread of the library: it must return at once and may not call back in.
+ * Implemented by the app. Called on one thread of the library, in the order in which things happened; others wait while it does not
+ * return.
  */
 public interface ChangeListener {
     
     /**
-     * One change, in the order in which it happened.
+     * One change.
      */
     fun `onChange`(`change`: Change)
     
@@ -1599,7 +2025,8 @@ public interface ChangeListener {
 }
 
 /**
- * Implemented by the app. Called on a thread of the library: it must return at once and may not call back in.
+ * Implemented by the app. Called on one thread of the library, in the order in which things happened; others wait while it does not
+ * return.
  */
 open class ChangeListenerImpl: Disposable, AutoCloseable, ChangeListener
 {
@@ -1704,7 +2131,7 @@ open class ChangeListenerImpl: Disposable, AutoCloseable, ChangeListener
 
     
     /**
-     * One change, in the order in which it happened.
+     * One change.
      */
     @Throws(ListenerException::class)override fun `onChange`(`change`: Change)
         = 
@@ -1915,40 +2342,278 @@ public object FfiConverterTypeChangeListener: FfiConverter<ChangeListener, Long>
 
 
 /**
- * The one handle of an app, usable from any thread.
+ * The one handle of an app, usable from any thread. Calls block: for a disk write at the longest, except those that take a time-out.
  */
 public interface FieldbookInterface {
     
     /**
-     * Creates a lead; durable when this returns.
+     * Adds a contact (C13, C53).
      */
-    fun `createLead`(`customer`: kotlin.String): LeadSummary
+    fun `addContact`(`lead`: DocId, `contact`: Contact): EntryId
     
     /**
-     * The leads whose customer contains `query`; an empty query finds all.
+     * Adds a todo. `due` is an ISO day, or milliseconds since 1970 UTC.
      */
-    fun `leads`(`query`: kotlin.String): List<LeadSummary>
+    fun `addTodo`(`lead`: DocId, `title`: kotlin.String, `due`: kotlin.String?): EntryId
     
     /**
-     * Ends everything; every later call answers `Closed`. Safe to repeat.
+     * Writes what was found out for a row of the advancement table (C55, C56).
+     */
+    fun `answer`(`lead`: DocId, `row`: kotlin.String, `answer`: kotlin.String)
+    
+    /**
+     * Attaches bytes to a lead: encrypted on this phone and named in the lead when this returns; on the server after the next contact.
+     */
+    fun `attach`(`lead`: DocId, `what`: Attachment, `bytes`: kotlin.ByteArray): EntryId
+    
+    /**
+     * As `attach`, from a file. The file is not touched and not needed afterwards.
+     */
+    fun `attachFile`(`lead`: DocId, `what`: Attachment, `path`: kotlin.String): EntryId
+    
+    /**
+     * What belongs into the 3×3 of importance and urgency today (C58): every item has its cell.
+     */
+    fun `board`(): List<CalendarItem>
+    
+    /**
+     * The blocks of a month (`2026-02`), by day and time.
+     */
+    fun `calendar`(`month`: kotlin.String): List<CalendarItem>
+    
+    /**
+     * Marks a block done, or open again.
+     */
+    fun `completeEntry`(`id`: EntryId, `done`: kotlin.Boolean)
+    
+    /**
+     * Marks a todo done, or open again.
+     */
+    fun `completeTodo`(`lead`: DocId, `id`: EntryId, `done`: kotlin.Boolean)
+    
+    /**
+     * The conflicts of a lead and its table.
+     */
+    fun `conflicts`(`lead`: DocId): List<ConflictItem>
+    
+    /**
+     * Creates a lead; on the phone's disk when this returns. 客户名称, 联系人手机 and 需求关键词 (采购/维保/升级) are mandatory (C3).
+     */
+    fun `createLead`(`lead`: NewLead): DocId
+    
+    /**
+     * Deletes a lead. The document stays and can be restored.
+     */
+    fun `deleteLead`(`lead`: DocId)
+    
+    /**
+     * Writes the fields of `contact` that have a value.
+     */
+    fun `editContact`(`lead`: DocId, `id`: EntryId, `contact`: Contact)
+    
+    /**
+     * Writes the fields of `entry` that have a value, except the day.
+     */
+    fun `editEntry`(`id`: EntryId, `entry`: CalendarEntry)
+    
+    /**
+     * Writes the fields of `set` that have a value and empties those named in `clear`.
+     */
+    fun `editLead`(`lead`: DocId, `set`: LeadFields, `clear`: List<kotlin.String>)
+    
+    /**
+     * Makes the notes read `text`, merging with what others type elsewhere in them.
+     */
+    fun `editNotes`(`lead`: DocId, `text`: kotlin.String)
+    
+    /**
+     * Ends another phone of this user; blocks at most `timeout_ms`. A stolen one is wiped and nothing that it sends is kept.
+     */
+    fun `endPhone`(`device`: DeviceId, `stolen`: kotlin.Boolean, `timeoutMs`: kotlin.UInt, `cancel`: CancelToken?)
+    
+    /**
+     * Enrols this phone with the content of a QR code (`https://…/enrol#CODE`); blocks at most `timeout_ms`. Repeating it after a lost
+     * answer costs no second code.
+     */
+    fun `enrol`(`invitation`: kotlin.String, `deviceName`: kotlin.String, `timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): Me
+    
+    /**
+     * The bytes of a piece of evidence that a lead names: from this phone, or from the server, for which it blocks at most `timeout_ms`.
+     */
+    fun `evidence`(`lead`: DocId, `hash`: Hash32, `timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): kotlin.ByteArray
+    
+    /**
+     * A one-time code for the user's next phone; blocks at most `timeout_ms`.
+     */
+    fun `handover`(`timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): Handover
+    
+    /**
+     * Work of this phone that the server did not merge.
+     */
+    fun `kept`(): List<KeptItem>
+    
+    /**
+     * Everything of one lead.
+     */
+    fun `lead`(`lead`: DocId): LeadPage
+    
+    /**
+     * A page of leads, the last changed first. A text finds parts of names, pinyin initials and syllables.
+     */
+    fun `leads`(`query`: LeadQuery): List<LeadRow>
+    
+    /**
+     * Deletes everything that this phone holds and forgets its enrolment. Refused while work is not on the server, unless
+     * `discard_unsent`.
+     */
+    fun `leave`(`discardUnsent`: kotlin.Boolean)
+    
+    /**
+     * Logs a call, a message, a mail.
+     */
+    fun `logTouch`(`lead`: DocId, `touch`: Touch): EntryId
+    
+    /**
+     * Logs a visit and sets 客户状态, 下一步动作 and 预计成交时间 of the lead where the visit tells them (C4).
+     */
+    fun `logVisit`(`lead`: DocId, `visit`: Visit): EntryId
+    
+    /**
+     * For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+     */
+    fun `maintain`()
+    
+    /**
+     * Who this phone is; nothing when it is not enrolled.
+     */
+    fun `me`(): Me?
+    
+    /**
+     * Moves a block to another ISO day, under the same id.
+     */
+    fun `moveEntry`(`id`: EntryId, `day`: kotlin.String)
+    
+    /**
+     * The phones of this user; blocks at most `timeout_ms`.
+     */
+    fun `phones`(`timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): List<Phone>
+    
+    /**
+     * Plans a block (C59); it needs a day and a purpose.
+     */
+    fun `planEntry`(`entry`: CalendarEntry): EntryId
+    
+    /**
+     * Proposes a stage; the server confirms it or rolls it back naming what is missing (O4).
+     */
+    fun `proposeStage`(`lead`: DocId, `proposal`: StageProposal): EntryId
+    
+    /**
+     * Removes a contact.
+     */
+    fun `removeContact`(`lead`: DocId, `id`: EntryId)
+    
+    /**
+     * Removes a block.
+     */
+    fun `removeEntry`(`id`: EntryId)
+    
+    /**
+     * Removes a todo.
+     */
+    fun `removeTodo`(`lead`: DocId, `id`: EntryId)
+    
+    /**
+     * Settles a conflict by keeping the value `choice` (from 0) of those that it shows. Refused with code `stale` when they have changed.
+     */
+    fun `resolve`(`conflict`: ConflictItem, `choice`: kotlin.UInt)
+    
+    /**
+     * Brings a deleted lead back.
+     */
+    fun `restoreLead`(`lead`: DocId)
+    
+    /**
+     * Takes an entry of the timeline back.
+     */
+    fun `retract`(`lead`: DocId, `entry`: EntryId)
+    
+    /**
+     * The sentence for a code, for codes that come without an error (kept work, status).
+     */
+    fun `sentence`(`code`: kotlin.String): kotlin.String
+    
+    /**
+     * Tells what the system says of the network. A change ends a pause between attempts.
+     */
+    fun `setNetwork`(`network`: Network)
+    
+    /**
+     * For the moment when the app goes to the background: leaves the store so that it opens fast even after a kill.
+     */
+    fun `settle`()
+    
+    /**
+     * Ends everything: the connection, the listeners (with `Closed`) and the hold on the store's file. Every later call answers `Closed`.
+     * Safe to repeat.
      */
     fun `shutdown`()
     
     /**
-     * Registers a listener until the subscription is cancelled or dropped.
+     * Stays connected from now on: sends edits as they are made, takes news as they come, comes back after a loss.
+     */
+    fun `startBackground`()
+    
+    /**
+     * How things stand. Works in a locked and in a not enrolled phone.
+     */
+    fun `status`(): Status
+    
+    /**
+     * Ends the standing connection. What is under way is sent again next time.
+     */
+    fun `stopBackground`()
+    
+    /**
+     * Calls `listener` with every change from now on, until the subscription is cancelled or dropped.
      */
     fun `subscribe`(`listener`: ChangeListener): Subscription
     
     /**
-     * Exchanges edits with the server; blocks at most `timeout_ms`.
+     * Sends everything up and takes everything down, once; blocks at most `timeout_ms`. What went either way until an error stays.
      */
     fun `syncNow`(`timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): SyncReport
+    
+    /**
+     * Puts a tag on that counts for `days` (C47); without: for ever.
+     */
+    fun `tag`(`lead`: DocId, `name`: kotlin.String, `days`: kotlin.UInt?)
+    
+    /**
+     * Ticks or unticks a row of the advancement table (C55).
+     */
+    fun `tick`(`lead`: DocId, `row`: kotlin.String, `confirmed`: kotlin.Boolean)
+    
+    /**
+     * Today's blocks and every open todo that is due.
+     */
+    fun `today`(): Today
+    
+    /**
+     * Takes the last act of this phone back.
+     */
+    fun `undo`()
+    
+    /**
+     * Takes a tag off.
+     */
+    fun `untag`(`lead`: DocId, `name`: kotlin.String)
     
     companion object
 }
 
 /**
- * The one handle of an app, usable from any thread.
+ * The one handle of an app, usable from any thread. Calls block: for a disk write at the longest, except those that take a time-out.
  */
 open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 {
@@ -2053,16 +2718,204 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
-     * Creates a lead; durable when this returns.
+     * Adds a contact (C13, C53).
      */
-    @Throws(FieldbookException::class)override fun `createLead`(`customer`: kotlin.String): LeadSummary {
-            return FfiConverterTypeLeadSummary.lift(
+    @Throws(FieldbookException::class)override fun `addContact`(`lead`: DocId, `contact`: Contact): EntryId {
+            return FfiConverterTypeEntryId.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_add_contact(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeContact.lower(`contact`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Adds a todo. `due` is an ISO day, or milliseconds since 1970 UTC.
+     */
+    @Throws(FieldbookException::class)override fun `addTodo`(`lead`: DocId, `title`: kotlin.String, `due`: kotlin.String?): EntryId {
+            return FfiConverterTypeEntryId.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_add_todo(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterString.lower(`title`),
+        FfiConverterOptionalString.lower(`due`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Writes what was found out for a row of the advancement table (C55, C56).
+     */
+    @Throws(FieldbookException::class)override fun `answer`(`lead`: DocId, `row`: kotlin.String, `answer`: kotlin.String)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_answer(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterString.lower(`row`),
+        FfiConverterString.lower(`answer`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Attaches bytes to a lead: encrypted on this phone and named in the lead when this returns; on the server after the next contact.
+     */
+    @Throws(FieldbookException::class)override fun `attach`(`lead`: DocId, `what`: Attachment, `bytes`: kotlin.ByteArray): EntryId {
+            return FfiConverterTypeEntryId.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_attach(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeAttachment.lower(`what`),
+        FfiConverterByteArray.lower(`bytes`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * As `attach`, from a file. The file is not touched and not needed afterwards.
+     */
+    @Throws(FieldbookException::class)override fun `attachFile`(`lead`: DocId, `what`: Attachment, `path`: kotlin.String): EntryId {
+            return FfiConverterTypeEntryId.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_attach_file(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeAttachment.lower(`what`),
+        FfiConverterString.lower(`path`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * What belongs into the 3×3 of importance and urgency today (C58): every item has its cell.
+     */
+    @Throws(FieldbookException::class)override fun `board`(): List<CalendarItem> {
+            return FfiConverterSequenceTypeCalendarItem.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_board(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * The blocks of a month (`2026-02`), by day and time.
+     */
+    @Throws(FieldbookException::class)override fun `calendar`(`month`: kotlin.String): List<CalendarItem> {
+            return FfiConverterSequenceTypeCalendarItem.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_calendar(
+        it,
+        
+        FfiConverterString.lower(`month`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Marks a block done, or open again.
+     */
+    @Throws(FieldbookException::class)override fun `completeEntry`(`id`: EntryId, `done`: kotlin.Boolean)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_complete_entry(
+        it,
+        
+        FfiConverterTypeEntryId.lower(`id`),
+        FfiConverterBoolean.lower(`done`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Marks a todo done, or open again.
+     */
+    @Throws(FieldbookException::class)override fun `completeTodo`(`lead`: DocId, `id`: EntryId, `done`: kotlin.Boolean)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_complete_todo(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeEntryId.lower(`id`),
+        FfiConverterBoolean.lower(`done`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * The conflicts of a lead and its table.
+     */
+    @Throws(FieldbookException::class)override fun `conflicts`(`lead`: DocId): List<ConflictItem> {
+            return FfiConverterSequenceTypeConflictItem.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_conflicts(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Creates a lead; on the phone's disk when this returns. 客户名称, 联系人手机 and 需求关键词 (采购/维保/升级) are mandatory (C3).
+     */
+    @Throws(FieldbookException::class)override fun `createLead`(`lead`: NewLead): DocId {
+            return FfiConverterTypeDocId.lift(
     callWithHandle {
     uniffiRustCallWithError(FieldbookException) { _status ->
     UniffiLib.uniffi_fieldbook_fn_method_fieldbook_create_lead(
         it,
         
-        FfiConverterString.lower(`customer`),_status)
+        FfiConverterTypeNewLead.lower(`lead`),_status)
 }
     }
     )
@@ -2071,16 +2924,224 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
-     * The leads whose customer contains `query`; an empty query finds all.
+     * Deletes a lead. The document stays and can be restored.
      */
-    @Throws(FieldbookException::class)override fun `leads`(`query`: kotlin.String): List<LeadSummary> {
-            return FfiConverterSequenceTypeLeadSummary.lift(
+    @Throws(FieldbookException::class)override fun `deleteLead`(`lead`: DocId)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_delete_lead(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Writes the fields of `contact` that have a value.
+     */
+    @Throws(FieldbookException::class)override fun `editContact`(`lead`: DocId, `id`: EntryId, `contact`: Contact)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_contact(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeEntryId.lower(`id`),
+        FfiConverterTypeContact.lower(`contact`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Writes the fields of `entry` that have a value, except the day.
+     */
+    @Throws(FieldbookException::class)override fun `editEntry`(`id`: EntryId, `entry`: CalendarEntry)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_entry(
+        it,
+        
+        FfiConverterTypeEntryId.lower(`id`),
+        FfiConverterTypeCalendarEntry.lower(`entry`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Writes the fields of `set` that have a value and empties those named in `clear`.
+     */
+    @Throws(FieldbookException::class)override fun `editLead`(`lead`: DocId, `set`: LeadFields, `clear`: List<kotlin.String>)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_lead(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeLeadFields.lower(`set`),
+        FfiConverterSequenceString.lower(`clear`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Makes the notes read `text`, merging with what others type elsewhere in them.
+     */
+    @Throws(FieldbookException::class)override fun `editNotes`(`lead`: DocId, `text`: kotlin.String)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_notes(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterString.lower(`text`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Ends another phone of this user; blocks at most `timeout_ms`. A stolen one is wiped and nothing that it sends is kept.
+     */
+    @Throws(FieldbookException::class)override fun `endPhone`(`device`: DeviceId, `stolen`: kotlin.Boolean, `timeoutMs`: kotlin.UInt, `cancel`: CancelToken?)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_end_phone(
+        it,
+        
+        FfiConverterTypeDeviceId.lower(`device`),
+        FfiConverterBoolean.lower(`stolen`),
+        FfiConverterUInt.lower(`timeoutMs`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Enrols this phone with the content of a QR code (`https://…/enrol#CODE`); blocks at most `timeout_ms`. Repeating it after a lost
+     * answer costs no second code.
+     */
+    @Throws(FieldbookException::class)override fun `enrol`(`invitation`: kotlin.String, `deviceName`: kotlin.String, `timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): Me {
+            return FfiConverterTypeMe.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_enrol(
+        it,
+        
+        FfiConverterString.lower(`invitation`),
+        FfiConverterString.lower(`deviceName`),
+        FfiConverterUInt.lower(`timeoutMs`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * The bytes of a piece of evidence that a lead names: from this phone, or from the server, for which it blocks at most `timeout_ms`.
+     */
+    @Throws(FieldbookException::class)override fun `evidence`(`lead`: DocId, `hash`: Hash32, `timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): kotlin.ByteArray {
+            return FfiConverterByteArray.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_evidence(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeHash32.lower(`hash`),
+        FfiConverterUInt.lower(`timeoutMs`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * A one-time code for the user's next phone; blocks at most `timeout_ms`.
+     */
+    @Throws(FieldbookException::class)override fun `handover`(`timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): Handover {
+            return FfiConverterTypeHandover.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_handover(
+        it,
+        
+        FfiConverterUInt.lower(`timeoutMs`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Work of this phone that the server did not merge.
+     */
+    @Throws(FieldbookException::class)override fun `kept`(): List<KeptItem> {
+            return FfiConverterSequenceTypeKeptItem.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_kept(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Everything of one lead.
+     */
+    @Throws(FieldbookException::class)override fun `lead`(`lead`: DocId): LeadPage {
+            return FfiConverterTypeLeadPage.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_lead(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * A page of leads, the last changed first. A text finds parts of names, pinyin initials and syllables.
+     */
+    @Throws(FieldbookException::class)override fun `leads`(`query`: LeadQuery): List<LeadRow> {
+            return FfiConverterSequenceTypeLeadRow.lift(
     callWithHandle {
     uniffiRustCallWithError(FieldbookException) { _status ->
     UniffiLib.uniffi_fieldbook_fn_method_fieldbook_leads(
         it,
         
-        FfiConverterString.lower(`query`),_status)
+        FfiConverterTypeLeadQuery.lower(`query`),_status)
 }
     }
     )
@@ -2089,7 +3150,327 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
-     * Ends everything; every later call answers `Closed`. Safe to repeat.
+     * Deletes everything that this phone holds and forgets its enrolment. Refused while work is not on the server, unless
+     * `discard_unsent`.
+     */
+    @Throws(FieldbookException::class)override fun `leave`(`discardUnsent`: kotlin.Boolean)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_leave(
+        it,
+        
+        FfiConverterBoolean.lower(`discardUnsent`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Logs a call, a message, a mail.
+     */
+    @Throws(FieldbookException::class)override fun `logTouch`(`lead`: DocId, `touch`: Touch): EntryId {
+            return FfiConverterTypeEntryId.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_log_touch(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeTouch.lower(`touch`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Logs a visit and sets 客户状态, 下一步动作 and 预计成交时间 of the lead where the visit tells them (C4).
+     */
+    @Throws(FieldbookException::class)override fun `logVisit`(`lead`: DocId, `visit`: Visit): EntryId {
+            return FfiConverterTypeEntryId.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_log_visit(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeVisit.lower(`visit`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+     */
+    @Throws(FieldbookException::class)override fun `maintain`()
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_maintain(
+        it,
+        _status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Who this phone is; nothing when it is not enrolled.
+     */
+    @Throws(FieldbookException::class)override fun `me`(): Me? {
+            return FfiConverterOptionalTypeMe.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_me(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Moves a block to another ISO day, under the same id.
+     */
+    @Throws(FieldbookException::class)override fun `moveEntry`(`id`: EntryId, `day`: kotlin.String)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_move_entry(
+        it,
+        
+        FfiConverterTypeEntryId.lower(`id`),
+        FfiConverterString.lower(`day`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * The phones of this user; blocks at most `timeout_ms`.
+     */
+    @Throws(FieldbookException::class)override fun `phones`(`timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): List<Phone> {
+            return FfiConverterSequenceTypePhone.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_phones(
+        it,
+        
+        FfiConverterUInt.lower(`timeoutMs`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Plans a block (C59); it needs a day and a purpose.
+     */
+    @Throws(FieldbookException::class)override fun `planEntry`(`entry`: CalendarEntry): EntryId {
+            return FfiConverterTypeEntryId.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_plan_entry(
+        it,
+        
+        FfiConverterTypeCalendarEntry.lower(`entry`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Proposes a stage; the server confirms it or rolls it back naming what is missing (O4).
+     */
+    @Throws(FieldbookException::class)override fun `proposeStage`(`lead`: DocId, `proposal`: StageProposal): EntryId {
+            return FfiConverterTypeEntryId.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_propose_stage(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeStageProposal.lower(`proposal`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Removes a contact.
+     */
+    @Throws(FieldbookException::class)override fun `removeContact`(`lead`: DocId, `id`: EntryId)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_remove_contact(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeEntryId.lower(`id`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Removes a block.
+     */
+    @Throws(FieldbookException::class)override fun `removeEntry`(`id`: EntryId)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_remove_entry(
+        it,
+        
+        FfiConverterTypeEntryId.lower(`id`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Removes a todo.
+     */
+    @Throws(FieldbookException::class)override fun `removeTodo`(`lead`: DocId, `id`: EntryId)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_remove_todo(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeEntryId.lower(`id`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Settles a conflict by keeping the value `choice` (from 0) of those that it shows. Refused with code `stale` when they have changed.
+     */
+    @Throws(FieldbookException::class)override fun `resolve`(`conflict`: ConflictItem, `choice`: kotlin.UInt)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_resolve(
+        it,
+        
+        FfiConverterTypeConflictItem.lower(`conflict`),
+        FfiConverterUInt.lower(`choice`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Brings a deleted lead back.
+     */
+    @Throws(FieldbookException::class)override fun `restoreLead`(`lead`: DocId)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_restore_lead(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Takes an entry of the timeline back.
+     */
+    @Throws(FieldbookException::class)override fun `retract`(`lead`: DocId, `entry`: EntryId)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_retract(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeEntryId.lower(`entry`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * The sentence for a code, for codes that come without an error (kept work, status).
+     */override fun `sentence`(`code`: kotlin.String): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_sentence(
+        it,
+        
+        FfiConverterString.lower(`code`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Tells what the system says of the network. A change ends a pause between attempts.
+     */
+    @Throws(FieldbookException::class)override fun `setNetwork`(`network`: Network)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_set_network(
+        it,
+        
+        FfiConverterTypeNetwork.lower(`network`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * For the moment when the app goes to the background: leaves the store so that it opens fast even after a kill.
+     */
+    @Throws(FieldbookException::class)override fun `settle`()
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_settle(
+        it,
+        _status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Ends everything: the connection, the listeners (with `Closed`) and the hold on the store's file. Every later call answers `Closed`.
+     * Safe to repeat.
      */override fun `shutdown`()
         = 
     callWithHandle {
@@ -2104,7 +3485,56 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
-     * Registers a listener until the subscription is cancelled or dropped.
+     * Stays connected from now on: sends edits as they are made, takes news as they come, comes back after a loss.
+     */
+    @Throws(FieldbookException::class)override fun `startBackground`()
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_start_background(
+        it,
+        _status)
+}
+    }
+    
+    
+
+    
+    /**
+     * How things stand. Works in a locked and in a not enrolled phone.
+     */
+    @Throws(FieldbookException::class)override fun `status`(): Status {
+            return FfiConverterTypeStatus.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_status(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Ends the standing connection. What is under way is sent again next time.
+     */
+    @Throws(FieldbookException::class)override fun `stopBackground`()
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_stop_background(
+        it,
+        _status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Calls `listener` with every change from now on, until the subscription is cancelled or dropped.
      */
     @Throws(FieldbookException::class)override fun `subscribe`(`listener`: ChangeListener): Subscription {
             return FfiConverterTypeSubscription.lift(
@@ -2122,7 +3552,7 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
-     * Exchanges edits with the server; blocks at most `timeout_ms`.
+     * Sends everything up and takes everything down, once; blocks at most `timeout_ms`. What went either way until an error stays.
      */
     @Throws(FieldbookException::class)override fun `syncNow`(`timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): SyncReport {
             return FfiConverterTypeSyncReport.lift(
@@ -2140,6 +3570,95 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
     
 
     
+    /**
+     * Puts a tag on that counts for `days` (C47); without: for ever.
+     */
+    @Throws(FieldbookException::class)override fun `tag`(`lead`: DocId, `name`: kotlin.String, `days`: kotlin.UInt?)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tag(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterString.lower(`name`),
+        FfiConverterOptionalUInt.lower(`days`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Ticks or unticks a row of the advancement table (C55).
+     */
+    @Throws(FieldbookException::class)override fun `tick`(`lead`: DocId, `row`: kotlin.String, `confirmed`: kotlin.Boolean)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tick(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterString.lower(`row`),
+        FfiConverterBoolean.lower(`confirmed`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Today's blocks and every open todo that is due.
+     */
+    @Throws(FieldbookException::class)override fun `today`(): Today {
+            return FfiConverterTypeToday.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_today(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Takes the last act of this phone back.
+     */
+    @Throws(FieldbookException::class)override fun `undo`()
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_undo(
+        it,
+        _status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Takes a tag off.
+     */
+    @Throws(FieldbookException::class)override fun `untag`(`lead`: DocId, `name`: kotlin.String)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_untag(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterString.lower(`name`),_status)
+}
+    }
+    
+    
+
+    
 
     
 
@@ -2148,7 +3667,7 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
     companion object {
         
     /**
-     * Opens or makes the store.
+     * Opens or makes the store. The language is Chinese unless the configuration says otherwise.
      */
     @Throws(FieldbookException::class) fun `open`(`config`: Config): Fieldbook {
             return FfiConverterTypeFieldbook.lift(
@@ -2293,7 +3812,7 @@ public object FfiConverterTypeFieldbook: FfiConverter<Fieldbook, Long> {
 public interface SubscriptionInterface {
     
     /**
-     * Ends the calls; safe to repeat.
+     * Ends the calls; safe to repeat. A call that is under way on another thread may still end after this.
      */
     fun `cancel`()
     
@@ -2406,7 +3925,7 @@ open class Subscription: Disposable, AutoCloseable, SubscriptionInterface
 
     
     /**
-     * Ends the calls; safe to repeat.
+     * Ends the calls; safe to repeat. A call that is under way on another thread may still end after this.
      */override fun `cancel`()
         = 
     callWithHandle {
@@ -2460,18 +3979,401 @@ public object FfiConverterTypeSubscription: FfiConverter<Subscription, Long> {
 
 
 /**
- * How a store is opened.
+ * One row of the table.
+ */
+data class AdvancementRow (
+    /**
+     * Row id.
+     */
+    val `id`: kotlin.String
+    , 
+    /**
+     * The question; empty for a row that policy added (C56), which knows its own.
+     */
+    val `question`: kotlin.String
+    , 
+    /**
+     * 已确认 or 待确认.
+     */
+    val `confirmed`: kotlin.Boolean
+    , 
+    /**
+     * What was found out.
+     */
+    val `answer`: kotlin.String
+    , 
+    /**
+     * Two people ticked or answered differently at once; both are kept (C55).
+     */
+    val `conflict`: kotlin.Boolean
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAdvancementRow: FfiConverterRustBuffer<AdvancementRow> {
+    override fun read(buf: ByteBuffer): AdvancementRow {
+        return AdvancementRow(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: AdvancementRow) = (
+            FfiConverterString.allocationSize(value.`id`) +
+            FfiConverterString.allocationSize(value.`question`) +
+            FfiConverterBoolean.allocationSize(value.`confirmed`) +
+            FfiConverterString.allocationSize(value.`answer`) +
+            FfiConverterBoolean.allocationSize(value.`conflict`)
+    )
+
+    override fun write(value: AdvancementRow, buf: ByteBuffer) {
+            FfiConverterString.write(value.`id`, buf)
+            FfiConverterString.write(value.`question`, buf)
+            FfiConverterBoolean.write(value.`confirmed`, buf)
+            FfiConverterString.write(value.`answer`, buf)
+            FfiConverterBoolean.write(value.`conflict`, buf)
+    }
+}
+
+
+
+/**
+ * What is attached.
+ */
+data class Attachment (
+    /**
+     * File name.
+     */
+    val `name`: kotlin.String = "" 
+    , 
+    /**
+     * Media type, such as `image/jpeg`.
+     */
+    val `mime`: kotlin.String = "" 
+    , 
+    /**
+     * When it was taken; `None`: now.
+     */
+    val `capturedAtMs`: kotlin.Long? = null 
+    , 
+    /**
+     * The event that it proves.
+     */
+    val `event`: EntryId? = null 
+    , 
+    /**
+     * The bytes wait for an unmetered network.
+     */
+    val `unmeteredOnly`: kotlin.Boolean = false 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAttachment: FfiConverterRustBuffer<Attachment> {
+    override fun read(buf: ByteBuffer): Attachment {
+        return Attachment(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterOptionalTypeEntryId.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Attachment) = (
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterString.allocationSize(value.`mime`) +
+            FfiConverterOptionalLong.allocationSize(value.`capturedAtMs`) +
+            FfiConverterOptionalTypeEntryId.allocationSize(value.`event`) +
+            FfiConverterBoolean.allocationSize(value.`unmeteredOnly`)
+    )
+
+    override fun write(value: Attachment, buf: ByteBuffer) {
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterString.write(value.`mime`, buf)
+            FfiConverterOptionalLong.write(value.`capturedAtMs`, buf)
+            FfiConverterOptionalTypeEntryId.write(value.`event`, buf)
+            FfiConverterBoolean.write(value.`unmeteredOnly`, buf)
+    }
+}
+
+
+
+/**
+ * One cell of the 3×3.
+ */
+data class BoardCell (
+    /**
+     * Row.
+     */
+    val `importance`: Importance
+    , 
+    /**
+     * Column.
+     */
+    val `urgency`: Urgency
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeBoardCell: FfiConverterRustBuffer<BoardCell> {
+    override fun read(buf: ByteBuffer): BoardCell {
+        return BoardCell(
+            FfiConverterTypeImportance.read(buf),
+            FfiConverterTypeUrgency.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: BoardCell) = (
+            FfiConverterTypeImportance.allocationSize(value.`importance`) +
+            FfiConverterTypeUrgency.allocationSize(value.`urgency`)
+    )
+
+    override fun write(value: BoardCell, buf: ByteBuffer) {
+            FfiConverterTypeImportance.write(value.`importance`, buf)
+            FfiConverterTypeUrgency.write(value.`urgency`, buf)
+    }
+}
+
+
+
+/**
+ * 日程: one block of the calendar (C59).
+ */
+data class CalendarEntry (
+    /**
+     * The lead that it is about. Its name is looked up, never copied.
+     */
+    val `lead`: DocId? = null 
+    , 
+    /**
+     * The day, ISO.
+     */
+    val `day`: kotlin.String? = null 
+    , 
+    /**
+     * 开始时间, `HH:MM`.
+     */
+    val `start`: kotlin.String? = null 
+    , 
+    /**
+     * 结束时间, `HH:MM`.
+     */
+    val `end`: kotlin.String? = null 
+    , 
+    /**
+     * 联系目的: what exactly is to be found out or settled.
+     */
+    val `purpose`: kotlin.String? = null 
+    , 
+    /**
+     * 必备材料.
+     */
+    val `materials`: kotlin.String? = null 
+    , 
+    /**
+     * 预期结果.
+     */
+    val `expectedResult`: kotlin.String? = null 
+    , 
+    /**
+     * A类客户, 培育中 or B类客户.
+     */
+    val `importance`: kotlin.String? = null 
+    , 
+    /**
+     * 已完成.
+     */
+    val `done`: kotlin.Boolean? = null 
+    , 
+    /**
+     * The month (`2026-03`) that the entry moved to, under the same id.
+     */
+    val `movedTo`: kotlin.String? = null 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeCalendarEntry: FfiConverterRustBuffer<CalendarEntry> {
+    override fun read(buf: ByteBuffer): CalendarEntry {
+        return CalendarEntry(
+            FfiConverterOptionalTypeDocId.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalBoolean.read(buf),
+            FfiConverterOptionalString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: CalendarEntry) = (
+            FfiConverterOptionalTypeDocId.allocationSize(value.`lead`) +
+            FfiConverterOptionalString.allocationSize(value.`day`) +
+            FfiConverterOptionalString.allocationSize(value.`start`) +
+            FfiConverterOptionalString.allocationSize(value.`end`) +
+            FfiConverterOptionalString.allocationSize(value.`purpose`) +
+            FfiConverterOptionalString.allocationSize(value.`materials`) +
+            FfiConverterOptionalString.allocationSize(value.`expectedResult`) +
+            FfiConverterOptionalString.allocationSize(value.`importance`) +
+            FfiConverterOptionalBoolean.allocationSize(value.`done`) +
+            FfiConverterOptionalString.allocationSize(value.`movedTo`)
+    )
+
+    override fun write(value: CalendarEntry, buf: ByteBuffer) {
+            FfiConverterOptionalTypeDocId.write(value.`lead`, buf)
+            FfiConverterOptionalString.write(value.`day`, buf)
+            FfiConverterOptionalString.write(value.`start`, buf)
+            FfiConverterOptionalString.write(value.`end`, buf)
+            FfiConverterOptionalString.write(value.`purpose`, buf)
+            FfiConverterOptionalString.write(value.`materials`, buf)
+            FfiConverterOptionalString.write(value.`expectedResult`, buf)
+            FfiConverterOptionalString.write(value.`importance`, buf)
+            FfiConverterOptionalBoolean.write(value.`done`, buf)
+            FfiConverterOptionalString.write(value.`movedTo`, buf)
+    }
+}
+
+
+
+/**
+ * One block of the calendar.
+ */
+data class CalendarItem (
+    /**
+     * Its entry, the same in whatever month it lies.
+     */
+    val `id`: EntryId
+    , 
+    /**
+     * The block.
+     */
+    val `entry`: CalendarEntry
+    , 
+    /**
+     * The lead's customer; empty when the phone does not hold the lead.
+     */
+    val `customerName`: kotlin.String
+    , 
+    /**
+     * Its place in the 3×3 of today (C58).
+     */
+    val `cell`: BoardCell?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeCalendarItem: FfiConverterRustBuffer<CalendarItem> {
+    override fun read(buf: ByteBuffer): CalendarItem {
+        return CalendarItem(
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterTypeCalendarEntry.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalTypeBoardCell.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: CalendarItem) = (
+            FfiConverterTypeEntryId.allocationSize(value.`id`) +
+            FfiConverterTypeCalendarEntry.allocationSize(value.`entry`) +
+            FfiConverterString.allocationSize(value.`customerName`) +
+            FfiConverterOptionalTypeBoardCell.allocationSize(value.`cell`)
+    )
+
+    override fun write(value: CalendarItem, buf: ByteBuffer) {
+            FfiConverterTypeEntryId.write(value.`id`, buf)
+            FfiConverterTypeCalendarEntry.write(value.`entry`, buf)
+            FfiConverterString.write(value.`customerName`, buf)
+            FfiConverterOptionalTypeBoardCell.write(value.`cell`, buf)
+    }
+}
+
+
+
+/**
+ * How a phone's store is opened.
  */
 data class Config (
     /**
-     * Folder that belongs to this store alone; made when missing.
+     * The store's file. Its folder must exist; files beside it with the same name and a suffix belong to the store.
      */
-    val `folder`: kotlin.String
+    val `path`: kotlin.String
     , 
     /**
-     * 32 random bytes that the app keeps in the phone's key store.
+     * 32 random bytes that the app keeps in the phone's key store. Without them nothing on the disk is readable.
      */
     val `storeKey`: kotlin.ByteArray
+    , 
+    /**
+     * Product and version of the app, for the administrator's device list.
+     */
+    val `agent`: kotlin.String = "" 
+    , 
+    /**
+     * Language of the sentences in errors.
+     */
+    val `language`: Language? = null 
+    , 
+    /**
+     * Certificates (PEM) that are trusted besides the public ones: a company's own authority.
+     */
+    val `extraRootsPem`: kotlin.String? = null 
+    , 
+    /**
+     * Allows `http://` to a server that is not on this machine: for trials in a closed network only.
+     */
+    val `allowPlainHttp`: kotlin.Boolean = false 
     
 ){
     
@@ -2490,35 +4392,72 @@ public object FfiConverterTypeConfig: FfiConverterRustBuffer<Config> {
         return Config(
             FfiConverterString.read(buf),
             FfiConverterByteArray.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalTypeLanguage.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterBoolean.read(buf),
         )
     }
 
     override fun allocationSize(value: Config) = (
-            FfiConverterString.allocationSize(value.`folder`) +
-            FfiConverterByteArray.allocationSize(value.`storeKey`)
+            FfiConverterString.allocationSize(value.`path`) +
+            FfiConverterByteArray.allocationSize(value.`storeKey`) +
+            FfiConverterString.allocationSize(value.`agent`) +
+            FfiConverterOptionalTypeLanguage.allocationSize(value.`language`) +
+            FfiConverterOptionalString.allocationSize(value.`extraRootsPem`) +
+            FfiConverterBoolean.allocationSize(value.`allowPlainHttp`)
     )
 
     override fun write(value: Config, buf: ByteBuffer) {
-            FfiConverterString.write(value.`folder`, buf)
+            FfiConverterString.write(value.`path`, buf)
             FfiConverterByteArray.write(value.`storeKey`, buf)
+            FfiConverterString.write(value.`agent`, buf)
+            FfiConverterOptionalTypeLanguage.write(value.`language`, buf)
+            FfiConverterOptionalString.write(value.`extraRootsPem`, buf)
+            FfiConverterBoolean.write(value.`allowPlainHttp`, buf)
     }
 }
 
 
 
 /**
- * One line of the list of leads.
+ * One of the values.
  */
-data class LeadSummary (
+data class ConflictChoice (
     /**
-     * Document id in hex.
+     * The value; null: emptied.
      */
-    val `id`: kotlin.String
+    val `value`: FieldValue
     , 
     /**
-     * Name of the customer.
+     * Who wrote it.
      */
-    val `customer`: kotlin.String
+    val `user`: UserId
+    , 
+    /**
+     * Their name; empty when it is not known here.
+     */
+    val `userName`: kotlin.String
+    , 
+    /**
+     * On which device.
+     */
+    val `device`: DeviceId
+    , 
+    /**
+     * Its name; empty when it is not known here.
+     */
+    val `deviceName`: kotlin.String
+    , 
+    /**
+     * When.
+     */
+    val `atMs`: kotlin.Long
+    , 
+    /**
+     * Whether the time is in doubt beyond five minutes (O1).
+     */
+    val `doubtful`: kotlin.Boolean
     
 ){
     
@@ -2532,22 +4471,1516 @@ data class LeadSummary (
 /**
  * @suppress
  */
-public object FfiConverterTypeLeadSummary: FfiConverterRustBuffer<LeadSummary> {
-    override fun read(buf: ByteBuffer): LeadSummary {
-        return LeadSummary(
+public object FfiConverterTypeConflictChoice: FfiConverterRustBuffer<ConflictChoice> {
+    override fun read(buf: ByteBuffer): ConflictChoice {
+        return ConflictChoice(
+            FfiConverterTypeFieldValue.read(buf),
+            FfiConverterTypeUserId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterTypeDeviceId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: ConflictChoice) = (
+            FfiConverterTypeFieldValue.allocationSize(value.`value`) +
+            FfiConverterTypeUserId.allocationSize(value.`user`) +
+            FfiConverterString.allocationSize(value.`userName`) +
+            FfiConverterTypeDeviceId.allocationSize(value.`device`) +
+            FfiConverterString.allocationSize(value.`deviceName`) +
+            FfiConverterLong.allocationSize(value.`atMs`) +
+            FfiConverterBoolean.allocationSize(value.`doubtful`)
+    )
+
+    override fun write(value: ConflictChoice, buf: ByteBuffer) {
+            FfiConverterTypeFieldValue.write(value.`value`, buf)
+            FfiConverterTypeUserId.write(value.`user`, buf)
+            FfiConverterString.write(value.`userName`, buf)
+            FfiConverterTypeDeviceId.write(value.`device`, buf)
+            FfiConverterString.write(value.`deviceName`, buf)
+            FfiConverterLong.write(value.`atMs`, buf)
+            FfiConverterBoolean.write(value.`doubtful`, buf)
+    }
+}
+
+
+
+/**
+ * A field with two or more values.
+ */
+data class ConflictItem (
+    /**
+     * The document.
+     */
+    val `doc`: DocId
+    , 
+    /**
+     * Which register of it.
+     */
+    val `path`: FieldPath
+    , 
+    /**
+     * Its name for the user.
+     */
+    val `label`: kotlin.String
+    , 
+    /**
+     * The values, the one that counts for now first.
+     */
+    val `values`: List<ConflictChoice>
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeConflictItem: FfiConverterRustBuffer<ConflictItem> {
+    override fun read(buf: ByteBuffer): ConflictItem {
+        return ConflictItem(
+            FfiConverterTypeDocId.read(buf),
+            FfiConverterTypeFieldPath.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterSequenceTypeConflictChoice.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: ConflictItem) = (
+            FfiConverterTypeDocId.allocationSize(value.`doc`) +
+            FfiConverterTypeFieldPath.allocationSize(value.`path`) +
+            FfiConverterString.allocationSize(value.`label`) +
+            FfiConverterSequenceTypeConflictChoice.allocationSize(value.`values`)
+    )
+
+    override fun write(value: ConflictItem, buf: ByteBuffer) {
+            FfiConverterTypeDocId.write(value.`doc`, buf)
+            FfiConverterTypeFieldPath.write(value.`path`, buf)
+            FfiConverterString.write(value.`label`, buf)
+            FfiConverterSequenceTypeConflictChoice.write(value.`values`, buf)
+    }
+}
+
+
+
+/**
+ * 联系人: somebody at the customer, with the role and attitude of the decision chain (C13, C53).
+ */
+data class Contact (
+    /**
+     * 姓名.
+     */
+    val `name`: kotlin.String? = null 
+    , 
+    /**
+     * 职务.
+     */
+    val `title`: kotlin.String? = null 
+    , 
+    /**
+     * 角色, e.g. 院长, 科室采购员 (C13).
+     */
+    val `role`: kotlin.String? = null 
+    , 
+    /**
+     * 态度: 支持/观望/反对 (C53).
+     */
+    val `attitude`: kotlin.String? = null 
+    , 
+    /**
+     * 电话.
+     */
+    val `phone`: kotlin.String? = null 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeContact: FfiConverterRustBuffer<Contact> {
+    override fun read(buf: ByteBuffer): Contact {
+        return Contact(
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Contact) = (
+            FfiConverterOptionalString.allocationSize(value.`name`) +
+            FfiConverterOptionalString.allocationSize(value.`title`) +
+            FfiConverterOptionalString.allocationSize(value.`role`) +
+            FfiConverterOptionalString.allocationSize(value.`attitude`) +
+            FfiConverterOptionalString.allocationSize(value.`phone`)
+    )
+
+    override fun write(value: Contact, buf: ByteBuffer) {
+            FfiConverterOptionalString.write(value.`name`, buf)
+            FfiConverterOptionalString.write(value.`title`, buf)
+            FfiConverterOptionalString.write(value.`role`, buf)
+            FfiConverterOptionalString.write(value.`attitude`, buf)
+            FfiConverterOptionalString.write(value.`phone`, buf)
+    }
+}
+
+
+
+/**
+ * A contact with its id.
+ */
+data class ContactItem (
+    /**
+     * Its entry.
+     */
+    val `id`: EntryId
+    , 
+    /**
+     * The contact.
+     */
+    val `contact`: Contact
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeContactItem: FfiConverterRustBuffer<ContactItem> {
+    override fun read(buf: ByteBuffer): ContactItem {
+        return ContactItem(
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterTypeContact.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: ContactItem) = (
+            FfiConverterTypeEntryId.allocationSize(value.`id`) +
+            FfiConverterTypeContact.allocationSize(value.`contact`)
+    )
+
+    override fun write(value: ContactItem, buf: ByteBuffer) {
+            FfiConverterTypeEntryId.write(value.`id`, buf)
+            FfiConverterTypeContact.write(value.`contact`, buf)
+    }
+}
+
+
+
+/**
+ * A todo of some lead.
+ */
+data class DueTodo (
+    /**
+     * The lead.
+     */
+    val `lead`: DocId
+    , 
+    /**
+     * Its customer.
+     */
+    val `customerName`: kotlin.String
+    , 
+    /**
+     * Its entry.
+     */
+    val `id`: EntryId
+    , 
+    /**
+     * The todo.
+     */
+    val `todo`: Todo
+    , 
+    /**
+     * Due before today.
+     */
+    val `overdue`: kotlin.Boolean
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeDueTodo: FfiConverterRustBuffer<DueTodo> {
+    override fun read(buf: ByteBuffer): DueTodo {
+        return DueTodo(
+            FfiConverterTypeDocId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterTypeTodo.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: DueTodo) = (
+            FfiConverterTypeDocId.allocationSize(value.`lead`) +
+            FfiConverterString.allocationSize(value.`customerName`) +
+            FfiConverterTypeEntryId.allocationSize(value.`id`) +
+            FfiConverterTypeTodo.allocationSize(value.`todo`) +
+            FfiConverterBoolean.allocationSize(value.`overdue`)
+    )
+
+    override fun write(value: DueTodo, buf: ByteBuffer) {
+            FfiConverterTypeDocId.write(value.`lead`, buf)
+            FfiConverterString.write(value.`customerName`, buf)
+            FfiConverterTypeEntryId.write(value.`id`, buf)
+            FfiConverterTypeTodo.write(value.`todo`, buf)
+            FfiConverterBoolean.write(value.`overdue`, buf)
+    }
+}
+
+
+
+/**
+ * A piece of evidence (O5).
+ */
+data class EvidenceItem (
+    /**
+     * Its entry.
+     */
+    val `id`: EntryId
+    , 
+    /**
+     * SHA-256 of the bytes.
+     */
+    val `hash`: Hash32
+    , 
+    /**
+     * Their length.
+     */
+    val `sizeBytes`: kotlin.ULong
+    , 
+    /**
+     * Media type.
+     */
+    val `mime`: kotlin.String
+    , 
+    /**
+     * File name.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * When it was taken, by the rep's word.
+     */
+    val `capturedAtMs`: kotlin.Long
+    , 
+    /**
+     * When it was attached.
+     */
+    val `atMs`: kotlin.Long
+    , 
+    /**
+     * Who attached it.
+     */
+    val `userName`: kotlin.String
+    , 
+    /**
+     * The event that it proves.
+     */
+    val `event`: EntryId?
+    , 
+    /**
+     * Where the bytes are.
+     */
+    val `place`: EvidencePlace
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeEvidenceItem: FfiConverterRustBuffer<EvidenceItem> {
+    override fun read(buf: ByteBuffer): EvidenceItem {
+        return EvidenceItem(
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterTypeHash32.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalTypeEntryId.read(buf),
+            FfiConverterTypeEvidencePlace.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: EvidenceItem) = (
+            FfiConverterTypeEntryId.allocationSize(value.`id`) +
+            FfiConverterTypeHash32.allocationSize(value.`hash`) +
+            FfiConverterULong.allocationSize(value.`sizeBytes`) +
+            FfiConverterString.allocationSize(value.`mime`) +
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterLong.allocationSize(value.`capturedAtMs`) +
+            FfiConverterLong.allocationSize(value.`atMs`) +
+            FfiConverterString.allocationSize(value.`userName`) +
+            FfiConverterOptionalTypeEntryId.allocationSize(value.`event`) +
+            FfiConverterTypeEvidencePlace.allocationSize(value.`place`)
+    )
+
+    override fun write(value: EvidenceItem, buf: ByteBuffer) {
+            FfiConverterTypeEntryId.write(value.`id`, buf)
+            FfiConverterTypeHash32.write(value.`hash`, buf)
+            FfiConverterULong.write(value.`sizeBytes`, buf)
+            FfiConverterString.write(value.`mime`, buf)
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterLong.write(value.`capturedAtMs`, buf)
+            FfiConverterLong.write(value.`atMs`, buf)
+            FfiConverterString.write(value.`userName`, buf)
+            FfiConverterOptionalTypeEntryId.write(value.`event`, buf)
+            FfiConverterTypeEvidencePlace.write(value.`place`, buf)
+    }
+}
+
+
+
+/**
+ * Where a register is: a field, a key of an open-keyed map, or a name inside a record.
+ */
+data class FieldPath (
+    /**
+     * Root field.
+     */
+    val `field`: kotlin.String
+    , 
+    /**
+     * Key of an open-keyed map, or the record's id in hex.
+     */
+    val `key`: kotlin.String?
+    , 
+    /**
+     * Name of the register inside a record.
+     */
+    val `name`: kotlin.String?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFieldPath: FfiConverterRustBuffer<FieldPath> {
+    override fun read(buf: ByteBuffer): FieldPath {
+        return FieldPath(
+            FfiConverterString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FieldPath) = (
+            FfiConverterString.allocationSize(value.`field`) +
+            FfiConverterOptionalString.allocationSize(value.`key`) +
+            FfiConverterOptionalString.allocationSize(value.`name`)
+    )
+
+    override fun write(value: FieldPath, buf: ByteBuffer) {
+            FfiConverterString.write(value.`field`, buf)
+            FfiConverterOptionalString.write(value.`key`, buf)
+            FfiConverterOptionalString.write(value.`name`, buf)
+    }
+}
+
+
+
+/**
+ * The way to the user's next phone.
+ */
+data class Handover (
+    /**
+     * The content of the QR code that the next phone scans.
+     */
+    val `invitation`: kotlin.String
+    , 
+    /**
+     * The code in it, to be typed.
+     */
+    val `code`: kotlin.String
+    , 
+    /**
+     * Server time at which it ends.
+     */
+    val `expiresMs`: kotlin.Long
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeHandover: FfiConverterRustBuffer<Handover> {
+    override fun read(buf: ByteBuffer): Handover {
+        return Handover(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Handover) = (
+            FfiConverterString.allocationSize(value.`invitation`) +
+            FfiConverterString.allocationSize(value.`code`) +
+            FfiConverterLong.allocationSize(value.`expiresMs`)
+    )
+
+    override fun write(value: Handover, buf: ByteBuffer) {
+            FfiConverterString.write(value.`invitation`, buf)
+            FfiConverterString.write(value.`code`, buf)
+            FfiConverterLong.write(value.`expiresMs`, buf)
+    }
+}
+
+
+
+/**
+ * Work of this phone that the server did not merge.
+ */
+data class KeptItem (
+    /**
+     * The document.
+     */
+    val `doc`: DocId
+    , 
+    /**
+     * Its lead, when the phone still holds it.
+     */
+    val `lead`: DocId?
+    , 
+    /**
+     * The lead's customer; empty when the phone no longer holds it.
+     */
+    val `customerName`: kotlin.String
+    , 
+    /**
+     * Number of the act on this phone.
+     */
+    val `number`: kotlin.ULong
+    , 
+    /**
+     * Why, for programs.
+     */
+    val `code`: kotlin.String
+    , 
+    /**
+     * Why, for the user.
+     */
+    val `text`: kotlin.String
+    , 
+    /**
+     * When the server said so.
+     */
+    val `atMs`: kotlin.Long
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeKeptItem: FfiConverterRustBuffer<KeptItem> {
+    override fun read(buf: ByteBuffer): KeptItem {
+        return KeptItem(
+            FfiConverterTypeDocId.read(buf),
+            FfiConverterOptionalTypeDocId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: KeptItem) = (
+            FfiConverterTypeDocId.allocationSize(value.`doc`) +
+            FfiConverterOptionalTypeDocId.allocationSize(value.`lead`) +
+            FfiConverterString.allocationSize(value.`customerName`) +
+            FfiConverterULong.allocationSize(value.`number`) +
+            FfiConverterString.allocationSize(value.`code`) +
+            FfiConverterString.allocationSize(value.`text`) +
+            FfiConverterLong.allocationSize(value.`atMs`)
+    )
+
+    override fun write(value: KeptItem, buf: ByteBuffer) {
+            FfiConverterTypeDocId.write(value.`doc`, buf)
+            FfiConverterOptionalTypeDocId.write(value.`lead`, buf)
+            FfiConverterString.write(value.`customerName`, buf)
+            FfiConverterULong.write(value.`number`, buf)
+            FfiConverterString.write(value.`code`, buf)
+            FfiConverterString.write(value.`text`, buf)
+            FfiConverterLong.write(value.`atMs`, buf)
+    }
+}
+
+
+
+/**
+ * The registers of a lead.
+ */
+data class LeadFields (
+    /**
+     * 客户名称 (mandatory, C3).
+     */
+    val `customerName`: kotlin.String? = null 
+    , 
+    /**
+     * 联系人手机 (mandatory, C3).
+     */
+    val `contactPhone`: kotlin.String? = null 
+    , 
+    /**
+     * 需求关键词, one of `NEEDS` (mandatory, C3).
+     */
+    val `need`: kotlin.String? = null 
+    , 
+    /**
+     * 客户档案.
+     */
+    val `account`: DocId? = null 
+    , 
+    /**
+     * 医院.
+     */
+    val `hospital`: kotlin.String? = null 
+    , 
+    /**
+     * 科室.
+     */
+    val `department`: kotlin.String? = null 
+    , 
+    /**
+     * 设备.
+     */
+    val `equipment`: kotlin.String? = null 
+    , 
+    /**
+     * 倾向品牌.
+     */
+    val `brand`: kotlin.String? = null 
+    , 
+    /**
+     * 预算下限, fen.
+     */
+    val `budgetMinFen`: kotlin.Long? = null 
+    , 
+    /**
+     * 预算上限, fen.
+     */
+    val `budgetMaxFen`: kotlin.Long? = null 
+    , 
+    /**
+     * 来源渠道.
+     */
+    val `source`: kotlin.String? = null 
+    , 
+    /**
+     * 行业.
+     */
+    val `industry`: kotlin.String? = null 
+    , 
+    /**
+     * 省份.
+     */
+    val `province`: kotlin.String? = null 
+    , 
+    /**
+     * 区域代码.
+     */
+    val `regionCode`: kotlin.String? = null 
+    , 
+    /**
+     * 采购时间.
+     */
+    val `purchaseTiming`: kotlin.String? = null 
+    , 
+    /**
+     * 客户状态 (C4).
+     */
+    val `customerState`: kotlin.String? = null 
+    , 
+    /**
+     * 下一步动作 (C4).
+     */
+    val `nextAction`: kotlin.String? = null 
+    , 
+    /**
+     * 预计成交时间, an ISO day (C4).
+     */
+    val `expectedClose`: kotlin.String? = null 
+    , 
+    /**
+     * Deleted by the rep; the document stays.
+     */
+    val `deleted`: kotlin.Boolean? = null 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLeadFields: FfiConverterRustBuffer<LeadFields> {
+    override fun read(buf: ByteBuffer): LeadFields {
+        return LeadFields(
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalTypeDocId.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: LeadFields) = (
+            FfiConverterOptionalString.allocationSize(value.`customerName`) +
+            FfiConverterOptionalString.allocationSize(value.`contactPhone`) +
+            FfiConverterOptionalString.allocationSize(value.`need`) +
+            FfiConverterOptionalTypeDocId.allocationSize(value.`account`) +
+            FfiConverterOptionalString.allocationSize(value.`hospital`) +
+            FfiConverterOptionalString.allocationSize(value.`department`) +
+            FfiConverterOptionalString.allocationSize(value.`equipment`) +
+            FfiConverterOptionalString.allocationSize(value.`brand`) +
+            FfiConverterOptionalLong.allocationSize(value.`budgetMinFen`) +
+            FfiConverterOptionalLong.allocationSize(value.`budgetMaxFen`) +
+            FfiConverterOptionalString.allocationSize(value.`source`) +
+            FfiConverterOptionalString.allocationSize(value.`industry`) +
+            FfiConverterOptionalString.allocationSize(value.`province`) +
+            FfiConverterOptionalString.allocationSize(value.`regionCode`) +
+            FfiConverterOptionalString.allocationSize(value.`purchaseTiming`) +
+            FfiConverterOptionalString.allocationSize(value.`customerState`) +
+            FfiConverterOptionalString.allocationSize(value.`nextAction`) +
+            FfiConverterOptionalString.allocationSize(value.`expectedClose`) +
+            FfiConverterOptionalBoolean.allocationSize(value.`deleted`)
+    )
+
+    override fun write(value: LeadFields, buf: ByteBuffer) {
+            FfiConverterOptionalString.write(value.`customerName`, buf)
+            FfiConverterOptionalString.write(value.`contactPhone`, buf)
+            FfiConverterOptionalString.write(value.`need`, buf)
+            FfiConverterOptionalTypeDocId.write(value.`account`, buf)
+            FfiConverterOptionalString.write(value.`hospital`, buf)
+            FfiConverterOptionalString.write(value.`department`, buf)
+            FfiConverterOptionalString.write(value.`equipment`, buf)
+            FfiConverterOptionalString.write(value.`brand`, buf)
+            FfiConverterOptionalLong.write(value.`budgetMinFen`, buf)
+            FfiConverterOptionalLong.write(value.`budgetMaxFen`, buf)
+            FfiConverterOptionalString.write(value.`source`, buf)
+            FfiConverterOptionalString.write(value.`industry`, buf)
+            FfiConverterOptionalString.write(value.`province`, buf)
+            FfiConverterOptionalString.write(value.`regionCode`, buf)
+            FfiConverterOptionalString.write(value.`purchaseTiming`, buf)
+            FfiConverterOptionalString.write(value.`customerState`, buf)
+            FfiConverterOptionalString.write(value.`nextAction`, buf)
+            FfiConverterOptionalString.write(value.`expectedClose`, buf)
+            FfiConverterOptionalBoolean.write(value.`deleted`, buf)
+    }
+}
+
+
+
+/**
+ * Everything of one lead.
+ */
+data class LeadPage (
+    /**
+     * As lists show it.
+     */
+    val `row`: LeadRow
+    , 
+    /**
+     * Its fields.
+     */
+    val `fields`: LeadFields
+    , 
+    /**
+     * 备注.
+     */
+    val `notes`: kotlin.String
+    , 
+    /**
+     * 首次来源 (C10).
+     */
+    val `firstSource`: kotlin.String
+    , 
+    /**
+     * 共同负责人 (O3), by name where known.
+     */
+    val `jointOwners`: List<kotlin.String>
+    , 
+    /**
+     * 联系人.
+     */
+    val `contacts`: List<ContactItem>
+    , 
+    /**
+     * 待办, open ones first, by due day.
+     */
+    val `todos`: List<TodoItem>
+    , 
+    /**
+     * 标签, stale ones too.
+     */
+    val `tags`: List<TagItem>
+    , 
+    /**
+     * What happened, newest first.
+     */
+    val `timeline`: List<TimelineItem>
+    , 
+    /**
+     * 证据, newest first.
+     */
+    val `evidence`: List<EvidenceItem>
+    , 
+    /**
+     * 采购推进表 (C55).
+     */
+    val `table`: List<AdvancementRow>
+    , 
+    /**
+     * Fields with two values.
+     */
+    val `conflicts`: List<ConflictItem>
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLeadPage: FfiConverterRustBuffer<LeadPage> {
+    override fun read(buf: ByteBuffer): LeadPage {
+        return LeadPage(
+            FfiConverterTypeLeadRow.read(buf),
+            FfiConverterTypeLeadFields.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterSequenceString.read(buf),
+            FfiConverterSequenceTypeContactItem.read(buf),
+            FfiConverterSequenceTypeTodoItem.read(buf),
+            FfiConverterSequenceTypeTagItem.read(buf),
+            FfiConverterSequenceTypeTimelineItem.read(buf),
+            FfiConverterSequenceTypeEvidenceItem.read(buf),
+            FfiConverterSequenceTypeAdvancementRow.read(buf),
+            FfiConverterSequenceTypeConflictItem.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: LeadPage) = (
+            FfiConverterTypeLeadRow.allocationSize(value.`row`) +
+            FfiConverterTypeLeadFields.allocationSize(value.`fields`) +
+            FfiConverterString.allocationSize(value.`notes`) +
+            FfiConverterString.allocationSize(value.`firstSource`) +
+            FfiConverterSequenceString.allocationSize(value.`jointOwners`) +
+            FfiConverterSequenceTypeContactItem.allocationSize(value.`contacts`) +
+            FfiConverterSequenceTypeTodoItem.allocationSize(value.`todos`) +
+            FfiConverterSequenceTypeTagItem.allocationSize(value.`tags`) +
+            FfiConverterSequenceTypeTimelineItem.allocationSize(value.`timeline`) +
+            FfiConverterSequenceTypeEvidenceItem.allocationSize(value.`evidence`) +
+            FfiConverterSequenceTypeAdvancementRow.allocationSize(value.`table`) +
+            FfiConverterSequenceTypeConflictItem.allocationSize(value.`conflicts`)
+    )
+
+    override fun write(value: LeadPage, buf: ByteBuffer) {
+            FfiConverterTypeLeadRow.write(value.`row`, buf)
+            FfiConverterTypeLeadFields.write(value.`fields`, buf)
+            FfiConverterString.write(value.`notes`, buf)
+            FfiConverterString.write(value.`firstSource`, buf)
+            FfiConverterSequenceString.write(value.`jointOwners`, buf)
+            FfiConverterSequenceTypeContactItem.write(value.`contacts`, buf)
+            FfiConverterSequenceTypeTodoItem.write(value.`todos`, buf)
+            FfiConverterSequenceTypeTagItem.write(value.`tags`, buf)
+            FfiConverterSequenceTypeTimelineItem.write(value.`timeline`, buf)
+            FfiConverterSequenceTypeEvidenceItem.write(value.`evidence`, buf)
+            FfiConverterSequenceTypeAdvancementRow.write(value.`table`, buf)
+            FfiConverterSequenceTypeConflictItem.write(value.`conflicts`, buf)
+    }
+}
+
+
+
+/**
+ * Which leads to list.
+ */
+data class LeadQuery (
+    /**
+     * Part of a customer's or hospital's name, or pinyin initials; empty: all.
+     */
+    val `text`: kotlin.String = "" 
+    , 
+    /**
+     * How many matches to pass over.
+     */
+    val `offset`: kotlin.UInt = 0u 
+    , 
+    /**
+     * How many at the most; 1 to 500.
+     */
+    val `limit`: kotlin.UInt = 50u 
+    , 
+    /**
+     * Only leads with a field in conflict.
+     */
+    val `onlyConflicts`: kotlin.Boolean = false 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLeadQuery: FfiConverterRustBuffer<LeadQuery> {
+    override fun read(buf: ByteBuffer): LeadQuery {
+        return LeadQuery(
+            FfiConverterString.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: LeadQuery) = (
+            FfiConverterString.allocationSize(value.`text`) +
+            FfiConverterUInt.allocationSize(value.`offset`) +
+            FfiConverterUInt.allocationSize(value.`limit`) +
+            FfiConverterBoolean.allocationSize(value.`onlyConflicts`)
+    )
+
+    override fun write(value: LeadQuery, buf: ByteBuffer) {
+            FfiConverterString.write(value.`text`, buf)
+            FfiConverterUInt.write(value.`offset`, buf)
+            FfiConverterUInt.write(value.`limit`, buf)
+            FfiConverterBoolean.write(value.`onlyConflicts`, buf)
+    }
+}
+
+
+
+/**
+ * One lead in a list.
+ */
+data class LeadRow (
+    /**
+     * The lead.
+     */
+    val `id`: DocId
+    , 
+    /**
+     * 客户名称.
+     */
+    val `customerName`: kotlin.String
+    , 
+    /**
+     * 医院.
+     */
+    val `hospital`: kotlin.String
+    , 
+    /**
+     * 需求关键词.
+     */
+    val `need`: kotlin.String
+    , 
+    /**
+     * 已确认阶段; empty: none yet.
+     */
+    val `stage`: kotlin.String
+    , 
+    /**
+     * 下一步动作.
+     */
+    val `nextAction`: kotlin.String
+    , 
+    /**
+     * 预计成交时间.
+     */
+    val `expectedClose`: kotlin.String
+    , 
+    /**
+     * The newest change of the lead or its table.
+     */
+    val `updatedMs`: kotlin.Long
+    , 
+    /**
+     * 推进指数, 0 to 100 (C55).
+     */
+    val `index`: kotlin.UByte
+    , 
+    /**
+     * Fields in conflict.
+     */
+    val `conflicts`: kotlin.UInt
+    , 
+    /**
+     * Mandatory fields that are empty (C3, C11).
+     */
+    val `missing`: List<kotlin.String>
+    , 
+    /**
+     * 负责人; `None` until the server has ruled: the creator.
+     */
+    val `owner`: UserId?
+    , 
+    /**
+     * Their name; empty when it is not known here.
+     */
+    val `ownerName`: kotlin.String
+    , 
+    /**
+     * Whether the owner is this phone's user.
+     */
+    val `mine`: kotlin.Boolean
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLeadRow: FfiConverterRustBuffer<LeadRow> {
+    override fun read(buf: ByteBuffer): LeadRow {
+        return LeadRow(
+            FfiConverterTypeDocId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterUByte.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterSequenceString.read(buf),
+            FfiConverterOptionalTypeUserId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: LeadRow) = (
+            FfiConverterTypeDocId.allocationSize(value.`id`) +
+            FfiConverterString.allocationSize(value.`customerName`) +
+            FfiConverterString.allocationSize(value.`hospital`) +
+            FfiConverterString.allocationSize(value.`need`) +
+            FfiConverterString.allocationSize(value.`stage`) +
+            FfiConverterString.allocationSize(value.`nextAction`) +
+            FfiConverterString.allocationSize(value.`expectedClose`) +
+            FfiConverterLong.allocationSize(value.`updatedMs`) +
+            FfiConverterUByte.allocationSize(value.`index`) +
+            FfiConverterUInt.allocationSize(value.`conflicts`) +
+            FfiConverterSequenceString.allocationSize(value.`missing`) +
+            FfiConverterOptionalTypeUserId.allocationSize(value.`owner`) +
+            FfiConverterString.allocationSize(value.`ownerName`) +
+            FfiConverterBoolean.allocationSize(value.`mine`)
+    )
+
+    override fun write(value: LeadRow, buf: ByteBuffer) {
+            FfiConverterTypeDocId.write(value.`id`, buf)
+            FfiConverterString.write(value.`customerName`, buf)
+            FfiConverterString.write(value.`hospital`, buf)
+            FfiConverterString.write(value.`need`, buf)
+            FfiConverterString.write(value.`stage`, buf)
+            FfiConverterString.write(value.`nextAction`, buf)
+            FfiConverterString.write(value.`expectedClose`, buf)
+            FfiConverterLong.write(value.`updatedMs`, buf)
+            FfiConverterUByte.write(value.`index`, buf)
+            FfiConverterUInt.write(value.`conflicts`, buf)
+            FfiConverterSequenceString.write(value.`missing`, buf)
+            FfiConverterOptionalTypeUserId.write(value.`owner`, buf)
+            FfiConverterString.write(value.`ownerName`, buf)
+            FfiConverterBoolean.write(value.`mine`, buf)
+    }
+}
+
+
+
+/**
+ * Who this phone is.
+ */
+data class Me (
+    /**
+     * This device.
+     */
+    val `device`: DeviceId
+    , 
+    /**
+     * Its user.
+     */
+    val `user`: UserId
+    , 
+    /**
+     * The user's name.
+     */
+    val `userName`: kotlin.String
+    , 
+    /**
+     * The company's name.
+     */
+    val `company`: kotlin.String
+    , 
+    /**
+     * The server's address.
+     */
+    val `server`: kotlin.String
+    , 
+    /**
+     * IANA name of the company's time zone.
+     */
+    val `zone`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeMe: FfiConverterRustBuffer<Me> {
+    override fun read(buf: ByteBuffer): Me {
+        return Me(
+            FfiConverterTypeDeviceId.read(buf),
+            FfiConverterTypeUserId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
             FfiConverterString.read(buf),
             FfiConverterString.read(buf),
         )
     }
 
-    override fun allocationSize(value: LeadSummary) = (
-            FfiConverterString.allocationSize(value.`id`) +
-            FfiConverterString.allocationSize(value.`customer`)
+    override fun allocationSize(value: Me) = (
+            FfiConverterTypeDeviceId.allocationSize(value.`device`) +
+            FfiConverterTypeUserId.allocationSize(value.`user`) +
+            FfiConverterString.allocationSize(value.`userName`) +
+            FfiConverterString.allocationSize(value.`company`) +
+            FfiConverterString.allocationSize(value.`server`) +
+            FfiConverterString.allocationSize(value.`zone`)
     )
 
-    override fun write(value: LeadSummary, buf: ByteBuffer) {
-            FfiConverterString.write(value.`id`, buf)
-            FfiConverterString.write(value.`customer`, buf)
+    override fun write(value: Me, buf: ByteBuffer) {
+            FfiConverterTypeDeviceId.write(value.`device`, buf)
+            FfiConverterTypeUserId.write(value.`user`, buf)
+            FfiConverterString.write(value.`userName`, buf)
+            FfiConverterString.write(value.`company`, buf)
+            FfiConverterString.write(value.`server`, buf)
+            FfiConverterString.write(value.`zone`, buf)
+    }
+}
+
+
+
+/**
+ * A lead to be created.
+ */
+data class NewLead (
+    /**
+     * Registers, any of them.
+     */
+    val `fields`: LeadFields
+    , 
+    /**
+     * First note.
+     */
+    val `notes`: kotlin.String = "" 
+    , 
+    /**
+     * First contacts.
+     */
+    val `contacts`: List<Contact> = listOf() 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeNewLead: FfiConverterRustBuffer<NewLead> {
+    override fun read(buf: ByteBuffer): NewLead {
+        return NewLead(
+            FfiConverterTypeLeadFields.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterSequenceTypeContact.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: NewLead) = (
+            FfiConverterTypeLeadFields.allocationSize(value.`fields`) +
+            FfiConverterString.allocationSize(value.`notes`) +
+            FfiConverterSequenceTypeContact.allocationSize(value.`contacts`)
+    )
+
+    override fun write(value: NewLead, buf: ByteBuffer) {
+            FfiConverterTypeLeadFields.write(value.`fields`, buf)
+            FfiConverterString.write(value.`notes`, buf)
+            FfiConverterSequenceTypeContact.write(value.`contacts`, buf)
+    }
+}
+
+
+
+/**
+ * A phone of the user.
+ */
+data class Phone (
+    /**
+     * Its id.
+     */
+    val `device`: DeviceId
+    , 
+    /**
+     * What the user calls it.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * `active`, `revoked`, `stolen` or `wiped`.
+     */
+    val `status`: kotlin.String
+    , 
+    /**
+     * Whether it is this one.
+     */
+    val `this`: kotlin.Boolean
+    , 
+    /**
+     * Server time of its enrolment.
+     */
+    val `enrolledMs`: kotlin.Long
+    , 
+    /**
+     * Server time of its last contact; 0: never.
+     */
+    val `lastContactMs`: kotlin.Long
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePhone: FfiConverterRustBuffer<Phone> {
+    override fun read(buf: ByteBuffer): Phone {
+        return Phone(
+            FfiConverterTypeDeviceId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Phone) = (
+            FfiConverterTypeDeviceId.allocationSize(value.`device`) +
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterString.allocationSize(value.`status`) +
+            FfiConverterBoolean.allocationSize(value.`this`) +
+            FfiConverterLong.allocationSize(value.`enrolledMs`) +
+            FfiConverterLong.allocationSize(value.`lastContactMs`)
+    )
+
+    override fun write(value: Phone, buf: ByteBuffer) {
+            FfiConverterTypeDeviceId.write(value.`device`, buf)
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterString.write(value.`status`, buf)
+            FfiConverterBoolean.write(value.`this`, buf)
+            FfiConverterLong.write(value.`enrolledMs`, buf)
+            FfiConverterLong.write(value.`lastContactMs`, buf)
+    }
+}
+
+
+
+/**
+ * 阶段申请.
+ */
+data class StageProposal (
+    /**
+     * The stage proposed.
+     */
+    val `to`: kotlin.String = "" 
+    , 
+    /**
+     * Evidence entries that prove it.
+     */
+    val `evidence`: List<EntryId> = listOf() 
+    , 
+    /**
+     * Why.
+     */
+    val `note`: kotlin.String = "" 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeStageProposal: FfiConverterRustBuffer<StageProposal> {
+    override fun read(buf: ByteBuffer): StageProposal {
+        return StageProposal(
+            FfiConverterString.read(buf),
+            FfiConverterSequenceTypeEntryId.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: StageProposal) = (
+            FfiConverterString.allocationSize(value.`to`) +
+            FfiConverterSequenceTypeEntryId.allocationSize(value.`evidence`) +
+            FfiConverterString.allocationSize(value.`note`)
+    )
+
+    override fun write(value: StageProposal, buf: ByteBuffer) {
+            FfiConverterString.write(value.`to`, buf)
+            FfiConverterSequenceTypeEntryId.write(value.`evidence`, buf)
+            FfiConverterString.write(value.`note`, buf)
+    }
+}
+
+
+
+/**
+ * How things stand.
+ */
+data class Status (
+    /**
+     * Whether the phone is enrolled.
+     */
+    val `enrolled`: kotlin.Boolean
+    , 
+    /**
+     * Changes that are not yet durable on the server.
+     */
+    val `unanswered`: kotlin.ULong
+    , 
+    /**
+     * Pieces of evidence that are not yet durable on the server.
+     */
+    val `evidenceWaiting`: kotlin.UInt
+    , 
+    /**
+     * Work that the server did not merge.
+     */
+    val `held`: kotlin.UInt
+    , 
+    /**
+     * Server time of the last contact; 0: never.
+     */
+    val `lastContactMs`: kotlin.Long
+    , 
+    /**
+     * How far the phone's clock was ahead of the server's at the last contact, milliseconds.
+     */
+    val `clockSkewMs`: kotlin.Long
+    , 
+    /**
+     * Whether that is beyond what a deadline tolerates (O1).
+     */
+    val `clockDoubtful`: kotlin.Boolean
+    , 
+    /**
+     * Whether reads are locked for want of contact.
+     */
+    val `locked`: kotlin.Boolean
+    , 
+    /**
+     * Whether everything that this phone may hold has come.
+     */
+    val `complete`: kotlin.Boolean
+    , 
+    /**
+     * Whether a connection stands now.
+     */
+    val `online`: kotlin.Boolean
+    , 
+    /**
+     * Whether a standing connection is wanted.
+     */
+    val `background`: kotlin.Boolean
+    , 
+    /**
+     * Code of why the last connection failed; empty when the last one was good.
+     */
+    val `lastError`: kotlin.String
+    , 
+    /**
+     * The sentence for it.
+     */
+    val `lastErrorText`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeStatus: FfiConverterRustBuffer<Status> {
+    override fun read(buf: ByteBuffer): Status {
+        return Status(
+            FfiConverterBoolean.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Status) = (
+            FfiConverterBoolean.allocationSize(value.`enrolled`) +
+            FfiConverterULong.allocationSize(value.`unanswered`) +
+            FfiConverterUInt.allocationSize(value.`evidenceWaiting`) +
+            FfiConverterUInt.allocationSize(value.`held`) +
+            FfiConverterLong.allocationSize(value.`lastContactMs`) +
+            FfiConverterLong.allocationSize(value.`clockSkewMs`) +
+            FfiConverterBoolean.allocationSize(value.`clockDoubtful`) +
+            FfiConverterBoolean.allocationSize(value.`locked`) +
+            FfiConverterBoolean.allocationSize(value.`complete`) +
+            FfiConverterBoolean.allocationSize(value.`online`) +
+            FfiConverterBoolean.allocationSize(value.`background`) +
+            FfiConverterString.allocationSize(value.`lastError`) +
+            FfiConverterString.allocationSize(value.`lastErrorText`)
+    )
+
+    override fun write(value: Status, buf: ByteBuffer) {
+            FfiConverterBoolean.write(value.`enrolled`, buf)
+            FfiConverterULong.write(value.`unanswered`, buf)
+            FfiConverterUInt.write(value.`evidenceWaiting`, buf)
+            FfiConverterUInt.write(value.`held`, buf)
+            FfiConverterLong.write(value.`lastContactMs`, buf)
+            FfiConverterLong.write(value.`clockSkewMs`, buf)
+            FfiConverterBoolean.write(value.`clockDoubtful`, buf)
+            FfiConverterBoolean.write(value.`locked`, buf)
+            FfiConverterBoolean.write(value.`complete`, buf)
+            FfiConverterBoolean.write(value.`online`, buf)
+            FfiConverterBoolean.write(value.`background`, buf)
+            FfiConverterString.write(value.`lastError`, buf)
+            FfiConverterString.write(value.`lastErrorText`, buf)
     }
 }
 
@@ -2558,14 +5991,69 @@ public object FfiConverterTypeLeadSummary: FfiConverterRustBuffer<LeadSummary> {
  */
 data class SyncReport (
     /**
-     * Edits that the server acknowledged as durable in this round.
+     * Changes of this phone that became durable on the server.
      */
-    val `acknowledged`: kotlin.UInt
+    val `up`: kotlin.ULong
     , 
     /**
-     * Edits that still wait for the server.
+     * Documents that changed on this phone.
      */
-    val `pending`: kotlin.UInt
+    val `down`: kotlin.ULong
+    , 
+    /**
+     * Changes of this phone that the server did not merge in this round.
+     */
+    val `setAside`: kotlin.ULong
+    , 
+    /**
+     * Documents that left this phone.
+     */
+    val `wiped`: kotlin.ULong
+    , 
+    /**
+     * Bytes of frames sent, without what websocket and TLS add.
+     */
+    val `bytesUp`: kotlin.ULong
+    , 
+    /**
+     * Bytes of frames that came.
+     */
+    val `bytesDown`: kotlin.ULong
+    , 
+    /**
+     * How often the phone waited for the server once the connection stood.
+     */
+    val `roundTrips`: kotlin.UInt
+    , 
+    /**
+     * From dialling to the end, milliseconds.
+     */
+    val `millis`: kotlin.ULong
+    , 
+    /**
+     * Fields in conflict in the leads that changed.
+     */
+    val `conflicts`: kotlin.UInt
+    , 
+    /**
+     * Work of this phone that was not merged, since ever.
+     */
+    val `held`: kotlin.UInt
+    , 
+    /**
+     * Pieces of evidence that became durable on the server.
+     */
+    val `evidenceUp`: kotlin.UInt
+    , 
+    /**
+     * Bytes sent for them.
+     */
+    val `evidenceBytes`: kotlin.ULong
+    , 
+    /**
+     * Pieces that still wait, for a better network or after a failure.
+     */
+    val `evidenceWaiting`: kotlin.UInt
     
 ){
     
@@ -2582,19 +6070,509 @@ data class SyncReport (
 public object FfiConverterTypeSyncReport: FfiConverterRustBuffer<SyncReport> {
     override fun read(buf: ByteBuffer): SyncReport {
         return SyncReport(
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
             FfiConverterUInt.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterULong.read(buf),
             FfiConverterUInt.read(buf),
         )
     }
 
     override fun allocationSize(value: SyncReport) = (
-            FfiConverterUInt.allocationSize(value.`acknowledged`) +
-            FfiConverterUInt.allocationSize(value.`pending`)
+            FfiConverterULong.allocationSize(value.`up`) +
+            FfiConverterULong.allocationSize(value.`down`) +
+            FfiConverterULong.allocationSize(value.`setAside`) +
+            FfiConverterULong.allocationSize(value.`wiped`) +
+            FfiConverterULong.allocationSize(value.`bytesUp`) +
+            FfiConverterULong.allocationSize(value.`bytesDown`) +
+            FfiConverterUInt.allocationSize(value.`roundTrips`) +
+            FfiConverterULong.allocationSize(value.`millis`) +
+            FfiConverterUInt.allocationSize(value.`conflicts`) +
+            FfiConverterUInt.allocationSize(value.`held`) +
+            FfiConverterUInt.allocationSize(value.`evidenceUp`) +
+            FfiConverterULong.allocationSize(value.`evidenceBytes`) +
+            FfiConverterUInt.allocationSize(value.`evidenceWaiting`)
     )
 
     override fun write(value: SyncReport, buf: ByteBuffer) {
-            FfiConverterUInt.write(value.`acknowledged`, buf)
-            FfiConverterUInt.write(value.`pending`, buf)
+            FfiConverterULong.write(value.`up`, buf)
+            FfiConverterULong.write(value.`down`, buf)
+            FfiConverterULong.write(value.`setAside`, buf)
+            FfiConverterULong.write(value.`wiped`, buf)
+            FfiConverterULong.write(value.`bytesUp`, buf)
+            FfiConverterULong.write(value.`bytesDown`, buf)
+            FfiConverterUInt.write(value.`roundTrips`, buf)
+            FfiConverterULong.write(value.`millis`, buf)
+            FfiConverterUInt.write(value.`conflicts`, buf)
+            FfiConverterUInt.write(value.`held`, buf)
+            FfiConverterUInt.write(value.`evidenceUp`, buf)
+            FfiConverterULong.write(value.`evidenceBytes`, buf)
+            FfiConverterUInt.write(value.`evidenceWaiting`, buf)
+    }
+}
+
+
+
+/**
+ * A tag (C47).
+ */
+data class TagItem (
+    /**
+     * The tag.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * When it stops counting; `None`: never.
+     */
+    val `expiresMs`: kotlin.Long?
+    , 
+    /**
+     * Whether it counts now.
+     */
+    val `fresh`: kotlin.Boolean
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTagItem: FfiConverterRustBuffer<TagItem> {
+    override fun read(buf: ByteBuffer): TagItem {
+        return TagItem(
+            FfiConverterString.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: TagItem) = (
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterOptionalLong.allocationSize(value.`expiresMs`) +
+            FfiConverterBoolean.allocationSize(value.`fresh`)
+    )
+
+    override fun write(value: TagItem, buf: ByteBuffer) {
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterOptionalLong.write(value.`expiresMs`, buf)
+            FfiConverterBoolean.write(value.`fresh`, buf)
+    }
+}
+
+
+
+/**
+ * One thing that happened.
+ */
+data class TimelineItem (
+    /**
+     * Its entry.
+     */
+    val `id`: EntryId
+    , 
+    /**
+     * When it happened.
+     */
+    val `atMs`: kotlin.Long
+    , 
+    /**
+     * When it was logged.
+     */
+    val `loggedMs`: kotlin.Long
+    , 
+    /**
+     * Whether the time is in doubt beyond five minutes (O1).
+     */
+    val `doubtful`: kotlin.Boolean
+    , 
+    /**
+     * Who logged it.
+     */
+    val `user`: UserId
+    , 
+    /**
+     * Their name; empty when it is not known here.
+     */
+    val `userName`: kotlin.String
+    , 
+    /**
+     * What it was.
+     */
+    val `what`: Happening
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTimelineItem: FfiConverterRustBuffer<TimelineItem> {
+    override fun read(buf: ByteBuffer): TimelineItem {
+        return TimelineItem(
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterTypeUserId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterTypeHappening.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: TimelineItem) = (
+            FfiConverterTypeEntryId.allocationSize(value.`id`) +
+            FfiConverterLong.allocationSize(value.`atMs`) +
+            FfiConverterLong.allocationSize(value.`loggedMs`) +
+            FfiConverterBoolean.allocationSize(value.`doubtful`) +
+            FfiConverterTypeUserId.allocationSize(value.`user`) +
+            FfiConverterString.allocationSize(value.`userName`) +
+            FfiConverterTypeHappening.allocationSize(value.`what`)
+    )
+
+    override fun write(value: TimelineItem, buf: ByteBuffer) {
+            FfiConverterTypeEntryId.write(value.`id`, buf)
+            FfiConverterLong.write(value.`atMs`, buf)
+            FfiConverterLong.write(value.`loggedMs`, buf)
+            FfiConverterBoolean.write(value.`doubtful`, buf)
+            FfiConverterTypeUserId.write(value.`user`, buf)
+            FfiConverterString.write(value.`userName`, buf)
+            FfiConverterTypeHappening.write(value.`what`, buf)
+    }
+}
+
+
+
+/**
+ * Today's work.
+ */
+data class Today (
+    /**
+     * The day in the company's zone, ISO.
+     */
+    val `day`: kotlin.String
+    , 
+    /**
+     * Today's blocks of the calendar, by time.
+     */
+    val `entries`: List<CalendarItem>
+    , 
+    /**
+     * Open todos that are due, the oldest first.
+     */
+    val `todos`: List<DueTodo>
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeToday: FfiConverterRustBuffer<Today> {
+    override fun read(buf: ByteBuffer): Today {
+        return Today(
+            FfiConverterString.read(buf),
+            FfiConverterSequenceTypeCalendarItem.read(buf),
+            FfiConverterSequenceTypeDueTodo.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Today) = (
+            FfiConverterString.allocationSize(value.`day`) +
+            FfiConverterSequenceTypeCalendarItem.allocationSize(value.`entries`) +
+            FfiConverterSequenceTypeDueTodo.allocationSize(value.`todos`)
+    )
+
+    override fun write(value: Today, buf: ByteBuffer) {
+            FfiConverterString.write(value.`day`, buf)
+            FfiConverterSequenceTypeCalendarItem.write(value.`entries`, buf)
+            FfiConverterSequenceTypeDueTodo.write(value.`todos`, buf)
+    }
+}
+
+
+
+/**
+ * 待办.
+ */
+data class Todo (
+    /**
+     * 事项.
+     */
+    val `title`: kotlin.String? = null 
+    , 
+    /**
+     * 到期: an ISO day, or milliseconds since 1970 UTC.
+     */
+    val `due`: kotlin.String? = null 
+    , 
+    /**
+     * 已完成.
+     */
+    val `done`: kotlin.Boolean? = null 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTodo: FfiConverterRustBuffer<Todo> {
+    override fun read(buf: ByteBuffer): Todo {
+        return Todo(
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Todo) = (
+            FfiConverterOptionalString.allocationSize(value.`title`) +
+            FfiConverterOptionalString.allocationSize(value.`due`) +
+            FfiConverterOptionalBoolean.allocationSize(value.`done`)
+    )
+
+    override fun write(value: Todo, buf: ByteBuffer) {
+            FfiConverterOptionalString.write(value.`title`, buf)
+            FfiConverterOptionalString.write(value.`due`, buf)
+            FfiConverterOptionalBoolean.write(value.`done`, buf)
+    }
+}
+
+
+
+/**
+ * A todo with its id.
+ */
+data class TodoItem (
+    /**
+     * Its entry.
+     */
+    val `id`: EntryId
+    , 
+    /**
+     * The todo.
+     */
+    val `todo`: Todo
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTodoItem: FfiConverterRustBuffer<TodoItem> {
+    override fun read(buf: ByteBuffer): TodoItem {
+        return TodoItem(
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterTypeTodo.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: TodoItem) = (
+            FfiConverterTypeEntryId.allocationSize(value.`id`) +
+            FfiConverterTypeTodo.allocationSize(value.`todo`)
+    )
+
+    override fun write(value: TodoItem, buf: ByteBuffer) {
+            FfiConverterTypeEntryId.write(value.`id`, buf)
+            FfiConverterTypeTodo.write(value.`todo`, buf)
+    }
+}
+
+
+
+/**
+ * 触达.
+ */
+data class Touch (
+    /**
+     * Through what.
+     */
+    val `channel`: TouchChannel
+    , 
+    /**
+     * From whom to whom.
+     */
+    val `direction`: TouchDirection
+    , 
+    /**
+     * How it ended.
+     */
+    val `outcome`: TouchOutcome
+    , 
+    /**
+     * What was said.
+     */
+    val `text`: kotlin.String
+    , 
+    /**
+     * When, if not when it was logged. Milliseconds since 1970 UTC, by the rep's word.
+     */
+    val `atMs`: kotlin.Long?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTouch: FfiConverterRustBuffer<Touch> {
+    override fun read(buf: ByteBuffer): Touch {
+        return Touch(
+            FfiConverterTypeTouchChannel.read(buf),
+            FfiConverterTypeTouchDirection.read(buf),
+            FfiConverterTypeTouchOutcome.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Touch) = (
+            FfiConverterTypeTouchChannel.allocationSize(value.`channel`) +
+            FfiConverterTypeTouchDirection.allocationSize(value.`direction`) +
+            FfiConverterTypeTouchOutcome.allocationSize(value.`outcome`) +
+            FfiConverterString.allocationSize(value.`text`) +
+            FfiConverterOptionalLong.allocationSize(value.`atMs`)
+    )
+
+    override fun write(value: Touch, buf: ByteBuffer) {
+            FfiConverterTypeTouchChannel.write(value.`channel`, buf)
+            FfiConverterTypeTouchDirection.write(value.`direction`, buf)
+            FfiConverterTypeTouchOutcome.write(value.`outcome`, buf)
+            FfiConverterString.write(value.`text`, buf)
+            FfiConverterOptionalLong.write(value.`atMs`, buf)
+    }
+}
+
+
+
+/**
+ * 拜访: the three fields of C4, the rest optional.
+ */
+data class Visit (
+    /**
+     * 客户状态.
+     */
+    val `customerState`: kotlin.String = "" 
+    , 
+    /**
+     * 下一步动作.
+     */
+    val `nextAction`: kotlin.String = "" 
+    , 
+    /**
+     * 预计成交时间, an ISO day or what was said.
+     */
+    val `expectedClose`: kotlin.String = "" 
+    , 
+    /**
+     * What was talked about.
+     */
+    val `note`: kotlin.String = "" 
+    , 
+    /**
+     * The contact who was met.
+     */
+    val `contact`: EntryId? = null 
+    , 
+    /**
+     * Where.
+     */
+    val `place`: kotlin.String = "" 
+    , 
+    /**
+     * When the visit was, if not when it was logged. Milliseconds since 1970 UTC, by the rep's word.
+     */
+    val `visitedAtMs`: kotlin.Long? = null 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeVisit: FfiConverterRustBuffer<Visit> {
+    override fun read(buf: ByteBuffer): Visit {
+        return Visit(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalTypeEntryId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Visit) = (
+            FfiConverterString.allocationSize(value.`customerState`) +
+            FfiConverterString.allocationSize(value.`nextAction`) +
+            FfiConverterString.allocationSize(value.`expectedClose`) +
+            FfiConverterString.allocationSize(value.`note`) +
+            FfiConverterOptionalTypeEntryId.allocationSize(value.`contact`) +
+            FfiConverterString.allocationSize(value.`place`) +
+            FfiConverterOptionalLong.allocationSize(value.`visitedAtMs`)
+    )
+
+    override fun write(value: Visit, buf: ByteBuffer) {
+            FfiConverterString.write(value.`customerState`, buf)
+            FfiConverterString.write(value.`nextAction`, buf)
+            FfiConverterString.write(value.`expectedClose`, buf)
+            FfiConverterString.write(value.`note`, buf)
+            FfiConverterOptionalTypeEntryId.write(value.`contact`, buf)
+            FfiConverterString.write(value.`place`, buf)
+            FfiConverterOptionalLong.write(value.`visitedAtMs`, buf)
     }
 }
 
@@ -2606,13 +6584,13 @@ public object FfiConverterTypeSyncReport: FfiConverterRustBuffer<SyncReport> {
 sealed class Change {
     
     /**
-     * A document was written here or by somebody else.
+     * A lead, its table or its evidence was written here or by somebody else, or it left this phone.
      */
-    data class Document(
+    data class Lead(
         /**
-         * Document id in hex.
+         * The lead.
          */
-        val `id`: kotlin.String) : Change()
+        val `id`: fieldbook.generated.DocId) : Change()
         
     {
         
@@ -2621,13 +6599,34 @@ sealed class Change {
     }
     
     /**
-     * Connection, outbox or clock state changed.
+     * A calendar was written.
+     */
+    object Calendar : Change()
+    
+    
+    /**
+     * Another document was written: directory, policy, an account.
+     */
+    data class Document(
+        /**
+         * The document.
+         */
+        val `id`: fieldbook.generated.DocId) : Change()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * Connection, outbox, evidence or clock state changed.
      */
     object Status : Change()
     
     
     /**
-     * Changes were missed: everything on the screen must be read again.
+     * Changes were missed, or are too many to name: everything on the screen must be read again.
      */
     object Everything : Change()
     
@@ -2654,22 +6653,39 @@ sealed class Change {
 public object FfiConverterTypeChange : FfiConverterRustBuffer<Change>{
     override fun read(buf: ByteBuffer): Change {
         return when(buf.getInt()) {
-            1 -> Change.Document(
-                FfiConverterString.read(buf),
+            1 -> Change.Lead(
+                FfiConverterTypeDocId.read(buf),
                 )
-            2 -> Change.Status
-            3 -> Change.Everything
-            4 -> Change.Closed
+            2 -> Change.Calendar
+            3 -> Change.Document(
+                FfiConverterTypeDocId.read(buf),
+                )
+            4 -> Change.Status
+            5 -> Change.Everything
+            6 -> Change.Closed
             else -> throw RuntimeException("invalid enum value, something is very wrong!!")
         }
     }
 
     override fun allocationSize(value: Change): ULong = when(value) {
+        is Change.Lead -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeDocId.allocationSize(value.`id`)
+            )
+        }
+        is Change.Calendar -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
         is Change.Document -> {
             // Add the size for the Int that specifies the variant plus the size needed for all fields
             (
                 4UL
-                + FfiConverterString.allocationSize(value.`id`)
+                + FfiConverterTypeDocId.allocationSize(value.`id`)
             )
         }
         is Change.Status -> {
@@ -2694,21 +6710,215 @@ public object FfiConverterTypeChange : FfiConverterRustBuffer<Change>{
 
     override fun write(value: Change, buf: ByteBuffer) {
         when(value) {
-            is Change.Document -> {
+            is Change.Lead -> {
                 buf.putInt(1)
-                FfiConverterString.write(value.`id`, buf)
+                FfiConverterTypeDocId.write(value.`id`, buf)
                 Unit
             }
-            is Change.Status -> {
+            is Change.Calendar -> {
                 buf.putInt(2)
                 Unit
             }
-            is Change.Everything -> {
+            is Change.Document -> {
                 buf.putInt(3)
+                FfiConverterTypeDocId.write(value.`id`, buf)
+                Unit
+            }
+            is Change.Status -> {
+                buf.putInt(4)
+                Unit
+            }
+            is Change.Everything -> {
+                buf.putInt(5)
                 Unit
             }
             is Change.Closed -> {
+                buf.putInt(6)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
+/**
+ * Where the bytes of a piece of evidence are.
+ */
+
+enum class EvidencePlace {
+    
+    /**
+     * On this phone, on their way to the server.
+     */
+    WAITING,
+    /**
+     * On this phone and on the server.
+     */
+    SAFE,
+    /**
+     * Not on this phone: the server has them, or the phone that took them does.
+     */
+    ELSEWHERE;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeEvidencePlace: FfiConverterRustBuffer<EvidencePlace> {
+    override fun read(buf: ByteBuffer) = try {
+        
+        EvidencePlace.entries[buf.getInt() - 1]
+        
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: EvidencePlace) = 4UL
+
+    override fun write(value: EvidencePlace, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * One scalar in a document. As JSON it is the JSON scalar itself.
+ */
+sealed class FieldValue {
+    
+    /**
+     * Emptied, or never known.
+     */
+    object Null : FieldValue()
+    
+    
+    /**
+     * Yes or no.
+     */
+    data class Bool(
+        val v1: kotlin.Boolean) : FieldValue()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * A whole number: fen, basis points, milliseconds, counts.
+     */
+    data class Int(
+        val v1: kotlin.Long) : FieldValue()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * Text, ids in hex, ISO days.
+     */
+    data class Text(
+        val v1: kotlin.String) : FieldValue()
+        
+    {
+        
+
+        companion object
+    }
+    
+
+    
+
+    
+    
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFieldValue : FfiConverterRustBuffer<FieldValue>{
+    override fun read(buf: ByteBuffer): FieldValue {
+        return when(buf.getInt()) {
+            1 -> FieldValue.Null
+            2 -> FieldValue.Bool(
+                FfiConverterBoolean.read(buf),
+                )
+            3 -> FieldValue.Int(
+                FfiConverterLong.read(buf),
+                )
+            4 -> FieldValue.Text(
+                FfiConverterString.read(buf),
+                )
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: FieldValue): ULong = when(value) {
+        is FieldValue.Null -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+        is FieldValue.Bool -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterBoolean.allocationSize(value.v1)
+            )
+        }
+        is FieldValue.Int -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterLong.allocationSize(value.v1)
+            )
+        }
+        is FieldValue.Text -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.v1)
+            )
+        }
+    }
+
+    override fun write(value: FieldValue, buf: ByteBuffer) {
+        when(value) {
+            is FieldValue.Null -> {
+                buf.putInt(1)
+                Unit
+            }
+            is FieldValue.Bool -> {
+                buf.putInt(2)
+                FfiConverterBoolean.write(value.v1, buf)
+                Unit
+            }
+            is FieldValue.Int -> {
+                buf.putInt(3)
+                FfiConverterLong.write(value.v1, buf)
+                Unit
+            }
+            is FieldValue.Text -> {
                 buf.putInt(4)
+                FfiConverterString.write(value.v1, buf)
                 Unit
             }
         }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
@@ -2722,28 +6932,24 @@ public object FfiConverterTypeChange : FfiConverterRustBuffer<Change>{
 
 
 /**
- * Why a call failed. Few and coarse: an app decides by the variant and logs `detail`, which names no person.
+ * Why a call failed. An app decides by the variant (or by `code`), shows `text`, and logs `detail`, which names no person.
  */
 sealed class FieldbookException: kotlin.Exception() {
     
     /**
-     * The input can never be accepted as it is.
+     * The input cannot be accepted as it is, or there is nothing to do: mandatory fields, nothing to undo, a decision that came too late.
      */
     class Invalid(
         
         /**
-         * For the log, in English.
+         * Stable, for programs.
          */
-        val `detail`: kotlin.String
-        ) : FieldbookException() {
-        override val message
-            get() = "detail=${ `detail` }"
-    }
-    
-    /**
-     * The handle was shut down.
-     */
-    class Closed(
+        val `code`: kotlin.String, 
+        
+        /**
+         * For the user, in the language of the handle.
+         */
+        val `text`: kotlin.String, 
         
         /**
          * For the log, in English.
@@ -2751,7 +6957,103 @@ sealed class FieldbookException: kotlin.Exception() {
         val `detail`: kotlin.String
         ) : FieldbookException() {
         override val message
-            get() = "detail=${ `detail` }"
+            get() = "code=${ `code` }, text=${ `text` }, detail=${ `detail` }"
+    }
+    
+    /**
+     * This phone does not hold it (any more).
+     */
+    class NotFound(
+        
+        /**
+         * Stable, for programs.
+         */
+        val `code`: kotlin.String, 
+        
+        /**
+         * For the user, in the language of the handle.
+         */
+        val `text`: kotlin.String, 
+        
+        /**
+         * For the log, in English.
+         */
+        val `detail`: kotlin.String
+        ) : FieldbookException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, detail=${ `detail` }"
+    }
+    
+    /**
+     * The phone is not enrolled, enrolled already, signed out or wiped.
+     */
+    class Enrolment(
+        
+        /**
+         * Stable, for programs.
+         */
+        val `code`: kotlin.String, 
+        
+        /**
+         * For the user, in the language of the handle.
+         */
+        val `text`: kotlin.String, 
+        
+        /**
+         * For the log, in English.
+         */
+        val `detail`: kotlin.String
+        ) : FieldbookException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, detail=${ `detail` }"
+    }
+    
+    /**
+     * Too long without contact: reads are locked until the next one. What waits for the server is kept.
+     */
+    class Locked(
+        
+        /**
+         * Stable, for programs.
+         */
+        val `code`: kotlin.String, 
+        
+        /**
+         * For the user, in the language of the handle.
+         */
+        val `text`: kotlin.String, 
+        
+        /**
+         * For the log, in English.
+         */
+        val `detail`: kotlin.String
+        ) : FieldbookException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, detail=${ `detail` }"
+    }
+    
+    /**
+     * The store: wrong key, newer version, in use, damaged, disk full.
+     */
+    class Storage(
+        
+        /**
+         * Stable, for programs.
+         */
+        val `code`: kotlin.String, 
+        
+        /**
+         * For the user, in the language of the handle.
+         */
+        val `text`: kotlin.String, 
+        
+        /**
+         * For the log, in English.
+         */
+        val `detail`: kotlin.String
+        ) : FieldbookException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, detail=${ `detail` }"
     }
     
     /**
@@ -2760,12 +7062,46 @@ sealed class FieldbookException: kotlin.Exception() {
     class Offline(
         
         /**
+         * Stable, for programs.
+         */
+        val `code`: kotlin.String, 
+        
+        /**
+         * For the user, in the language of the handle.
+         */
+        val `text`: kotlin.String, 
+        
+        /**
          * For the log, in English.
          */
         val `detail`: kotlin.String
         ) : FieldbookException() {
         override val message
-            get() = "detail=${ `detail` }"
+            get() = "code=${ `code` }, text=${ `text` }, detail=${ `detail` }"
+    }
+    
+    /**
+     * The server said no, or cannot be trusted: a used code, an old app, a certificate of nobody.
+     */
+    class Refused(
+        
+        /**
+         * Stable, for programs.
+         */
+        val `code`: kotlin.String, 
+        
+        /**
+         * For the user, in the language of the handle.
+         */
+        val `text`: kotlin.String, 
+        
+        /**
+         * For the log, in English.
+         */
+        val `detail`: kotlin.String
+        ) : FieldbookException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, detail=${ `detail` }"
     }
     
     /**
@@ -2774,12 +7110,46 @@ sealed class FieldbookException: kotlin.Exception() {
     class Cancelled(
         
         /**
+         * Stable, for programs.
+         */
+        val `code`: kotlin.String, 
+        
+        /**
+         * For the user, in the language of the handle.
+         */
+        val `text`: kotlin.String, 
+        
+        /**
          * For the log, in English.
          */
         val `detail`: kotlin.String
         ) : FieldbookException() {
         override val message
-            get() = "detail=${ `detail` }"
+            get() = "code=${ `code` }, text=${ `text` }, detail=${ `detail` }"
+    }
+    
+    /**
+     * The handle was shut down.
+     */
+    class Closed(
+        
+        /**
+         * Stable, for programs.
+         */
+        val `code`: kotlin.String, 
+        
+        /**
+         * For the user, in the language of the handle.
+         */
+        val `text`: kotlin.String, 
+        
+        /**
+         * For the log, in English.
+         */
+        val `detail`: kotlin.String
+        ) : FieldbookException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, detail=${ `detail` }"
     }
     
 
@@ -2803,14 +7173,47 @@ public object FfiConverterTypeFieldbookError : FfiConverterRustBuffer<FieldbookE
         return when(buf.getInt()) {
             1 -> FieldbookException.Invalid(
                 FfiConverterString.read(buf),
-                )
-            2 -> FieldbookException.Closed(
+                FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
-            3 -> FieldbookException.Offline(
+            2 -> FieldbookException.NotFound(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
-            4 -> FieldbookException.Cancelled(
+            3 -> FieldbookException.Enrolment(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            4 -> FieldbookException.Locked(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            5 -> FieldbookException.Storage(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            6 -> FieldbookException.Offline(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            7 -> FieldbookException.Refused(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            8 -> FieldbookException.Cancelled(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            9 -> FieldbookException.Closed(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
             else -> throw RuntimeException("invalid error enum value, something is very wrong!!")
@@ -2822,21 +7225,64 @@ public object FfiConverterTypeFieldbookError : FfiConverterRustBuffer<FieldbookE
             is FieldbookException.Invalid -> (
                 // Add the size for the Int that specifies the variant plus the size needed for all fields
                 4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
                 + FfiConverterString.allocationSize(value.`detail`)
             )
-            is FieldbookException.Closed -> (
+            is FieldbookException.NotFound -> (
                 // Add the size for the Int that specifies the variant plus the size needed for all fields
                 4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`detail`)
+            )
+            is FieldbookException.Enrolment -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`detail`)
+            )
+            is FieldbookException.Locked -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`detail`)
+            )
+            is FieldbookException.Storage -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
                 + FfiConverterString.allocationSize(value.`detail`)
             )
             is FieldbookException.Offline -> (
                 // Add the size for the Int that specifies the variant plus the size needed for all fields
                 4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`detail`)
+            )
+            is FieldbookException.Refused -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
                 + FfiConverterString.allocationSize(value.`detail`)
             )
             is FieldbookException.Cancelled -> (
                 // Add the size for the Int that specifies the variant plus the size needed for all fields
                 4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`detail`)
+            )
+            is FieldbookException.Closed -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
                 + FfiConverterString.allocationSize(value.`detail`)
             )
         }
@@ -2846,21 +7292,64 @@ public object FfiConverterTypeFieldbookError : FfiConverterRustBuffer<FieldbookE
         when(value) {
             is FieldbookException.Invalid -> {
                 buf.putInt(1)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
                 FfiConverterString.write(value.`detail`, buf)
                 Unit
             }
-            is FieldbookException.Closed -> {
+            is FieldbookException.NotFound -> {
                 buf.putInt(2)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`detail`, buf)
+                Unit
+            }
+            is FieldbookException.Enrolment -> {
+                buf.putInt(3)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`detail`, buf)
+                Unit
+            }
+            is FieldbookException.Locked -> {
+                buf.putInt(4)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`detail`, buf)
+                Unit
+            }
+            is FieldbookException.Storage -> {
+                buf.putInt(5)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
                 FfiConverterString.write(value.`detail`, buf)
                 Unit
             }
             is FieldbookException.Offline -> {
-                buf.putInt(3)
+                buf.putInt(6)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`detail`, buf)
+                Unit
+            }
+            is FieldbookException.Refused -> {
+                buf.putInt(7)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
                 FfiConverterString.write(value.`detail`, buf)
                 Unit
             }
             is FieldbookException.Cancelled -> {
-                buf.putInt(4)
+                buf.putInt(8)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`detail`, buf)
+                Unit
+            }
+            is FieldbookException.Closed -> {
+                buf.putInt(9)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
                 FfiConverterString.write(value.`detail`, buf)
                 Unit
             }
@@ -2868,6 +7357,245 @@ public object FfiConverterTypeFieldbookError : FfiConverterRustBuffer<FieldbookE
     }
 
 }
+
+
+
+/**
+ * What happened.
+ */
+sealed class Happening {
+    
+    /**
+     * 拜访.
+     */
+    data class Visit(
+        /**
+         * The visit.
+         */
+        val `visit`: fieldbook.generated.Visit) : Happening()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * 触达.
+     */
+    data class Touch(
+        /**
+         * The touch.
+         */
+        val `touch`: fieldbook.generated.Touch) : Happening()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * 阶段申请.
+     */
+    data class StageProposal(
+        /**
+         * The proposal.
+         */
+        val `proposal`: fieldbook.generated.StageProposal) : Happening()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * What only a newer version of the app understands.
+     */
+    object Other : Happening()
+    
+    
+
+    
+
+    
+    
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeHappening : FfiConverterRustBuffer<Happening>{
+    override fun read(buf: ByteBuffer): Happening {
+        return when(buf.getInt()) {
+            1 -> Happening.Visit(
+                FfiConverterTypeVisit.read(buf),
+                )
+            2 -> Happening.Touch(
+                FfiConverterTypeTouch.read(buf),
+                )
+            3 -> Happening.StageProposal(
+                FfiConverterTypeStageProposal.read(buf),
+                )
+            4 -> Happening.Other
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: Happening): ULong = when(value) {
+        is Happening.Visit -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeVisit.allocationSize(value.`visit`)
+            )
+        }
+        is Happening.Touch -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeTouch.allocationSize(value.`touch`)
+            )
+        }
+        is Happening.StageProposal -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeStageProposal.allocationSize(value.`proposal`)
+            )
+        }
+        is Happening.Other -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+    }
+
+    override fun write(value: Happening, buf: ByteBuffer) {
+        when(value) {
+            is Happening.Visit -> {
+                buf.putInt(1)
+                FfiConverterTypeVisit.write(value.`visit`, buf)
+                Unit
+            }
+            is Happening.Touch -> {
+                buf.putInt(2)
+                FfiConverterTypeTouch.write(value.`touch`, buf)
+                Unit
+            }
+            is Happening.StageProposal -> {
+                buf.putInt(3)
+                FfiConverterTypeStageProposal.write(value.`proposal`, buf)
+                Unit
+            }
+            is Happening.Other -> {
+                buf.putInt(4)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
+/**
+ * 重要性: the rows of the 3×3.
+ */
+
+enum class Importance {
+    
+    /**
+     * A类客户.
+     */
+    A,
+    /**
+     * 培育中.
+     */
+    NURTURING,
+    /**
+     * B类客户.
+     */
+    B;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeImportance: FfiConverterRustBuffer<Importance> {
+    override fun read(buf: ByteBuffer) = try {
+        
+        Importance.entries[buf.getInt() - 1]
+        
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: Importance) = 4UL
+
+    override fun write(value: Importance, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * The language of sentences for the user.
+ */
+
+enum class Language {
+    
+    /**
+     * 中文.
+     */
+    CHINESE,
+    /**
+     * English.
+     */
+    ENGLISH;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLanguage: FfiConverterRustBuffer<Language> {
+    override fun read(buf: ByteBuffer) = try {
+        
+        Language.entries[buf.getInt() - 1]
+        
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: Language) = 4UL
+
+    override fun write(value: Language, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
 
 
 
@@ -2942,6 +7670,391 @@ public object FfiConverterTypeListenerError : FfiConverterRustBuffer<ListenerExc
 
 
 
+/**
+ * What the app knows of the network. The library cannot ask the system.
+ */
+
+enum class Network {
+    
+    /**
+     * Everything may go over it.
+     */
+    UNMETERED,
+    /**
+     * Evidence that was attached for an unmetered network waits.
+     */
+    METERED,
+    /**
+     * There is none: a standing connection rests until this changes.
+     */
+    OFFLINE;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeNetwork: FfiConverterRustBuffer<Network> {
+    override fun read(buf: ByteBuffer) = try {
+        
+        Network.entries[buf.getInt() - 1]
+        
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: Network) = 4UL
+
+    override fun write(value: Network, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * Through what a customer was touched.
+ */
+
+enum class TouchChannel {
+    
+    /**
+     * 电话.
+     */
+    PHONE,
+    /**
+     * 微信.
+     */
+    WECHAT,
+    /**
+     * 短信.
+     */
+    SMS,
+    /**
+     * 邮件.
+     */
+    MAIL,
+    /**
+     * 线上会议.
+     */
+    MEETING,
+    /**
+     * What a newer version knows.
+     */
+    OTHER;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTouchChannel: FfiConverterRustBuffer<TouchChannel> {
+    override fun read(buf: ByteBuffer) = try {
+        
+        TouchChannel.entries[buf.getInt() - 1]
+        
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: TouchChannel) = 4UL
+
+    override fun write(value: TouchChannel, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * Who touched whom.
+ */
+
+enum class TouchDirection {
+    
+    /**
+     * We them.
+     */
+    OUT,
+    /**
+     * They us.
+     */
+    IN;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTouchDirection: FfiConverterRustBuffer<TouchDirection> {
+    override fun read(buf: ByteBuffer) = try {
+        
+        TouchDirection.entries[buf.getInt() - 1]
+        
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: TouchDirection) = 4UL
+
+    override fun write(value: TouchDirection, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * How a touch ended.
+ */
+
+enum class TouchOutcome {
+    
+    /**
+     * 已接通.
+     */
+    REACHED,
+    /**
+     * 无应答 (C34 counts these).
+     */
+    NO_REPLY,
+    /**
+     * 拒绝.
+     */
+    REFUSED,
+    /**
+     * What a newer version knows.
+     */
+    OTHER;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTouchOutcome: FfiConverterRustBuffer<TouchOutcome> {
+    override fun read(buf: ByteBuffer) = try {
+        
+        TouchOutcome.entries[buf.getInt() - 1]
+        
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: TouchOutcome) = 4UL
+
+    override fun write(value: TouchOutcome, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * 紧急性: the columns of the 3×3.
+ */
+
+enum class Urgency {
+    
+    /**
+     * 今天.
+     */
+    TODAY,
+    /**
+     * 明天.
+     */
+    TOMORROW,
+    /**
+     * 本周.
+     */
+    THIS_WEEK;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeUrgency: FfiConverterRustBuffer<Urgency> {
+    override fun read(buf: ByteBuffer) = try {
+        
+        Urgency.entries[buf.getInt() - 1]
+        
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: Urgency) = 4UL
+
+    override fun write(value: Urgency, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalUInt: FfiConverterRustBuffer<kotlin.UInt?> {
+    override fun read(buf: ByteBuffer): kotlin.UInt? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterUInt.read(buf)
+    }
+
+    override fun allocationSize(value: kotlin.UInt?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterUInt.allocationSize(value)
+        }
+    }
+
+    override fun write(value: kotlin.UInt?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterUInt.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalLong: FfiConverterRustBuffer<kotlin.Long?> {
+    override fun read(buf: ByteBuffer): kotlin.Long? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterLong.read(buf)
+    }
+
+    override fun allocationSize(value: kotlin.Long?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterLong.allocationSize(value)
+        }
+    }
+
+    override fun write(value: kotlin.Long?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterLong.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalBoolean: FfiConverterRustBuffer<kotlin.Boolean?> {
+    override fun read(buf: ByteBuffer): kotlin.Boolean? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterBoolean.read(buf)
+    }
+
+    override fun allocationSize(value: kotlin.Boolean?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterBoolean.allocationSize(value)
+        }
+    }
+
+    override fun write(value: kotlin.Boolean?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterBoolean.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalString: FfiConverterRustBuffer<kotlin.String?> {
+    override fun read(buf: ByteBuffer): kotlin.String? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterString.read(buf)
+    }
+
+    override fun allocationSize(value: kotlin.String?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterString.allocationSize(value)
+        }
+    }
+
+    override fun write(value: kotlin.String?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterString.write(value, buf)
+        }
+    }
+}
+
+
+
 
 /**
  * @suppress
@@ -2978,25 +8091,662 @@ public object FfiConverterOptionalTypeCancelToken: FfiConverterRustBuffer<Cancel
 /**
  * @suppress
  */
-public object FfiConverterSequenceTypeLeadSummary: FfiConverterRustBuffer<List<LeadSummary>> {
-    override fun read(buf: ByteBuffer): List<LeadSummary> {
-        val len = buf.getInt()
-        return List<LeadSummary>(len) {
-            FfiConverterTypeLeadSummary.read(buf)
+public object FfiConverterOptionalTypeBoardCell: FfiConverterRustBuffer<BoardCell?> {
+    override fun read(buf: ByteBuffer): BoardCell? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeBoardCell.read(buf)
+    }
+
+    override fun allocationSize(value: BoardCell?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeBoardCell.allocationSize(value)
         }
     }
 
-    override fun allocationSize(value: List<LeadSummary>): ULong {
-        val sizeForLength = 4UL
-        val sizeForItems = value.map { FfiConverterTypeLeadSummary.allocationSize(it) }.sum()
-        return sizeForLength + sizeForItems
-    }
-
-    override fun write(value: List<LeadSummary>, buf: ByteBuffer) {
-        buf.putInt(value.size)
-        value.iterator().forEach {
-            FfiConverterTypeLeadSummary.write(it, buf)
+    override fun write(value: BoardCell?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeBoardCell.write(value, buf)
         }
     }
 }
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeMe: FfiConverterRustBuffer<Me?> {
+    override fun read(buf: ByteBuffer): Me? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeMe.read(buf)
+    }
+
+    override fun allocationSize(value: Me?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeMe.allocationSize(value)
+        }
+    }
+
+    override fun write(value: Me?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeMe.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeLanguage: FfiConverterRustBuffer<Language?> {
+    override fun read(buf: ByteBuffer): Language? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeLanguage.read(buf)
+    }
+
+    override fun allocationSize(value: Language?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeLanguage.allocationSize(value)
+        }
+    }
+
+    override fun write(value: Language?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeLanguage.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeDocId: FfiConverterRustBuffer<DocId?> {
+    override fun read(buf: ByteBuffer): DocId? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeDocId.read(buf)
+    }
+
+    override fun allocationSize(value: DocId?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeDocId.allocationSize(value)
+        }
+    }
+
+    override fun write(value: DocId?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeDocId.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeEntryId: FfiConverterRustBuffer<EntryId?> {
+    override fun read(buf: ByteBuffer): EntryId? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeEntryId.read(buf)
+    }
+
+    override fun allocationSize(value: EntryId?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeEntryId.allocationSize(value)
+        }
+    }
+
+    override fun write(value: EntryId?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeEntryId.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeUserId: FfiConverterRustBuffer<UserId?> {
+    override fun read(buf: ByteBuffer): UserId? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeUserId.read(buf)
+    }
+
+    override fun allocationSize(value: UserId?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeUserId.allocationSize(value)
+        }
+    }
+
+    override fun write(value: UserId?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeUserId.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceString: FfiConverterRustBuffer<List<kotlin.String>> {
+    override fun read(buf: ByteBuffer): List<kotlin.String> {
+        val len = buf.getInt()
+        return List<kotlin.String>(len) {
+            FfiConverterString.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<kotlin.String>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterString.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<kotlin.String>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterString.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeAdvancementRow: FfiConverterRustBuffer<List<AdvancementRow>> {
+    override fun read(buf: ByteBuffer): List<AdvancementRow> {
+        val len = buf.getInt()
+        return List<AdvancementRow>(len) {
+            FfiConverterTypeAdvancementRow.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<AdvancementRow>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeAdvancementRow.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<AdvancementRow>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeAdvancementRow.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeCalendarItem: FfiConverterRustBuffer<List<CalendarItem>> {
+    override fun read(buf: ByteBuffer): List<CalendarItem> {
+        val len = buf.getInt()
+        return List<CalendarItem>(len) {
+            FfiConverterTypeCalendarItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<CalendarItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeCalendarItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<CalendarItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeCalendarItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeConflictChoice: FfiConverterRustBuffer<List<ConflictChoice>> {
+    override fun read(buf: ByteBuffer): List<ConflictChoice> {
+        val len = buf.getInt()
+        return List<ConflictChoice>(len) {
+            FfiConverterTypeConflictChoice.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<ConflictChoice>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeConflictChoice.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<ConflictChoice>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeConflictChoice.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeConflictItem: FfiConverterRustBuffer<List<ConflictItem>> {
+    override fun read(buf: ByteBuffer): List<ConflictItem> {
+        val len = buf.getInt()
+        return List<ConflictItem>(len) {
+            FfiConverterTypeConflictItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<ConflictItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeConflictItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<ConflictItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeConflictItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeContact: FfiConverterRustBuffer<List<Contact>> {
+    override fun read(buf: ByteBuffer): List<Contact> {
+        val len = buf.getInt()
+        return List<Contact>(len) {
+            FfiConverterTypeContact.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<Contact>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeContact.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<Contact>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeContact.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeContactItem: FfiConverterRustBuffer<List<ContactItem>> {
+    override fun read(buf: ByteBuffer): List<ContactItem> {
+        val len = buf.getInt()
+        return List<ContactItem>(len) {
+            FfiConverterTypeContactItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<ContactItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeContactItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<ContactItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeContactItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeDueTodo: FfiConverterRustBuffer<List<DueTodo>> {
+    override fun read(buf: ByteBuffer): List<DueTodo> {
+        val len = buf.getInt()
+        return List<DueTodo>(len) {
+            FfiConverterTypeDueTodo.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<DueTodo>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeDueTodo.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<DueTodo>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeDueTodo.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeEvidenceItem: FfiConverterRustBuffer<List<EvidenceItem>> {
+    override fun read(buf: ByteBuffer): List<EvidenceItem> {
+        val len = buf.getInt()
+        return List<EvidenceItem>(len) {
+            FfiConverterTypeEvidenceItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<EvidenceItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeEvidenceItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<EvidenceItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeEvidenceItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeKeptItem: FfiConverterRustBuffer<List<KeptItem>> {
+    override fun read(buf: ByteBuffer): List<KeptItem> {
+        val len = buf.getInt()
+        return List<KeptItem>(len) {
+            FfiConverterTypeKeptItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<KeptItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeKeptItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<KeptItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeKeptItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeLeadRow: FfiConverterRustBuffer<List<LeadRow>> {
+    override fun read(buf: ByteBuffer): List<LeadRow> {
+        val len = buf.getInt()
+        return List<LeadRow>(len) {
+            FfiConverterTypeLeadRow.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<LeadRow>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeLeadRow.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<LeadRow>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeLeadRow.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypePhone: FfiConverterRustBuffer<List<Phone>> {
+    override fun read(buf: ByteBuffer): List<Phone> {
+        val len = buf.getInt()
+        return List<Phone>(len) {
+            FfiConverterTypePhone.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<Phone>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypePhone.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<Phone>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypePhone.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeTagItem: FfiConverterRustBuffer<List<TagItem>> {
+    override fun read(buf: ByteBuffer): List<TagItem> {
+        val len = buf.getInt()
+        return List<TagItem>(len) {
+            FfiConverterTypeTagItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<TagItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeTagItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<TagItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeTagItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeTimelineItem: FfiConverterRustBuffer<List<TimelineItem>> {
+    override fun read(buf: ByteBuffer): List<TimelineItem> {
+        val len = buf.getInt()
+        return List<TimelineItem>(len) {
+            FfiConverterTypeTimelineItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<TimelineItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeTimelineItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<TimelineItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeTimelineItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeTodoItem: FfiConverterRustBuffer<List<TodoItem>> {
+    override fun read(buf: ByteBuffer): List<TodoItem> {
+        val len = buf.getInt()
+        return List<TodoItem>(len) {
+            FfiConverterTypeTodoItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<TodoItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeTodoItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<TodoItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeTodoItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeEntryId: FfiConverterRustBuffer<List<EntryId>> {
+    override fun read(buf: ByteBuffer): List<EntryId> {
+        val len = buf.getInt()
+        return List<EntryId>(len) {
+            FfiConverterTypeEntryId.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<EntryId>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeEntryId.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<EntryId>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeEntryId.write(it, buf)
+        }
+    }
+}
+
+
+
+public typealias DeviceId = kotlin.String
+public typealias FfiConverterTypeDeviceId = FfiConverterString
+
+
+
+public typealias DocId = kotlin.String
+public typealias FfiConverterTypeDocId = FfiConverterString
+
+
+
+public typealias EntryId = kotlin.String
+public typealias FfiConverterTypeEntryId = FfiConverterString
+
+
+
+public typealias Hash32 = kotlin.String
+public typealias FfiConverterTypeHash32 = FfiConverterString
+
+
+
+public typealias UserId = kotlin.String
+public typealias FfiConverterTypeUserId = FfiConverterString
 

@@ -1,0 +1,56 @@
+//! The clients in Kotlin, Swift and Python, each run as a program of its own against a real server on this machine. The tools come from
+//! `tests/foreign/setup.sh`; a language whose tools are missing fails, it is never skipped.
+
+use std::path::Path;
+use std::process::Command;
+
+use fieldbook_core::access::Role;
+
+mod support;
+
+use support::Office;
+
+#[test]
+fn the_python_client_tells_its_story() {
+    run("python");
+}
+
+#[test]
+fn the_kotlin_client_tells_its_story() {
+    run("kotlin");
+}
+
+#[test]
+fn the_swift_client_tells_its_story() {
+    run("swift");
+}
+
+#[test]
+fn the_committed_bindings_are_those_of_the_library() {
+    let output = Command::new(script("generate.sh")).arg("--check").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
+/// Compiles first, so that the server's day does not pass meanwhile, then runs the client with a code of its own.
+fn run(language: &str) {
+    let built = Command::new(script("run.sh")).args([language, "--build-only"]).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let folder = tempfile::tempdir().unwrap();
+    let office = Office::start(folder.path());
+    let rep = office.hire("李销售", Role::Rep);
+    let output = Command::new(script("run.sh"))
+        .arg(language)
+        .env("FIELDBOOK_ADDRESS", office.address())
+        .env("FIELDBOOK_CODE", office.code(rep))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let last = said.lines().rev().find(|line| line.contains(" passed, "));
+    assert!(last.is_some_and(|line| line.ends_with(", 0 failed") && !line.starts_with("0 ")), "{said}");
+}
+
+fn script(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign").join(name)
+}
