@@ -126,6 +126,7 @@ impl Company {
         let mut verdicts: Vec<Option<PlannedVerdict>> = Vec::with_capacity(incoming.len());
         let mut held_actors = BTreeSet::new();
         let mut passed = Vec::new();
+        let mut strangers = BTreeSet::new();
         for (i, one) in incoming.iter().enumerate() {
             let verdict = match self.admission(doc, one, &target)? {
                 Admission::Merge { late } => {
@@ -150,6 +151,14 @@ impl Company {
                 Some(header) if stands && self.is_merged(doc, header, one)? => Some(PlannedVerdict::Known),
                 _ => verdict,
             };
+            // A restored server may never have had the document in this user's channel: nothing else would take it off the phone.
+            let is_late = verdict.is_none() && passed.last().is_some_and(|(_, late)| *late);
+            if target.header.is_some() && (is_late || matches!(verdict, Some(PlannedVerdict::Known))) {
+                let person = &one.who.person;
+                if self.left_at(doc, &person.channels())?.is_none() {
+                    strangers.insert(person.user);
+                }
+            }
             if let Some(PlannedVerdict::Held(_)) = verdict {
                 held_actors.extend(claimed_actor(one.who.device, &one.push.changes));
             }
@@ -157,7 +166,12 @@ impl Company {
         }
         let mut plan = Planning { company: self, doc, incoming, target, verdicts, now_ms, batch: Batch::new() };
         let judged = plan.judge(&passed, gate)?;
-        plan.finish(judged)
+        let here = plan.target.header.as_ref().map(Header::channels).unwrap_or_default();
+        strangers.retain(|user| !here.contains(&Channel::User(*user)));
+        plan.turn_away(&strangers, &here);
+        let mut prepared = plan.finish(judged)?;
+        prepared.touched.extend(strangers.into_iter().map(Channel::User));
+        Ok(prepared)
     }
 
     /// Whether the document holds every change of a push already. Costs a load: asked only of what would not be merged.
@@ -212,7 +226,11 @@ impl Company {
             return Ok(Admission::Merge { late: false });
         }
         // It may have been theirs: what was done before they could know that it moved is merged, and O3 decides.
-        let left = self.left_at(doc, &person.channels())?;
+        let mut left = self.left_at(doc, &person.channels())?;
+        if let (None, Some(parent)) = (left, header.origin.as_ref().and_then(|origin| DocId::from_slice(&origin.parent))) {
+            // Given back to a restored server, it was never in this user's channel; its lead was.
+            left = self.left_at(parent, &person.channels())?;
+        }
         match left {
             Some(left) if one.who.acked < left => Ok(Admission::Merge { late: true }),
             Some(_) => Ok(Admission::Hold(HoldReason::NotYours)),

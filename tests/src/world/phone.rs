@@ -29,6 +29,8 @@ pub(super) struct Phone {
     pub acts: u64,
     /// Wiped by the server.
     pub wiped: bool,
+    /// Died while it was wiping itself.
+    pub wiping: bool,
     /// Copies of the disk.
     pub backups: Vec<Snapshot>,
     /// Grows whenever the disk lost something: a backup put back, a wipe.
@@ -115,6 +117,7 @@ impl World {
             clock,
             acts: 0,
             wiped: false,
+            wiping: false,
             backups: Vec::new(),
             generation: 0,
             dialling: false,
@@ -170,6 +173,11 @@ impl World {
                 return Ok(());
             }
             Err(other) => return violated("the_app_never_stumbles", format!("phone {n}: {other}")),
+        }
+        if std::mem::take(&mut self.phones[n].wiping)
+            && self.phones[n].replica.as_ref().is_some_and(|replica| replica.identity().is_err())
+        {
+            self.wiped(n)?;
         }
         let (identity, wiped) = (self.phones[n].identity(), self.phones[n].wiped);
         self.app(
@@ -257,20 +265,18 @@ impl World {
                 _ => None,
             })
             .collect();
+        let wipe = messages.contains(&FromServer::Wipe);
         let heard = self.app(n, |replica, now| line.link.receive(replica, messages, now))?;
         let Some(Turn { send, applied, closed }) = heard else {
             // What the frame's answers did before the disk failed is on the disk.
             self.ledger.explain(n, &answers);
+            self.phones[n].wiping = wipe;
             self.snap(conn);
             return Ok(());
         };
         if applied.wiped_all {
-            self.tell(format!("phone {n} is wiped"));
-            self.phones[n].wiped = true;
-            self.phones[n].generation += 1;
             self.phones[n].line = Some(line);
-            self.hang_up(n);
-            return self.check_wiped(n);
+            return self.wiped(n);
         }
         if let Some(error) = closed {
             self.snap(conn);
@@ -279,6 +285,14 @@ impl World {
         self.phones[n].line = Some(line);
         self.send(Way::Up, conn, send);
         self.observe(n, &answers)
+    }
+
+    fn wiped(&mut self, n: usize) -> Step {
+        self.tell(format!("phone {n} is wiped"));
+        self.phones[n].wiped = true;
+        self.phones[n].generation += 1;
+        self.hang_up(n);
+        self.check_wiped(n)
     }
 
     fn turned_away(&mut self, n: usize, code: WireCode, detail: &str) -> Step {
