@@ -14,11 +14,7 @@ use super::{Event, PHONES_MAX, REGION, REPS, Step, TEAMS, World, user};
 impl World {
     /// One act of a phone's user, and the next one's time.
     pub(super) fn phone_acts(&mut self, n: usize) -> Step {
-        let pause = match self.dice.below(20) {
-            0 => self.dice.below(6 * 3_600_000),
-            1..=6 => self.dice.below(600_000),
-            _ => 200 + self.dice.below(8_000),
-        };
+        let pause = self.pause();
         if !self.phones[n].wiped {
             self.at(pause, Event::PhoneAct(n));
         }
@@ -228,8 +224,7 @@ impl World {
 
     /// One act of the office, and the next one's time.
     pub(super) fn office_acts(&mut self) -> Step {
-        let longest = if self.dice.one_in(8) { 3_600_000 } else { 30_000 };
-        let pause = 500 + self.dice.below(longest);
+        let pause = self.pause();
         self.at(pause, Event::OfficeAct);
         if self.office.company.is_none() {
             return Ok(());

@@ -10,7 +10,7 @@ use super::{Event, Step, World, violated};
 impl World {
     /// One blow, and the next one's time.
     pub(super) fn fate(&mut self) -> Step {
-        let pause = 500 + self.dice.below(20_000);
+        let pause = 500 + self.dice.below(self.weather.calm_ms);
         self.at(pause, Event::Fate);
         let n = self.dice.below(self.phones.len() as u64) as usize;
         match self.dice.below(100) {

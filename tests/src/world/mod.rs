@@ -150,8 +150,29 @@ enum Event {
     Register(usize),
 }
 
+/// How rough a world is; drawn from its seed, so that quiet ones get far and rough ones get strange.
+#[derive(Debug, Clone, Copy)]
+struct Weather {
+    /// Longest pause between two blows, milliseconds.
+    calm_ms: u64,
+    /// One send in so many breaks its connection.
+    loss: u64,
+    /// How much of the time is hurried: pauses between acts are cut to a part.
+    haste: u64,
+}
+
+impl Weather {
+    fn draw(dice: &mut Dice) -> Self {
+        let calm_ms = [8_000, 30_000, 120_000][dice.below(3) as usize];
+        let loss = [20, 60, 400][dice.below(3) as usize];
+        let haste = [1, 4, 20][dice.below(3) as usize];
+        Self { calm_ms, loss, haste }
+    }
+}
+
 /// A company, its phones and what lies between.
 struct World {
+    weather: Weather,
     dice: Dice,
     now_ms: i64,
     agenda: BTreeMap<(i64, u64), Event>,
@@ -171,7 +192,9 @@ impl World {
     fn new(seed: u64, aloud: bool) -> Self {
         let mut dice = Dice::new(seed);
         let office = Office::found(&mut dice);
+        let weather = Weather::draw(&mut dice);
         Self {
+            weather,
             dice,
             now_ms: T0,
             agenda: BTreeMap::new(),
@@ -209,6 +232,16 @@ impl World {
         self.at(1_000, Event::OfficeAct);
         self.at(2_000, Event::Fate);
         Ok(())
+    }
+
+    /// A pause between two acts of one person.
+    fn pause(&mut self) -> u64 {
+        let longest = match self.dice.below(20) {
+            0 => 6 * 3_600_000,
+            1..=6 => 600_000,
+            _ => 8_000,
+        };
+        200 + self.dice.below(longest) / self.weather.haste
     }
 
     /// Schedules an event `in_ms` from now.
@@ -283,7 +316,7 @@ impl World {
                 }
             }
         }
-        if !self.peace && self.dice.one_in(60) {
+        if !self.peace && self.dice.one_in(self.weather.loss) {
             self.snap(conn);
         }
     }

@@ -110,14 +110,8 @@ impl World {
                         || self.kept_bytes(n, made.doc, made.number)
                         || self.server_has(made.doc, &hash)?
                 }
-                // Of what is refused the phone alone has the words, as long as it may hold the document.
-                Fate::Refused => {
-                    let holds = self.phones[n]
-                        .replica
-                        .as_ref()
-                        .is_some_and(|replica| replica.holds(made.doc).unwrap_or(true));
-                    self.phones[n].wiped || !holds || self.kept_bytes(n, made.doc, made.number)
-                }
+                // Only forgeries are refused; their words go when the document leaves the phone.
+                Fate::Refused => true,
             };
             if !safe {
                 let name = self.name(made.doc);
