@@ -18,7 +18,7 @@ use crate::firm::{Firm, Member, Office, edit, field, visit};
 use crate::light::{Light, Standing, frame};
 use crate::server::{Server, own_cpu_s};
 use crate::table::{Row, median, number};
-use crate::{Fail, Plan, gate_alone, say, yardstick};
+use crate::{Fail, Plan, say, yardstick};
 
 /// Measures the row.
 ///
@@ -36,7 +36,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>, Fail> {
         yardstick::automerge()?
     );
     let cold_docs = cold.pushes_a_second;
-    let mut rows = vec![
+    Ok(vec![
         Row::at_least("Edits through the gate and durable, 32 phones, 8 pushes in flight each, on 256 documents in memory", hot.pushes_a_second, "edits/s", 5_000.0)
             .note(hot.words())
             .note("the flush is simulated: the store's file is real, its flush is a sleep of 0.1 ms; the disk's own flush stands in the last column")
@@ -44,9 +44,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>, Fail> {
         Row::beside("The same, every phone's pushes on one document of its own (32 documents)", narrow.pushes_a_second, "edits/s").note(narrow.words()),
         Row::at_least("Cold documents, 5 edits each in one push: documents a second and core, server side", cold_docs / cold.server_cores, "docs/s/core", 1_000.0)
             .note(format!("{} documents/s in all; the server and its workers took {} of the cores meanwhile; {}", number(cold_docs), number(cold.server_cores), cold.words())),
-    ];
-    rows.extend(gate_alone::run(plan)?);
-    Ok(rows)
+    ])
 }
 
 /// What is pushed.

@@ -59,6 +59,7 @@ const ROWS: &[(&str, RowOf)] = &[
     ("reconnect", reconnect::run),
     ("first-sync", first_sync::run),
     ("gate", gate::run),
+    ("gate-alone", gate_alone::run),
     ("edit", edit::run),
     ("open", open::run),
     ("idle", idle::run),
