@@ -4,12 +4,7 @@
  */
 package fieldbook
 
-import fieldbook.generated.Change
-import fieldbook.generated.Config
-import fieldbook.generated.Fieldbook
-import fieldbook.generated.FieldbookException
-import fieldbook.generated.LeadSummary
-import fieldbook.generated.SyncReport
+import fieldbook.generated.*
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CoroutineDispatcher
@@ -19,7 +14,8 @@ import kotlinx.coroutines.withContext
 
 /**
  * The one handle of an app, usable from any thread. Every suspend function runs its blocking call on [io], so it may be
- * called from the main thread. A call after [close] throws [FieldbookException.Closed].
+ * called from the main thread. Calls throw [FieldbookException]: decide by the variant or its `code`, show its `text`, log
+ * its `detail`. A call after [close] throws [FieldbookException.Closed].
  */
 class FieldbookClient private constructor(private val raw: Fieldbook, private val io: CoroutineDispatcher) :
     AutoCloseable {
@@ -31,21 +27,181 @@ class FieldbookClient private constructor(private val raw: Fieldbook, private va
      */
     val changes: Flow<Change> = changesOf(raw)
 
-    /** Creates a lead; on the phone's disk when this returns. */
-    suspend fun createLead(customer: String): LeadSummary = withContext(io) { raw.createLead(customer) }
+    /** Ends everything and frees the store. Blocks for moments; safe to repeat. */
+    override fun close() = raw.shutdown()
 
-    /** The leads whose customer contains [query]; an empty query finds all. */
-    suspend fun leads(query: String = ""): List<LeadSummary> = withContext(io) { raw.leads(query) }
+    // The phone and its server.
+
+    /** Enrols this phone with the content of a QR code (`https://…/enrol#CODE`). */
+    suspend fun enrol(invitation: String, deviceName: String, timeout: Duration = 30.seconds): Me =
+        cancellable(io) { token -> raw.enrol(invitation, deviceName, timeout.milliseconds32(), token) }
+
+    /** Who this phone is; null when it is not enrolled. */
+    suspend fun me(): Me? = call { me() }
+
+    /** How things stand. */
+    suspend fun status(): Status = call { status() }
 
     /**
-     * Exchanges edits with the server. Throws [FieldbookException.Offline] when it took longer than [timeout];
-     * cancelling the coroutine ends the exchange. Either way nothing is lost and the call may be repeated.
+     * Sends everything up and takes everything down, once. Throws [FieldbookException.Offline] when it took longer than
+     * [timeout]; cancelling the coroutine ends the exchange. Either way nothing is lost and the call may be repeated.
      */
     suspend fun syncNow(timeout: Duration = 30.seconds): SyncReport =
         cancellable(io) { token -> raw.syncNow(timeout.milliseconds32(), token) }
 
-    /** Ends everything and frees the store. Blocks for moments; safe to repeat. */
-    override fun close() = raw.shutdown()
+    /** Stays connected from now on, and comes back after a loss. */
+    suspend fun startBackground() = call { startBackground() }
+
+    /** Ends the standing connection. */
+    suspend fun stopBackground() = call { stopBackground() }
+
+    /** Tells what the system says of the network. */
+    suspend fun setNetwork(network: Network) = call { setNetwork(network) }
+
+    /** For the moment when the app goes to the background: the store opens fast even after a kill. */
+    suspend fun settle() = call { settle() }
+
+    /** For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile. */
+    suspend fun maintain() = call { maintain() }
+
+    /** Deletes everything on this phone and forgets its enrolment. */
+    suspend fun leave(discardUnsent: Boolean = false) = call { leave(discardUnsent) }
+
+    /** A one-time code for the user's next phone. */
+    suspend fun handover(timeout: Duration = 30.seconds): Handover =
+        cancellable(io) { token -> raw.handover(timeout.milliseconds32(), token) }
+
+    /** The phones of this user. */
+    suspend fun phones(timeout: Duration = 30.seconds): List<Phone> =
+        cancellable(io) { token -> raw.phones(timeout.milliseconds32(), token) }
+
+    /** Ends another phone of this user; a stolen one is wiped and nothing that it sends is kept. */
+    suspend fun endPhone(device: DeviceId, stolen: Boolean = false, timeout: Duration = 30.seconds): Unit =
+        cancellable(io) { token -> raw.endPhone(device, stolen, timeout.milliseconds32(), token) }
+
+    /** The sentence for a code that came without an exception. */
+    fun sentence(code: String): String = raw.sentence(code)
+
+    // Leads.
+
+    /** Creates a lead; on the phone's disk when this returns. Customer, phone and need are mandatory. */
+    suspend fun createLead(fields: LeadFields, notes: String = "", contacts: List<Contact> = emptyList()): DocId =
+        call { createLead(NewLead(fields, notes, contacts)) }
+
+    /** Writes the fields of [set] that have a value and empties those named in [clear]. */
+    suspend fun editLead(lead: DocId, set: LeadFields = LeadFields(), clear: List<String> = emptyList()) =
+        call { editLead(lead, set, clear) }
+
+    /** Makes the notes read [text], merging with what others type elsewhere in them. */
+    suspend fun editNotes(lead: DocId, text: String) = call { editNotes(lead, text) }
+
+    /** Deletes a lead; it can be restored. */
+    suspend fun deleteLead(lead: DocId) = call { deleteLead(lead) }
+
+    /** Brings a deleted lead back. */
+    suspend fun restoreLead(lead: DocId) = call { restoreLead(lead) }
+
+    /** Takes the last act of this phone back. */
+    suspend fun undo() = call { undo() }
+
+    /** A page of leads, the last changed first. [text] finds parts of names, pinyin initials and syllables. */
+    suspend fun leads(text: String = "", offset: Int = 0, limit: Int = 50, onlyConflicts: Boolean = false): List<LeadRow> =
+        call { leads(LeadQuery(text, offset.toUInt(), limit.toUInt(), onlyConflicts)) }
+
+    /** Everything of one lead. */
+    suspend fun lead(lead: DocId): LeadPage = call { lead(lead) }
+
+    /** Adds a contact. */
+    suspend fun addContact(lead: DocId, contact: Contact): EntryId = call { addContact(lead, contact) }
+
+    /** Writes the fields of [contact] that have a value. */
+    suspend fun editContact(lead: DocId, id: EntryId, contact: Contact) = call { editContact(lead, id, contact) }
+
+    /** Removes a contact. */
+    suspend fun removeContact(lead: DocId, id: EntryId) = call { removeContact(lead, id) }
+
+    /** Adds a todo. [due] is an ISO day, or milliseconds since 1970 UTC as text. */
+    suspend fun addTodo(lead: DocId, title: String, due: String? = null): EntryId = call { addTodo(lead, title, due) }
+
+    /** Marks a todo done, or open again. */
+    suspend fun completeTodo(lead: DocId, id: EntryId, done: Boolean = true) = call { completeTodo(lead, id, done) }
+
+    /** Removes a todo. */
+    suspend fun removeTodo(lead: DocId, id: EntryId) = call { removeTodo(lead, id) }
+
+    /** Puts a tag on that counts for [days]; null: for ever. */
+    suspend fun tag(lead: DocId, name: String, days: Int? = null) = call { tag(lead, name, days?.toUInt()) }
+
+    /** Takes a tag off. */
+    suspend fun untag(lead: DocId, name: String) = call { untag(lead, name) }
+
+    /** Ticks or unticks a row of the advancement table. */
+    suspend fun tick(lead: DocId, row: String, confirmed: Boolean = true) = call { tick(lead, row, confirmed) }
+
+    /** Writes what was found out for a row of the advancement table. */
+    suspend fun answer(lead: DocId, row: String, answer: String) = call { answer(lead, row, answer) }
+
+    // What happened, conflicts, evidence.
+
+    /** Logs a visit and sets state, next action and date of the lead where the visit tells them. */
+    suspend fun logVisit(lead: DocId, visit: Visit): EntryId = call { logVisit(lead, visit) }
+
+    /** Logs a call, a message, a mail. */
+    suspend fun logTouch(lead: DocId, touch: Touch): EntryId = call { logTouch(lead, touch) }
+
+    /** Proposes a stage; the server confirms it or rolls it back. */
+    suspend fun proposeStage(lead: DocId, proposal: StageProposal): EntryId = call { proposeStage(lead, proposal) }
+
+    /** Takes an entry of the timeline back. */
+    suspend fun retract(lead: DocId, entry: EntryId) = call { retract(lead, entry) }
+
+    /** The conflicts of a lead and its table. */
+    suspend fun conflicts(lead: DocId): List<ConflictItem> = call { conflicts(lead) }
+
+    /** Settles a conflict by keeping `conflict.values[choice]`; code `stale` when they have changed. */
+    suspend fun resolve(conflict: ConflictItem, choice: Int) = call { resolve(conflict, choice.toUInt()) }
+
+    /** Work of this phone that the server did not merge. */
+    suspend fun kept(): List<KeptItem> = call { kept() }
+
+    /** Attaches bytes to a lead; on the server after the next contact. */
+    suspend fun attach(lead: DocId, what: Attachment, bytes: ByteArray): EntryId = call { attach(lead, what, bytes) }
+
+    /** As [attach], from a file, which is not needed afterwards. */
+    suspend fun attachFile(lead: DocId, what: Attachment, path: String): EntryId = call { attachFile(lead, what, path) }
+
+    /** The bytes of a piece of evidence: from this phone, or from the server. */
+    suspend fun evidence(lead: DocId, hash: Hash32, timeout: Duration = 60.seconds): ByteArray =
+        cancellable(io) { token -> raw.evidence(lead, hash, timeout.milliseconds32(), token) }
+
+    // The calendar.
+
+    /** Plans a block; it needs a day and a purpose. */
+    suspend fun planEntry(entry: CalendarEntry): EntryId = call { planEntry(entry) }
+
+    /** Moves a block to another ISO day. */
+    suspend fun moveEntry(id: EntryId, day: String) = call { moveEntry(id, day) }
+
+    /** Writes the fields of [entry] that have a value, except the day. */
+    suspend fun editEntry(id: EntryId, entry: CalendarEntry) = call { editEntry(id, entry) }
+
+    /** Marks a block done, or open again. */
+    suspend fun completeEntry(id: EntryId, done: Boolean = true) = call { completeEntry(id, done) }
+
+    /** Removes a block. */
+    suspend fun removeEntry(id: EntryId) = call { removeEntry(id) }
+
+    /** The blocks of a month (`2026-02`), by day and time. */
+    suspend fun calendar(month: String): List<CalendarItem> = call { calendar(month) }
+
+    /** What belongs into today's 3×3 of importance and urgency. */
+    suspend fun board(): List<CalendarItem> = call { board() }
+
+    /** Today's blocks and every open todo that is due. */
+    suspend fun today(): Today = call { today() }
+
+    /** A short call: at most a disk write. It is not cancellable: it is over in moments. */
+    private suspend fun <T> call(what: Fieldbook.() -> T): T = withContext(io) { raw.what() }
 
     companion object {
         /** Opens or makes the store. */
