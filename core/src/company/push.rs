@@ -234,7 +234,7 @@ impl Company {
         match left {
             Some(left) if one.who.acked < left => Ok(Admission::Merge { late: true }),
             Some(_) => Ok(Admission::Hold(HoldReason::NotYours)),
-            None => refuse(RefuseCode::NotPermitted, "this user may not write this document"),
+            None => Ok(self.never_theirs("this user may not write this document")),
         }
     }
 
@@ -255,6 +255,9 @@ impl Company {
                 }
             }
             (Some(origin), _) => {
+                if derived_right(doc, kind, origin) && target.parent.is_none() && self.was_restored() {
+                    return Ok(Admission::Hold(HoldReason::MissingDeps));
+                }
                 if !derived_right(doc, kind, origin) || target.parent.is_none() {
                     return refuse(RefuseCode::Origin, "the id is not that of a known parent");
                 }
@@ -263,7 +266,7 @@ impl Company {
                     return match self.left_at(parent, &person.channels())? {
                         Some(left) if one.who.acked < left => Ok(Admission::Merge { late: true }),
                         Some(_) => Ok(Admission::Hold(HoldReason::NotYours)),
-                        None => refuse(RefuseCode::NotPermitted, "this user may not write for this lead"),
+                        None => Ok(self.never_theirs("this user may not write for this lead")),
                     };
                 }
             }
@@ -274,6 +277,20 @@ impl Company {
         } else {
             refuse(RefuseCode::NotPermitted, "this user may not create documents of this kind")
         }
+    }
+
+    /// What somebody hears who, as far as this server knows, could never write it. One that was restored may have forgotten that it was
+    /// theirs: a person decides.
+    fn never_theirs(&self, detail: &str) -> Admission {
+        if self.was_restored() {
+            Admission::Hold(HoldReason::NotYours)
+        } else {
+            Admission::Refuse(RefuseCode::NotPermitted, detail.to_owned())
+        }
+    }
+
+    fn was_restored(&self) -> bool {
+        !self.meta.past.is_empty()
     }
 
     /// The latest position at which the document left one of these channels.
