@@ -5,6 +5,8 @@ pub const FRAME_MAX_BYTES: usize = 1 << 20;
 /// What a sender aims at when it fills a frame with several messages: large enough that framing costs nothing,
 /// small enough that a phone stores a batch in a few milliseconds.
 pub const FRAME_TARGET_BYTES: usize = 128 << 10;
+/// Frames below this go as they are: one packet either way.
+pub const FRAME_DEFLATE_BYTES: usize = 1 << 10;
 /// One automerge change of a phone, inflated. A visit note of 4,000 Chinese characters is 12 KB.
 pub const CHANGE_MAX_BYTES: usize = 64 << 10;
 /// Changes in one push. An offline week on one lead is under 100; longer suffixes travel in several pushes.

@@ -1,9 +1,14 @@
 //! The messages of the protocol and their bytes: CBOR (RFC 8949) by field position, several messages to a frame as a CBOR
-//! sequence (RFC 8742). A frame is one binary websocket message of at most [`limits::FRAME_MAX_BYTES`].
+//! sequence (RFC 8742), plain or deflated (RFC 1951). A frame is one binary websocket message of at most [`limits::FRAME_MAX_BYTES`].
 //!
 //! Numbers of variants and fields are the protocol: never reuse one. A field that a receiver does not know is skipped, a
 //! field that a sender does not know is absent, so small growth needs no new version.
 
+use std::io::{Read, Write};
+
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
@@ -420,14 +425,22 @@ pub enum FrameError {
     Empty,
 }
 
-/// Reads all messages of a frame.
+/// Reads all messages of a frame, plain or deflated.
 ///
 /// # Errors
-/// [`FrameError`] when the frame is too large, empty or not a sequence of messages.
+/// [`FrameError`] when the frame is too large (as it came, or inflated), empty or not a sequence of messages.
 pub fn decode_frame<M: for<'b> Decode<'b, ()>>(frame: &[u8]) -> Result<Vec<M>, FrameError> {
     if frame.len() > limits::FRAME_MAX_BYTES {
         return Err(FrameError::TooLarge(frame.len()));
     }
+    match frame.split_first() {
+        None => Err(FrameError::Empty),
+        Some((&DEFLATED, body)) => decode_plain(&inflate(body)?),
+        Some(_) => decode_plain(frame),
+    }
+}
+
+fn decode_plain<M: for<'b> Decode<'b, ()>>(frame: &[u8]) -> Result<Vec<M>, FrameError> {
     if frame.is_empty() {
         return Err(FrameError::Empty);
     }
@@ -442,6 +455,38 @@ pub fn decode_frame<M: for<'b> Decode<'b, ()>>(frame: &[u8]) -> Result<Vec<M>, F
     Ok(messages)
 }
 
+fn inflate(body: &[u8]) -> Result<Vec<u8>, FrameError> {
+    let mut plain = Vec::new();
+    // One byte more than allowed tells a frame that is too large from one that just fits.
+    let mut bounded = DeflateDecoder::new(body).take(limits::FRAME_MAX_BYTES as u64 + 1);
+    let malformed = |e: std::io::Error| FrameError::Malformed { index: 0, detail: e.to_string() };
+    bounded.read_to_end(&mut plain).map_err(malformed)?;
+    if plain.len() > limits::FRAME_MAX_BYTES { Err(FrameError::TooLarge(plain.len())) } else { Ok(plain) }
+}
+
+/// Deflates a frame when that is worth it. Changes shrink to less than half (stamps and texts repeat); snapshots are deflated already, and a
+/// sample tells.
+fn deflated(frame: Vec<u8>) -> Vec<u8> {
+    if frame.len() < limits::FRAME_DEFLATE_BYTES {
+        return frame;
+    }
+    let sample = &frame[..frame.len().min(SAMPLE_BYTES)];
+    if sample.len() < frame.len() && deflate(sample).len() * 8 > sample.len() * 7 {
+        return frame;
+    }
+    let small = deflate(&frame);
+    if small.len() < frame.len() { small } else { frame }
+}
+
+fn deflate(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(vec![DEFLATED], Compression::default());
+    // Writing into memory has no way to fail; were it to, the frame would go as it is.
+    match encoder.write_all(bytes).and_then(|()| encoder.finish()) {
+        Ok(small) => small,
+        Err(_) => bytes.to_vec(),
+    }
+}
+
 /// Byte strings of the wire as plain slices.
 pub fn slices(bytes: &[ByteVec]) -> Vec<&[u8]> {
     bytes.iter().map(|b| b.as_slice()).collect()
@@ -453,7 +498,8 @@ pub fn encode<M: Encode<()>>(message: &M) -> Vec<u8> {
     minicbor::to_vec(message).unwrap_or_default()
 }
 
-/// Packs messages into frames of about [`limits::FRAME_TARGET_BYTES`], none above [`limits::FRAME_MAX_BYTES`] unless a single message is.
+/// Packs messages into frames of about [`limits::FRAME_TARGET_BYTES`], none above [`limits::FRAME_MAX_BYTES`] unless a single message is, and
+/// deflates those that shrink.
 pub fn frames<M: Encode<()>>(messages: impl IntoIterator<Item = M>) -> Vec<Vec<u8>> {
     let mut frames: Vec<Vec<u8>> = Vec::new();
     for message in messages {
@@ -463,8 +509,13 @@ pub fn frames<M: Encode<()>>(messages: impl IntoIterator<Item = M>) -> Vec<Vec<u
             _ => frames.push(bytes),
         }
     }
-    frames
+    frames.into_iter().map(deflated).collect()
 }
+
+/// The first byte of a deflated frame (RFC 1951 behind it): CBOR's zero, which no message begins with.
+const DEFLATED: u8 = 0;
+/// How much of a large frame is deflated to see whether all of it should be.
+const SAMPLE_BYTES: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -485,6 +536,22 @@ mod tests {
         let frames = frames(sent.clone());
         assert_eq!(frames.len(), 1);
         assert_eq!(decode_frame::<FromPhone>(&frames[0]), Ok(sent));
+    }
+
+    #[test]
+    fn a_frame_that_shrinks_is_deflated_and_a_bomb_is_refused() {
+        let sent: Vec<FromPhone> = (0..200)
+            .map(|id| FromPhone::Push(Push { id, doc: DocId([2; 16]), origin: None, changes: vec![vec![7; 200].into()] }))
+            .collect();
+        let frames = frames(sent.clone());
+        assert!(frames.len() == 1 && frames[0][0] == DEFLATED && frames[0].len() < 4_000, "{}", frames[0].len());
+        assert_eq!(decode_frame::<FromPhone>(&frames[0]), Ok(sent));
+        let bomb = deflate(&vec![0x82; limits::FRAME_MAX_BYTES + 1]);
+        assert!(bomb.len() < 10_000);
+        assert_eq!(decode_frame::<FromPhone>(&bomb), Err(FrameError::TooLarge(limits::FRAME_MAX_BYTES + 1)));
+        for bad in [&[DEFLATED][..], &[DEFLATED, 0xff, 0xff], &[DEFLATED, 0x03, 0x00]] {
+            assert!(decode_frame::<FromPhone>(bad).is_err());
+        }
     }
 
     #[test]
