@@ -85,7 +85,8 @@ impl Stamp {
         let low = self.last_contact_ms;
         let high = received_ms.unwrap_or(i64::MAX).max(low);
         let at_ms = self.moment.wall_ms.clamp(low, high);
-        let doubt_ms = if received_ms.is_some() { (at_ms - low).max(high - at_ms) } else { limits::CLOCK_DOUBT_MS };
+        let doubt_ms =
+            if received_ms.is_some() { (at_ms - low).max(high - at_ms) } else { limits::CLOCK_DOUBT_MS };
         Occurred { at_ms, doubt_ms }
     }
 

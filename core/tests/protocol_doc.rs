@@ -243,7 +243,7 @@ impl Office {
             let mut down = Vec::new();
             for frame in frames(std::mem::take(&mut up)) {
                 let messages = decode_frame::<FromPhone>(&frame).unwrap();
-                write_down(&mut dump, "phone → server", &messages);
+                write_down(&mut dump, "phone → server", frame.len(), &messages);
                 for message in messages {
                     let effects = match (&mut session, message) {
                         (None, FromPhone::Hello(hello)) => {
@@ -272,7 +272,7 @@ impl Office {
             }
             for frame in frames(down) {
                 let messages = decode_frame::<FromServer>(&frame).unwrap();
-                write_down(&mut dump, "server → phone", &messages);
+                write_down(&mut dump, "server → phone", frame.len(), &messages);
                 up.extend(link.receive(phone, messages, now).unwrap().send);
             }
         }
@@ -308,14 +308,16 @@ fn serve(
 fn write_down<M: minicbor::Encode<()> + Debug>(
     dump: &mut Option<&mut Dump>,
     direction: &str,
+    frame_bytes: usize,
     messages: &[M],
 ) {
     let Some(Dump { text, whole }) = dump else { return };
     let total: usize = messages.iter().map(|message| encode(message).len()).sum();
+    let inflated = if total == frame_bytes { String::new() } else { format!(", {total} inflated") };
     if *whole {
-        let _ = writeln!(text, "#### {direction}: a frame of {total} bytes\n");
+        let _ = writeln!(text, "#### {direction}: a frame of {frame_bytes} bytes{inflated}\n");
     } else {
-        let _ = writeln!(text, "{direction}: a frame of {total} bytes");
+        let _ = writeln!(text, "{direction}: a frame of {frame_bytes} bytes{inflated}");
     }
     for message in messages {
         let bytes = encode(message);

@@ -48,7 +48,8 @@ impl Office {
         let company = Company::open(store.clone(), "智康", &[0x5e; 64]).unwrap();
         let team = TeamRow { name: "杭州组".into(), parent: None, leaders: vec![user(9)] };
         company.put_team(TEAM, team, 1).unwrap();
-        let mut office = Self { company, gate: LocalGate::new(100), store, now_ms: T0, phones: BTreeMap::new(), seed: 0 };
+        let mut office =
+            Self { company, gate: LocalGate::new(100), store, now_ms: T0, phones: BTreeMap::new(), seed: 0 };
         office.hire(9, Role::Manager);
         for n in 1..=3 {
             office.hire(n, Role::Rep);
@@ -141,7 +142,10 @@ impl Office {
                 up.extend(turn.send);
             }
         }
-        assert!(link.is_settled(&phone.replica) || link.report().wiped_all, "phone {n} does not settle: {link:?}");
+        assert!(
+            link.is_settled(&phone.replica) || link.report().wiped_all,
+            "phone {n} does not settle: {link:?}"
+        );
         link.report().clone()
     }
 
@@ -238,7 +242,10 @@ fn an_edit_without_signal_becomes_durable_merged_and_visible() {
         office.heads_agree(1, doc);
         office.heads_agree(9, doc);
     }
-    let rows = office.phones[&9].replica.list(&ListQuery { limit: 50, ..Default::default() }, office.moment()).unwrap();
+    let rows = office.phones[&9]
+        .replica
+        .list(&ListQuery { limit: 50, ..Default::default() }, office.moment())
+        .unwrap();
     assert_eq!((rows.len(), rows[0].index, rows[0].owner), (1, 33, Some(user(1))));
 }
 

@@ -155,7 +155,8 @@ pub fn restore(config: &Config, from: &Path) -> Result<Manifest, BackupError> {
     engine.fill_from(&copy)?;
     let mut seed = [0; 64];
     seed[..32].copy_from_slice(&Entropy::from_system().draw::<32>());
-    let company = Company::open(engine.store(), &config.company_name, &seed)?.restored(SystemClock.now_ms())?;
+    let company =
+        Company::open(engine.store(), &config.company_name, &seed)?.restored(SystemClock.now_ms())?;
     tracing::info!(epoch = company.epoch(), "the company begins a new epoch");
     drop(company);
     engine.close()?;

@@ -69,11 +69,16 @@ fn free_port() -> u16 {
 fn a_full_disk_loses_nothing_that_was_acknowledged_and_nothing_that_was_not() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
-    let mut init = settings(Command::new(PROGRAM), folder.path(), port).arg("init").stdout(Stdio::piped()).spawn().unwrap();
+    let mut init = settings(Command::new(PROGRAM), folder.path(), port)
+        .arg("init")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut said = String::new();
     init.stdout.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(init.wait().unwrap().success(), "{said}");
-    let code = said.lines().find_map(|line| line.strip_prefix("Administrator's one-time code: ")).unwrap().trim();
+    let code =
+        said.lines().find_map(|line| line.strip_prefix("Administrator's one-time code: ")).unwrap().trim();
 
     let server = Server::start(folder.path(), port, None);
     let phone = Fieldbook::open(Config::new(folder.path().join("phone.store"), [7; 32])).unwrap();
@@ -95,12 +100,16 @@ fn a_full_disk_loses_nothing_that_was_acknowledged_and_nothing_that_was_not() {
     let mut full = false;
     for n in 0..400 {
         // Digits that do not compress, so that the disk fills soon.
-        let words: String = (0..6_000u64).map(|i| ((i * 2_654_435_761 + n * 40_503) % 10_007).to_string()).collect();
+        let words: String =
+            (0..6_000u64).map(|i| ((i * 2_654_435_761 + n * 40_503) % 10_007).to_string()).collect();
         write(&phone, lead, &words);
         match phone.sync_now(LONG, None) {
             Ok(_) => acknowledged += 1,
             Err(error) => {
-                assert!(matches!(error, Error::Offline(_) | Error::Server { .. } | Error::TimedOut(_)), "{error:?}");
+                assert!(
+                    matches!(error, Error::Offline(_) | Error::Server { .. } | Error::TimedOut(_)),
+                    "{error:?}"
+                );
                 full = true;
                 break;
             }

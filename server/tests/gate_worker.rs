@@ -18,7 +18,12 @@ fn config(deadline_ms: u32) -> GateConfig {
 
 fn job(seed: u8, values: &[&str]) -> GateJob {
     let (device, user) = (DeviceId([seed; 8]), UserId([seed; 8]));
-    let stamp = Stamp { user, moment: Moment { wall_ms: 1, boot: 1, mono_ms: 1 }, offset_ms: None, last_contact_ms: 0 };
+    let stamp = Stamp {
+        user,
+        moment: Moment { wall_ms: 1, boot: 1, mono_ms: 1 },
+        offset_ms: None,
+        last_contact_ms: 0,
+    };
     let mut doc = Doc::genesis(DocKind::Lead);
     let changes = values.iter().map(|value| {
         let edit = Edit::Set { field: "customer_name".into(), value: Value::from(*value) };
@@ -56,7 +61,10 @@ fn a_worker_that_takes_too_long_is_replaced_and_only_the_push_it_died_over_is_re
     let mut gate = GateProgram::Process(PROGRAM.into()).gate(&config(0));
     for seed in 1..4 {
         let judged = gate.judge(&job(seed, &["一"]), &mut no_base).unwrap();
-        assert!(matches!(&judged.verdicts[0], Accepted::Refuse { code: RefuseCode::Malformed, .. }), "{judged:?}");
+        assert!(
+            matches!(&judged.verdicts[0], Accepted::Refuse { code: RefuseCode::Malformed, .. }),
+            "{judged:?}"
+        );
         assert_eq!(judged.heads, job(seed, &[]).heads, "the document stays as it was");
     }
 }
@@ -64,7 +72,8 @@ fn a_worker_that_takes_too_long_is_replaced_and_only_the_push_it_died_over_is_re
 #[test]
 fn a_worker_that_was_killed_is_started_again() {
     // An odd limit tells this test's worker from the others'.
-    let mut gate = GateProgram::Process(PROGRAM.into()).gate(&GateConfig { memory_mb: 517, ..config(10_000) });
+    let mut gate =
+        GateProgram::Process(PROGRAM.into()).gate(&GateConfig { memory_mb: 517, ..config(10_000) });
     let expected = gate.judge(&job(1, &["一"]), &mut no_base).unwrap();
     let workers = workers_limited_to("517");
     assert_eq!(workers.len(), 1, "{workers:?}");

@@ -28,7 +28,8 @@ fn the_swift_client_tells_its_story() {
 #[test]
 fn the_committed_bindings_are_those_of_the_library() {
     let output = Command::new(script("generate.sh")).arg("--check").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
 }
 
@@ -45,7 +46,8 @@ fn run(language: &str) {
         .env("FIELDBOOK_CODE", office.code(rep))
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let last = said.lines().rev().find(|line| line.contains(" passed, "));
     assert!(last.is_some_and(|line| line.ends_with(", 0 failed") && !line.starts_with("0 ")), "{said}");

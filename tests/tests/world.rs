@@ -17,7 +17,16 @@ fn seeds(seeds: impl Iterator<Item = u64>) {
         let n = tally.counts.get(name).copied().unwrap_or(0);
         assert!(n >= least * SEEDS / 2, "only {n} {name}");
     }
-    for name in ["held", "accepted", "returns", "came back", "replays", "contended", "server restores", "phone restores"] {
+    for name in [
+        "held",
+        "accepted",
+        "returns",
+        "came back",
+        "replays",
+        "contended",
+        "server restores",
+        "phone restores",
+    ] {
         assert!(tally.counts.get(name).is_some_and(|n| *n > 20), "hardly any {name}: {tally:?}");
     }
 }

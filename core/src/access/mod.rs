@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{DocKind, TeamId, UserId};
 
 /// What somebody is in the company.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum Role {
@@ -249,8 +251,13 @@ pub fn channels_of(kind: DocKind, ties: &Ties) -> BTreeSet<Channel> {
     if is_public(kind) {
         return BTreeSet::from([Channel::Public]);
     }
-    let owners = ties.owners.iter().filter(|(_, role)| may(*role, Owner, kind, Read)).map(|(user, _)| Channel::User(*user));
-    let teams = ties.teams.iter().filter(|_| may(Manager, Supervisor, kind, Read)).map(|team| Channel::Team(*team));
+    let owners = ties
+        .owners
+        .iter()
+        .filter(|(_, role)| may(*role, Owner, kind, Read))
+        .map(|(user, _)| Channel::User(*user));
+    let teams =
+        ties.teams.iter().filter(|_| may(Manager, Supervisor, kind, Read)).map(|team| Channel::Team(*team));
     let office = Role::ALL.into_iter().filter(|role| may(*role, Colleague, kind, Read)).map(Channel::Office);
     owners.chain(teams).chain(office).collect()
 }
@@ -281,7 +288,12 @@ mod tests {
                     let who = Person { user, ..person(role, &leads) };
                     for kind in DocKind::ALL {
                         let held = !who.channels().is_disjoint(&channels_of(kind, &ties));
-                        assert_eq!(held, who.may(&ties, kind, Read), "{role:?} {kind:?} {:?}", who.relation(&ties));
+                        assert_eq!(
+                            held,
+                            who.may(&ties, kind, Read),
+                            "{role:?} {kind:?} {:?}",
+                            who.relation(&ties)
+                        );
                     }
                 }
             }

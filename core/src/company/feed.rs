@@ -244,7 +244,9 @@ impl Company {
         cursor: Position,
         budget_bytes: usize,
     ) -> Result<Option<Vec<FromServer>>, CompanyError> {
-        if let Some(channel) = view.channels.iter().find(|(_, fill)| **fill == Fill::Left).map(|(channel, _)| *channel) {
+        if let Some(channel) =
+            view.channels.iter().find(|(_, fill)| **fill == Fill::Left).map(|(channel, _)| *channel)
+        {
             view.channels.remove(&channel);
             return Ok(Some(vec![FromServer::Mark(ChannelState { channel, fill: Fill::Left })]));
         }

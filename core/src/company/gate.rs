@@ -9,8 +9,7 @@ use minicbor::{Decode, Encode};
 use super::CompanyError;
 use super::accounts::named_account;
 use crate::document::{
-    NoClocks,
-    AdmitLimits, Admitted, Author, Doc, Pushed, Refusal, WriteScope, admit_all, claimed_stamp,
+    AdmitLimits, Admitted, Author, Doc, NoClocks, Pushed, Refusal, WriteScope, admit_all, claimed_stamp,
 };
 use crate::ids::{Actor, DeviceId, DocId, Hash32, UserId};
 use crate::sync::message::{HoldReason, RefuseCode, slices};
@@ -32,8 +31,7 @@ impl Base {
     /// # Errors
     /// [`CompanyError::Row`] when the store is damaged.
     pub fn load(&self, doc: DocId) -> Result<Doc, CompanyError> {
-        let damaged =
-            |detail: String| CompanyError::Row { key: format!("document {doc}"), detail };
+        let damaged = |detail: String| CompanyError::Row { key: format!("document {doc}"), detail };
         let kind = doc.kind().ok_or_else(|| damaged("no such kind".into()))?;
         let mut loaded = match &self.snapshot {
             Some(bytes) => Doc::load_trusted(kind, bytes).map_err(|e| damaged(e.to_string()))?,
@@ -186,7 +184,8 @@ impl Gate for LocalGate {
         };
         let before = doc.change_count();
         let slices: Vec<_> = job.pushes.iter().map(|push| slices(&push.changes)).collect();
-        let pushes: Vec<_> = job.pushes.iter().zip(&slices).map(|(push, changes)| pushed(push, changes)).collect();
+        let pushes: Vec<_> =
+            job.pushes.iter().zip(&slices).map(|(push, changes)| pushed(push, changes)).collect();
         let (doc, verdicts) = admit_all(doc, &pushes, &AdmitLimits::default());
         let verdicts = verdicts.into_iter().map(accepted).collect();
         let saved = (job.want_saved && doc.change_count() > before).then(|| doc.save().into());

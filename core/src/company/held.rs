@@ -7,8 +7,8 @@ use minicbor::{Decode, Encode};
 use serde::Serialize;
 
 use super::accounts::NamedBy;
-use super::push::derived_right;
 use super::gate::{Accepted, Base, Gate, GateJob, GatePush};
+use super::push::derived_right;
 use super::rows::{ChangesRow, HERE, Header, Lot, decode, encode, plan_ties};
 use super::{Company, CompanyError, keys};
 use crate::access::{Channel, Ties, channels_of};
@@ -98,7 +98,12 @@ impl Company {
     /// # Errors
     /// [`CompanyError::Unknown`]; [`CompanyError::Refused`] when the bytes cannot be merged (a fork never can: a person writes
     /// its words anew), or when it was decided already.
-    pub fn accept_held(&self, id: &str, gate: &mut dyn Gate, now_ms: i64) -> Result<BTreeSet<Channel>, CompanyError> {
+    pub fn accept_held(
+        &self,
+        id: &str,
+        gate: &mut dyn Gate,
+        now_ms: i64,
+    ) -> Result<BTreeSet<Channel>, CompanyError> {
         let key = row_key(id)?;
         let (doc, actor) = parse_key(&key)?;
         for _ in 0..super::TRIES {
@@ -141,12 +146,19 @@ impl Company {
                     let bytes: usize = changes.iter().map(|change| change.len()).sum();
                     header.tail_bytes = header.tail_bytes.saturating_add(bytes as u32);
                     header.tail_changes = header.tail_changes.saturating_add(changes.len() as u32);
-                    let lot = Lot { device: actor.device, incarnation, received_ms: now_ms, late: true, changes };
+                    let lot =
+                        Lot { device: actor.device, incarnation, received_ms: now_ms, late: true, changes };
                     let (change_key, slot) = keys::changes_slot(doc);
                     batch.put_at(change_key, Some(slot), encode(&ChangesRow { lots: vec![lot] }), None);
                     let by = self.person(row.user)?;
                     if doc.kind() == Some(DocKind::Lead) {
-                        touched.extend(self.plan_link(&mut batch, doc, &mut header, judged.account, NamedBy::Person(&by))?);
+                        touched.extend(self.plan_link(
+                            &mut batch,
+                            doc,
+                            &mut header,
+                            judged.account,
+                            NamedBy::Person(&by),
+                        )?);
                     }
                     let (value, slot) = header.to_value();
                     batch.put_at(keys::header(doc), None, value, Some(slot));
@@ -173,7 +185,9 @@ impl Company {
         let kind = doc.kind().ok_or_else(unborn)?;
         let ties = match (kind, &row.origin) {
             (DocKind::Lead | DocKind::Account, None) => self.ties_of(&[row.user], None)?,
-            (DocKind::Calendar, Some(origin)) if origin.parent.as_slice() == row.user.0 => self.ties_of(&[row.user], None)?,
+            (DocKind::Calendar, Some(origin)) if origin.parent.as_slice() == row.user.0 => {
+                self.ties_of(&[row.user], None)?
+            }
             (_, Some(origin)) => {
                 let parent = DocId::from_slice(&origin.parent).ok_or_else(unborn)?;
                 self.header(parent)?.ok_or_else(unborn)?.access()
@@ -251,7 +265,10 @@ fn row_key(id: &str) -> Result<Vec<u8>, CompanyError> {
 
 fn parse_key(key: &[u8]) -> Result<(DocId, Actor), CompanyError> {
     let bad = || unknown(&hex::encode(key));
-    let rest = key.get(keys::HELD.len()..).filter(|rest| rest.len() == DocId::LEN + Actor::LEN + 8).ok_or_else(bad)?;
+    let rest = key
+        .get(keys::HELD.len()..)
+        .filter(|rest| rest.len() == DocId::LEN + Actor::LEN + 8)
+        .ok_or_else(bad)?;
     let doc = DocId::from_slice(&rest[..DocId::LEN]).ok_or_else(bad)?;
     let actor = Actor::from_bytes(&rest[DocId::LEN..DocId::LEN + Actor::LEN]).ok_or_else(bad)?;
     Ok((doc, actor))

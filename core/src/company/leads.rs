@@ -69,7 +69,11 @@ impl Company {
     ///
     /// # Errors
     /// [`CompanyError::Unknown`] for an owner or team, [`CompanyError::Refused`] for edits that the document refuses.
-    pub fn intake(&self, leads: &[NewLead], now_ms: i64) -> Result<(Vec<DocId>, BTreeSet<Channel>), CompanyError> {
+    pub fn intake(
+        &self,
+        leads: &[NewLead],
+        now_ms: i64,
+    ) -> Result<(Vec<DocId>, BTreeSet<Channel>), CompanyError> {
         let mut touched = BTreeSet::new();
         let mut ids: Vec<DocId> = leads.iter().map(|lead| lead.id).collect();
         let mut open: Vec<usize> = (0..leads.len()).collect();
@@ -79,7 +83,8 @@ impl Company {
             let mut planned = Vec::with_capacity(open.len());
             for at in open {
                 let lead = &leads[at];
-                let known = lead.external_id.as_ref().map(|id| self.store.get(&keys::external(id))).transpose()?;
+                let known =
+                    lead.external_id.as_ref().map(|id| self.store.get(&keys::external(id))).transpose()?;
                 if let Some(id) = known.flatten().and_then(|value| DocId::from_slice(&value)) {
                     ids[at] = id;
                     continue;
@@ -188,7 +193,14 @@ impl Company {
     ///
     /// # Errors
     /// [`CompanyError::Unknown`] for the lead or the owner.
-    pub fn assign(&self, lead: DocId, to: UserId, by: UserId, reason: &str, now_ms: i64) -> Result<Assigned, CompanyError> {
+    pub fn assign(
+        &self,
+        lead: DocId,
+        to: UserId,
+        by: UserId,
+        reason: &str,
+        now_ms: i64,
+    ) -> Result<Assigned, CompanyError> {
         let plan = || {
             let mut batch = Batch::new();
             batch.guard(keys::user(to), self.store.get(&keys::user(to))?);
@@ -232,7 +244,12 @@ impl Company {
     }
 
     /// Adds the move of one document into the channels of `ties`.
-    pub(super) fn plan_retie(&self, batch: &mut Batch, id: DocId, ties: &Ties) -> Result<BTreeSet<Channel>, CompanyError> {
+    pub(super) fn plan_retie(
+        &self,
+        batch: &mut Batch,
+        id: DocId,
+        ties: &Ties,
+    ) -> Result<BTreeSet<Channel>, CompanyError> {
         let Some(raw) = self.store.get(&keys::header(id))? else { return Ok(BTreeSet::new()) };
         let mut header = Header::read(id, &raw)?;
         let kind = id.kind().unwrap_or(DocKind::Lead);
@@ -288,7 +305,9 @@ impl Company {
 
     /// Goes on with what a server that stopped had begun: everybody whose documents have not followed them yet.
     pub(super) fn finish_reties(self) -> Result<Self, CompanyError> {
-        for (key, _) in self.store.scan(&Range::prefix(keys::RETIES), Direction::Forward, limits::SCAN_MAX_ROWS)? {
+        for (key, _) in
+            self.store.scan(&Range::prefix(keys::RETIES), Direction::Forward, limits::SCAN_MAX_ROWS)?
+        {
             if let Some(user) = key.get(keys::RETIES.len()..).and_then(UserId::from_slice) {
                 self.retie_user(user)?;
             }
@@ -314,7 +333,12 @@ impl Company {
     ///
     /// # Errors
     /// [`CompanyError`] of the store.
-    pub fn leads_of(&self, user: UserId, after: Option<DocId>, most: usize) -> Result<Vec<DocId>, CompanyError> {
+    pub fn leads_of(
+        &self,
+        user: UserId,
+        after: Option<DocId>,
+        most: usize,
+    ) -> Result<Vec<DocId>, CompanyError> {
         let person = self.person(user)?;
         let mut found = BTreeSet::new();
         for channel in person.channels() {
@@ -323,8 +347,15 @@ impl Company {
             let first = after.unwrap_or(DocId::fresh(DocKind::Lead, EntryId::default()));
             let from = keys::member(channel, first);
             let to = keys::member(channel, DocId::fresh(DocKind::Ruling, EntryId::default()));
-            let rows = self.store.scan(&Range { from, to }, Direction::Forward, most.min(limits::SCAN_MAX_ROWS) + 1)?;
-            let docs = rows.iter().filter(|(key, _)| key.starts_with(&prefix)).filter_map(|(key, _)| keys::parse_member(key));
+            let rows = self.store.scan(
+                &Range { from, to },
+                Direction::Forward,
+                most.min(limits::SCAN_MAX_ROWS) + 1,
+            )?;
+            let docs = rows
+                .iter()
+                .filter(|(key, _)| key.starts_with(&prefix))
+                .filter_map(|(key, _)| keys::parse_member(key));
             found.extend(docs.filter(|doc| Some(*doc) != after));
         }
         Ok(found.into_iter().take(most).collect())
@@ -335,7 +366,12 @@ impl Company {
     ///
     /// # Errors
     /// [`CompanyError::Unknown`], [`CompanyError::Refused`] for edits that the document refuses.
-    pub fn edit_as_office(&self, id: DocId, edits: &[Edit], now_ms: i64) -> Result<BTreeSet<Channel>, CompanyError> {
+    pub fn edit_as_office(
+        &self,
+        id: DocId,
+        edits: &[Edit],
+        now_ms: i64,
+    ) -> Result<BTreeSet<Channel>, CompanyError> {
         let plan = || {
             let mut batch = Batch::new();
             let own = self.own(id, None)?;
@@ -372,7 +408,8 @@ impl Company {
             let page = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
             let Some((last, _)) = page.last() else { return Ok(counts) };
             range = Range::prefix_after(keys::HEADERS, last);
-            for kind in page.iter().filter_map(|(key, _)| DocKind::from_code(*key.get(keys::HEADERS.len())?)) {
+            for kind in page.iter().filter_map(|(key, _)| DocKind::from_code(*key.get(keys::HEADERS.len())?))
+            {
                 *counts.entry(kind).or_default() += 1;
             }
         }
@@ -413,7 +450,8 @@ struct RulingFacts {
 
 impl RulingFacts {
     fn edits(&self) -> Vec<Edit> {
-        let set = |field: &str, value: Option<Value>| value.map(|value| Edit::Set { field: field.into(), value });
+        let set =
+            |field: &str, value: Option<Value>| value.map(|value| Edit::Set { field: field.into(), value });
         let text = |id: Option<String>| id.map(Value::Text);
         [
             set("owner", text(self.owner.map(|id| id.to_string()))),
@@ -430,13 +468,18 @@ impl RulingFacts {
 
 /// The edits that record an assignment in a ruling.
 fn assignment_edits(lead: DocId, ruling: &Doc, to: UserId, by: UserId, reason: &str) -> Vec<Edit> {
-    let from = ruling.value("owner", &NoClocks).and_then(|v| v.as_text().map(str::to_owned)).unwrap_or_default();
+    let from =
+        ruling.value("owner", &NoClocks).and_then(|v| v.as_text().map(str::to_owned)).unwrap_or_default();
     let decisions = ruling.log("decisions", &NoClocks).len();
     let id = DocId::derived(DocKind::Ruling, &lead.0, &format!("assign/{decisions}/{to}"));
-    let body = serde_json::json!({"type": "assign", "from": from, "to": to, "by": by, "reason": reason}).to_string();
+    let body =
+        serde_json::json!({"type": "assign", "from": from, "to": to, "by": by, "reason": reason}).to_string();
     let mut edits = vec![Edit::Set { field: "owner".into(), value: Value::Text(to.to_string()) }];
     edits.extend(
-        ruling.set("joint_owners", &NoClocks).into_keys().map(|key| Edit::RemoveElement { set: "joint_owners".into(), key }),
+        ruling
+            .set("joint_owners", &NoClocks)
+            .into_keys()
+            .map(|key| Edit::RemoveElement { set: "joint_owners".into(), key }),
     );
     edits.push(Edit::Append { log: "decisions".into(), id: EntryId(id.0), body });
     edits

@@ -161,7 +161,10 @@ impl Company {
         header: &mut Header,
         saved: Vec<u8>,
     ) -> Result<(), CompanyError> {
-        let old = Range { from: keys::changes(doc), to: keys::changes_at(doc, header.snapshot_at.saturating_add(1)) };
+        let old = Range {
+            from: keys::changes(doc),
+            to: keys::changes_at(doc, header.snapshot_at.saturating_add(1)),
+        };
         for (key, _) in self.store.scan(&old, Direction::Forward, limits::SCAN_MAX_ROWS)? {
             batch.delete(key);
         }

@@ -207,6 +207,3 @@ impl Company {
         Err(CompanyError::Contended)
     }
 }
-
-
-

@@ -124,7 +124,8 @@ impl Company {
             ("team", row.team.map_or(Value::Null, |t| Value::Text(t.to_string()))),
             ("active", Value::Bool(row.active)),
         ];
-        let mut touched = self.put_listed(keys::user(id), encode(&row), "users", &id.0, &values, &[id], now_ms)?;
+        let mut touched =
+            self.put_listed(keys::user(id), encode(&row), "users", &id.0, &values, &[id], now_ms)?;
         touched.extend(self.retie_user(id)?);
         Ok(touched)
     }
@@ -154,7 +155,8 @@ impl Company {
                 below.push(user);
             }
         }
-        let mut touched = self.put_listed(keys::team(id), encode(&row), "teams", &id.0, &values, &below, now_ms)?;
+        let mut touched =
+            self.put_listed(keys::team(id), encode(&row), "teams", &id.0, &values, &below, now_ms)?;
         for user in below {
             touched.extend(self.retie_user(user)?);
         }
@@ -178,7 +180,8 @@ impl Company {
         if id == self.meta.device || self.store.get(&keys::device(id))?.is_some() {
             return Err(CompanyError::Refused(format!("device {id} is enrolled already")));
         }
-        let row = DeviceRow { user, name: name.to_owned(), status: DeviceStatus::Active, enrolled_ms: now_ms };
+        let row =
+            DeviceRow { user, name: name.to_owned(), status: DeviceStatus::Active, enrolled_ms: now_ms };
         self.put_device_row(id, &row, now_ms)
     }
 
@@ -196,7 +199,12 @@ impl Company {
         self.put_device_row(id, &row, now_ms)
     }
 
-    fn put_device_row(&self, id: DeviceId, row: &DeviceRow, now_ms: i64) -> Result<BTreeSet<Channel>, CompanyError> {
+    fn put_device_row(
+        &self,
+        id: DeviceId,
+        row: &DeviceRow,
+        now_ms: i64,
+    ) -> Result<BTreeSet<Channel>, CompanyError> {
         let values = [
             ("user", Value::Text(row.user.to_string())),
             ("name", Value::from(row.name.as_str())),
@@ -340,7 +348,12 @@ impl Company {
         }
     }
 
-    fn row<R: for<'b> Decode<'b, ()>>(&self, key: &[u8], what: &'static str, id: &str) -> Result<R, CompanyError> {
+    fn row<R: for<'b> Decode<'b, ()>>(
+        &self,
+        key: &[u8],
+        what: &'static str,
+        id: &str,
+    ) -> Result<R, CompanyError> {
         match self.store.get(key)? {
             Some(value) => decode(key, &value),
             None => Err(CompanyError::Unknown { what, id: id.to_owned() }),
@@ -412,7 +425,12 @@ impl Company {
     ///
     /// # Errors
     /// `Ok(Err(_))` is the answer to the phone when it may not go on; `Err` is the store's.
-    pub fn greet(&self, device: DeviceId, hello: &Hello, now_ms: i64) -> Result<Result<Greeting, WireError>, CompanyError> {
+    pub fn greet(
+        &self,
+        device: DeviceId,
+        hello: &Hello,
+        now_ms: i64,
+    ) -> Result<Result<Greeting, WireError>, CompanyError> {
         let (oldest, newest) = hello.versions;
         let version = newest.min(VERSIONS.1);
         if version < VERSIONS.0 || version < oldest {
@@ -421,7 +439,9 @@ impl Company {
         }
         let principal = match self.principal(device) {
             Ok(principal) => principal,
-            Err(CompanyError::Unknown { .. }) => return Ok(Err(device_error("this device is not enrolled here"))),
+            Err(CompanyError::Unknown { .. }) => {
+                return Ok(Err(device_error("this device is not enrolled here")));
+            }
             Err(other) => return Err(other),
         };
         if hello.channels.len() > 2 * limits::CHANNELS_MAX {
@@ -459,7 +479,11 @@ impl Company {
             rotate_to,
             lock_after_days: self.lock_after_days,
             quarantine_only,
-            channels: if quarantine_only { Vec::new() } else { principal.person.channels().into_iter().collect() },
+            channels: if quarantine_only {
+                Vec::new()
+            } else {
+                principal.person.channels().into_iter().collect()
+            },
         };
         Ok(Ok(Greeting { welcome, principal, channels, cursor, head }))
     }
@@ -477,7 +501,8 @@ impl Company {
             }
             return Ok((hello.cursor, None));
         }
-        let known = self.meta.past.iter().find(|(epoch, _)| *epoch == hello.epoch).map_or(0, |(_, upto)| *upto);
+        let known =
+            self.meta.past.iter().find(|(epoch, _)| *epoch == hello.epoch).map_or(0, |(_, upto)| *upto);
         Ok((hello.cursor.min(known), Some(known)))
     }
 
@@ -527,7 +552,12 @@ impl Company {
     ///
     /// # Errors
     /// [`CompanyError`] of the store.
-    pub fn plan_ack(&self, device: DeviceId, at: Position, now_ms: i64) -> Result<Option<Batch>, CompanyError> {
+    pub fn plan_ack(
+        &self,
+        device: DeviceId,
+        at: Position,
+        now_ms: i64,
+    ) -> Result<Option<Batch>, CompanyError> {
         let mut contact = self.contact(device)?;
         let at = at.min(self.store.head()?);
         if at <= contact.acked {
@@ -561,7 +591,8 @@ fn session_channels(
     anew: bool,
 ) -> BTreeMap<Channel, Fill> {
     let may = person.channels();
-    let mut channels: BTreeMap<Channel, Fill> = may.iter().map(|channel| (*channel, Fill::Upto(None))).collect();
+    let mut channels: BTreeMap<Channel, Fill> =
+        may.iter().map(|channel| (*channel, Fill::Upto(None))).collect();
     for state in held {
         let fill = match (may.contains(&state.channel), state.fill) {
             (true, Fill::Complete | Fill::Upto(_)) if anew => Fill::Upto(None),

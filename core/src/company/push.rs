@@ -81,7 +81,9 @@ impl Prepared {
         let answers = self.answers.into_iter().map(|plan| {
             let verdict = match plan.verdict {
                 PlannedVerdict::Merged => Verdict::Durable { at, receipt: plan.receipt },
-                PlannedVerdict::Known => Verdict::Durable { at: self.known_at.max(at), receipt: plan.receipt },
+                PlannedVerdict::Known => {
+                    Verdict::Durable { at: self.known_at.max(at), receipt: plan.receipt }
+                }
                 PlannedVerdict::Held(reason) => Verdict::Held { reason },
                 PlannedVerdict::Refused(code, detail) => Verdict::Refused { code, detail },
             };
@@ -164,7 +166,8 @@ impl Company {
             }
             verdicts.push(verdict);
         }
-        let mut plan = Planning { company: self, doc, incoming, target, verdicts, now_ms, batch: Batch::new() };
+        let mut plan =
+            Planning { company: self, doc, incoming, target, verdicts, now_ms, batch: Batch::new() };
         let judged = plan.judge(&passed, gate)?;
         let here = plan.target.header.as_ref().map(Header::channels).unwrap_or_default();
         strangers.retain(|user| !here.contains(&Channel::User(*user)));
@@ -203,7 +206,9 @@ impl Company {
 
     fn admission(&self, doc: DocId, one: &Incoming, target: &Target) -> Result<Admission, CompanyError> {
         let refuse = |code, detail: &str| Ok(Admission::Refuse(code, detail.to_owned()));
-        let Some(kind) = doc.kind() else { return refuse(RefuseCode::Malformed, "the document id names no kind") };
+        let Some(kind) = doc.kind() else {
+            return refuse(RefuseCode::Malformed, "the document id names no kind");
+        };
         let bytes: usize = one.push.changes.iter().map(|change| change.len()).sum();
         if one.push.changes.is_empty() {
             return refuse(RefuseCode::Malformed, "a push without changes");
@@ -227,7 +232,9 @@ impl Company {
         }
         // It may have been theirs: what was done before they could know that it moved is merged, and O3 decides.
         let mut left = self.left_at(doc, &person.channels())?;
-        if let (None, Some(parent)) = (left, header.origin.as_ref().and_then(|origin| DocId::from_slice(&origin.parent))) {
+        if let (None, Some(parent)) =
+            (left, header.origin.as_ref().and_then(|origin| DocId::from_slice(&origin.parent)))
+        {
             // Given back to a restored server, it was never in this user's channel; its lead was.
             left = self.left_at(parent, &person.channels())?;
         }
@@ -294,7 +301,11 @@ impl Company {
     }
 
     /// The latest position at which the document left one of these channels.
-    pub(super) fn left_at(&self, doc: DocId, channels: &BTreeSet<Channel>) -> Result<Option<Position>, CompanyError> {
+    pub(super) fn left_at(
+        &self,
+        doc: DocId,
+        channels: &BTreeSet<Channel>,
+    ) -> Result<Option<Position>, CompanyError> {
         Ok(self.departures(doc, channels.iter().copied())?.into_values().max())
     }
 
@@ -371,7 +382,11 @@ struct Merge {
 }
 
 impl Planning<'_> {
-    fn judge(&mut self, passed: &[(usize, bool)], gate: &mut dyn Gate) -> Result<Option<Merge>, CompanyError> {
+    fn judge(
+        &mut self,
+        passed: &[(usize, bool)],
+        gate: &mut dyn Gate,
+    ) -> Result<Option<Merge>, CompanyError> {
         if passed.is_empty() {
             return Ok(None);
         }
@@ -391,17 +406,17 @@ impl Planning<'_> {
             want_saved: header.is_some_and(wants_compaction),
         };
         let (company, doc) = (self.company, self.doc);
-        let judged = gate.judge(&job, &mut || header.map_or(Ok(Base::default()), |header| company.base(doc, header)))?;
-        let mut merge =
-            Merge {
-                lots: Vec::new(),
-                creator: None,
-                strangers: BTreeSet::new(),
-                heads: judged.heads,
-                changes: judged.changes,
-                saved: judged.saved,
-                account: judged.account,
-            };
+        let judged =
+            gate.judge(&job, &mut || header.map_or(Ok(Base::default()), |header| company.base(doc, header)))?;
+        let mut merge = Merge {
+            lots: Vec::new(),
+            creator: None,
+            strangers: BTreeSet::new(),
+            heads: judged.heads,
+            changes: judged.changes,
+            saved: judged.saved,
+            account: judged.account,
+        };
         let mut held = BTreeSet::new();
         for ((i, late), verdict) in passed.iter().zip(judged.verdicts) {
             let who = &self.incoming[*i].who;
@@ -413,7 +428,13 @@ impl Planning<'_> {
                         merge.strangers.insert(who.person.user);
                     }
                     let received_ms = self.now_ms;
-                    merge.lots.push(Lot { device: who.device, incarnation, received_ms, late: *late, changes });
+                    merge.lots.push(Lot {
+                        device: who.device,
+                        incarnation,
+                        received_ms,
+                        late: *late,
+                        changes,
+                    });
                     PlannedVerdict::Merged
                 }
                 Accepted::Hold(reason) => PlannedVerdict::Held(reason),
@@ -423,7 +444,9 @@ impl Planning<'_> {
             let actor = claimed_actor(who.device, &self.incoming[*i].push.changes);
             let behind = actor.is_some_and(|actor| held.contains(&actor));
             let planned = match planned {
-                PlannedVerdict::Refused(RefuseCode::OutOfOrder, _) if behind => PlannedVerdict::Held(HoldReason::Suffix),
+                PlannedVerdict::Refused(RefuseCode::OutOfOrder, _) if behind => {
+                    PlannedVerdict::Held(HoldReason::Suffix)
+                }
                 other => other,
             };
             if matches!(planned, PlannedVerdict::Held(_)) {
@@ -478,7 +501,10 @@ impl Planning<'_> {
         for (one, verdict) in self.incoming.iter().zip(&mut self.verdicts) {
             let held = matches!(verdict, Some(PlannedVerdict::Held(_)));
             if held && claimed_actor(one.who.device, &one.push.changes).is_none() {
-                *verdict = Some(PlannedVerdict::Refused(RefuseCode::Malformed, "not a change of this device".into()));
+                *verdict = Some(PlannedVerdict::Refused(
+                    RefuseCode::Malformed,
+                    "not a change of this device".into(),
+                ));
             }
         }
         Ok(())
@@ -535,7 +561,9 @@ impl Planning<'_> {
     /// A document that comes into being for a lead that had moved already was never in its author's channel: the phone that made it is
     /// told to let it go all the same.
     fn turn_away(&mut self, strangers: &BTreeSet<UserId>, wanted: &BTreeSet<Channel>) {
-        for channel in strangers.iter().map(|user| Channel::User(*user)).filter(|channel| !wanted.contains(channel)) {
+        for channel in
+            strangers.iter().map(|user| Channel::User(*user)).filter(|channel| !wanted.contains(channel))
+        {
             let (key, slot) = keys::feed_slot(channel, self.doc);
             self.batch.put_at(key, Some(slot), encode(&FeedEntry::Gone), None).put_at(
                 keys::departure(channel, self.doc),

@@ -1,19 +1,20 @@
 //! After a restore: phones give back what the backup had not yet seen (design decision 6). The receipt vouches for the heads, and the
 //! heads, being hashes, for the whole history behind them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::bytes::ByteVec;
 
+use super::held::{HeldRow, HeldState};
 use super::maintain::Own;
 use super::rows::{ChangesRow, HERE, Lot, encode, plan_ties};
-use super::{Company, CompanyError, keys};
+use super::{Company, CompanyError, SERVER_USER, keys};
 use crate::access::{Channel, Ties, channels_of};
 use crate::document::{Doc, NoClocks, RawChange, Value, plain_change};
-use crate::ids::{DocId, DocKind, Hash32, UserId};
+use crate::ids::{Actor, DocId, DocKind, Hash32, UserId};
 use crate::limits;
 use crate::store::Batch;
-use crate::sync::message::{Origin, Return, Voucher, slices};
+use crate::sync::message::{HoldReason, Origin, Return, Voucher, slices};
 
 impl Company {
     /// Takes back a document, or what is missing of it, when the receipt is this company's. Returns the channels with news; none when
@@ -27,11 +28,17 @@ impl Company {
             voucher.heads.len() <= limits::CHANGE_MAX_DEPS
                 && self.receipt(voucher.epoch, returned.doc, &voucher.heads) == voucher.receipt
         };
-        let heads: Vec<Hash32> =
-            returned.vouchers.iter().take(VOUCHERS_MAX).filter(is_ours).flat_map(|v| v.heads.clone()).collect();
+        let heads: Vec<Hash32> = returned
+            .vouchers
+            .iter()
+            .take(VOUCHERS_MAX)
+            .filter(is_ours)
+            .flat_map(|v| v.heads.clone())
+            .collect();
         let mut whole = Doc::genesis(kind);
         // Only bytes that pass the same scan as a push reach the decoder here.
-        let plain: Option<Vec<Vec<u8>>> = returned.changes.iter().map(|change| plain_change(change)).collect();
+        let plain: Option<Vec<Vec<u8>>> =
+            returned.changes.iter().map(|change| plain_change(change)).collect();
         if heads.is_empty() || plain.is_none_or(|plain| whole.apply(&plain).is_err()) {
             return Ok(BTreeSet::new());
         }
@@ -52,17 +59,11 @@ impl Company {
         vouched: &[RawChange],
         now_ms: i64,
     ) -> Result<BTreeSet<Channel>, CompanyError> {
-        let missing: Vec<ByteVec> = vouched
-            .iter()
-            .filter(|change| !own.doc.contains(&change.hash))
-            .map(|change| change.bytes.clone().into())
-            .collect();
+        let id = own.id;
+        let missing = self.take_what_fits(batch, &mut own, vouched, now_ms)?;
         if missing.is_empty() && own.header.is_some() {
             return Ok(BTreeSet::new());
         }
-        let damaged = |e: crate::document::DocError| CompanyError::Refused(e.to_string());
-        own.doc.apply(&slices(&missing)).map_err(damaged)?;
-        let id = own.id;
         let Some(mut header) = own.header.take() else {
             let ties = self.ties_of_returned(id, &own)?;
             let lead = lead_of(id, own.origin.as_ref());
@@ -90,7 +91,8 @@ impl Company {
         header.tail_bytes = header.tail_bytes.saturating_add(bytes as u32);
         header.tail_changes = header.tail_changes.saturating_add(missing.len() as u32);
         let actor = self.actor();
-        let lot = Lot { device: actor.device, incarnation: 0, received_ms: now_ms, late: false, changes: missing };
+        let lot =
+            Lot { device: actor.device, incarnation: 0, received_ms: now_ms, late: false, changes: missing };
         let (key, slot) = keys::changes_slot(id);
         batch.put_at(key, Some(slot), encode(&ChangesRow { lots: vec![lot] }), None);
         let (value, slot) = header.to_value();
@@ -100,6 +102,41 @@ impl Company {
             touched.extend(self.plan_follow(batch, id, lead, &ties)?);
         }
         Ok(touched)
+    }
+
+    /// Applies what is missing and gives it. A phone that was itself set back may have used a sequence number for something else since: what
+    /// cannot be merged any more is held for a person.
+    fn take_what_fits(
+        &self,
+        batch: &mut Batch,
+        own: &mut Own,
+        vouched: &[RawChange],
+        now_ms: i64,
+    ) -> Result<Vec<ByteVec>, CompanyError> {
+        let (mut taken, mut stuck) = (Vec::new(), BTreeMap::<Actor, Vec<&RawChange>>::new());
+        for change in vouched.iter().filter(|change| !own.doc.contains(&change.hash)).collect::<Vec<_>>() {
+            match own.doc.apply(&[&change.bytes]) {
+                Ok(()) => taken.push(ByteVec::from(change.bytes.clone())),
+                Err(_) => stuck.entry(change.actor).or_default().push(change),
+            }
+        }
+        for (actor, changes) in stuck {
+            let Some(last) = changes.last() else { continue };
+            let number = u64::from_be_bytes(std::array::from_fn(|i| last.hash.0[i]));
+            let key = keys::held(own.id, actor, number);
+            if self.store.get(&key)?.is_none() {
+                let row = HeldRow {
+                    user: self.device(actor.device).map_or(SERVER_USER, |row| row.user),
+                    reason: HoldReason::Fork,
+                    received_ms: now_ms,
+                    origin: own.origin.clone(),
+                    changes: changes.into_iter().map(|change| change.bytes.clone().into()).collect(),
+                    state: HeldState::Waiting,
+                };
+                batch.guard(key.clone(), None).put(key, encode(&row));
+            }
+        }
+        Ok(taken)
     }
 
     /// Whom a document that this backup never saw belongs to.

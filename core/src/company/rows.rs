@@ -245,7 +245,8 @@ pub fn plan_ties(
     changed: bool,
 ) {
     use super::keys;
-    let (stay, leave): (Vec<Tie>, Vec<Tie>) = header.ties.drain(..).partition(|tie| wanted.contains(&tie.channel));
+    let (stay, leave): (Vec<Tie>, Vec<Tie>) =
+        header.ties.drain(..).partition(|tie| wanted.contains(&tie.channel));
     for tie in leave {
         let (key, slot) = keys::feed_slot(tie.channel, doc);
         batch

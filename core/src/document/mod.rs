@@ -19,7 +19,8 @@ pub mod schema;
 mod value;
 
 pub use admit::{
-    AdmitLimits, Admitted, Author, Pushed, Refusal, WriteScope, admit, admit_all, claimed_hash, plain_change, claimed_stamp,
+    AdmitLimits, Admitted, Author, Pushed, Refusal, WriteScope, admit, admit_all, claimed_hash,
+    claimed_stamp, plain_change,
 };
 pub use conflict::{Conflict, ConflictValue, Path, resolution};
 pub use doc::{Doc, DocError, RawChange};

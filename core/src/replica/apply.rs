@@ -118,8 +118,12 @@ impl Replica {
                 answered.clear();
             }
             match message {
-                FromServer::Delta(delta) => self.take_delta(&mut batch, &mut summaries, &mut heads, delta, &mut applied)?,
-                FromServer::Gone(doc) => self.take_gone(&mut batch, &mut summaries, &mut heads, *doc, &mut applied)?,
+                FromServer::Delta(delta) => {
+                    self.take_delta(&mut batch, &mut summaries, &mut heads, delta, &mut applied)?
+                }
+                FromServer::Gone(doc) => {
+                    self.take_gone(&mut batch, &mut summaries, &mut heads, *doc, &mut applied)?
+                }
                 FromServer::Mark(state) => {
                     self.take_mark(*state);
                     applied.filled = true;
@@ -191,7 +195,9 @@ impl Replica {
             range = Range::prefix_after(keys::HEADS, last);
             for (key, value) in &page {
                 let head: HeadRow = super::rows::decode(key, value)?;
-                let stale = head.at > 0 && head.epoch != self.sync.epoch;
+                // An answer in the new epoch does not say that the document is this phone's.
+                let stale =
+                    head.at > 0 && head.sent.as_ref().is_none_or(|sent| sent.epoch != self.sync.epoch);
                 if let Some(doc) = keys::parse_head(key).filter(|_| stale) {
                     self.take_gone(batch, summaries, &mut heads, doc, applied)?;
                 }

@@ -80,7 +80,8 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError::Store`].
     pub fn due(&self, day: &str, limit: usize) -> Result<Vec<DocId>, ReplicaError> {
-        let range = Range { from: keys::DUE.to_vec(), to: after_prefix(&[keys::DUE, day.as_bytes()].concat()) };
+        let range =
+            Range { from: keys::DUE.to_vec(), to: after_prefix(&[keys::DUE, day.as_bytes()].concat()) };
         let rows = self.store.scan(&range, Direction::Forward, limit.min(limits::SCAN_MAX_ROWS))?;
         Ok(rows.iter().filter_map(|(key, _)| keys::parse_due(key)).collect())
     }

@@ -138,7 +138,9 @@ impl Replica {
     /// [`StoreError::TooNew`] for a store of a newer version.
     pub fn open(store: Arc<dyn Store>) -> Result<Self, ReplicaError> {
         let found = store.get_many(&[FORMAT_KEY, keys::WIPING])?;
-        let [format, wiping] = &found[..] else { return Err(StoreError::Io("the store answered nothing".into()).into()) };
+        let [format, wiping] = &found[..] else {
+            return Err(StoreError::Io("the store answered nothing".into()).into());
+        };
         match format {
             Some(value) => {
                 let found = u32::from_be_bytes(value.as_slice().try_into().unwrap_or([0xff; 4]));
@@ -367,7 +369,10 @@ impl Replica {
             (None, None) => Doc::genesis(kind),
         };
         let edited = doc.edit(self.actor()?, &act.stamp, &lot.edits)?;
-        let mut head = head.unwrap_or_else(|| HeadRow { origin: lot.origin.clone(), ..HeadRow::default() });
+        let mut head = match head {
+            Some(head) => head,
+            None => self.new_head(lot)?,
+        };
         head.tail += 1;
         if head.tail as usize >= TAIL_MAX {
             self.plan_compact(batch, lot.doc, &mut head, &doc)?;
@@ -388,6 +393,17 @@ impl Replica {
         Ok((lot.doc, edited))
     }
 
+    /// The head of a document that this phone brings into being. What belongs to a lead that may no longer be held goes when the lead goes.
+    fn new_head(&self, lot: &DocEdits) -> Result<HeadRow, ReplicaError> {
+        let head = HeadRow { origin: lot.origin.clone(), ..HeadRow::default() };
+        let lead = summary::lead_of(lot.doc, &head).filter(|lead| *lead != lot.doc);
+        let gone = match lead {
+            Some(lead) => self.head(lead)?.is_some_and(|lead| lead.gone),
+            None => false,
+        };
+        Ok(HeadRow { gone, ..head })
+    }
+
     /// Replaces snapshot and tail by one snapshot of `doc`.
     fn plan_compact(
         &self,
@@ -403,7 +419,8 @@ impl Replica {
     }
 
     fn plan_drop_tail(&self, batch: &mut Batch, id: DocId) -> Result<(), ReplicaError> {
-        let rows = self.store.scan(&Range::prefix(&keys::changes(id)), Direction::Forward, limits::SCAN_MAX_ROWS)?;
+        let rows =
+            self.store.scan(&Range::prefix(&keys::changes(id)), Direction::Forward, limits::SCAN_MAX_ROWS)?;
         for (key, _) in rows {
             batch.delete(key);
         }
@@ -427,12 +444,14 @@ impl Replica {
         let (found, mut pages) = self.store.read(&[&head_key, &snapshot_key], &[tail])?;
         let [head, snapshot] = &found[..] else { return Ok(None) };
         let Some(kind) = id.kind().filter(|_| head.is_some()) else { return Ok(None) };
-        let bad = |e: crate::document::DocError| ReplicaError::Row { key: id.to_string(), detail: e.to_string() };
+        let bad =
+            |e: crate::document::DocError| ReplicaError::Row { key: id.to_string(), detail: e.to_string() };
         let mut doc = match snapshot {
             Some(bytes) => Doc::load_trusted(kind, bytes).map_err(bad)?,
             None => Doc::genesis(kind),
         };
-        let changes: Vec<Vec<u8>> = pages.pop().unwrap_or_default().into_iter().map(|(_, value)| value).collect();
+        let changes: Vec<Vec<u8>> =
+            pages.pop().unwrap_or_default().into_iter().map(|(_, value)| value).collect();
         if !changes.is_empty() {
             doc.apply(&changes).map_err(bad)?;
         }
@@ -470,6 +489,3 @@ const HOT_DOCS: usize = 64;
 /// Changes behind a snapshot on the phone before it is rewritten: a read applies at most this many.
 const TAIL_MAX: usize = 32;
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
-
-
-

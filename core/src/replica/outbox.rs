@@ -28,7 +28,8 @@ pub struct Kept {
 
 impl Replica {
     pub(super) fn load_pending(&mut self) -> Result<(), ReplicaError> {
-        let wanted = self.store.scan(&Range::prefix(keys::WANTED), Direction::Forward, limits::SCAN_MAX_ROWS)?;
+        let wanted =
+            self.store.scan(&Range::prefix(keys::WANTED), Direction::Forward, limits::SCAN_MAX_ROWS)?;
         let doc_of = |key: &[u8]| DocId::from_slice(key.get(keys::WANTED.len()..)?);
         self.wanted = wanted.iter().filter_map(|(key, _)| doc_of(key)).collect();
         let mut range = Range::prefix(b"p/");
@@ -104,7 +105,8 @@ impl Replica {
             let Some(id) = keys::parse_outbox(key) else { continue };
             bytes += row.change.len();
             let lot = Some((row.doc, row.incarnation, row.aside));
-            let joins = last == lot && pushes.last().is_some_and(|p| p.changes.len() < limits::PUSH_MAX_CHANGES);
+            let joins =
+                last == lot && pushes.last().is_some_and(|p| p.changes.len() < limits::PUSH_MAX_CHANGES);
             if bytes > budget_bytes && !pushes.is_empty() || (pushes.len() == most && !joins) {
                 break;
             }
@@ -270,7 +272,11 @@ impl Replica {
         doc: DocId,
         head: &HeadRow,
     ) -> Result<(), ReplicaError> {
-        let kept = self.store.scan(&Range::prefix(&keys::kept_of(doc)), Direction::Forward, limits::SCAN_MAX_ROWS)?;
+        let kept = self.store.scan(
+            &Range::prefix(&keys::kept_of(doc)),
+            Direction::Forward,
+            limits::SCAN_MAX_ROWS,
+        )?;
         for (key, value) in kept {
             let row: KeptRow = decode(&key, &value)?;
             batch.put(key, encode(&KeptRow { change: None, ..row }));

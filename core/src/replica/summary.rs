@@ -30,7 +30,8 @@ impl Summaries {
 
     /// Reads the rows of several leads at once, for a frame full of news.
     pub fn expect(&mut self, leads: &[DocId]) -> Result<(), ReplicaError> {
-        let wanted: Vec<DocId> = leads.iter().copied().filter(|lead| !self.touched.contains_key(lead)).collect();
+        let wanted: Vec<DocId> =
+            leads.iter().copied().filter(|lead| !self.touched.contains_key(lead)).collect();
         let row_keys: Vec<Vec<u8>> = wanted.iter().map(|lead| keys::summary(*lead)).collect();
         let found = self.store.get_many(&row_keys.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
         for ((lead, key), value) in wanted.into_iter().zip(row_keys).zip(found) {

@@ -54,25 +54,37 @@ pub fn enqueue(batch: &mut Batch, queue: &str, due_ms: i64, key: &[u8], payload:
 ///
 /// # Errors
 /// As [`Store::commit`].
-pub fn lease(store: &dyn Store, queue: &str, now_ms: i64, ttl_ms: i64, most: usize) -> Result<Vec<Lease>, StoreError> {
+pub fn lease(
+    store: &dyn Store,
+    queue: &str,
+    now_ms: i64,
+    ttl_ms: i64,
+    most: usize,
+) -> Result<Vec<Lease>, StoreError> {
     let range = Range { from: queue_prefix(queue), to: due_key(queue, now_ms.saturating_add(1), b"") };
     let key_at = range.from.len() + 8;
     let mut leases = Vec::new();
     let mut batches = Vec::new();
     for (row_key, value) in store.scan(&range, Direction::Forward, most)? {
-        let row: JobRow =
-            minicbor::decode(&value).map_err(|e| StoreError::Damaged(format!("a job of queue {queue}: {e}")))?;
+        let row: JobRow = minicbor::decode(&value)
+            .map_err(|e| StoreError::Damaged(format!("a job of queue {queue}: {e}")))?;
         if row.leased_until_ms > now_ms {
             continue;
         }
-        let leased = encode(&JobRow { leased_until_ms: now_ms.saturating_add(ttl_ms), payload: row.payload.clone() });
+        let leased =
+            encode(&JobRow { leased_until_ms: now_ms.saturating_add(ttl_ms), payload: row.payload.clone() });
         let mut batch = Batch::new();
         batch.guard(row_key.clone(), Some(value)).put(row_key.clone(), leased.clone());
         batches.push(batch);
         leases.push(Lease { key: row_key[key_at..].to_vec(), payload: row.payload, row_key, row: leased });
     }
     let outcomes = store.commit(batches)?;
-    Ok(leases.into_iter().zip(outcomes).filter(|(_, o)| matches!(o, Outcome::Done(_))).map(|(l, _)| l).collect())
+    Ok(leases
+        .into_iter()
+        .zip(outcomes)
+        .filter(|(_, o)| matches!(o, Outcome::Done(_)))
+        .map(|(l, _)| l)
+        .collect())
 }
 
 /// Adds to a batch that the job is done. The batch conflicts when the lease was lost meanwhile.
@@ -95,14 +107,21 @@ mod tests {
 
         assert!(lease(&store, "timers", 99, 10, 9).unwrap().is_empty());
         let held = lease(&store, "timers", 100, 10, 9).unwrap();
-        assert_eq!((held.len(), held[0].key.as_slice(), held[0].payload.as_slice()), (1, &b"a"[..], &b"ring"[..]));
+        assert_eq!(
+            (held.len(), held[0].key.as_slice(), held[0].payload.as_slice()),
+            (1, &b"a"[..], &b"ring"[..])
+        );
         assert!(lease(&store, "timers", 105, 10, 9).unwrap().is_empty(), "still leased");
 
         let again = lease(&store, "timers", 110, 10, 9).unwrap();
         assert_eq!(again.len(), 1, "the holder died");
         let mut late = Batch::new();
         finish(&mut late, &held[0]);
-        assert_eq!(store.commit_one(late).unwrap(), Outcome::Conflict(0), "the dead holder may not finish it");
+        assert_eq!(
+            store.commit_one(late).unwrap(),
+            Outcome::Conflict(0),
+            "the dead holder may not finish it"
+        );
         let mut done = Batch::new();
         finish(&mut done, &again[0]);
         assert_eq!(store.commit_one(done).unwrap(), Outcome::Done(None));

@@ -75,7 +75,8 @@ fn page(rows: &BTreeMap<Vec<u8>, Vec<u8>>, range: &Range, direction: Direction, 
         return Vec::new();
     }
     let upper = if range.to.is_empty() { Bound::Unbounded } else { Bound::Excluded(range.to.clone()) };
-    let hits = rows.range((Bound::Included(range.from.clone()), upper)).filter(|(k, _)| k.as_slice() != HEAD_KEY);
+    let hits =
+        rows.range((Bound::Included(range.from.clone()), upper)).filter(|(k, _)| k.as_slice() != HEAD_KEY);
     let limit = limit.min(limits::SCAN_MAX_ROWS);
     let owned = |(k, v): (&Vec<u8>, &Vec<u8>)| (k.clone(), v.clone());
     match direction {
@@ -104,10 +105,15 @@ impl Store for MemoryStore {
         Ok(head_of(&self.lock()))
     }
 
-    fn read(&self, keys: &[&[u8]], ranges: &[(Range, usize)]) -> Result<(Vec<Option<Vec<u8>>>, Vec<Vec<Row>>), StoreError> {
+    fn read(
+        &self,
+        keys: &[&[u8]],
+        ranges: &[(Range, usize)],
+    ) -> Result<(Vec<Option<Vec<u8>>>, Vec<Vec<Row>>), StoreError> {
         let rows = self.lock();
         let values = keys.iter().map(|k| rows.get(*k).cloned()).collect();
-        let pages = ranges.iter().map(|(range, limit)| page(&rows, range, Direction::Forward, *limit)).collect();
+        let pages =
+            ranges.iter().map(|(range, limit)| page(&rows, range, Direction::Forward, *limit)).collect();
         Ok((values, pages))
     }
 }

@@ -112,7 +112,12 @@ impl Batch {
 
     /// Sets a key.
     pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> &mut Self {
-        self.writes.push(Write::Put { key: key.into(), key_slot: None, value: value.into(), value_slot: None });
+        self.writes.push(Write::Put {
+            key: key.into(),
+            key_slot: None,
+            value: value.into(),
+            value_slot: None,
+        });
         self
     }
 
@@ -168,12 +173,17 @@ impl Batch {
     /// # Errors
     /// [`StoreError::OutOfBounds`] for a key or value that is too large, an empty key, or a slot that does not fit.
     pub fn check(&self) -> Result<(), StoreError> {
-        let fits = |slot: Option<Slot>, len: usize| slot.is_none_or(|Slot(at)| at.checked_add(8).is_some_and(|end| end <= len));
+        let fits = |slot: Option<Slot>, len: usize| {
+            slot.is_none_or(|Slot(at)| at.checked_add(8).is_some_and(|end| end <= len))
+        };
         for write in &self.writes {
             let (key, value) = match write {
                 Write::Put { key, value, key_slot, value_slot } => {
                     if !fits(*key_slot, key.len()) || !fits(*value_slot, value.len()) {
-                        return Err(StoreError::OutOfBounds { key_bytes: key.len(), value_bytes: value.len() });
+                        return Err(StoreError::OutOfBounds {
+                            key_bytes: key.len(),
+                            value_bytes: value.len(),
+                        });
                     }
                     (key, value.len())
                 }

@@ -211,7 +211,9 @@ pub enum Verdict {
 }
 
 /// Why a push is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum HoldReason {
@@ -236,7 +238,9 @@ pub enum HoldReason {
 }
 
 /// Why a push is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum RefuseCode {
@@ -505,7 +509,9 @@ pub fn frames<M: Encode<()>>(messages: impl IntoIterator<Item = M>) -> Vec<Vec<u
     for message in messages {
         let bytes = encode(&message);
         match frames.last_mut() {
-            Some(frame) if frame.len() + bytes.len() <= limits::FRAME_TARGET_BYTES => frame.extend_from_slice(&bytes),
+            Some(frame) if frame.len() + bytes.len() <= limits::FRAME_TARGET_BYTES => {
+                frame.extend_from_slice(&bytes)
+            }
             _ => frames.push(bytes),
         }
     }
@@ -541,10 +547,21 @@ mod tests {
     #[test]
     fn a_frame_that_shrinks_is_deflated_and_a_bomb_is_refused() {
         let sent: Vec<FromPhone> = (0..200)
-            .map(|id| FromPhone::Push(Push { id, doc: DocId([2; 16]), origin: None, changes: vec![vec![7; 200].into()] }))
+            .map(|id| {
+                FromPhone::Push(Push {
+                    id,
+                    doc: DocId([2; 16]),
+                    origin: None,
+                    changes: vec![vec![7; 200].into()],
+                })
+            })
             .collect();
         let frames = frames(sent.clone());
-        assert!(frames.len() == 1 && frames[0][0] == DEFLATED && frames[0].len() < 4_000, "{}", frames[0].len());
+        assert!(
+            frames.len() == 1 && frames[0][0] == DEFLATED && frames[0].len() < 4_000,
+            "{}",
+            frames[0].len()
+        );
         assert_eq!(decode_frame::<FromPhone>(&frames[0]), Ok(sent));
         let bomb = deflate(&vec![0x82; limits::FRAME_MAX_BYTES + 1]);
         assert!(bomb.len() < 10_000);
@@ -563,7 +580,11 @@ mod tests {
             assert!(decode_frame::<FromServer>(&good[..cut]).is_err());
         }
         // A length that claims far more than the frame holds must not allocate for it.
-        for bad in [&[0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff][..], &[0x5b, 0, 0, 0, 0xff, 0, 0, 0, 0], &[0xff]] {
+        for bad in [
+            &[0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff][..],
+            &[0x5b, 0, 0, 0, 0xff, 0, 0, 0, 0],
+            &[0xff],
+        ] {
             assert!(decode_frame::<FromPhone>(bad).is_err());
         }
     }

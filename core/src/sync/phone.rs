@@ -228,7 +228,8 @@ impl Link {
             return Vec::new();
         }
         let room = FETCHES_AHEAD.saturating_sub(self.asked.len());
-        let next: Vec<DocId> = replica.wanted().iter().filter(|doc| !self.asked.contains(doc)).take(room).copied().collect();
+        let next: Vec<DocId> =
+            replica.wanted().iter().filter(|doc| !self.asked.contains(doc)).take(room).copied().collect();
         self.asked.extend(&next);
         next.into_iter().map(FromPhone::Fetch).collect()
     }

@@ -112,8 +112,14 @@ impl Session {
     ///
     /// # Errors
     /// [`CompanyError`] of the store; whatever is wrong with the message is an effect.
-    pub fn receive(&mut self, company: &Company, message: FromPhone, now_ms: i64) -> Result<Vec<Effect>, CompanyError> {
-        let close = |code, detail: &str| Ok(vec![Effect::Close(WireError { code, detail: detail.to_owned() })]);
+    pub fn receive(
+        &mut self,
+        company: &Company,
+        message: FromPhone,
+        now_ms: i64,
+    ) -> Result<Vec<Effect>, CompanyError> {
+        let close =
+            |code, detail: &str| Ok(vec![Effect::Close(WireError { code, detail: detail.to_owned() })]);
         match message {
             FromPhone::Hello(_) => close(WireCode::OutOfOrder, "a second hello"),
             FromPhone::Push(_) if self.principal.status == DeviceStatus::Stolen => Ok(vec![Effect::Wipe]),
@@ -148,7 +154,9 @@ impl Session {
                 Ok(vec![Effect::Pump])
             }
             FromPhone::Return(_) if self.is_leaving() => Ok(Vec::new()),
-            FromPhone::Return(_) if !self.returning => close(WireCode::OutOfOrder, "nothing is to be returned"),
+            FromPhone::Return(_) if !self.returning => {
+                close(WireCode::OutOfOrder, "nothing is to be returned")
+            }
             FromPhone::Return(returned) => Ok(vec![Effect::Return(Box::new(returned))]),
         }
     }
@@ -168,10 +176,16 @@ impl Session {
         // Hostile bytes cost their sender the connection (design decision 5); the answer goes first, so that an honest phone with a
         // damaged store sets the change aside and comes back without it.
         let hostile = |answer: &Answer| {
-            matches!(answer.verdict, Verdict::Refused { code: RefuseCode::Malformed | RefuseCode::NotYourActor, .. })
+            matches!(
+                answer.verdict,
+                Verdict::Refused { code: RefuseCode::Malformed | RefuseCode::NotYourActor, .. }
+            )
         };
         let close = answers.iter().any(hostile).then(|| {
-            Effect::Close(WireError { code: WireCode::Malformed, detail: "a push that no phone of ours makes".into() })
+            Effect::Close(WireError {
+                code: WireCode::Malformed,
+                detail: "a push that no phone of ours makes".into(),
+            })
         });
         let mut effects = vec![Effect::Send(answers.into_iter().map(FromServer::Answer).collect())];
         effects.extend(close);
@@ -214,7 +228,11 @@ impl Session {
     ///
     /// # Errors
     /// [`CompanyError`] of the store.
-    pub fn pump(&mut self, company: &Company, budget_bytes: usize) -> Result<Option<Vec<FromServer>>, CompanyError> {
+    pub fn pump(
+        &mut self,
+        company: &Company,
+        budget_bytes: usize,
+    ) -> Result<Option<Vec<FromServer>>, CompanyError> {
         if self.is_leaving() || self.returning {
             return Ok(None);
         }

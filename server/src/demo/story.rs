@@ -102,7 +102,8 @@ pub(super) fn play(app: &App, cast: &Cast, folder: &Path) -> Result<bool, Failur
     }
     let kept = li.lead(moved.id)?;
     let is_visit = |item: &&TimelineItem| matches!(item.what, Happening::Visit { .. });
-    let visits: Vec<String> = kept.timeline.iter().filter(is_visit).map(|item| item.user_name.clone()).collect();
+    let visits: Vec<String> =
+        kept.timeline.iter().filter(is_visit).map(|item| item.user_name.clone()).collect();
     say(&format!(
         "{} now belongs to {}; the visit that {} logged without knowing of the move is there (visits by: {}).",
         name(&moved),

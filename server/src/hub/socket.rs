@@ -206,7 +206,8 @@ impl Talk {
         Ok(Self {
             hub: hub.clone(),
             session,
-            token_ends: Instant::now() + Duration::from_millis((who.expires_ms - now_ms).max(0).unsigned_abs()),
+            token_ends: Instant::now()
+                + Duration::from_millis((who.expires_ms - now_ms).max(0).unsigned_abs()),
             out: vec![welcome],
             has_more: true,
             over: false,

@@ -91,12 +91,10 @@ impl FromRequestParts<Arc<App>> for Sender {
 
 fn token_of(parts: &Parts) -> Result<String, ApiError> {
     let missing = || {
-        ApiError::unauthorized(
-            "token_missing",
-            "this address needs an access token: Authorization: Bearer …",
-        )
+        ApiError::unauthorized("token_missing", "this address needs an access token: Authorization: Bearer …")
     };
-    let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
+    let header =
+        parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
     Ok(bearer(header).ok_or_else(missing)?.to_owned())
 }
 

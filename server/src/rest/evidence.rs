@@ -101,7 +101,8 @@ pub(super) async fn get(
         let named = match app.company.read_as(caller.user(), through.document) {
             // Naming is not enough: whoever knows a hash could name it. The phone that named it must have sent the bytes.
             Ok(doc) => {
-                let entries = doc.log("evidence", &NoClocks).into_iter().filter(|entry| names(&entry.body, hash));
+                let entries =
+                    doc.log("evidence", &NoClocks).into_iter().filter(|entry| names(&entry.body, hash));
                 let mut sent = false;
                 for entry in entries {
                     sent |= app.evidence.is_acknowledged_to(entry.device, hash)?;

@@ -80,7 +80,8 @@ pub(super) async fn list(
         let rows = app.company.held(query.after.as_deref(), limit)?;
         let next = (rows.len() == limit).then(|| rows.last().map(|item| item.id.clone())).flatten();
         let shown = rows.into_iter().filter(|item| query.all || item.state == HeldState::Waiting);
-        let mine = shown.filter(|item| scope::may_decide(&app, &caller.person, item.doc, Some(item.user)).is_ok());
+        let mine =
+            shown.filter(|item| scope::may_decide(&app, &caller.person, item.doc, Some(item.user)).is_ok());
         Ok(Json(HeldPage { items: mine.map(Held::from).collect(), next }))
     })
     .await
@@ -128,7 +129,8 @@ fn check(app: &App, caller: &Caller, id: &str) -> Result<(), ApiError> {
     // An id begins with the document's, and the device's follows.
     let unknown = || ApiError::not_found("there is no such held work");
     let doc = id.get(..2 * DocId::LEN).and_then(|hex| hex.parse::<DocId>().ok()).ok_or_else(unknown)?;
-    let device = id.get(2 * DocId::LEN..2 * (DocId::LEN + DeviceId::LEN)).and_then(|hex| hex.parse::<DeviceId>().ok());
+    let device =
+        id.get(2 * DocId::LEN..2 * (DocId::LEN + DeviceId::LEN)).and_then(|hex| hex.parse::<DeviceId>().ok());
     let author = device.and_then(|device| app.company.device(device).ok()).map(|row| row.user);
     scope::may_decide(app, &caller.person, doc, author)
 }

@@ -43,7 +43,12 @@ pub(super) fn may_place(
 ///
 /// # Errors
 /// 403, or 404 when there is no such document.
-pub(super) fn may_decide(app: &App, person: &Person, doc: DocId, author: Option<UserId>) -> Result<(), ApiError> {
+pub(super) fn may_decide(
+    app: &App,
+    person: &Person,
+    doc: DocId,
+    author: Option<UserId>,
+) -> Result<(), ApiError> {
     if person.role != Role::Manager {
         return Ok(());
     }

@@ -172,7 +172,8 @@ impl World {
                 std::collections::btree_map::Entry::Vacant(new) => new.insert(load(&company, doc)?),
             };
             let there = stored.as_ref().is_some_and(|stored| stored.contains(&hash));
-            if there || held.contains_key(&hash) || !matches!(fate, Fate::Durable | Fate::Held) {
+            // An answer may still be on its way to a phone that waits: what it will say is lost too.
+            if there || held.contains_key(&hash) || matches!(fate, Fate::Refused | Fate::LostWithPhone) {
                 continue;
             }
             let mut holders = Vec::new();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fieldbook_core::company::HeldState;
 use fieldbook_core::ids::{DocId, DocKind, Hash32};
 use fieldbook_core::replica::{KeptWhy, Replica};
-use fieldbook_core::store::{Direction, Position, Range, Store};
+use fieldbook_core::store::{Direction, MemoryStore, Position, Range, Store};
 use fieldbook_core::sync::message::{Answer, FromServer, Push, Verdict};
 use sha2::{Digest, Sha256};
 
@@ -125,10 +125,11 @@ impl World {
     /// Looks at a phone's disk: what is new in its outbox, and whether what vanished was answered.
     pub(super) fn observe(&mut self, n: usize, answers: &[Answer]) -> Step {
         self.ledger.explain(n, answers);
-        if self.phones[n].replica.is_none() {
-            return Ok(());
-        }
-        let now = read_outbox(self.phones[n].store.as_ref())?;
+        let now = if self.phones[n].replica.is_some() {
+            read_outbox(self.phones[n].store.as_ref())?
+        } else {
+            read_outbox(&MemoryStore::from_rows(self.phones[n].store.snapshot().rows().clone()))?
+        };
         let before = self.ledger.outbox.insert(n, now.clone()).unwrap_or_default();
         for (number, (doc, hash)) in &now {
             let known = self.ledger.made.get(hash).map(|made| made.fate);

@@ -176,6 +176,10 @@ impl World {
         for conn in self.net.whole() {
             self.snap(conn);
         }
+        // What dead phones were told before this moment counts as told.
+        for n in 0..self.phones.len() {
+            self.observe(n, &[])?;
+        }
         self.office.store.repair();
         self.office.store.restore(snapshot);
         let opened = Company::open(self.office.store.clone(), "", &[1; 64]);

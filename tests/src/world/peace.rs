@@ -127,11 +127,15 @@ impl World {
 
     /// What a restored server lost is back, when somebody who held it has synced since.
     fn lost_came_back(&mut self) -> Step {
+        let held = self.held_hashes()?;
         let lost: Vec<_> = self.ledger.lost.iter().map(|(hash, holders)| (*hash, holders.clone())).collect();
         for (hash, holders) in lost {
             let Some(made) = self.ledger.made.get(&hash).cloned() else { continue };
-            if self.server_has(made.doc, &hash)? {
+            if self.server_has(made.doc, &hash)? || held.contains_key(&hash) {
                 self.tally.add("came back", 1);
+                continue;
+            }
+            if made.fate != Fate::Durable {
                 continue;
             }
             let owes = |(n, generation): &&(usize, u64)| {

@@ -4,7 +4,8 @@
 import Foundation
 
 /// The one handle of an app, usable from any task. Blocking calls run on a queue of their own, never on Swift's
-/// cooperative threads. A call after `close()` throws `FieldbookError.Closed`.
+/// cooperative threads. Calls throw `FieldbookError`: decide by the case or its `code`, show its `text`, log its `detail`.
+/// A call after `close()` throws `FieldbookError.Closed`.
 public final class FieldbookClient: @unchecked Sendable {
     private let raw: Fieldbook
 
@@ -20,24 +21,267 @@ public final class FieldbookClient: @unchecked Sendable {
     /// What to read again, from the start of the iteration until `close()`. Each iteration has its own subscription.
     public var changes: Changes { Changes(raw: raw) }
 
-    /// Creates a lead; on the phone's disk when this returns.
-    public func createLead(customer: String) async throws -> LeadSummary {
-        try await blocking { [raw] in try raw.createLead(customer: customer) }
+    /// Ends everything and frees the store; safe to repeat.
+    public func close() async {
+        try? await blocking { [raw] in raw.shutdown() }
+    }
+}
+
+/// The phone and its server.
+extension FieldbookClient {
+    /// Enrols this phone with the content of a QR code (`https://…/enrol#CODE`).
+    @discardableResult
+    public func enrol(_ invitation: String, deviceName: String, timeout: Duration = .seconds(30)) async throws -> Me {
+        try await cancellable { [raw] token in
+            try raw.enrol(
+                invitation: invitation, deviceName: deviceName, timeoutMs: timeout.milliseconds32, cancel: token)
+        }
     }
 
-    /// The leads whose customer contains `query`; an empty query finds all.
-    public func leads(matching query: String = "") async throws -> [LeadSummary] {
-        try await blocking { [raw] in try raw.leads(query: query) }
-    }
+    /// Who this phone is; nil when it is not enrolled.
+    public func me() async throws -> Me? { try await call { try $0.me() } }
 
-    /// Exchanges edits with the server. Throws `FieldbookError.Offline` when it took longer than `timeout`; cancelling
-    /// the task ends the exchange with `CancellationError`. Either way nothing is lost and the call may be repeated.
+    /// How things stand.
+    public func status() async throws -> Status { try await call { try $0.status() } }
+
+    /// Sends everything up and takes everything down, once. Throws `FieldbookError.Offline` when it took longer than
+    /// `timeout`; cancelling the task ends the exchange with `CancellationError`. Either way nothing is lost and the call
+    /// may be repeated.
+    @discardableResult
     public func syncNow(timeout: Duration = .seconds(30)) async throws -> SyncReport {
         try await cancellable { [raw] token in try raw.syncNow(timeoutMs: timeout.milliseconds32, cancel: token) }
     }
 
-    /// Ends everything and frees the store; safe to repeat.
-    public func close() async {
-        try? await blocking { [raw] in raw.shutdown() }
+    /// Stays connected from now on, and comes back after a loss.
+    public func startBackground() async throws { try await call { try $0.startBackground() } }
+
+    /// Ends the standing connection.
+    public func stopBackground() async throws { try await call { try $0.stopBackground() } }
+
+    /// Tells what the system says of the network.
+    public func setNetwork(_ network: Network) async throws { try await call { try $0.setNetwork(network: network) } }
+
+    /// For the moment when the app goes to the background: the store opens fast even after a kill.
+    public func settle() async throws { try await call { try $0.settle() } }
+
+    /// For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+    public func maintain() async throws { try await call { try $0.maintain() } }
+
+    /// Deletes everything on this phone and forgets its enrolment.
+    public func leave(discardUnsent: Bool = false) async throws {
+        try await call { try $0.leave(discardUnsent: discardUnsent) }
+    }
+
+    /// A one-time code for the user's next phone.
+    public func handover(timeout: Duration = .seconds(30)) async throws -> Handover {
+        try await cancellable { [raw] token in try raw.handover(timeoutMs: timeout.milliseconds32, cancel: token) }
+    }
+
+    /// The phones of this user.
+    public func phones(timeout: Duration = .seconds(30)) async throws -> [Phone] {
+        try await cancellable { [raw] token in try raw.phones(timeoutMs: timeout.milliseconds32, cancel: token) }
+    }
+
+    /// Ends another phone of this user; a stolen one is wiped and nothing that it sends is kept.
+    public func endPhone(_ device: DeviceId, stolen: Bool = false, timeout: Duration = .seconds(30)) async throws {
+        try await cancellable { [raw] token in
+            try raw.endPhone(device: device, stolen: stolen, timeoutMs: timeout.milliseconds32, cancel: token)
+        }
+    }
+
+    /// The sentence for a code that came without an error.
+    public func sentence(for code: String) -> String { raw.sentence(code: code) }
+}
+
+/// Leads.
+extension FieldbookClient {
+    /// Creates a lead; on the phone's disk when this returns. Customer, phone and need are mandatory.
+    public func createLead(_ fields: LeadFields, notes: String = "", contacts: [Contact] = []) async throws -> DocId {
+        try await call { try $0.createLead(lead: NewLead(fields: fields, notes: notes, contacts: contacts)) }
+    }
+
+    /// Writes the fields of `set` that have a value and empties those named in `clear`.
+    public func editLead(_ lead: DocId, set: LeadFields = LeadFields(), clear: [String] = []) async throws {
+        try await call { try $0.editLead(lead: lead, set: set, clear: clear) }
+    }
+
+    /// Makes the notes read `text`, merging with what others type elsewhere in them.
+    public func editNotes(_ lead: DocId, text: String) async throws {
+        try await call { try $0.editNotes(lead: lead, text: text) }
+    }
+
+    /// Deletes a lead; it can be restored.
+    public func deleteLead(_ lead: DocId) async throws { try await call { try $0.deleteLead(lead: lead) } }
+
+    /// Brings a deleted lead back.
+    public func restoreLead(_ lead: DocId) async throws { try await call { try $0.restoreLead(lead: lead) } }
+
+    /// Takes the last act of this phone back.
+    public func undo() async throws { try await call { try $0.undo() } }
+
+    /// A page of leads, the last changed first. `text` finds parts of names, pinyin initials and syllables.
+    public func leads(
+        matching text: String = "", offset: UInt32 = 0, limit: UInt32 = 50, onlyConflicts: Bool = false
+    ) async throws -> [LeadRow] {
+        let query = LeadQuery(text: text, offset: offset, limit: limit, onlyConflicts: onlyConflicts)
+        return try await call { try $0.leads(query: query) }
+    }
+
+    /// Everything of one lead.
+    public func lead(_ lead: DocId) async throws -> LeadPage { try await call { try $0.lead(lead: lead) } }
+
+    /// Adds a contact.
+    @discardableResult
+    public func addContact(_ lead: DocId, _ contact: Contact) async throws -> EntryId {
+        try await call { try $0.addContact(lead: lead, contact: contact) }
+    }
+
+    /// Writes the fields of `contact` that have a value.
+    public func editContact(_ lead: DocId, id: EntryId, _ contact: Contact) async throws {
+        try await call { try $0.editContact(lead: lead, id: id, contact: contact) }
+    }
+
+    /// Removes a contact.
+    public func removeContact(_ lead: DocId, id: EntryId) async throws {
+        try await call { try $0.removeContact(lead: lead, id: id) }
+    }
+
+    /// Adds a todo. `due` is an ISO day, or milliseconds since 1970 UTC as text.
+    @discardableResult
+    public func addTodo(_ lead: DocId, title: String, due: String? = nil) async throws -> EntryId {
+        try await call { try $0.addTodo(lead: lead, title: title, due: due) }
+    }
+
+    /// Marks a todo done, or open again.
+    public func completeTodo(_ lead: DocId, id: EntryId, done: Bool = true) async throws {
+        try await call { try $0.completeTodo(lead: lead, id: id, done: done) }
+    }
+
+    /// Removes a todo.
+    public func removeTodo(_ lead: DocId, id: EntryId) async throws {
+        try await call { try $0.removeTodo(lead: lead, id: id) }
+    }
+
+    /// Puts a tag on that counts for `days`; nil: for ever.
+    public func tag(_ lead: DocId, _ name: String, days: UInt32? = nil) async throws {
+        try await call { try $0.tag(lead: lead, name: name, days: days) }
+    }
+
+    /// Takes a tag off.
+    public func untag(_ lead: DocId, _ name: String) async throws {
+        try await call { try $0.untag(lead: lead, name: name) }
+    }
+
+    /// Ticks or unticks a row of the advancement table.
+    public func tick(_ lead: DocId, row: String, confirmed: Bool = true) async throws {
+        try await call { try $0.tick(lead: lead, row: row, confirmed: confirmed) }
+    }
+
+    /// Writes what was found out for a row of the advancement table.
+    public func answer(_ lead: DocId, row: String, _ answer: String) async throws {
+        try await call { try $0.answer(lead: lead, row: row, answer: answer) }
+    }
+}
+
+/// What happened, conflicts, evidence.
+extension FieldbookClient {
+    /// Logs a visit and sets state, next action and date of the lead where the visit tells them.
+    @discardableResult
+    public func logVisit(_ lead: DocId, _ visit: Visit) async throws -> EntryId {
+        try await call { try $0.logVisit(lead: lead, visit: visit) }
+    }
+
+    /// Logs a call, a message, a mail.
+    @discardableResult
+    public func logTouch(_ lead: DocId, _ touch: Touch) async throws -> EntryId {
+        try await call { try $0.logTouch(lead: lead, touch: touch) }
+    }
+
+    /// Proposes a stage; the server confirms it or rolls it back.
+    @discardableResult
+    public func proposeStage(_ lead: DocId, _ proposal: StageProposal) async throws -> EntryId {
+        try await call { try $0.proposeStage(lead: lead, proposal: proposal) }
+    }
+
+    /// Takes an entry of the timeline back.
+    public func retract(_ lead: DocId, entry: EntryId) async throws {
+        try await call { try $0.retract(lead: lead, entry: entry) }
+    }
+
+    /// The conflicts of a lead and its table.
+    public func conflicts(_ lead: DocId) async throws -> [ConflictItem] {
+        try await call { try $0.conflicts(lead: lead) }
+    }
+
+    /// Settles a conflict by keeping `conflict.values[choice]`; code `stale` when they have changed.
+    public func resolve(_ conflict: ConflictItem, choice: Int) async throws {
+        try await call { try $0.resolve(conflict: conflict, choice: UInt32(choice)) }
+    }
+
+    /// Work of this phone that the server did not merge.
+    public func kept() async throws -> [KeptItem] { try await call { try $0.kept() } }
+
+    /// Attaches bytes to a lead; on the server after the next contact.
+    @discardableResult
+    public func attach(_ lead: DocId, _ what: Attachment, bytes: Data) async throws -> EntryId {
+        try await call { try $0.attach(lead: lead, what: what, bytes: bytes) }
+    }
+
+    /// As `attach`, from a file, which is not needed afterwards.
+    @discardableResult
+    public func attach(_ lead: DocId, _ what: Attachment, file: URL) async throws -> EntryId {
+        try await call { try $0.attachFile(lead: lead, what: what, path: file.path) }
+    }
+
+    /// The bytes of a piece of evidence: from this phone, or from the server.
+    public func evidence(_ lead: DocId, hash: Hash32, timeout: Duration = .seconds(60)) async throws -> Data {
+        try await cancellable { [raw] token in
+            try raw.evidence(lead: lead, hash: hash, timeoutMs: timeout.milliseconds32, cancel: token)
+        }
+    }
+}
+
+/// The calendar.
+extension FieldbookClient {
+    /// Plans a block; it needs a day and a purpose.
+    @discardableResult
+    public func planEntry(_ entry: CalendarEntry) async throws -> EntryId {
+        try await call { try $0.planEntry(entry: entry) }
+    }
+
+    /// Moves a block to another ISO day.
+    public func moveEntry(_ id: EntryId, to day: String) async throws {
+        try await call { try $0.moveEntry(id: id, day: day) }
+    }
+
+    /// Writes the fields of `entry` that have a value, except the day.
+    public func editEntry(_ id: EntryId, _ entry: CalendarEntry) async throws {
+        try await call { try $0.editEntry(id: id, entry: entry) }
+    }
+
+    /// Marks a block done, or open again.
+    public func completeEntry(_ id: EntryId, done: Bool = true) async throws {
+        try await call { try $0.completeEntry(id: id, done: done) }
+    }
+
+    /// Removes a block.
+    public func removeEntry(_ id: EntryId) async throws { try await call { try $0.removeEntry(id: id) } }
+
+    /// The blocks of a month (`2026-02`), by day and time.
+    public func calendar(month: String) async throws -> [CalendarItem] {
+        try await call { try $0.calendar(month: month) }
+    }
+
+    /// What belongs into today's 3×3 of importance and urgency.
+    public func board() async throws -> [CalendarItem] { try await call { try $0.board() } }
+
+    /// Today's blocks and every open todo that is due.
+    public func today() async throws -> Today { try await call { try $0.today() } }
+}
+
+extension FieldbookClient {
+    /// A short call: at most a disk write.
+    private func call<T: Sendable>(_ what: @escaping @Sendable (Fieldbook) throws -> T) async throws -> T {
+        try await blocking { [raw] in try what(raw) }
     }
 }
