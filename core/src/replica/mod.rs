@@ -54,7 +54,7 @@ pub enum ReplicaError {
     /// This phone does not hold the document.
     #[error("this phone does not hold document {0}")]
     Unknown(DocId),
-    /// The phone is not enrolled.
+    /// The phone is not enrolled, or not any more: a revoked one is read-only from the moment that it hears of it.
     #[error("this phone is not enrolled")]
     NotEnrolled,
     /// The phone is enrolled already, for somebody else or elsewhere.
@@ -83,6 +83,8 @@ pub struct Replica {
     /// The restored server's epoch, until the phone has caught up in it. Nothing of it is stored before: whoever loses the connection
     /// begins the return again.
     resuming: Option<u64>,
+    /// The server has said that this device is revoked: it is being heard for the last time, and what is written from now on might not be.
+    leaving: bool,
     /// The last number given to an outbox entry.
     counter: u64,
     /// Outbox entries a document, so that arriving news need no scan.
@@ -159,6 +161,7 @@ impl Replica {
             sync: SyncRow::default(),
             clock: ClockKnowledge::default(),
             resuming: None,
+            leaving: false,
             counter: 0,
             pending: BTreeMap::new(),
             wanted: BTreeSet::new(),
@@ -296,6 +299,9 @@ impl Replica {
     /// [`ReplicaError::Edit`] and nothing has changed.
     pub fn edit(&mut self, act: &Act, lots: &[DocEdits]) -> Result<Vec<Saved>, ReplicaError> {
         self.identity()?;
+        if self.leaving {
+            return Err(ReplicaError::NotEnrolled);
+        }
         let waiting: u32 = self.pending.values().sum();
         if waiting as usize + lots.len() > limits::OUTBOX_MAX {
             return Err(ReplicaError::OutboxFull);

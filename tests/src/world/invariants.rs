@@ -259,7 +259,7 @@ fn marks_in(value: &[u8]) -> BTreeSet<usize> {
         at += found + mark.len();
         let digits: String =
             value[at..].iter().take_while(|b| b.is_ascii_digit()).map(|b| char::from(*b)).collect();
-        if value[at + digits.len()..].starts_with(mark) {
+        if !digits.is_empty() && value[at + digits.len()..].starts_with(mark) {
             families.extend(digits.parse::<usize>());
             at += digits.len() + mark.len();
         }

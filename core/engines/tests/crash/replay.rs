@@ -130,7 +130,13 @@ fn cut(engine: Engine, trace: &[Event], before: &Path, seed: u64) -> u64 {
     let disk = VirtualDisk::from_bytes(std::fs::read(&file).expect("the data"));
     // What is recorded beside the data file is of the moment of the first acknowledgement.
     let first = trace.iter().position(|e| matches!(e, Event::Acknowledged)).expect("one");
-    let until = first + 1 + dice.below((trace.len() - first - 1) as u64) as usize;
+    let until = if dice.one_in(2) {
+        first + 1 + dice.below((trace.len() - first - 1) as u64) as usize
+    } else {
+        // Between a write and its flush, where there is something to lose.
+        let open = unflushed(trace, first);
+        open[dice.below(open.len() as u64) as usize]
+    };
     let mut acknowledged = FIRST;
     for event in &trace[..until] {
         match event {
@@ -149,6 +155,23 @@ fn cut(engine: Engine, trace: &[Event], before: &Path, seed: u64) -> u64 {
         Ok(head) => store.commit_one(batch(head)).map(|_| lost).unwrap_or_else(|e| panic!("{at}: {e}")),
         Err(wrong) => panic!("{at}: {wrong:?}"),
     }
+}
+
+/// The moments behind the first acknowledgement at which something is written and not flushed.
+fn unflushed(trace: &[Event], first: usize) -> Vec<usize> {
+    let mut dirty = false;
+    let mut moments = Vec::new();
+    for (at, event) in trace.iter().enumerate() {
+        match event {
+            Event::Write(..) | Event::SetLen(_) => dirty = true,
+            Event::Flush => dirty = false,
+            Event::Acknowledged => {}
+        }
+        if dirty && at > first {
+            moments.push(at + 1);
+        }
+    }
+    moments
 }
 
 const FIRST: u64 = 20;

@@ -36,7 +36,18 @@ impl Address {
         if host.is_empty() {
             return Err(bad("the address has no host"));
         }
-        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        let port = match authority.port_u16() {
+            Some(port) => port,
+            None if authority.as_str() == authority.host() => {
+                if tls {
+                    443
+                } else {
+                    80
+                }
+            }
+            // A colon with nothing, or with no port, behind it.
+            None => return Err(bad("the address has no port behind the colon")),
+        };
         Ok(Self { tls, host, port, path: uri.path().trim_end_matches('/').to_owned() })
     }
 
@@ -122,6 +133,8 @@ mod tests {
             "https://user:pass@x.cn/enrol#AAAA",
             "https://x.cn/enrol#A<script>",
             "https://x.cn:99999/enrol#AAAA",
+            "https://x.cn:/enrol#AAAA",
+            "https://[::1]:/enrol#AAAA",
         ] {
             assert!(matches!(Invitation::parse(bad), Err(Error::Invitation(_))), "{bad}");
         }

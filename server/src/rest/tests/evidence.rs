@@ -1,6 +1,7 @@
 use fieldbook_core::document::Edit;
-use fieldbook_core::ids::{DocId, EntryId, Hash32};
+use fieldbook_core::ids::{EntryId, Hash32};
 use fieldbook_core::limits::EVIDENCE_PART_BYTES as PART;
+use fieldbook_core::sync::message::Verdict;
 use sha2::{Digest, Sha256};
 
 use super::*;
@@ -15,12 +16,12 @@ async fn put(office: &Office, who: &Who, hash: Hash32, total: usize, offset: usi
     office.bytes("PUT", &format!("/api/evidence/{hash}?total={total}&offset={offset}"), who, part).await
 }
 
-/// The office notes the photo in the lead's evidence log, as the phone's own change would.
-fn name_in(office: &Office, lead: &str, hash: Hash32, bytes: usize) {
-    let lead: DocId = lead.parse().unwrap();
-    let body = json!({"hash": hash, "size_bytes": bytes}).to_string();
-    let edit = Edit::Append { log: "evidence".into(), id: EntryId([7; 16]), body };
-    office.app.company.edit_as_office(lead, &[edit], office.app.now_ms()).unwrap();
+/// A phone notes the photo in the lead's evidence log.
+fn name_in(office: &Office, who: &Who, lead: &str, hash: Hash32, entry: u8) {
+    let body = json!({"hash": hash, "size_bytes": 1}).to_string();
+    let edit = Edit::Append { log: "evidence".into(), id: EntryId([entry; 16]), body };
+    let change = phone::edited(office, who, lead.parse().unwrap(), edit, entry.into());
+    assert!(matches!(phone::push(office, who, change), Verdict::Durable { .. }));
 }
 
 #[tokio::test]
@@ -55,9 +56,10 @@ async fn a_photo_goes_up_in_parts_and_comes_down_through_the_lead_that_names_it(
         StatusCode::NOT_FOUND,
         "no document names it yet"
     );
-    name_in(&office, &lead, hash, total);
+    name_in(&office, &li, &lead, hash, 7);
     let whole = office.get(&through(&lead), &li).await;
-    assert_eq!((whole.status, whole.body.as_slice()), (StatusCode::OK, photo.as_slice()));
+    assert_eq!(whole.status, StatusCode::OK);
+    assert!(whole.body == photo, "the bytes come back as they went");
     assert_eq!(whole.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
     assert_eq!(
         office.get(&through(&lead), &han).await.status,
@@ -69,12 +71,19 @@ async fn a_photo_goes_up_in_parts_and_comes_down_through_the_lead_that_names_it(
         StatusCode::NOT_FOUND,
         "not through a lead that does not name it"
     );
+    name_in(&office, &han, &other, hash, 8);
+    assert_eq!(
+        office.get(&through(&other), &han).await.status,
+        StatusCode::NOT_FOUND,
+        "whoever has heard of a hash and names it, without having the bytes, reads nothing"
+    );
 
     let rest = Request::builder().uri(through(&lead)).header(header::RANGE, format!("bytes={}-", 2 * PART));
     let rest =
         rest.header(header::AUTHORIZATION, format!("Bearer {}", li.token)).body(Body::empty()).unwrap();
     let rest = office.send(rest).await;
-    assert_eq!((rest.status, rest.body.as_slice()), (StatusCode::PARTIAL_CONTENT, &photo[2 * PART..]));
+    assert_eq!(rest.status, StatusCode::PARTIAL_CONTENT);
+    assert!(rest.body == photo[2 * PART..]);
     assert_eq!(rest.headers[header::CONTENT_RANGE], format!("bytes {}-{}/{total}", 2 * PART, total - 1));
 }
 

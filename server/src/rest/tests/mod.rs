@@ -17,6 +17,7 @@ use crate::engine::Engine;
 mod evidence;
 mod leads;
 mod people;
+mod phone;
 mod review;
 mod sign_in;
 mod system;

@@ -1,41 +1,8 @@
-use fieldbook_core::company::{Incoming, LocalGate, Settled};
-use fieldbook_core::document::{Edit, Value as Field};
-use fieldbook_core::ids::{Actor, DocId};
-use fieldbook_core::sync::message::{Push, Verdict};
-use fieldbook_core::time::{Moment, Stamp};
+use fieldbook_core::ids::DocId;
+use fieldbook_core::sync::message::Verdict;
 
+use super::phone::{push, write};
 use super::*;
-
-/// What a phone writes on the document as `base` was, pushed through the whole gate.
-struct Written {
-    push: Push,
-}
-
-fn write(office: &Office, who: &Who, id: DocId, field: &str, value: &str, push_id: u64) -> Written {
-    let mut doc = office.app.company.load(id).unwrap();
-    let stamp = Stamp {
-        user: who.user,
-        moment: Moment { wall_ms: office.app.now_ms(), boot: 1, mono_ms: push_id },
-        offset_ms: Some(office.app.now_ms()),
-        last_contact_ms: office.app.now_ms(),
-    };
-    let actor = Actor { device: who.device, incarnation: 0 };
-    let edit = Edit::Set { field: field.into(), value: Field::Text(value.into()) };
-    let edited = doc.edit(actor, &stamp, &[edit]).unwrap();
-    Written { push: Push { id: push_id, doc: id, origin: None, changes: vec![edited.change.into()] } }
-}
-
-fn push(office: &Office, who: &Who, written: Written) -> Verdict {
-    let company = &office.app.company;
-    let incoming = Incoming { who: company.principal(who.device).unwrap(), push: written.push };
-    let mut prepared =
-        company.prepare(incoming.push.doc, &[incoming], &mut LocalGate::new(0), office.app.now_ms()).unwrap();
-    let outcome = company.store().commit_one(std::mem::take(&mut prepared.batch)).unwrap();
-    match prepared.settle(outcome) {
-        Settled::Done { mut answers, .. } => answers.pop().unwrap().verdict,
-        Settled::Again => panic!("nobody else writes here"),
-    }
-}
 
 #[tokio::test]
 async fn a_conflict_shows_both_values_and_ends_with_one_choice() {

@@ -1,0 +1,42 @@
+//! What a phone pushes, put through the whole gate without a socket.
+
+use fieldbook_core::company::{Incoming, LocalGate, Settled};
+use fieldbook_core::document::{Edit, Value as Field};
+use fieldbook_core::ids::{Actor, DocId};
+use fieldbook_core::sync::message::{Push, Verdict};
+use fieldbook_core::time::{Moment, Stamp};
+
+use super::*;
+
+/// What a phone writes on the document as it is now.
+pub(super) fn edited(office: &Office, who: &Who, id: DocId, edit: Edit, push_id: u64) -> Push {
+    let mut doc = office.app.company.load(id).unwrap();
+    let stamp = Stamp {
+        user: who.user,
+        moment: Moment { wall_ms: office.app.now_ms(), boot: 1, mono_ms: push_id },
+        offset_ms: Some(office.app.now_ms()),
+        last_contact_ms: office.app.now_ms(),
+    };
+    let actor = Actor { device: who.device, incarnation: 0 };
+    let edited = doc.edit(actor, &stamp, &[edit]).unwrap();
+    Push { id: push_id, doc: id, origin: None, changes: vec![edited.change.into()] }
+}
+
+/// The same for one field.
+pub(super) fn write(office: &Office, who: &Who, id: DocId, field: &str, value: &str, push_id: u64) -> Push {
+    let edit = Edit::Set { field: field.into(), value: Field::Text(value.into()) };
+    edited(office, who, id, edit, push_id)
+}
+
+/// Pushes it and gives the answer.
+pub(super) fn push(office: &Office, who: &Who, push: Push) -> Verdict {
+    let company = &office.app.company;
+    let incoming = Incoming { who: company.principal(who.device).unwrap(), push };
+    let mut prepared =
+        company.prepare(incoming.push.doc, &[incoming], &mut LocalGate::new(0), office.app.now_ms()).unwrap();
+    let outcome = company.store().commit_one(std::mem::take(&mut prepared.batch)).unwrap();
+    match prepared.settle(outcome) {
+        Settled::Done { mut answers, .. } => answers.pop().unwrap().verdict,
+        Settled::Again => panic!("nobody else writes here"),
+    }
+}
