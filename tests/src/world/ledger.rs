@@ -125,6 +125,10 @@ impl World {
     /// Looks at a phone's disk: what is new in its outbox, and whether what vanished was answered.
     pub(super) fn observe(&mut self, n: usize, answers: &[Answer]) -> Step {
         self.ledger.explain(n, answers);
+        if self.phones[n].wiping {
+            // It died while it was deleting everything, as it was told to; what came of that is seen when it starts again.
+            return Ok(());
+        }
         let now = if self.phones[n].replica.is_some() {
             read_outbox(self.phones[n].store.as_ref())?
         } else {
