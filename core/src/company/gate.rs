@@ -121,6 +121,9 @@ pub struct Judged {
     /// The account that the document, a lead, names now.
     #[n(4)]
     pub account: Option<DocId>,
+    /// Who wrote that name.
+    #[n(5)]
+    pub account_by: Option<UserId>,
 }
 
 /// Something that judges.
@@ -188,9 +191,11 @@ impl Gate for LocalGate {
             job.pushes.iter().zip(&slices).map(|(push, changes)| pushed(push, changes)).collect();
         let (doc, verdicts) = admit_all(doc, &pushes, &AdmitLimits::default());
         let verdicts = verdicts.into_iter().map(accepted).collect();
-        let saved = (job.want_saved && doc.change_count() > before).then(|| doc.save().into());
-        let account = named_account(&doc, &NoClocks);
-        let judged = Judged { verdicts, heads: doc.heads(), changes: doc.change_count(), saved, account };
+        let saved = (job.want_saved && doc.change_count() > before).then(|| doc.save_checked()).flatten();
+        let (account, account_by) = named_account(&doc, &NoClocks).unzip();
+        let (heads, changes) = (doc.heads(), doc.change_count());
+        let saved = saved.map(ByteVec::from);
+        let judged = Judged { verdicts, heads, changes, saved, account, account_by };
         self.keep(job.doc, doc);
         Ok(judged)
     }

@@ -150,15 +150,14 @@ impl Company {
                         Lot { device: actor.device, incarnation, received_ms: now_ms, late: true, changes };
                     let (change_key, slot) = keys::changes_slot(doc);
                     batch.put_at(change_key, Some(slot), encode(&ChangesRow { lots: vec![lot] }), None);
-                    let by = self.person(row.user)?;
                     if doc.kind() == Some(DocKind::Lead) {
-                        touched.extend(self.plan_link(
-                            &mut batch,
-                            doc,
-                            &mut header,
-                            judged.account,
-                            NamedBy::Person(&by),
-                        )?);
+                        let by = self.person(row.user)?;
+                        let by = if judged.account_by == Some(row.user) {
+                            NamedBy::Person(&by)
+                        } else {
+                            NamedBy::Owners
+                        };
+                        touched.extend(self.plan_link(&mut batch, doc, &mut header, judged.account, by)?);
                     }
                     let (value, slot) = header.to_value();
                     batch.put_at(keys::header(doc), None, value, Some(slot));

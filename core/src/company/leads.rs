@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accounts::NamedBy;
 use super::maintain::Own;
+use super::people::TiesNow;
 use super::rows::{Header, plan_ties};
 use super::{Company, CompanyError, keys};
 use crate::access::{Channel, Role, Ties, Verb, channels_of};
@@ -77,8 +78,8 @@ impl Company {
         let mut touched = BTreeSet::new();
         let mut ids: Vec<DocId> = leads.iter().map(|lead| lead.id).collect();
         let mut open: Vec<usize> = (0..leads.len()).collect();
-        let mut ties = TiesOf { company: self, known: BTreeMap::new() };
         for _ in 0..super::TRIES {
+            let mut ties = TiesOf { company: self, known: BTreeMap::new() };
             let mut batches = Vec::with_capacity(open.len());
             let mut planned = Vec::with_capacity(open.len());
             for at in open {
@@ -110,6 +111,7 @@ impl Company {
         for at in open {
             let (news, _) = self.transact(|| {
                 let mut batch = Batch::new();
+                let mut ties = TiesOf { company: self, known: BTreeMap::new() };
                 let news = self.plan_intake(&mut batch, &leads[at], &ties.of(&leads[at])?, now_ms)?;
                 Ok((batch, news))
             })?;
@@ -122,9 +124,11 @@ impl Company {
         &self,
         batch: &mut Batch,
         lead: &NewLead,
-        ties: &Ties,
+        people: &TiesNow,
         now_ms: i64,
     ) -> Result<BTreeSet<Channel>, CompanyError> {
+        people.guard(batch);
+        let ties = &people.ties;
         if let Some(external) = &lead.external_id {
             batch.guard(keys::external(external), None).put(keys::external(external), lead.id.0);
         }
@@ -203,8 +207,10 @@ impl Company {
     ) -> Result<Assigned, CompanyError> {
         let plan = || {
             let mut batch = Batch::new();
-            batch.guard(keys::user(to), self.store.get(&keys::user(to))?);
-            let ties = self.ties_of(&[to], None)?;
+            let people = self.ties_now(&[to], None)?;
+            people.guard(&mut batch);
+            self.check_active(to)?;
+            let ties = people.ties;
             let owner = self.owner_of(lead)?;
             if owner.owner == Some(to) && owner.joint.is_empty() {
                 return Ok((batch, BTreeSet::new()));
@@ -263,56 +269,6 @@ impl Company {
         let (value, slot) = header.to_value();
         batch.put_at(keys::header(id), None, value, Some(slot));
         Ok(wanted.symmetric_difference(&old).copied().collect())
-    }
-
-    /// Brings everything that a user owns into the channels that follow from their team and role now. Returns the channels with news.
-    ///
-    /// # Errors
-    /// [`CompanyError`] of the store.
-    pub fn retie_user(&self, user: UserId) -> Result<BTreeSet<Channel>, CompanyError> {
-        let mut touched = BTreeSet::new();
-        let due = self.store.get(&keys::retie(user))?;
-        let prefix = keys::members(Channel::User(user));
-        let mut range = Range::prefix(&prefix);
-        loop {
-            let page = self.store.scan(&range, Direction::Forward, RETIE_PAGE)?;
-            let Some((last, _)) = page.last() else { break };
-            range = Range::prefix_after(&prefix, last);
-            for id in page.iter().filter_map(|(key, _)| keys::parse_member(key)) {
-                let (news, _) = self.transact(|| {
-                    let mut batch = Batch::new();
-                    let mut news = BTreeSet::new();
-                    batch.guard(keys::user(user), self.store.get(&keys::user(user))?);
-                    let Some(header) = self.header(id)? else { return Ok((batch, news)) };
-                    let owners: Vec<UserId> = header.owners.iter().map(|(user, _)| *user).collect();
-                    let ties = self.ties_of(&owners, None)?;
-                    if ties != header.access() {
-                        news = self.plan_retie(&mut batch, id, &ties)?;
-                    }
-                    Ok((batch, news))
-                })?;
-                touched.extend(news);
-            }
-        }
-        if due.is_some() {
-            let mut batch = Batch::new();
-            batch.guard(keys::retie(user), due).delete(keys::retie(user));
-            // When the guard fails somebody has changed the user again, and does this again.
-            self.store.commit_one(batch)?;
-        }
-        Ok(touched)
-    }
-
-    /// Goes on with what a server that stopped had begun: everybody whose documents have not followed them yet.
-    pub(super) fn finish_reties(self) -> Result<Self, CompanyError> {
-        for (key, _) in
-            self.store.scan(&Range::prefix(keys::RETIES), Direction::Forward, limits::SCAN_MAX_ROWS)?
-        {
-            if let Some(user) = key.get(keys::RETIES.len()..).and_then(UserId::from_slice) {
-                self.retie_user(user)?;
-            }
-        }
-        Ok(self)
     }
 
     /// A document for somebody who asks through REST.
@@ -424,16 +380,19 @@ impl Company {
 /// The ties of leads by owner and pool, each worked out once.
 struct TiesOf<'a> {
     company: &'a Company,
-    known: BTreeMap<(Option<UserId>, Option<TeamId>), Ties>,
+    known: BTreeMap<(Option<UserId>, Option<TeamId>), TiesNow>,
 }
 
 impl TiesOf<'_> {
-    fn of(&mut self, lead: &NewLead) -> Result<Ties, CompanyError> {
+    fn of(&mut self, lead: &NewLead) -> Result<TiesNow, CompanyError> {
         if let Some(ties) = self.known.get(&(lead.owner, lead.team)) {
             return Ok(ties.clone());
         }
+        if let Some(owner) = lead.owner {
+            self.company.check_active(owner)?;
+        }
         let owners: Vec<UserId> = lead.owner.into_iter().collect();
-        let ties = self.company.ties_of(&owners, lead.team)?;
+        let ties = self.company.ties_now(&owners, lead.team)?;
         self.known.insert((lead.owner, lead.team), ties.clone());
         Ok(ties)
     }
@@ -464,6 +423,11 @@ impl RulingFacts {
         .flatten()
         .collect()
     }
+}
+
+/// The team in whose pool a lead without an owner waits.
+pub(super) fn pool_of(ruling: &Doc) -> Option<TeamId> {
+    ruling.value("team", &NoClocks).as_ref().and_then(Value::as_text).and_then(|id| id.parse().ok())
 }
 
 /// The edits that record an assignment in a ruling.
@@ -500,6 +464,3 @@ pub(super) fn family(lead: DocId) -> [DocId; 5] {
 pub(super) fn origin_of(lead: DocId) -> Origin {
     Origin { parent: lead.0.to_vec().into(), key: String::new() }
 }
-
-/// Documents moved between two looks at the store.
-const RETIE_PAGE: usize = 256;

@@ -21,6 +21,7 @@ use crate::time::{Moment, Stamp};
 
 mod accounts;
 mod feed;
+mod follow;
 mod gate;
 mod held;
 mod keys;
@@ -102,7 +103,7 @@ impl Company {
         if let Some(meta) = meta {
             let meta = Arc::new(rows::decode(keys::META, meta)?);
             let company = Self { store, meta, lock_after_days: limits::LOCK_AFTER_DAYS };
-            return company.found_directory()?.finish_reties();
+            return company.found_directory()?.finish_following();
         }
         let meta = rows::Meta::found(name, seed);
         let mut batch = Batch::new();

@@ -199,7 +199,9 @@ impl Replica {
                 // An answer in the new epoch does not say that the document is this phone's.
                 let stale =
                     head.at > 0 && head.sent.as_ref().is_none_or(|sent| sent.epoch != self.sync.epoch);
-                if let Some(doc) = keys::parse_head(key).filter(|_| stale) {
+                // What came and could not be merged is asked for again, and the answer to that decides.
+                let undecided = |doc: &DocId| self.wanted.contains(doc);
+                if let Some(doc) = keys::parse_head(key).filter(|doc| stale && !undecided(doc)) {
                     self.take_gone(batch, summaries, &mut heads, doc, applied)?;
                 }
             }
@@ -260,7 +262,8 @@ impl Replica {
             None => self.head(id)?,
         };
         let is_sent_whole = delta.heads.is_empty();
-        let is_whole = delta.snapshot.is_some() || known.is_none();
+        // What was sent whole takes the place of what is held: that may be a branch which the server has not merged.
+        let is_whole = is_sent_whole || known.is_none();
         let has_own = self.pending.contains_key(&id);
         let mut head = known.clone().unwrap_or_default();
         let mut vouched = delta.heads.clone();
