@@ -87,6 +87,9 @@ pub enum Accepted {
         /// The new changes as chunks of type 1.
         #[n(1)]
         changes: Vec<ByteVec>,
+        /// Boots that wrote some of them before any handshake (O1).
+        #[n(2)]
+        unpinned: Vec<u64>,
     },
     /// Readable, but not to be merged.
     #[n(1)]
@@ -216,7 +219,10 @@ fn accepted(verdict: Result<Admitted, Refusal>) -> Accepted {
         Ok(admitted) => {
             let incarnation = admitted.actor.map_or(0, |actor| actor.incarnation);
             let changes = admitted.changes.into_iter().map(|raw| raw.bytes.into()).collect();
-            Accepted::Merge { incarnation, changes }
+            let unpinned = admitted.stamps.iter().filter(|stamp| stamp.offset_ms.is_none());
+            let mut unpinned: Vec<u64> = unpinned.map(|stamp| stamp.moment.boot).collect();
+            unpinned.dedup();
+            Accepted::Merge { incarnation, changes, unpinned }
         }
         Err(Refusal::Fork { .. }) => Accepted::Hold(HoldReason::Fork),
         Err(Refusal::MissingDeps(_)) => Accepted::Hold(HoldReason::MissingDeps),

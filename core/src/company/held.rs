@@ -1,6 +1,6 @@
 //! Held work: pushes that are on the disk but not merged, until a person accepts or discards them (design decision 10).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
@@ -16,6 +16,7 @@ use crate::ids::{Actor, DocId, DocKind, UserId};
 use crate::limits;
 use crate::store::{Batch, Direction, Outcome, Range};
 use crate::sync::message::{HoldReason, Origin};
+use crate::time::BootClock;
 
 /// What became of held work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Encode, Decode)]
@@ -131,12 +132,16 @@ impl Company {
             let mut touched = BTreeSet::new();
             match judged.verdicts.into_iter().next() {
                 Some(Accepted::Merge { changes, .. }) if changes.is_empty() => {}
-                Some(Accepted::Merge { incarnation, changes }) => {
+                Some(Accepted::Merge { incarnation, changes, unpinned }) => {
+                    let until = |boot| (boot, BootClock::Until(row.received_ms));
+                    let boots: BTreeMap<u64, BootClock> = unpinned.into_iter().map(until).collect();
                     let ties = header.access();
                     touched = channels_of(doc.kind().unwrap_or(DocKind::Lead), &ties);
                     let departures = self.departures(doc, touched.iter().copied())?;
                     if raw.is_none() && doc.kind() == Some(DocKind::Lead) {
-                        self.plan_ruling_of_created(&mut batch, doc, row.user, &ties, now_ms)?;
+                        self.plan_ruling_of_created(&mut batch, doc, row.user, &ties, &boots, now_ms)?;
+                    } else if let Some(lead) = self.lead_of(doc, header.origin.as_ref()) {
+                        touched.extend(self.plan_clocks(&mut batch, lead, &boots, now_ms)?);
                     }
                     batch.guard(keys::header(doc), raw);
                     plan_ties(&mut batch, doc, &mut header, &touched, &departures, true);

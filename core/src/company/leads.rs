@@ -13,8 +13,10 @@ use crate::access::{Channel, Role, Ties, Verb, channels_of};
 use crate::document::{Doc, Edit, NoClocks, Value};
 use crate::ids::{DocId, DocKind, EntryId, TeamId, UserId};
 use crate::limits;
+use crate::model::clock_edit;
 use crate::store::{Batch, Direction, Outcome, Position, Range};
 use crate::sync::message::Origin;
+use crate::time::BootClock;
 
 /// A lead that the office brings in.
 #[derive(Debug, Clone, Default)]
@@ -140,6 +142,7 @@ impl Company {
         let by = by.as_ref().map_or(NamedBy::Company, NamedBy::Person);
         let mut touched = self.plan_new_by(batch, own, ties, by)?;
         let facts = RulingFacts {
+            boots: BTreeMap::new(),
             owner: lead.owner,
             creator: None,
             team: lead.team,
@@ -165,9 +168,11 @@ impl Company {
         lead: DocId,
         creator: UserId,
         ties: &Ties,
+        boots: &BTreeMap<u64, BootClock>,
         now_ms: i64,
     ) -> Result<(), CompanyError> {
         let facts = RulingFacts {
+            boots: boots.clone(),
             owner: Some(creator),
             creator: Some(creator),
             team: None,
@@ -400,6 +405,7 @@ impl TiesOf<'_> {
 
 /// What the server knows of a new lead beyond the lead itself.
 struct RulingFacts {
+    boots: BTreeMap<u64, BootClock>,
     owner: Option<UserId>,
     creator: Option<UserId>,
     team: Option<TeamId>,
@@ -421,6 +427,7 @@ impl RulingFacts {
         ]
         .into_iter()
         .flatten()
+        .chain(self.boots.iter().map(|(boot, clock)| clock_edit(*boot, *clock)))
         .collect()
     }
 }

@@ -11,7 +11,7 @@ use crate::access::{Channel, Person, Role, Ties};
 use crate::document::{Edit, Value};
 use crate::ids::{DeviceId, DocId, EntryId, TeamId, UserId};
 use crate::limits;
-use crate::store::{Batch, Direction, Position, Range};
+use crate::store::{Batch, Direction, Position, Range, Row};
 use crate::sync::message::{ChannelState, Fill, Hello, VERSIONS, Welcome, WireCode, WireError};
 
 /// A user of the company.
@@ -92,6 +92,8 @@ pub struct Principal {
     pub status: DeviceStatus,
     /// The highest position that the device acknowledged.
     pub acked: Position,
+    /// The boot in which the device said hello, and server time minus monotonic time within it, milliseconds (O1).
+    pub clock: Option<(u64, i64)>,
 }
 
 /// What a handshake came to.
@@ -451,7 +453,7 @@ impl Company {
     pub(super) fn principal_with_rows(
         &self,
         device: DeviceId,
-    ) -> Result<(Principal, [(Vec<u8>, Vec<u8>); 2]), CompanyError> {
+    ) -> Result<(Principal, [Row; 2]), CompanyError> {
         let device_key = keys::device(device);
         let device_row = self.raw_row(&device_key, "device", &device.to_string())?;
         let row: DeviceRow = decode(&device_key, &device_row)?;
@@ -461,7 +463,7 @@ impl Company {
         let left = row.status == DeviceStatus::Active && !user.active;
         let status = if left { DeviceStatus::Revoked } else { row.status };
         let person = self.person_of(row.user, user.role)?;
-        let principal = Principal { device, person, status, acked: 0 };
+        let principal = Principal { device, person, status, acked: 0, clock: None };
         Ok((principal, [(device_key, device_row), (user_key, user_row)]))
     }
 
@@ -481,8 +483,10 @@ impl Company {
             let detail = format!("this server speaks {} to {}", VERSIONS.0, VERSIONS.1);
             return Ok(Err(WireError { code: WireCode::Version, detail }));
         }
+        // The hello was on its way for a moment; what that costs is far below the doubt that anybody minds.
+        let clock = Some((hello.boot, now_ms.saturating_sub_unsigned(hello.mono_ms)));
         let principal = match self.principal(device) {
-            Ok(principal) => principal,
+            Ok(principal) => Principal { clock, ..principal },
             Err(CompanyError::Unknown { .. }) => {
                 return Ok(Err(device_error("this device is not enrolled here")));
             }

@@ -16,8 +16,10 @@ use crate::access::{Channel, Person, Ties, Verb, channels_of, may_create};
 use crate::document::claimed_hash;
 use crate::ids::{Actor, DeviceId, DocId, DocKind, UserId};
 use crate::limits;
+use crate::model::clock_edits;
 use crate::store::{Batch, Direction, Outcome, Position, Range, Slot};
 use crate::sync::message::{Answer, HoldReason, Origin, Push, RefuseCode, Verdict};
+use crate::time::BootClock;
 
 /// One push with who brought it.
 #[derive(Debug, Clone)]
@@ -169,7 +171,7 @@ impl Company {
         let mut plan =
             Planning { company: self, doc, incoming: present, target, verdicts, now_ms, batch: Batch::new() };
         for (key, row) in rows {
-            plan.batch.guard(key, row);
+            plan.batch.guard(key, Some(row));
         }
         let judged = plan.judge(&passed, gate)?;
         let here = plan.target.header.as_ref().map(Header::channels).unwrap_or_default();
@@ -195,7 +197,7 @@ impl Company {
     fn present<'a>(
         &self,
         incoming: &'a [Incoming],
-    ) -> Result<(Vec<Present<'a>>, BTreeMap<Vec<u8>, Option<Vec<u8>>>), CompanyError> {
+    ) -> Result<(Vec<Present<'a>>, BTreeMap<Vec<u8>, Vec<u8>>), CompanyError> {
         let mut rows = BTreeMap::new();
         let mut known: BTreeMap<DeviceId, Principal> = BTreeMap::new();
         let mut present = Vec::with_capacity(incoming.len());
@@ -205,12 +207,12 @@ impl Company {
                 Some(now) => now.clone(),
                 None => {
                     let (now, read) = self.principal_with_rows(device)?;
-                    rows.extend(read.into_iter().map(|(key, row)| (key, Some(row))));
+                    rows.extend(read);
                     known.entry(device).or_insert(now).clone()
                 }
             };
             // What the phone had acknowledged when it sent this, not what it has since.
-            let who = Principal { acked: one.who.acked, ..now };
+            let who = Principal { acked: one.who.acked, clock: one.who.clock, ..now };
             let actor = claimed_actor(device, &one.push.changes);
             present.push(Present { who, actor, push: &one.push });
         }
@@ -419,6 +421,8 @@ struct Merge {
     account: Option<DocId>,
     /// Who names the account, when their push is among those that are merged: nobody answers for what somebody else wrote.
     named_by: Option<Person>,
+    /// What this server learned of boots that wrote before any handshake (O1).
+    boots: BTreeMap<u64, BootClock>,
 }
 
 impl Planning<'_> {
@@ -457,13 +461,22 @@ impl Planning<'_> {
             saved: judged.saved,
             account: judged.account,
             named_by: None,
+            boots: BTreeMap::new(),
         };
         let mut held = BTreeSet::new();
         for ((i, late), verdict) in passed.iter().zip(judged.verdicts) {
             let who = &self.incoming[*i].who;
             let planned = match verdict {
                 Accepted::Merge { changes, .. } if changes.is_empty() => PlannedVerdict::Known,
-                Accepted::Merge { incarnation, changes } => {
+                Accepted::Merge { incarnation, changes, unpinned } => {
+                    for boot in unpinned {
+                        let clock = match who.clock {
+                            Some((now, offset_ms)) if now == boot => BootClock::Pinned(offset_ms),
+                            _ => BootClock::Until(self.now_ms),
+                        };
+                        let known = merge.boots.entry(boot).or_insert(clock);
+                        *known = known.better(clock);
+                    }
                     merge.creator.get_or_insert_with(|| who.clone());
                     if judged.account_by == Some(who.person.user) {
                         merge.named_by = Some(who.person.clone());
@@ -582,6 +595,14 @@ impl Planning<'_> {
                 (header, wanted)
             }
         };
+        let is_new_lead = self.target.raw.is_none() && doc.kind() == Some(DocKind::Lead);
+        let clocks = match company.lead_of(doc, header.origin.as_ref()) {
+            // The ruling of a new lead is in this very batch and has them.
+            Some(lead) if !is_new_lead => {
+                company.plan_clocks(&mut self.batch, lead, &merge.boots, self.now_ms)?
+            }
+            _ => BTreeSet::new(),
+        };
         plan_ties(&mut self.batch, doc, &mut header, &wanted, &self.target.departures, true);
         header.content_at = HERE;
         header.heads = merge.heads;
@@ -600,6 +621,7 @@ impl Planning<'_> {
         let (value, slot) = header.to_value();
         self.batch.put_at(keys::header(doc), None, value, Some(slot));
         wanted.extend(merge.strangers.into_iter().map(Channel::User));
+        wanted.extend(clocks);
         Ok(wanted)
     }
 
@@ -639,7 +661,14 @@ impl Planning<'_> {
         let wanted = channels_of(kind, &ties);
         self.target.departures = company.departures(doc, wanted.iter().copied())?;
         if kind == DocKind::Lead {
-            company.plan_ruling_of_created(&mut self.batch, doc, creator, &ties, self.now_ms)?;
+            company.plan_ruling_of_created(
+                &mut self.batch,
+                doc,
+                creator,
+                &ties,
+                &merge.boots,
+                self.now_ms,
+            )?;
         }
         let origin = proven_origin(doc, self.incoming.iter().map(|one| one.push)).cloned();
         let header = Header {
@@ -660,6 +689,31 @@ pub(super) fn wants_compaction(header: &Header) -> bool {
 }
 
 impl Company {
+    /// The lead by whose ruling a document's times are corrected.
+    pub(super) fn lead_of(&self, doc: DocId, origin: Option<&Origin>) -> Option<DocId> {
+        let parent = origin.and_then(|origin| DocId::from_slice(&origin.parent));
+        parent.or(Some(doc)).filter(|lead| lead.kind() == Some(DocKind::Lead))
+    }
+
+    /// Tells the ruling of a lead what was learned of boots that wrote before any handshake. Nearly always there is nothing to tell.
+    pub(super) fn plan_clocks(
+        &self,
+        batch: &mut Batch,
+        lead: DocId,
+        boots: &BTreeMap<u64, BootClock>,
+        now_ms: i64,
+    ) -> Result<BTreeSet<Channel>, CompanyError> {
+        if boots.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let ruling = self.own(DocId::ruling_of(lead), None)?;
+        let edits = clock_edits(&ruling.doc, boots);
+        match ruling.header.as_ref().map(Header::access) {
+            Some(ties) if !edits.is_empty() => self.plan_own(batch, ruling, &edits, &ties, now_ms),
+            _ => Ok(BTreeSet::new()),
+        }
+    }
+
     /// Where to keep a held push; `None` when it is kept already. A phone that was restored from a backup gives a number twice.
     fn free_held_key(
         &self,

@@ -110,12 +110,13 @@ impl Replica {
         let mut summaries = Summaries::new(self.store.clone());
         let mut heads = self.heads_for(messages, &mut summaries)?;
         let mut answered = BTreeSet::new();
+        let mut restamped = BTreeSet::new();
         for message in messages {
             if let FromServer::Delta(Delta { doc, .. }) | FromServer::Gone(doc) = message
                 && answered.contains(doc)
             {
                 // An answer may have rebuilt the document: news of it have to see that.
-                self.flush(&mut batch, &mut summaries)?;
+                restamped.extend(self.flush(&mut batch, &mut summaries)?);
                 answered.clear();
             }
             match message {
@@ -140,7 +141,7 @@ impl Replica {
                     // An answer reads the head from the store, so what this frame planned has to be there.
                     heads.remove(&answer.doc);
                     answered.insert(answer.doc);
-                    self.flush(&mut batch, &mut summaries)?;
+                    restamped.extend(self.flush(&mut batch, &mut summaries)?);
                     match self.take_answer(&mut batch, &mut summaries, answer, now_ms)? {
                         Outcome::Nothing => {}
                         Outcome::Durable { changes, rebuild } => {
@@ -159,13 +160,34 @@ impl Replica {
         }
         let full = self.sync.channels.iter().all(|state| state.fill == Fill::Complete);
         if self.sync.sweep && full && self.resuming.is_none() {
-            self.flush(&mut batch, &mut summaries)?;
+            restamped.extend(self.flush(&mut batch, &mut summaries)?);
             self.plan_sweep(&mut batch, &mut summaries, &mut applied)?;
         }
         self.put_sync(&mut batch);
-        summaries.flush(&mut batch)?;
+        restamped.extend(summaries.flush(&mut batch)?);
         self.store.commit_one(batch)?;
+        self.restamp(&restamped)?;
         Ok(applied)
+    }
+
+    /// Reads the rows of these leads again: their rulings told when something really happened (O1). Rare: somebody wrote in a boot that
+    /// had not heard of the server yet.
+    fn restamp(&mut self, leads: &BTreeSet<DocId>) -> Result<(), ReplicaError> {
+        let mut batch = Batch::new();
+        let mut summaries = Summaries::new(self.store.clone());
+        for lead in leads {
+            summaries.reread(*lead)?;
+            for id in [*lead, DocId::advancement_of(*lead)] {
+                if let (Some(head), Some(doc)) = (self.head(id)?, self.read_doc(id)?) {
+                    summaries.take(id, &head, &doc)?;
+                }
+            }
+        }
+        summaries.flush(&mut batch)?;
+        if !batch.is_empty() {
+            self.store.commit_one(batch)?;
+        }
+        Ok(())
     }
 
     /// The server was restored and has taken back what this phone could return: from here on its new epoch counts, and every channel is
@@ -211,14 +233,18 @@ impl Replica {
     }
 
     /// Commits what was planned so far when an answer needs to see it; most frames never come here twice.
-    fn flush(&mut self, batch: &mut Batch, summaries: &mut Summaries) -> Result<(), ReplicaError> {
+    fn flush(
+        &mut self,
+        batch: &mut Batch,
+        summaries: &mut Summaries,
+    ) -> Result<BTreeSet<DocId>, ReplicaError> {
         if batch.is_empty() {
-            return Ok(());
+            return Ok(BTreeSet::new());
         }
         let done = std::mem::replace(summaries, Summaries::new(self.store.clone()));
-        done.flush(batch)?;
+        let restamped = done.flush(batch)?;
         self.store.commit_one(std::mem::take(batch))?;
-        Ok(())
+        Ok(restamped)
     }
 
     /// Reads the heads, and the summary rows, of every document of a frame at once.

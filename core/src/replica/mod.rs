@@ -237,7 +237,7 @@ impl Replica {
 
     /// The corrected time now, milliseconds since 1970 UTC.
     pub fn now_ms(&self, now: Moment) -> i64 {
-        Stamp::new(Default::default(), now, &self.clock).occurred(None, None).at_ms
+        Stamp::new(Default::default(), now, &self.clock).occurred(None).at_ms
     }
 
     /// Refuses to read when the phone was too long without contact.

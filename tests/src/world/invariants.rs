@@ -39,7 +39,7 @@ impl World {
             let Some(row) = phone.replica.as_ref().map(|replica| replica.sync_row()) else { continue };
             let now = (phone.generation, row.epoch, row.cursor);
             let before = self.ledger.cursors.insert(n, now).unwrap_or(now);
-            if (now.0, now.1) == (before.0, before.1) && now.2 < before.2 && self.office.restores == 0 {
+            if (now.0, now.1) == (before.0, before.1) && now.2 < before.2 {
                 return violated(
                     "no_position_goes_back",
                     format!("phone {n} went from {before:?} to {now:?}"),
@@ -133,10 +133,17 @@ impl World {
 
     /// `acknowledged_is_stored` for everything: after a start of the server, and at the end.
     pub(super) fn check_stored(&mut self) -> Step {
+        let docs: BTreeSet<DocId> = self.ledger.made.values().map(|made| made.doc).collect();
+        self.check_stored_in(&docs.into_iter().collect::<Vec<_>>())
+    }
+
+    /// `acknowledged_is_stored` for some documents: after each commit that touches them.
+    pub(super) fn check_stored_in(&mut self, docs: &[DocId]) -> Step {
         let Some(company) = self.office.company.clone() else { return Ok(()) };
         let mut told: BTreeMap<DocId, Vec<Hash32>> = BTreeMap::new();
         for (hash, made) in &self.ledger.made {
-            if made.fate == Fate::Durable && !self.ledger.lost.contains_key(hash) {
+            let owed = made.fate == Fate::Durable && !self.ledger.lost.contains_key(hash);
+            if owed && docs.contains(&made.doc) {
                 told.entry(made.doc).or_default().push(*hash);
             }
         }

@@ -220,6 +220,23 @@ impl World {
         Ok(())
     }
 
+    /// What a restored server had lost of a document and has again: from here on it is stored like everything else.
+    pub(super) fn found_again(&mut self, doc: DocId) -> Step {
+        let Some(company) = self.office.company.clone() else { return Ok(()) };
+        let missing: Vec<Hash32> = self.ledger.lost.keys().copied().collect();
+        let of_doc = |hash: &Hash32| self.ledger.made.get(hash).is_some_and(|made| made.doc == doc);
+        let missing: Vec<Hash32> = missing.into_iter().filter(of_doc).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let Some(held) = super::invariants::load(&company, doc)? else { return Ok(()) };
+        for hash in missing.into_iter().filter(|hash| held.contains(hash)) {
+            self.ledger.lost.remove(&hash);
+            self.tally.add("came back", 1);
+        }
+        Ok(())
+    }
+
     /// Whether the server's document holds a change. The server is up.
     pub(super) fn server_has(&mut self, doc: DocId, hash: &Hash32) -> Step<bool> {
         let Some(company) = self.office.company.clone() else { return Ok(false) };

@@ -279,6 +279,7 @@ impl World {
                     self.tally.add("returns", 1);
                     let touched = self.office(|_, company| company.take_back(&returned, now_ms))?;
                     let Some(touched) = touched else { return Ok(()) };
+                    self.found_again(returned.doc)?;
                     let name = self.name(returned.doc);
                     let news = if touched.is_empty() { "nothing new" } else { "news" };
                     self.tell(format!("{name} is returned over {conn}: {news}"));
@@ -384,6 +385,8 @@ impl World {
         match prepared.settle(outcome) {
             Settled::Done { answers, touched } => {
                 self.wake(&touched);
+                self.found_again(doc)?;
+                self.check_stored_in(&[doc])?;
                 for (waiting, answer) in lot.into_iter().zip(answers) {
                     self.tally.add("answers", 1);
                     let name = self.name(doc);

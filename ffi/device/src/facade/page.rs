@@ -8,6 +8,7 @@ use fieldbook_core::model::{
     AdvancementModel, DirectoryModel, Event, LeadModel, LoggedEvent, LoggedEvidence, RulingModel,
 };
 use fieldbook_core::replica::{Replica, ReplicaError};
+use fieldbook_core::time::BootClock;
 
 use super::Fieldbook;
 use super::conflicts::conflict_items;
@@ -70,7 +71,7 @@ impl Docs {
 
     /// The clocks that the server pinned for those who wrote (O1).
     pub fn clocks(&self) -> &dyn Clocks {
-        static NONE: BTreeMap<u64, i64> = BTreeMap::new();
+        static NONE: BTreeMap<u64, BootClock> = BTreeMap::new();
         self.ruling.as_ref().map_or(&NONE, |ruling| &ruling.clocks)
     }
 
