@@ -17,7 +17,7 @@ use crate::document::claimed_hash;
 use crate::ids::{Actor, DeviceId, DocId, DocKind, UserId};
 use crate::limits;
 use crate::model::clock_edits;
-use crate::store::{Batch, Direction, Outcome, Position, Range, Slot};
+use crate::store::{Batch, Direction, Outcome, Position, Range, Row, Slot};
 use crate::sync::message::{Answer, HoldReason, Origin, Push, RefuseCode, Verdict};
 use crate::time::BootClock;
 
@@ -194,11 +194,8 @@ impl Company {
 
     /// Who brings these pushes, as they stand now: since the phone was greeted it may have been revoked, or its user may have left. The
     /// rows that say so are guarded, so that a push that is judged at that very moment is judged again.
-    fn present<'a>(
-        &self,
-        incoming: &'a [Incoming],
-    ) -> Result<(Vec<Present<'a>>, BTreeMap<Vec<u8>, Vec<u8>>), CompanyError> {
-        let mut rows = BTreeMap::new();
+    fn present<'a>(&self, incoming: &'a [Incoming]) -> Result<(Vec<Present<'a>>, Vec<Row>), CompanyError> {
+        let mut rows = Vec::new();
         let mut known: BTreeMap<DeviceId, Principal> = BTreeMap::new();
         let mut present = Vec::with_capacity(incoming.len());
         for one in incoming {

@@ -176,7 +176,10 @@ impl Replica {
         let mut batch = Batch::new();
         let mut summaries = Summaries::new(self.store.clone());
         for lead in leads {
-            summaries.reread(*lead)?;
+            // It may have left with the very frame that brought its clocks.
+            if !summaries.reread(*lead)? {
+                continue;
+            }
             for id in [*lead, DocId::advancement_of(*lead)] {
                 if let (Some(head), Some(doc)) = (self.head(id)?, self.read_doc(id)?) {
                     summaries.take(id, &head, &doc)?;

@@ -64,13 +64,11 @@ impl Summaries {
         Ok(())
     }
 
-    /// Forgets when a lead last changed: its documents are about to be taken in again, by other clocks.
-    pub fn reread(&mut self, lead: DocId) -> Result<(), ReplicaError> {
+    /// Forgets when a lead last changed: its documents are about to be taken in again, by other clocks. Tells whether it has a row.
+    pub fn reread(&mut self, lead: DocId) -> Result<bool, ReplicaError> {
         self.expect(&[lead])?;
-        if let Some(row) = self.touched.get_mut(&lead).and_then(|touched| touched.new.as_mut()) {
-            row.updated_ms = 0;
-        }
-        Ok(())
+        let row = self.touched.get_mut(&lead).and_then(|touched| touched.new.as_mut());
+        Ok(row.map(|row| row.updated_ms = 0).is_some())
     }
 
     /// Removes the row of a lead that is wiped.

@@ -55,6 +55,8 @@ pub(super) struct Ledger {
     pub cursors: BTreeMap<usize, (u64, u64, Position)>,
     /// Changes that a restored server lost, with who held them then: phone and generation.
     pub lost: BTreeMap<Hash32, Vec<(usize, u64)>>,
+    /// Of those, what the server has again without having answered their author since: it may still have to say goodbye.
+    pub returned: BTreeSet<Hash32>,
     /// Changes told durable that could not be looked up because the server was down.
     unchecked: BTreeSet<Hash32>,
 }
@@ -110,7 +112,8 @@ impl Ledger {
 
     /// Whether a push was answered by a server that has not been restored since.
     pub fn is_answered(&self, push: &Push) -> bool {
-        self.all_told(push) && self.hashes(push).iter().all(|hash| !self.lost.contains_key(hash))
+        let answered = |hash: &Hash32| !self.lost.contains_key(hash) && !self.returned.contains(hash);
+        self.all_told(push) && self.hashes(push).iter().all(answered)
     }
 
     /// The phone's disk was replaced: what it holds now is what it always held.
@@ -164,6 +167,7 @@ impl World {
 
     fn was_told(&mut self, n: usize, hash: Hash32, fate: Fate, number: u64) -> Step {
         let Some(made) = self.ledger.made.get_mut(&hash) else { return Ok(()) };
+        self.ledger.returned.remove(&hash);
         // A backup put back may be told anew; once durable, it stays durable.
         if made.fate != Fate::Durable || fate == Fate::Durable {
             made.fate = fate;
@@ -232,6 +236,7 @@ impl World {
         let Some(held) = super::invariants::load(&company, doc)? else { return Ok(()) };
         for hash in missing.into_iter().filter(|hash| held.contains(hash)) {
             self.ledger.lost.remove(&hash);
+            self.ledger.returned.insert(hash);
             self.tally.add("came back", 1);
         }
         Ok(())
