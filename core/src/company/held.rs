@@ -138,7 +138,8 @@ impl Company {
                     let ties = header.access();
                     touched = channels_of(doc.kind().unwrap_or(DocKind::Lead), &ties);
                     let departures = self.departures(doc, touched.iter().copied())?;
-                    if raw.is_none() && doc.kind() == Some(DocKind::Lead) {
+                    let is_new = raw.is_none() && doc.kind() == Some(DocKind::Lead);
+                    if is_new && self.header(DocId::ruling_of(doc))?.is_none() {
                         self.plan_ruling_of_created(&mut batch, doc, row.user, &ties, &boots, now_ms)?;
                     } else if let Some(lead) = self.lead_of(doc, header.origin.as_ref()) {
                         touched.extend(self.plan_clocks(&mut batch, lead, &boots, now_ms)?);
@@ -188,7 +189,11 @@ impl Company {
         let unborn = || CompanyError::Refused("the document does not exist (any more)".into());
         let kind = doc.kind().ok_or_else(unborn)?;
         let ties = match (kind, &row.origin) {
-            (DocKind::Lead | DocKind::Account, None) => self.ties_of(&[row.user], None)?,
+            (DocKind::Lead, None) => match self.ruled(doc)? {
+                Some(ruled) => ruled.ties,
+                None => self.ties_of(&[row.user], None)?,
+            },
+            (DocKind::Account, None) => self.ties_of(&[row.user], None)?,
             (DocKind::Calendar, Some(origin)) if origin.parent.as_slice() == row.user.0 => {
                 self.ties_of(&[row.user], None)?
             }

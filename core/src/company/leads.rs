@@ -134,9 +134,7 @@ impl Company {
         if let Some(external) = &lead.external_id {
             batch.guard(keys::external(external), None).put(keys::external(external), lead.id.0);
         }
-        let mut doc = Doc::genesis(DocKind::Lead);
-        doc.edit(self.actor(), &self.stamp(now_ms), &lead.edits)
-            .map_err(|e| CompanyError::Refused(format!("lead {}: {e}", lead.id)))?;
+        let doc = self.new_doc(lead, now_ms)?;
         let own = Own { id: lead.id, origin: None, doc, header: None, raw: None };
         let by = lead.by.map(|user| self.person(user)).transpose()?;
         let by = by.as_ref().map_or(NamedBy::Company, NamedBy::Person);
@@ -159,6 +157,39 @@ impl Company {
         };
         touched.extend(self.plan_new(batch, table, ties)?);
         Ok(touched)
+    }
+
+    /// Whether a lead document can hold what is known of a lead.
+    ///
+    /// # Errors
+    /// [`CompanyError::Refused`] with the reason.
+    pub fn check_new_lead(&self, lead: &NewLead) -> Result<(), CompanyError> {
+        self.new_doc(lead, 0).map(|_| ())
+    }
+
+    /// The document of a new lead. A text that is longer than one change may be is written in several.
+    fn new_doc(&self, lead: &NewLead, now_ms: i64) -> Result<Doc, CompanyError> {
+        let mut doc = Doc::genesis(DocKind::Lead);
+        let mut edits = Vec::with_capacity(lead.edits.len());
+        let mut rest = Vec::new();
+        for edit in &lead.edits {
+            match edit {
+                Edit::Splice { text, at, delete, insert } if insert.chars().count() > TEXT_PIECE => {
+                    let pieces: Vec<char> = insert.chars().collect();
+                    for (n, piece) in pieces.chunks(TEXT_PIECE).enumerate() {
+                        let (at, delete) = (at + n * TEXT_PIECE, if n == 0 { *delete } else { 0 });
+                        let insert = piece.iter().collect();
+                        rest.push(vec![Edit::Splice { text: text.clone(), at, delete, insert }]);
+                    }
+                }
+                other => edits.push(other.clone()),
+            }
+        }
+        let refused = |e| CompanyError::Refused(format!("{e}"));
+        for edits in std::iter::once(edits).filter(|edits| !edits.is_empty()).chain(rest) {
+            doc.edit(self.actor(), &self.stamp(now_ms), &edits).map_err(refused)?;
+        }
+        Ok(doc)
     }
 
     /// Adds the ruling of a lead that a phone created: it is its creator's.
@@ -402,6 +433,9 @@ impl TiesOf<'_> {
         Ok(ties)
     }
 }
+
+/// Characters of a text that one change inserts: each is an operation, and beside them there is room for the other fields.
+const TEXT_PIECE: usize = 2_000;
 
 /// What the server knows of a new lead beyond the lead itself.
 struct RulingFacts {

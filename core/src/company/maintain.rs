@@ -1,6 +1,6 @@
 //! Compaction, and the server's own changes to its documents.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use minicbor::bytes::ByteVec;
 
@@ -11,10 +11,8 @@ use crate::access::{Channel, Ties, channels_of};
 use crate::document::{Doc, Edit, EditError, NoClocks};
 use crate::ids::{DocId, DocKind};
 use crate::limits;
-use crate::model::clocks_of;
 use crate::store::{Batch, Direction, Range};
 use crate::sync::message::Origin;
-use crate::time::BootClock;
 
 /// A document that the server is about to write.
 pub(super) struct Own {
@@ -179,19 +177,5 @@ impl Company {
         header.snapshot_at = HERE;
         batch.put(keys::snapshot(doc), saved);
         Ok(())
-    }
-
-    /// What this server learned of the boots that wrote to the lead of this document (O1): by it times are read.
-    ///
-    /// # Errors
-    /// [`CompanyError`] of the store.
-    pub fn clocks(&self, id: DocId) -> Result<BTreeMap<u64, BootClock>, CompanyError> {
-        let origin = self.header(id)?.and_then(|header| header.origin);
-        let Some(lead) = self.lead_of(id, origin.as_ref()) else { return Ok(BTreeMap::new()) };
-        match self.load(DocId::ruling_of(lead)) {
-            Ok(ruling) => Ok(clocks_of(&ruling)),
-            Err(CompanyError::Unknown { .. }) => Ok(BTreeMap::new()),
-            Err(other) => Err(other),
-        }
     }
 }

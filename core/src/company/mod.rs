@@ -20,6 +20,7 @@ use crate::store::{Batch, FORMAT_KEY, Outcome, Position, Store, StoreError};
 use crate::time::{Moment, Stamp};
 
 mod accounts;
+mod clocks;
 mod feed;
 mod follow;
 mod gate;

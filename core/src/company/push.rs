@@ -16,7 +16,6 @@ use crate::access::{Channel, Person, Ties, Verb, channels_of, may_create};
 use crate::document::claimed_hash;
 use crate::ids::{Actor, DeviceId, DocId, DocKind, UserId};
 use crate::limits;
-use crate::model::clock_edits;
 use crate::store::{Batch, Direction, Outcome, Position, Range, Row, Slot};
 use crate::sync::message::{Answer, HoldReason, Origin, Push, RefuseCode, Verdict};
 use crate::time::BootClock;
@@ -576,7 +575,7 @@ impl Planning<'_> {
         }
     }
 
-    fn merge(&mut self, merge: Merge) -> Result<BTreeSet<Channel>, CompanyError> {
+    fn merge(&mut self, mut merge: Merge) -> Result<BTreeSet<Channel>, CompanyError> {
         let (doc, company) = (self.doc, self.company);
         self.batch.guard(keys::header(doc), self.target.raw.clone());
         let bytes: usize = merge.lots.iter().flat_map(|lot| &lot.changes).map(|change| change.len()).sum();
@@ -588,17 +587,16 @@ impl Planning<'_> {
             }
             None => {
                 let (header, wanted) = self.new_header(&merge)?;
+                // What a restored server has of the lead may say that it is somebody else's by now.
+                let creator = header.creator.filter(|user| !wanted.contains(&Channel::User(*user)));
+                merge.strangers.extend(creator.filter(|_| company.was_restored()));
                 self.turn_away(&merge.strangers, &wanted);
                 (header, wanted)
             }
         };
-        let is_new_lead = self.target.raw.is_none() && doc.kind() == Some(DocKind::Lead);
         let clocks = match company.lead_of(doc, header.origin.as_ref()) {
-            // The ruling of a new lead is in this very batch and has them.
-            Some(lead) if !is_new_lead => {
-                company.plan_clocks(&mut self.batch, lead, &merge.boots, self.now_ms)?
-            }
-            _ => BTreeSet::new(),
+            Some(lead) => company.plan_clocks(&mut self.batch, lead, &merge.boots, self.now_ms)?,
+            None => BTreeSet::new(),
         };
         plan_ties(&mut self.batch, doc, &mut header, &wanted, &self.target.departures, true);
         header.content_at = HERE;
@@ -643,8 +641,13 @@ impl Planning<'_> {
         let (doc, company) = (self.doc, self.company);
         let kind = doc.kind().unwrap_or(DocKind::Lead);
         let creator: UserId = merge.creator.as_ref().map(|who| who.person.user).unwrap_or_default();
-        let ties = match kind {
-            DocKind::Lead | DocKind::Account | DocKind::Calendar => {
+        let ruled = if kind == DocKind::Lead { company.ruled(doc)? } else { None };
+        let ties = match (kind, &ruled) {
+            (_, Some(ruled)) => {
+                ruled.guard(&mut self.batch);
+                ruled.ties.clone()
+            }
+            (DocKind::Lead | DocKind::Account | DocKind::Calendar, None) => {
                 // Should they change teams before this is written, it is planned again.
                 let people = company.ties_now(&[creator], None)?;
                 people.guard(&mut self.batch);
@@ -657,7 +660,7 @@ impl Planning<'_> {
         }
         let wanted = channels_of(kind, &ties);
         self.target.departures = company.departures(doc, wanted.iter().copied())?;
-        if kind == DocKind::Lead {
+        if kind == DocKind::Lead && ruled.is_none() {
             company.plan_ruling_of_created(
                 &mut self.batch,
                 doc,
@@ -686,31 +689,6 @@ pub(super) fn wants_compaction(header: &Header) -> bool {
 }
 
 impl Company {
-    /// The lead by whose ruling a document's times are corrected.
-    pub(super) fn lead_of(&self, doc: DocId, origin: Option<&Origin>) -> Option<DocId> {
-        let parent = origin.and_then(|origin| DocId::from_slice(&origin.parent));
-        parent.or(Some(doc)).filter(|lead| lead.kind() == Some(DocKind::Lead))
-    }
-
-    /// Tells the ruling of a lead what was learned of boots that wrote before any handshake. Nearly always there is nothing to tell.
-    pub(super) fn plan_clocks(
-        &self,
-        batch: &mut Batch,
-        lead: DocId,
-        boots: &BTreeMap<u64, BootClock>,
-        now_ms: i64,
-    ) -> Result<BTreeSet<Channel>, CompanyError> {
-        if boots.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let ruling = self.own(DocId::ruling_of(lead), None)?;
-        let edits = clock_edits(&ruling.doc, boots);
-        match ruling.header.as_ref().map(Header::access) {
-            Some(ties) if !edits.is_empty() => self.plan_own(batch, ruling, &edits, &ties, now_ms),
-            _ => Ok(BTreeSet::new()),
-        }
-    }
-
     /// Where to keep a held push; `None` when it is kept already. A phone that was restored from a backup gives a number twice.
     fn free_held_key(
         &self,

@@ -174,6 +174,13 @@ impl Company {
         }
     }
 
+    /// The ruling of a lead that this server does not have: phones returned the one and not yet the other.
+    pub(super) fn ruled(&self, lead: DocId) -> Result<Option<Ruled>, CompanyError> {
+        let ruling = self.own(DocId::ruling_of(lead), None)?;
+        let Some(raw) = ruling.raw else { return Ok(None) };
+        Ok(Some(Ruled { key: keys::header(ruling.id), raw, ties: self.ties_of_ruling(&ruling.doc)? }))
+    }
+
     /// Whom a ruling gives its lead to: its owners, or the team in whose pool it waits. People whom the backup never saw are passed
     /// over.
     fn ties_of_ruling(&self, ruling: &Doc) -> Result<Ties, CompanyError> {
@@ -205,6 +212,21 @@ impl Company {
             }
         }
         Ok(touched)
+    }
+}
+
+/// A ruling that was there before its lead.
+pub(super) struct Ruled {
+    key: Vec<u8>,
+    raw: Vec<u8>,
+    /// Whom it gives the lead to.
+    pub ties: Ties,
+}
+
+impl Ruled {
+    /// Demands of a batch that the ruling has not changed.
+    pub fn guard(&self, batch: &mut Batch) {
+        batch.guard(self.key.clone(), Some(self.raw.clone()));
     }
 }
 
