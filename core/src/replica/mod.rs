@@ -202,12 +202,14 @@ impl Replica {
         self.identity.as_ref().ok_or(ReplicaError::NotEnrolled)
     }
 
-    /// Keeps who this phone is. Repeating it for the same device renews tokens and names.
+    /// Keeps who this phone is. Repeating it for the same device of the same user renews tokens and names, and nothing else: what the phone
+    /// holds and what waits in its outbox stay.
     ///
     /// # Errors
-    /// [`ReplicaError::AlreadyEnrolled`] for another device.
+    /// [`ReplicaError::AlreadyEnrolled`] for another device or another user.
     pub fn enrol(&mut self, identity: Identity) -> Result<(), ReplicaError> {
-        if self.identity.as_ref().is_some_and(|old| old.device != identity.device) {
+        let other = |old: &Identity| (old.device, old.user) != (identity.device, identity.user);
+        if self.identity.as_ref().is_some_and(other) {
             return Err(ReplicaError::AlreadyEnrolled);
         }
         let mut batch = Batch::new();

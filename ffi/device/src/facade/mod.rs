@@ -87,8 +87,12 @@ impl Fieldbook {
     /// Enrols this phone with the content of a QR code (`https://…/enrol#CODE`). `device_name` is what the user calls the phone, 1 to 100
     /// characters. Repeating it after a lost answer costs no second code.
     ///
+    /// A phone that is signed out ([`Error::SignedOut`]) comes back by a new code for the same user: it stays the device that it is, and keeps
+    /// what it holds and what waits for the server.
+    ///
     /// # Errors
-    /// [`Error::Invitation`], [`Error::AlreadyEnrolled`], [`Error::Server`] with the server's code, [`Error::Certificate`],
+    /// [`Error::Invitation`]; [`Error::AlreadyEnrolled`] when the phone is signed in, or the code is not for its user or not of its server;
+    /// [`Error::SignedOut`] for a phone that was revoked; [`Error::Server`] with the server's code, [`Error::Certificate`],
     /// [`Error::PlainHttp`], [`Error::Offline`], [`Error::TimedOut`], [`Error::Cancelled`].
     pub fn enrol(
         &self,
