@@ -286,7 +286,7 @@ fn a_code_expires_locks_and_can_be_revoked() {
 }
 
 /// The store as a backup has it, brought back in a new epoch.
-fn restored(backup: BTreeMap<Vec<u8>, Vec<u8>>, now_ms: i64) -> World {
+fn restored(backup: Rows, now_ms: i64) -> World {
     let store = Arc::new(MemoryStore::from_rows(backup));
     let auth = Auth::new(store.clone(), "https://crm.example", config(KeyAlgorithm::EdDsa)).in_epoch(2);
     let mut entropy = Entropy::new([8; 32]);
@@ -294,8 +294,11 @@ fn restored(backup: BTreeMap<Vec<u8>, Vec<u8>>, now_ms: i64) -> World {
     World { store, auth, entropy }
 }
 
+/// Every row of a store.
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// A company, its backup, the token that the backup knows as the newest, one from before it, and the tokens that it gave afterwards.
-fn backed_up() -> (World, BTreeMap<Vec<u8>, Vec<u8>>, [String; 2], [String; 2]) {
+fn backed_up() -> (World, Rows, [String; 2], [String; 2]) {
     let mut world = world(KeyAlgorithm::EdDsa);
     let first = world.auth.sign_in(USER, DEVICE, Role::Rep, NOW_MS, &mut world.entropy).unwrap();
     let second = world.refresh(&first.refresh, NOW_MS + 1).unwrap();
