@@ -58,6 +58,9 @@ fn a_phone_that_refreshed_since_the_backup_goes_on_by_itself_and_brings_back_wha
     phone.sync();
     let backup = office.backup("backup");
 
+    // The month's rotation falls between backup and restore: the restored server verifies no access token of these days, so that the phone
+    // needs its refresh token at the next contact.
+    office.app().auth.rotate_keys(office.app().now_ms(), &mut Entropy::from_system(), false).unwrap();
     refresh(&office, &phone, li);
     refresh(&office, &phone, li);
     set_brand(&phone, lead, "联影");
@@ -65,9 +68,8 @@ fn a_phone_that_refreshed_since_the_backup_goes_on_by_itself_and_brings_back_wha
     assert_eq!(phone.book().status().unwrap().unanswered, 0, "acknowledged, so the phone's outbox forgot it");
 
     let old = office.data_folder();
-    assert!(matches!(office.restore(&backup, Some(&old)), Reapplied::All(_) | Reapplied::NoneFound));
+    office.restore(&backup, Some(&old));
     assert_eq!(office.value(lead, "brand"), None, "the backup is from before");
-    refresh(&office, &phone, li);
     phone.sync();
     assert_eq!(office.value(lead, "brand").as_deref(), Some("联影"));
     // Afterwards all is as ever, for the next token too.

@@ -83,6 +83,11 @@ impl Office {
         fieldbook_server::config::Config::load(None, variables).unwrap()
     }
 
+    /// Changes a setting; it holds from the next opening.
+    pub fn set(&mut self, variable: &str, value: &str) {
+        self.settings.push((variable.into(), value.into()));
+    }
+
     pub fn data_folder(&self) -> PathBuf {
         self.folder.join(&self.data)
     }
