@@ -13,7 +13,7 @@ use fieldbook_core::ids::{DeviceId, DocId, DocKind, EntryId, TeamId, UserId};
 use fieldbook_core::replica::{DocEdits, Identity, ListQuery, Replica};
 use fieldbook_core::store::{MemoryStore, Store};
 use fieldbook_core::sync::message::{
-    FromPhone, FromServer, HoldReason, Origin, Verdict, decode_frame, frames,
+    FromPhone, FromServer, HoldReason, Origin, Verdict, WireCode, decode_frame, frames,
 };
 use fieldbook_core::sync::phone::{Link, SyncReport};
 use fieldbook_core::sync::server::{Effect, Session};
@@ -479,6 +479,37 @@ fn a_server_restored_from_a_backup_gets_back_what_it_had_acknowledged() {
     office.heads_agree(1, lead);
     office.heads_agree(9, lead);
     office.heads_agree(1, fresh);
+}
+
+#[test]
+fn a_server_set_back_without_a_restore_turns_the_phone_away_which_keeps_what_only_it_has() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "市二医院");
+    office.sync(1);
+    let backup = office.store.rows();
+    office.set(1, lead, "next_action", "已确认");
+    office.sync(1);
+
+    office.store = Arc::new(MemoryStore::from_rows(backup));
+    office.company = Company::open(office.store.clone(), "", &[1; 64]).unwrap();
+    let now = office.moment();
+    let phone = office.phones.get_mut(&1).unwrap();
+    let mut link = Link::new();
+    let before = phone.store.rows();
+    let first = link.open(&phone.replica, "token", "test", now).unwrap();
+    let [FromPhone::Hello(hello)] = &first[..] else { panic!("nothing to push: {first:?}") };
+    let refused = Session::open(&office.company, device(1), hello, now.wall_ms).unwrap().unwrap_err();
+    assert_eq!(refused.code, WireCode::Cursor);
+    let turn = link.receive(&mut phone.replica, vec![FromServer::Error(refused)], now).unwrap();
+    assert!(turn.closed.is_some() && turn.send.is_empty());
+    assert!(phone.store.rows() == before, "the phone keeps everything");
+
+    // Brought back as a restore the same bytes get the lost work from the phone.
+    office.company = office.company.restored(now.wall_ms).unwrap();
+    office.gate = LocalGate::new(10);
+    office.sync(1);
+    assert_eq!(office.server_value(lead, "next_action").as_deref(), Some("已确认"));
+    office.heads_agree(1, lead);
 }
 
 #[test]
