@@ -158,11 +158,17 @@ impl Error {
         }
     }
 
-    /// Whether trying again later cannot help without somebody doing something.
+    /// Whether trying again later cannot help without somebody doing something to this phone. A certificate of nobody is mostly that of
+    /// a hotel's login page, or right but for the phone's date: both pass by themselves.
     pub(crate) fn is_final(&self) -> bool {
         !matches!(
             self,
-            Error::Offline(_) | Error::TimedOut(_) | Error::Server { .. } | Error::Disk(_) | Error::Cancelled
+            Error::Offline(_)
+                | Error::TimedOut(_)
+                | Error::Certificate(_)
+                | Error::Server { .. }
+                | Error::Disk(_)
+                | Error::Cancelled
         )
     }
 }

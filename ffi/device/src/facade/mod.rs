@@ -184,10 +184,12 @@ impl Fieldbook {
             .shared
             .with(|replica, now| Ok::<_, Error>((replica.identity().is_ok(), replica.status(now)?)))?;
         let (background, online, error) = self.shared.engine.state();
+        let evidence = upload::waiting(&self.shared)?;
         Ok(Status {
             enrolled,
             unanswered: status.unanswered,
-            evidence_waiting: upload::waiting(&self.shared)?,
+            evidence_waiting: evidence.to_send,
+            evidence_refused: evidence.refused,
             held: status.kept as u32,
             last_contact_ms: status.last_contact_ms,
             clock_skew_ms: status.clock_skew_ms,
@@ -235,7 +237,8 @@ impl Fieldbook {
     /// [`Error::Invalid`] when work would be lost that is not to be discarded; [`Error::Closed`]; [`Error`] of the store.
     pub fn leave(&self, discard_unsent: bool) -> Result<(), Error> {
         self.shared.engine.set_background(false);
-        let evidence = upload::waiting(&self.shared)?;
+        let waiting = upload::waiting(&self.shared)?;
+        let evidence = waiting.to_send + waiting.refused;
         self.shared.with(|replica, _| {
             let unsent = replica.unanswered();
             if !discard_unsent && (unsent > 0 || evidence > 0) {

@@ -36,10 +36,12 @@ impl Fieldbook {
         })?;
         // Where the bytes are is known to the store alone; nothing is locked for it.
         for piece in &mut page.evidence {
-            piece.place = match blobs::row(&self.shared.store, piece.hash)?.map(|row| row.state) {
-                Some(BlobState::Waiting) => EvidencePlace::Waiting,
-                Some(BlobState::Safe) => EvidencePlace::Safe,
-                Some(BlobState::Incomplete) | None => EvidencePlace::Elsewhere,
+            let row = blobs::row(&self.shared.store, piece.hash)?;
+            piece.place = match row.map(|row| (row.state, row.refused)) {
+                Some((BlobState::Waiting, None)) => EvidencePlace::Waiting,
+                Some((BlobState::Waiting, Some(_))) => EvidencePlace::Refused,
+                Some((BlobState::Safe, _)) => EvidencePlace::Safe,
+                Some((BlobState::Incomplete, _)) | None => EvidencePlace::Elsewhere,
             };
         }
         Ok(page)
