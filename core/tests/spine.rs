@@ -492,7 +492,7 @@ fn a_server_set_back_without_a_restore_turns_the_phone_away_which_keeps_what_onl
 
     office.store = Arc::new(MemoryStore::from_rows(backup));
     office.company = Company::open(office.store.clone(), "", &[1; 64]).unwrap();
-    let now = office.moment();
+    let now = office.moment(1);
     let phone = office.phones.get_mut(&1).unwrap();
     let mut link = Link::new();
     let before = phone.store.rows();
