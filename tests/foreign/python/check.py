@@ -5,12 +5,14 @@ FIELDBOOK_ADDRESS is the server's base address, FIELDBOOK_CODE a one-time code f
 
 import os
 import pathlib
+import queue
 import sys
 import tempfile
 import threading
 import unittest
 
 import fieldbook
+import quickstart
 from fieldbook._generated import fieldbook as raw
 
 KEY = bytes(range(32))
@@ -200,6 +202,41 @@ class PythonClient(unittest.TestCase):
         self.assertIsNotNone(change)
         self.assertGreater(Broken.calls, 0)
         subscription.cancel()
+
+    def test_the_quickstart_does_what_its_page_says(self):
+        here = pathlib.Path.cwd()
+        self.addCleanup(os.chdir, here)
+        (self.folder / "quickstart").mkdir()
+        os.chdir(self.folder / "quickstart")
+        quickstart.first(KEY, self.client.handover(timeout=LONG).invitation)
+        self.client.sync_now(timeout=LONG)
+        [lead] = [row.id for row in self.client.leads("rjyy") if row.customer_name == "瑞金医院"]
+
+        with fieldbook.Client.open("rep.fieldbook", KEY) as second:
+            for client, brand in ((self.client, "联影"), (second, "西门子")):
+                client.edit_lead(lead, brand=brand)
+            second.sync_now(timeout=LONG)
+        self.client.sync_now(timeout=LONG)
+        self.assertEqual(1, len(self.client.conflicts(lead)))
+        quickstart.conflicts(self.client, lead)
+        self.assertEqual([], self.client.conflicts(lead))
+
+        pathlib.Path("单据.jpg").write_bytes(b"\xff\xd8" + bytes(3000))
+        quickstart.evidence(self.client, lead, self.client.lead(lead).timeline[0].id)
+        self.assertEqual(fieldbook.EvidencePlace.SAFE, self.client.lead(lead).evidence[0].place)
+
+        quickstart.errors(self.client, self.fail, self.fail, self.fail)
+        asked = []
+        with fieldbook.Client.open("fresh", KEY) as fresh:
+            quickstart.errors(fresh, self.fail, self.fail, asked.append)
+        self.assertEqual(1, len(asked))
+
+        shown = queue.Queue()
+        quickstart.stay_connected(self.client, shown.put)
+        self.assertIn(lead, [row.id for row in shown.get(timeout=LONG)])
+        made = self.new_lead()
+        while made not in [row.id for row in shown.get(timeout=LONG)]:
+            pass
 
     def test_a_closed_client_answers_closed(self):
         self.client.close()

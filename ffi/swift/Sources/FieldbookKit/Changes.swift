@@ -2,7 +2,8 @@
 
 import Foundation
 
-/// What to read again. An iteration that falls more than `changesHeld` changes behind gets `.everything` instead of
+/// What to read again. An iteration begins with `.everything`, once its subscription stands: who reads then, and after
+/// each change, misses nothing. One that falls more than `changesHeld` changes behind gets `.everything` instead of
 /// what it missed; it ends when the client is closed or its task is cancelled.
 public struct Changes: AsyncSequence, Sendable {
     public typealias Element = Change
@@ -21,6 +22,7 @@ public struct Changes: AsyncSequence, Sendable {
             let relay = Relay(continuation)
             // A closed handle has no changes: the iteration ends at once.
             if let subscription = try? raw.subscribe(listener: relay) {
+                held = .everything
                 continuation.onTermination = { _ in subscription.cancel() }
             } else {
                 continuation.finish()

@@ -18,7 +18,7 @@ public final class FieldbookClient: @unchecked Sendable {
         FieldbookClient(raw: try await blocking { try Fieldbook.open(config: config) })
     }
 
-    /// What to read again, from the start of the iteration until `close()`. Each iteration has its own subscription.
+    /// What to read again, until `close()`, beginning with `.everything`. Each iteration has its own subscription.
     public var changes: Changes { Changes(raw: raw) }
 
     /// Ends everything and frees the store; safe to repeat.

@@ -38,6 +38,7 @@ internal fun Duration.milliseconds32(): UInt =
  * A subscription as a cold flow. The listener only hands over and returns: it runs on a thread of the library.
  * What finds the buffer full is counted as missed. The collector then still has a full buffer before it, so it learns
  * of the gap with the next change that it takes, and what it reads from then on contains what it missed.
+ * Nobody sees from outside when a cold flow has subscribed, so it says so itself: [Change.Everything] comes first.
  */
 internal fun changesOf(raw: Fieldbook): Flow<Change> = flow {
     val missed = AtomicBoolean()
@@ -47,6 +48,7 @@ internal fun changesOf(raw: Fieldbook): Flow<Change> = flow {
                 if (change is Change.Closed) close() else if (!trySend(change).isSuccess) missed.set(true)
             }
         })
+        trySend(Change.Everything)
         awaitClose {
             subscription.cancel()
             subscription.close()

@@ -21,8 +21,9 @@ class FieldbookClient private constructor(private val raw: Fieldbook, private va
     AutoCloseable {
 
     /**
-     * What to read again, from the moment of collection until [close]. Each collector has its own subscription, which
-     * ends with the collection. A collector that falls more than [CHANGES_HELD] changes behind gets
+     * What to read again, until [close]. It begins with [Change.Everything], once the subscription stands: a collector
+     * that reads then, and after each change, misses nothing. Each collector has its own subscription, which ends with
+     * the collection. A collector that falls more than [CHANGES_HELD] changes behind gets
      * [Change.Everything] instead of what it missed.
      */
     val changes: Flow<Change> = changesOf(raw)
