@@ -1,5 +1,6 @@
 //! The clients in Kotlin, Swift and Python, each run as a program of its own against a real server on this machine. The tools come from
 //! `tests/foreign/setup.sh`; a language whose tools are missing fails, it is never skipped.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::path::Path;
 use std::process::{Command, Output};
