@@ -1,0 +1,174 @@
+//! The counted budgets of `docs/performance.md`: bytes, flights, flushes and reads. They are the same on every machine, so they are tests;
+//! what a clock has to tell is left to the benchmark command.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use fieldbook_core::document::NoClocks;
+use fieldbook_core::ids::{DocId, DocKind};
+use fieldbook_core::replica::{ListQuery, Replica};
+use fieldbook_core::sync::message::{FromPhone, Verdict};
+use fieldbook_engines::{RedbOptions, RedbStore, StoreKey, XtsBackend};
+
+mod support {
+    pub mod counted;
+    pub mod talk;
+}
+
+use support::counted::{Disk, Watched};
+use support::talk::{Gate, MOMENT, Office, Talk};
+
+/// A phone that holds `held` leads comes back: 20 leads changed by the manager, 20 others by the phone itself.
+fn reconnect(held: usize, gate: Gate) -> Talk {
+    let mut office = Office::found(held as u64);
+    let (mut manager, mut rep) = (office.hire_light(0), office.hire_light(1));
+    let leads = office.intake(1, held);
+    office.sync(&mut manager, gate);
+    office.sync(&mut rep, gate);
+    for lead in &leads[..20] {
+        office.visit(&mut manager, *lead);
+    }
+    office.sync(&mut manager, gate);
+    for lead in &leads[20..40] {
+        office.visit(&mut rep, *lead);
+    }
+    let talk = office.sync(&mut rep, gate);
+    assert_eq!((talk.report.durable, talk.report.changed), (20, 20), "{:?}", talk.report);
+    for lead in &leads[..40] {
+        let server = office.app.company.load(*lead).unwrap();
+        let phone = rep.replica.load(*lead).unwrap();
+        assert_eq!(phone.heads(), server.heads());
+        assert!(phone.value("next_action", &NoClocks).is_some(), "the visit is in it");
+    }
+    talk
+}
+
+#[test]
+fn coming_back_to_500_leads_costs_16_kib_and_one_round_trip_behind_the_handshake() {
+    for gate in [Gate::Fast, Gate::Slow, Gate::Piecemeal] {
+        let talk = reconnect(500, gate);
+        let both = talk.up_bytes + talk.down_bytes;
+        assert!(both <= 16 << 10, "{gate:?}: {} bytes up, {} down", talk.up_bytes, talk.down_bytes);
+        // The pushes ride behind the hello without waiting for it …
+        let first = &talk.flights[0];
+        assert!(matches!(first[0], FromPhone::Hello(_)), "{gate:?}");
+        assert_eq!(first[1..].iter().filter(|m| matches!(m, FromPhone::Push(_))).count(), 20, "{gate:?}");
+        assert_eq!(first.len(), 21, "{gate:?}");
+        // … and what the phone sends after that only acknowledges: nobody waits for it.
+        assert_eq!(talk.complete_after_flights, 1, "{gate:?}");
+        assert_eq!(talk.flights.len(), 2, "{gate:?}: {:?}", &talk.flights[1..]);
+        assert!(talk.flights[1].iter().all(|m| matches!(m, FromPhone::Ack(_))), "{gate:?}");
+    }
+}
+
+#[test]
+fn coming_back_costs_the_same_bytes_with_100_leads_held_and_with_2_000() {
+    let both = |held| {
+        let talk = reconnect(held, Gate::Slow);
+        (talk.up_bytes + talk.down_bytes) as f64
+    };
+    let (few, many) = (both(100), both(2_000));
+    assert!((many / few - 1.0).abs() <= 0.02, "{few} bytes with 100 leads, {many} with 2,000");
+}
+
+#[test]
+fn a_first_sync_of_worked_leads_costs_half_as_much_again_as_their_compacted_documents() {
+    let mut office = Office::found(3);
+    let mut old = office.hire_light(1);
+    let leads = office.intake(1, 200);
+    office.sync(&mut old, Gate::Fast);
+    for lead in &leads {
+        for _ in 0..3 {
+            office.visit(&mut old, *lead);
+        }
+        office.tick(&mut old, *lead, "decision_maker");
+    }
+    office.sync(&mut old, Gate::Fast);
+    // Somebody's second phone: the same rep on a new device.
+    let mut fresh = office.hire_light(1);
+    let talk = office.sync(&mut fresh, Gate::Fast);
+    let mut compacted = 0;
+    for kind in DocKind::ALL {
+        for id in fresh.replica.held_of(kind).unwrap() {
+            compacted += fresh.replica.load(id).unwrap().save().len();
+        }
+    }
+    assert_eq!(fresh.replica.held_of(DocKind::Lead).unwrap().len(), 200);
+    assert!(talk.down_bytes * 2 <= compacted * 3, "{} bytes came for {compacted}", talk.down_bytes);
+}
+
+#[test]
+fn the_server_flushes_once_for_a_group_of_pushes_however_large() {
+    let flushes_of = |pushes: usize| {
+        let mut office = Office::found(4);
+        let mut rep = office.hire_light(1);
+        let leads = office.intake(1, 40);
+        office.sync(&mut rep, Gate::Fast);
+        for lead in &leads[..pushes] {
+            office.visit(&mut rep, *lead);
+        }
+        let group = office.outbox(&rep);
+        let disk = office.disk.clone();
+        let (answers, counts) = disk.during(|| office.judge(group));
+        assert_eq!(answers.len(), pushes);
+        assert!(
+            answers.iter().all(|answer| matches!(answer.verdict, Verdict::Durable { .. })),
+            "{answers:?}"
+        );
+        counts.flushes
+    };
+    assert_eq!((flushes_of(1), flushes_of(40)), (FLUSHES_A_COMMIT, FLUSHES_A_COMMIT));
+}
+
+/// A phone with `held` leads, each with its ruling and its table, on a counted disk under the phone's own encryption.
+fn phone_on_disk(held: usize) -> (Office, Disk, Arc<Watched<RedbStore>>, support::talk::Phone, Vec<DocId>) {
+    let mut office = Office::found(5);
+    let disk = Disk::default();
+    let store = Arc::new(Watched::new(open(&disk)));
+    let mut rep = office.hire(1, store.clone());
+    let leads = office.intake(1, held);
+    office.sync(&mut rep, Gate::Fast);
+    (office, disk, store, rep, leads)
+}
+
+fn open(disk: &Disk) -> RedbStore {
+    let encrypted = XtsBackend::new(disk.clone(), &StoreKey([9; 32]), [1; 32]).unwrap();
+    RedbStore::with_backend(encrypted, &RedbOptions::default()).unwrap()
+}
+
+#[test]
+fn an_edit_on_the_phone_is_one_commit_and_writes_some_pages_whatever_is_held() {
+    for held in [100, 2_000] {
+        let (mut office, disk, store, mut rep, leads) = phone_on_disk(held);
+        for at in [0, held / 2, held - 1] {
+            store.commits.store(0, Relaxed);
+            let ((), counts) = disk.during(|| office.visit(&mut rep, leads[at]));
+            assert_eq!(store.commits.load(Relaxed), 1);
+            assert_eq!(counts.flushes, FLUSHES_A_COMMIT, "{held} leads held");
+            assert!(counts.written_bytes <= EDIT_MAX_BYTES, "{held} leads held: {counts:?}");
+        }
+    }
+}
+
+#[test]
+fn opening_a_store_and_listing_its_first_50_leads_loads_no_document() {
+    let (_, disk, store, rep, leads) = phone_on_disk(2_000);
+    drop(rep);
+    Arc::into_inner(store).unwrap().inner.close().unwrap();
+    let store = Arc::new(Watched::new(open(&disk)));
+    let mut replica = Replica::open(store.clone()).unwrap();
+    let first = replica.list(&ListQuery { limit: 50, ..ListQuery::default() }, MOMENT).unwrap();
+    assert_eq!(first.len(), 50);
+    assert_eq!(store.document_reads.load(Relaxed), 0);
+    let rows = store.rows.load(Relaxed);
+    assert!(rows <= 3 * 50, "{rows} rows were read");
+    // The counter does see a document that is loaded.
+    replica.load(leads[0]).unwrap();
+    assert!(store.document_reads.load(Relaxed) > 0);
+}
+
+/// What redb does to make a commit durable.
+const FLUSHES_A_COMMIT: u64 = 1;
+/// Twenty pages of 4 KiB. It takes fifteen, most of them inner pages of the one tree: the dozen rows of an edit lie apart in it.
+const EDIT_MAX_BYTES: u64 = 80 << 10;
