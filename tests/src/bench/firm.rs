@@ -10,6 +10,7 @@ use fieldbook_core::access::{Channel, Role};
 use fieldbook_core::company::{Company, Gate, Incoming, LocalGate, NewLead, Settled, TeamRow, UserRow};
 use fieldbook_core::document::{Doc, Edit, Value};
 use fieldbook_core::ids::{Actor, DeviceId, DocId, DocKind, EntryId, TeamId, UserId};
+use fieldbook_core::model::{LeadFields, Visit};
 use fieldbook_core::sync::message::Push;
 use fieldbook_core::time::{Moment, Stamp};
 use fieldbook_server::app::{App, SystemClock};
@@ -141,6 +142,15 @@ impl Office {
         Ok(Member { user, device, token, channels })
     }
 
+    /// A code with which an app enrols a phone for somebody.
+    ///
+    /// # Errors
+    /// The company's.
+    pub fn code(&self, user: UserId) -> Result<String, Fail> {
+        let mut entropy = Entropy::from_system();
+        Ok(self.app.auth.issue_code(user, None, self.app.now_ms(), &mut entropy)?.text)
+    }
+
     /// Takes in leads for somebody: each with ruling and advancement table.
     ///
     /// # Errors
@@ -264,6 +274,22 @@ pub fn visit(rng: &mut StdRng) -> Vec<Edit> {
             value: format!("{next}{}", rng.random_range(0..1_000)).as_str().into(),
         },
     ]
+}
+
+/// The same visit as an app tells it.
+pub fn told_visit(rng: &mut StdRng) -> Visit {
+    Visit {
+        customer_state: format!("{}{}", pick(rng, STATES), rng.random_range(0..1_000)),
+        next_action: format!("{}{}", pick(rng, NEXT), rng.random_range(0..1_000)),
+        expected_close: format!("2026-{:02}", rng.random_range(1..13)),
+        ..Visit::default()
+    }
+}
+
+/// One field, as an app writes it anew.
+pub fn told_field(rng: &mut StdRng) -> LeadFields {
+    let value = format!("{}{}", pick(rng, NEXT), rng.random_range(0..1_000_000));
+    LeadFields { next_action: Some(value), ..LeadFields::default() }
 }
 
 /// One field, written anew: the smallest edit there is.

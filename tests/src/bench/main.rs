@@ -2,16 +2,20 @@
 //! yardstick beside each figure.
 //!
 //! ```text
-//! cargo run --release -p fieldbook-tests --bin bench -- [row ...] [--quick] [--leads-csv FILE] [--scratch DIR]
+//! cargo run --release -p fieldbook-tests --bin bench -- [row ...] [--quick] [--leads-csv FILE] [--scratch DIR] [--into PAGE]
 //! ```
 //!
 //! Owns: what is measured, how, and the verdict. Refuses: to tune what it measures, to count before it is warm, and to hide what is
-//! simulated (the disk's flush of the rows `gate` and `cold`). A verdict of "missed" is a result, not a failure of the command.
+//! simulated (the disk's flush of the row `gate`). A verdict of "missed" is a result, not a failure of the command. What each row includes
+//! and leaves out is in `docs/performance.md`.
+//!
+//! Called by the name `fieldbook`, the program is the server: a test that has no build of it gives this one two names.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+mod app;
 mod child;
 mod edit;
 mod firm;
@@ -43,6 +47,8 @@ struct Plan {
     leads_csv: Option<PathBuf>,
     /// A folder on the disk that is measured.
     scratch: PathBuf,
+    /// A page whose block between the marks is replaced by the table.
+    into: Option<PathBuf>,
 }
 
 impl Plan {
@@ -67,6 +73,9 @@ const ROWS: &[(&str, RowOf)] = &[
 ];
 
 fn main() -> ExitCode {
+    if std::env::current_exe().is_ok_and(|path| path.file_stem().is_some_and(|name| name == "fieldbook")) {
+        return fieldbook_server::cli::main();
+    }
     let mut args: Vec<String> = std::env::args().skip(1).collect();
     if args.first().is_some_and(|arg| arg == child::WORD) {
         args.remove(0);
@@ -75,7 +84,9 @@ fn main() -> ExitCode {
     match read(args) {
         Ok(plan) => finish(measure(&plan)),
         Err(wrong) => {
-            say(&format!("{wrong}\nbench [row ...] [--quick] [--leads-csv FILE] [--scratch DIR]"));
+            say(&format!(
+                "{wrong}\nbench [row ...] [--quick] [--leads-csv FILE] [--scratch DIR] [--into PAGE]"
+            ));
             say(&format!("rows: {}", ROWS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" ")));
             ExitCode::from(2)
         }
@@ -96,7 +107,7 @@ fn finish(done: Result<(), Fail>) -> ExitCode {
 fn read(args: Vec<String>) -> Result<Plan, Fail> {
     // Beside the program: the temporary folder of many machines is in memory, and a disk is measured here.
     let beside = std::env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default();
-    let mut plan = Plan { rows: Vec::new(), quick: false, leads_csv: None, scratch: beside };
+    let mut plan = Plan { rows: Vec::new(), quick: false, leads_csv: None, scratch: beside, into: None };
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
         let mut path = || args.next().map(PathBuf::from).ok_or(format!("{arg} takes a path"));
@@ -104,9 +115,13 @@ fn read(args: Vec<String>) -> Result<Plan, Fail> {
             "--quick" => plan.quick = true,
             "--leads-csv" => plan.leads_csv = Some(path()?),
             "--scratch" => plan.scratch = path()?,
+            "--into" => plan.into = Some(path()?),
             row if ROWS.iter().any(|(name, _)| *name == row) => plan.rows.push(arg),
             other => return Err(format!("there is no row or option {other:?}").into()),
         }
+    }
+    if plan.into.is_some() && (plan.quick || cfg!(debug_assertions) || !plan.rows.is_empty()) {
+        return Err("only a whole run of a release build goes into a page".into());
     }
     if plan.rows.is_empty() {
         plan.rows = ROWS.iter().map(|(name, _)| (*name).to_owned()).collect();
@@ -116,7 +131,8 @@ fn read(args: Vec<String>) -> Result<Plan, Fail> {
 
 fn measure(plan: &Plan) -> Result<(), Fail> {
     server::build()?;
-    say(&format!("machine: {}", yardstick::machine()));
+    let machine = format!("machine: {}", yardstick::machine());
+    say(&machine);
     let mut rows = Vec::new();
     for (name, run) in ROWS.iter().filter(|(name, _)| plan.rows.iter().any(|row| row == name)) {
         say(&format!("row {name} ..."));
@@ -127,7 +143,12 @@ fn measure(plan: &Plan) -> Result<(), Fail> {
         rows.extend(found);
     }
     say("");
-    say(&table::markdown(&rows));
+    let table = table::markdown(&rows);
+    say(&table);
+    if let Some(page) = &plan.into {
+        let text = std::fs::read_to_string(page)?;
+        std::fs::write(page, table::into_page(&text, &format!("{machine}\n\n{table}"))?)?;
+    }
     if plan.quick {
         say("--quick: small numbers that prove the command works; no figure of it counts.");
     }

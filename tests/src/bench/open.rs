@@ -1,5 +1,7 @@
-//! Row 5: opening the phone's store and listing the first 50 of 10,000 leads, after a clean close and after a kill.
+//! Row 5: opening the phone's store and listing the first 50 of 10,000 leads, through the facade, after a clean close and after a kill; with
+//! the file in the system's cache and without.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,83 +9,92 @@ use std::time::Instant;
 
 use fieldbook_core::access::Role;
 use fieldbook_core::ids::DocId;
-use fieldbook_core::replica::ListQuery;
+use fieldbook_device::LeadQuery;
+use rustix::fs::{Advice, fadvise};
 
-use crate::firm::{Firm, now};
-use crate::phone::Phone;
+use crate::firm::Firm;
 use crate::server::Server;
 use crate::table::{Row, median, number, spread};
 use crate::yardstick::{disk, ms};
-use crate::{Fail, Plan, child};
+use crate::{Fail, Plan, app, child};
+
+/// Milliseconds of each way to open.
+#[derive(Default)]
+struct Seen {
+    clean: Vec<f64>,
+    clean_cold: Vec<f64>,
+    killed: Vec<f64>,
+    killed_cold: Vec<f64>,
+}
 
 /// Measures the row.
 ///
 /// # Errors
 /// Whatever stops it.
 pub fn run(plan: &Plan) -> Result<Vec<Row>, Fail> {
-    let leads = plan.size(10_000, 500);
+    let leads = plan.size(10_000, 300);
     let firm = Firm::found(&plan.scratch)?;
     let office = firm.open()?;
     office.hire(1, Role::Manager)?;
     let rep = office.hire(2, Role::Rep)?;
     let ids = office.intake(rep.user, leads, 8)?;
+    let code = office.code(rep.user)?;
     office.close()?;
     let server = Server::start(&firm)?;
     let path = firm.folder().join("phone");
-    let mut phone = Phone::enrol(&path, &rep)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(phone.sync(&rep, firm.port))?;
+    let book = app::enrol(&path, &firm, &code)?;
+    app::sync(&book)?;
     server.stop()?;
-    phone.close()?;
-    let (mut clean, mut killed, mut uncached) = (Vec::new(), Vec::new(), Vec::new());
+    book.shutdown();
+    let mut seen = Seen::default();
     for round in 0..plan.size(9, 3) {
-        clean.push(look(&path)?);
-        kill(&path, &ids[round * EDITS..(round + 1) * EDITS])?;
-        killed.push(look(&path)?);
-        kill(&path, &ids[round * EDITS..(round + 1) * EDITS])?;
-        if forget_cache() {
-            uncached.push(look(&path)?);
-        }
+        let edited = &ids[round * EDITS..(round + 1) * EDITS];
+        seen.clean.push(look(&path)?);
+        forget(&path)?;
+        seen.clean_cold.push(look(&path)?);
+        kill(&path, edited)?;
+        seen.killed.push(look(&path)?);
+        kill(&path, edited)?;
+        forget(&path)?;
+        seen.killed_cold.push(look(&path)?);
     }
     let size = std::fs::metadata(&path)?.len() as f64 / 1e6;
     let machine = disk(&plan.scratch)?;
-    let mut rows = vec![
+    Ok(vec![
         Row::at_most(
             "Open the store and list the first 50 of 10,000 leads, after a clean close",
-            median(clean.clone()),
+            median(seen.clean.clone()),
             "ms",
             60.0,
         )
-        .note(format!("{}; a file of {} MB, in the system's cache", spread(&clean), number(size)))
+        .note(format!("{}; a file of {} MB, in the system's cache", spread(&seen.clean), number(size)))
+        .note("by the facade in a process that runs: its runtime and threads are in it, the start of a process is not")
         .yardstick(machine),
-        Row::at_most("The same after a kill", median(killed.clone()), "ms", 400.0).note(format!(
+        Row::beside("The same with nothing of the file in the system's cache", median(seen.clean_cold.clone()), "ms")
+            .note(format!("{}; {COLD}", spread(&seen.clean_cold))),
+        Row::at_most("The same after a kill", median(seen.killed.clone()), "ms", 400.0).note(format!(
             "{}; SIGKILL after {EDITS} edits, the file in the system's cache",
-            spread(&killed)
+            spread(&seen.killed)
         )),
-    ];
-    if !uncached.is_empty() {
-        rows.push(
-            Row::beside(
-                "The same after a kill, with nothing of the file in the system's cache",
-                median(uncached.clone()),
-                "ms",
-            )
-            .note(spread(&uncached)),
-        );
-    }
-    Ok(rows)
+        Row::beside(
+            "The same after a kill, with nothing of the file in the system's cache",
+            median(seen.killed_cold.clone()),
+            "ms",
+        )
+        .note(format!("{}; {COLD}", spread(&seen.killed_cold))),
+    ])
 }
 
 /// Opens, lists, closes; how long until the list was there, milliseconds.
 fn look(path: &Path) -> Result<f64, Fail> {
     let began = Instant::now();
-    let phone = Phone::open(path)?;
-    let list = phone.replica.list(&ListQuery { limit: LISTED, ..ListQuery::default() }, now())?;
+    let book = app::open(path)?;
+    let list = book.leads(&LeadQuery { limit: LISTED as u32, ..LeadQuery::default() })?;
     let took = ms(began.elapsed());
     if list.len() != LISTED {
         return Err(format!("{} leads were listed", list.len()).into());
     }
-    phone.close()?;
+    book.shutdown();
     Ok(took)
 }
 
@@ -103,12 +114,14 @@ fn kill(path: &Path, leads: &[DocId]) -> Result<(), Fail> {
     }
 }
 
-/// Drops clean pages of all files, where the system lets us.
-fn forget_cache() -> bool {
-    rustix::fs::sync();
-    std::fs::write("/proc/sys/vm/drop_caches", "1").is_ok()
+/// Drops what the system keeps of a file in memory. Dirty pages cannot be dropped, so they are written first.
+fn forget(path: &Path) -> Result<(), Fail> {
+    let file = File::open(path)?;
+    file.sync_all()?;
+    Ok(fadvise(&file, 0, None, Advice::DontNeed)?)
 }
 
 const LISTED: usize = 50;
 /// Edits of the phone before it is killed.
 const EDITS: usize = 20;
+const COLD: &str = "posix_fadvise(DONTNEED) before each run, which a disk in memory ignores";

@@ -1,5 +1,6 @@
-//! A measured phone: the product's own replica and link over its durable encrypted store, and a websocket. What the phone's runtime does
-//! beside that (listeners, evidence, tokens) is not here.
+//! A measured phone below its facade: the product's own replica and link over its durable encrypted store, and a websocket whose bytes and
+//! flights are counted. What the phone's runtime does beside that (listeners, evidence, sign-in) is not here; the rows `edit`, `open` and
+//! `import` go through the facade ([`crate::app`]).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,8 +39,10 @@ pub struct Synced {
     pub ms: f64,
     /// The part of it that went until the websocket stood.
     pub dial_ms: f64,
-    /// How often the phone sent after it had received: flights, the first included.
+    /// How often the phone sent: flights, the first included.
     pub flights: u32,
+    /// Those of them that asked for something. What only acknowledges is waited for by nobody, so these are the round trips.
+    pub awaited: u32,
     /// The link's own report.
     pub report: SyncReport,
 }
@@ -68,7 +71,7 @@ impl Phone {
     /// # Errors
     /// The store's.
     pub fn open(path: &Path) -> Result<Self, Fail> {
-        let store = Arc::new(SecureStore::open(path, &StoreKey([9; 32]), rand::random())?);
+        let store = Arc::new(SecureStore::open(path, &StoreKey(crate::app::KEY), rand::random())?);
         Ok(Self { replica: Replica::open(store.clone())?, store, path: path.to_owned() })
     }
 
@@ -96,15 +99,15 @@ impl Phone {
     ///
     /// # Errors
     /// Those of the network, of the store, and the server's refusals.
-    pub async fn sync(&mut self, member: &Member, port: u16) -> Result<Synced, Fail> {
+    pub async fn sync(&mut self, token: &str, port: u16) -> Result<Synced, Fail> {
         let began = Instant::now();
         let tally = Arc::new(Tally::default());
         let mut socket = connect(port, None, &tally).await?;
         let dial_ms = ms(began.elapsed());
         let mut link = Link::new();
-        let first = link.open(&self.replica, &member.token, "bench", now())?;
+        let first = link.open(&self.replica, token, "bench", now())?;
         send(&mut socket, first).await?;
-        let mut flights = 1;
+        let (mut flights, mut awaited) = (1, 1);
         while !link.is_settled(&self.replica) {
             let Some(message) = timeout(SILENCE, socket.next()).await? else {
                 return Err("the server hung up".into());
@@ -116,6 +119,7 @@ impl Phone {
                 return Err(format!("the server closed: {error:?}").into());
             }
             flights += u32::from(!turn.send.is_empty());
+            awaited += u32::from(!turn.send.iter().all(|message| matches!(message, FromPhone::Ack(_))));
             send(&mut socket, turn.send).await?;
         }
         let (up_bytes, down_bytes) = (tally.up(), tally.down());
@@ -125,6 +129,7 @@ impl Phone {
             ms: ms(began.elapsed()),
             dial_ms,
             flights,
+            awaited,
             report: link.report().clone(),
         };
         let _ = socket.close(None).await;

@@ -93,14 +93,29 @@ impl Server {
         self.child.id()
     }
 
-    /// Memory of the process that is not on the disk, bytes; its gate workers are not counted.
+    /// Memory of the server's process and of its gate workers that nothing on the disk stands behind (`RssAnon` and `RssShmem`), bytes.
+    /// Pages of files, the program's own among them, are left out: the system takes them back when it likes.
     ///
     /// # Errors
     /// When the system does not tell.
     pub fn memory_bytes(&self) -> Result<f64, Fail> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? * 1_024.0)
+        // A worker that ends meanwhile takes its memory along.
+        let workers: f64 = self.workers()?.into_iter().filter_map(|pid| private_bytes(pid).ok()).sum();
+        Ok(private_bytes(self.pid())? + workers)
+    }
+
+    /// Its gate workers.
+    fn workers(&self) -> Result<Vec<u32>, Fail> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+            // A process that ends meanwhile is none of ours.
+            if parent_of(pid) == Some(self.pid()) {
+                found.push(pid);
+            }
+        }
+        Ok(found)
     }
 
     /// Processor seconds of the server and of its gate workers so far.
@@ -108,16 +123,8 @@ impl Server {
     /// # Errors
     /// When the system does not tell.
     pub fn cpu_s(&self) -> Result<f64, Fail> {
-        let mut ticks = cpu_ticks(self.pid())?;
-        for entry in std::fs::read_dir("/proc")? {
-            let name = entry?.file_name();
-            let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-            // A process that ends meanwhile is none of ours.
-            if parent_of(pid) == Some(self.pid()) {
-                ticks += cpu_ticks(pid).unwrap_or(0);
-            }
-        }
-        Ok(ticks as f64 / TICKS_A_SECOND)
+        let workers: u64 = self.workers()?.into_iter().filter_map(|pid| cpu_ticks(pid).ok()).sum();
+        Ok((cpu_ticks(self.pid())? + workers) as f64 / TICKS_A_SECOND)
     }
 
     /// Ends it in order and gives what it printed.
@@ -150,6 +157,15 @@ impl Drop for Server {
 /// When the system does not tell.
 pub fn own_cpu_s() -> Result<f64, Fail> {
     Ok(cpu_ticks(std::process::id())? as f64 / TICKS_A_SECOND)
+}
+
+fn private_bytes(pid: u32) -> Result<f64, Fail> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let field = |name: &str| -> Result<f64, Fail> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("the system is too old")?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? * 1_024.0)
+    };
+    Ok(field("RssAnon:")? + field("RssShmem:")?)
 }
 
 /// The fields of `/proc/PID/stat` behind the name, which may hold blanks.

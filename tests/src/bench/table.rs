@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use crate::Fail;
+
 /// Whether a bar was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -12,6 +14,8 @@ pub enum Verdict {
     Missed,
     /// There is no bar for it; it explains another figure.
     Beside,
+    /// There is a bar, and this run did not look.
+    NotMeasured,
 }
 
 /// One line of the table.
@@ -29,18 +33,24 @@ impl Row {
     /// A figure that has to be at most `bar`.
     pub fn at_most(what: &str, figure: f64, unit: &str, bar: f64) -> Self {
         let verdict = if figure <= bar { Verdict::Met } else { Verdict::Missed };
-        Self::new(what, format!("{} {unit}", number(figure)), format!("≤ {} {unit}", number(bar)), verdict)
+        Self::new(what, with_unit(figure, unit), format!("≤ {}", with_unit(bar, unit)), verdict)
     }
 
     /// A figure that has to be at least `bar`.
     pub fn at_least(what: &str, figure: f64, unit: &str, bar: f64) -> Self {
         let verdict = if figure >= bar { Verdict::Met } else { Verdict::Missed };
-        Self::new(what, format!("{} {unit}", number(figure)), format!("≥ {} {unit}", number(bar)), verdict)
+        Self::new(what, with_unit(figure, unit), format!("≥ {}", with_unit(bar, unit)), verdict)
     }
 
     /// A figure without a bar.
     pub fn beside(what: &str, figure: f64, unit: &str) -> Self {
-        Self::new(what, format!("{} {unit}", number(figure)), String::new(), Verdict::Beside)
+        Self::new(what, with_unit(figure, unit), String::new(), Verdict::Beside)
+    }
+
+    /// A bar that this run did not look at, and why not.
+    pub fn not_measured(what: &str, bar: f64, why: &str) -> Self {
+        Self::new(what, "not measured".to_owned(), format!("≤ {}", number(bar)), Verdict::NotMeasured)
+            .note(why)
     }
 
     fn new(what: &str, figure: String, bar: String, verdict: Verdict) -> Self {
@@ -101,6 +111,16 @@ pub fn markdown(rows: &[Row]) -> String {
     format!("{out}\n{notes}")
 }
 
+/// A page with another table between its marks.
+///
+/// # Errors
+/// When the page has no such block.
+pub fn into_page(page: &str, table: &str) -> Result<String, Fail> {
+    let (before, rest) = page.split_once(BEGIN).ok_or_else(|| format!("the page has no line {BEGIN}"))?;
+    let (_, after) = rest.split_once(END).ok_or_else(|| format!("the page has no line {END}"))?;
+    Ok(format!("{before}{BEGIN}\n{}\n{END}{after}", table.trim_end()))
+}
+
 /// The middle of several measurements.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -109,6 +129,11 @@ pub fn median(mut values: Vec<f64>) -> f64 {
         n if n % 2 == 1 => values[n / 2],
         n => (values[n / 2 - 1] + values[n / 2]) / 2.0,
     }
+}
+
+/// The largest of several measurements.
+pub fn worst(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::NAN, f64::max)
 }
 
 /// Smallest, middle and largest, for a note.
@@ -140,13 +165,21 @@ pub fn number(value: f64) -> String {
     if value < 0.0 { format!("-{out}") } else { out }
 }
 
+fn with_unit(figure: f64, unit: &str) -> String {
+    format!("{} {unit}", number(figure)).trim_end().to_owned()
+}
+
 fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Met => "met",
         Verdict::Missed => "MISSED",
         Verdict::Beside => "",
+        Verdict::NotMeasured => "not measured",
     }
 }
+
+const BEGIN: &str = "<!-- bench: begin, written by the command -->";
+const END: &str = "<!-- bench: end -->";
 
 #[cfg(test)]
 mod tests {
@@ -165,6 +198,18 @@ mod tests {
         ] {
             assert_eq!(row.verdict == Verdict::Met, met, "{row:?}");
         }
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_said_and_the_documentation_takes_the_table() {
+        let table = markdown(&[Row::not_measured("x", 0.0, "no file"), Row::at_most("y", 1.0, "", 1.0)]);
+        assert!(table.contains("| x [1] | not measured | ≤ 0 | not measured |  |"), "{table}");
+        assert!(table.contains("| y | 1 | ≤ 1 | met |  |") && table.contains("[1] no file"), "{table}");
+        let page = include_str!("../../../docs/performance.md");
+        let (filled, again) =
+            (into_page(page, "first").unwrap(), |page: &str| into_page(page, &table).unwrap());
+        assert!(filled.contains("first") && again(&filled) == again(page));
+        assert!(into_page("no marks", "x").is_err());
     }
 
     #[test]
