@@ -20,8 +20,14 @@ fn main() -> ExitCode {
             "--seed" => number().map(|n| first = n),
             "--seeds" => number().map(|n| seeds = n),
             "--events" => number().map(|n| plan.events = n as usize),
-            "--story" => Some(plan.aloud = true),
-            "--keep-going" => Some(keep_going = true),
+            "--story" => {
+                plan.aloud = true;
+                Some(())
+            }
+            "--keep-going" => {
+                keep_going = true;
+                Some(())
+            }
             _ => None,
         };
         if known.is_none() {
