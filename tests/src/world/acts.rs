@@ -332,7 +332,8 @@ impl World {
         }
         let item = &waiting[self.dice.below(waiting.len() as u64) as usize];
         let (name, now_ms) = (self.name(item.doc), self.now_ms);
-        if self.dice.one_in(2) {
+        // Accepting is where things can go wrong, so most of what is held is accepted.
+        if self.dice.one_in(4) {
             let discarded = self.office(|_, company| company.discard_held(&item.id))?;
             if discarded.is_some() {
                 self.tell(format!("the office discards held work on {name}"));
