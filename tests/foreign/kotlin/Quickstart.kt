@@ -75,6 +75,7 @@ suspend fun quickstartEvidence(book: FieldbookClient, lead: DocId, visit: EntryI
     // snippet: evidence
     val what = Attachment(name = "单据.jpg", mime = "image/jpeg", event = visit, unmeteredOnly = true)
     book.attachFile(lead, what, photo.path)
+    book.setNetwork(Network.UNMETERED)
     book.syncNow()
     val piece = book.lead(lead).evidence.first()
     println("${piece.place}: ${book.evidence(lead, piece.hash).size} bytes")

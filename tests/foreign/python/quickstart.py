@@ -62,6 +62,7 @@ def evidence(book, lead, visit):
     # snippet: evidence
     photo = pathlib.Path("单据.jpg")
     book.attach(lead, photo, name=photo.name, mime="image/jpeg", event=visit, unmetered_only=True)
+    book.set_network(fieldbook.Network.UNMETERED)
     book.sync_now()
     piece = book.lead(lead).evidence[0]
     print(piece.place, len(book.evidence(lead, piece.hash)))

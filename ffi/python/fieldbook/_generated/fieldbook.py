@@ -2871,12 +2871,17 @@ class EvidencePlace(enum.Enum):
     On this phone, on their way to the server.
 """
     
-    SAFE = 1
+    REFUSED = 1
+    """
+    On this phone; the server would not take them, and is asked again once a day.
+"""
+    
+    SAFE = 2
     """
     On this phone and on the server.
 """
     
-    ELSEWHERE = 2
+    ELSEWHERE = 3
     """
     Not on this phone: the server has them, or the phone that took them does.
 """
@@ -2890,14 +2895,18 @@ class _UniffiFfiConverterTypeEvidencePlace(_UniffiConverterRustBuffer):
         if variant == 1:
             return EvidencePlace.WAITING
         if variant == 2:
-            return EvidencePlace.SAFE
+            return EvidencePlace.REFUSED
         if variant == 3:
+            return EvidencePlace.SAFE
+        if variant == 4:
             return EvidencePlace.ELSEWHERE
         raise InternalError("Raw enum value doesn't match any cases")
 
     @staticmethod
     def check_lower(value):
         if value == EvidencePlace.WAITING:
+            return
+        if value == EvidencePlace.REFUSED:
             return
         if value == EvidencePlace.SAFE:
             return
@@ -2909,10 +2918,12 @@ class _UniffiFfiConverterTypeEvidencePlace(_UniffiConverterRustBuffer):
     def write(value, buf):
         if value == EvidencePlace.WAITING:
             buf.write_i32(1)
-        if value == EvidencePlace.SAFE:
+        if value == EvidencePlace.REFUSED:
             buf.write_i32(2)
-        if value == EvidencePlace.ELSEWHERE:
+        if value == EvidencePlace.SAFE:
             buf.write_i32(3)
+        if value == EvidencePlace.ELSEWHERE:
+            buf.write_i32(4)
 
 
 
@@ -4792,10 +4803,11 @@ class Status:
     """
     How things stand.
 """
-    def __init__(self, *, enrolled:bool, unanswered:int, evidence_waiting:int, held:int, last_contact_ms:int, clock_skew_ms:int, clock_doubtful:bool, locked:bool, complete:bool, online:bool, background:bool, last_error:str, last_error_text:str):
+    def __init__(self, *, enrolled:bool, unanswered:int, evidence_waiting:int, evidence_refused:int, held:int, last_contact_ms:int, clock_skew_ms:int, clock_doubtful:bool, locked:bool, complete:bool, online:bool, background:bool, last_error:str, last_error_text:str):
         self.enrolled = enrolled
         self.unanswered = unanswered
         self.evidence_waiting = evidence_waiting
+        self.evidence_refused = evidence_refused
         self.held = held
         self.last_contact_ms = last_contact_ms
         self.clock_skew_ms = clock_skew_ms
@@ -4811,13 +4823,15 @@ class Status:
 
     
     def __str__(self):
-        return "Status(enrolled={}, unanswered={}, evidence_waiting={}, held={}, last_contact_ms={}, clock_skew_ms={}, clock_doubtful={}, locked={}, complete={}, online={}, background={}, last_error={}, last_error_text={})".format(self.enrolled, self.unanswered, self.evidence_waiting, self.held, self.last_contact_ms, self.clock_skew_ms, self.clock_doubtful, self.locked, self.complete, self.online, self.background, self.last_error, self.last_error_text)
+        return "Status(enrolled={}, unanswered={}, evidence_waiting={}, evidence_refused={}, held={}, last_contact_ms={}, clock_skew_ms={}, clock_doubtful={}, locked={}, complete={}, online={}, background={}, last_error={}, last_error_text={})".format(self.enrolled, self.unanswered, self.evidence_waiting, self.evidence_refused, self.held, self.last_contact_ms, self.clock_skew_ms, self.clock_doubtful, self.locked, self.complete, self.online, self.background, self.last_error, self.last_error_text)
     def __eq__(self, other):
         if self.enrolled != other.enrolled:
             return False
         if self.unanswered != other.unanswered:
             return False
         if self.evidence_waiting != other.evidence_waiting:
+            return False
+        if self.evidence_refused != other.evidence_refused:
             return False
         if self.held != other.held:
             return False
@@ -4848,6 +4862,7 @@ class _UniffiFfiConverterTypeStatus(_UniffiConverterRustBuffer):
             enrolled=_UniffiFfiConverterBoolean.read(buf),
             unanswered=_UniffiFfiConverterUInt64.read(buf),
             evidence_waiting=_UniffiFfiConverterUInt32.read(buf),
+            evidence_refused=_UniffiFfiConverterUInt32.read(buf),
             held=_UniffiFfiConverterUInt32.read(buf),
             last_contact_ms=_UniffiFfiConverterInt64.read(buf),
             clock_skew_ms=_UniffiFfiConverterInt64.read(buf),
@@ -4865,6 +4880,7 @@ class _UniffiFfiConverterTypeStatus(_UniffiConverterRustBuffer):
         _UniffiFfiConverterBoolean.check_lower(value.enrolled)
         _UniffiFfiConverterUInt64.check_lower(value.unanswered)
         _UniffiFfiConverterUInt32.check_lower(value.evidence_waiting)
+        _UniffiFfiConverterUInt32.check_lower(value.evidence_refused)
         _UniffiFfiConverterUInt32.check_lower(value.held)
         _UniffiFfiConverterInt64.check_lower(value.last_contact_ms)
         _UniffiFfiConverterInt64.check_lower(value.clock_skew_ms)
@@ -4881,6 +4897,7 @@ class _UniffiFfiConverterTypeStatus(_UniffiConverterRustBuffer):
         _UniffiFfiConverterBoolean.write(value.enrolled, buf)
         _UniffiFfiConverterUInt64.write(value.unanswered, buf)
         _UniffiFfiConverterUInt32.write(value.evidence_waiting, buf)
+        _UniffiFfiConverterUInt32.write(value.evidence_refused, buf)
         _UniffiFfiConverterUInt32.write(value.held, buf)
         _UniffiFfiConverterInt64.write(value.last_contact_ms, buf)
         _UniffiFfiConverterInt64.write(value.clock_skew_ms, buf)
@@ -4897,7 +4914,7 @@ class SyncReport:
     """
     What a round of sync did.
 """
-    def __init__(self, *, up:int, down:int, set_aside:int, wiped:int, bytes_up:int, bytes_down:int, round_trips:int, millis:int, conflicts:int, held:int, evidence_up:int, evidence_bytes:int, evidence_waiting:int):
+    def __init__(self, *, up:int, down:int, set_aside:int, wiped:int, bytes_up:int, bytes_down:int, round_trips:int, millis:int, conflicts:int, held:int, evidence_up:int, evidence_bytes:int, evidence_waiting:int, evidence_refused:int):
         self.up = up
         self.down = down
         self.set_aside = set_aside
@@ -4911,12 +4928,13 @@ class SyncReport:
         self.evidence_up = evidence_up
         self.evidence_bytes = evidence_bytes
         self.evidence_waiting = evidence_waiting
+        self.evidence_refused = evidence_refused
         
         
 
     
     def __str__(self):
-        return "SyncReport(up={}, down={}, set_aside={}, wiped={}, bytes_up={}, bytes_down={}, round_trips={}, millis={}, conflicts={}, held={}, evidence_up={}, evidence_bytes={}, evidence_waiting={})".format(self.up, self.down, self.set_aside, self.wiped, self.bytes_up, self.bytes_down, self.round_trips, self.millis, self.conflicts, self.held, self.evidence_up, self.evidence_bytes, self.evidence_waiting)
+        return "SyncReport(up={}, down={}, set_aside={}, wiped={}, bytes_up={}, bytes_down={}, round_trips={}, millis={}, conflicts={}, held={}, evidence_up={}, evidence_bytes={}, evidence_waiting={}, evidence_refused={})".format(self.up, self.down, self.set_aside, self.wiped, self.bytes_up, self.bytes_down, self.round_trips, self.millis, self.conflicts, self.held, self.evidence_up, self.evidence_bytes, self.evidence_waiting, self.evidence_refused)
     def __eq__(self, other):
         if self.up != other.up:
             return False
@@ -4944,6 +4962,8 @@ class SyncReport:
             return False
         if self.evidence_waiting != other.evidence_waiting:
             return False
+        if self.evidence_refused != other.evidence_refused:
+            return False
         return True
 
 class _UniffiFfiConverterTypeSyncReport(_UniffiConverterRustBuffer):
@@ -4963,6 +4983,7 @@ class _UniffiFfiConverterTypeSyncReport(_UniffiConverterRustBuffer):
             evidence_up=_UniffiFfiConverterUInt32.read(buf),
             evidence_bytes=_UniffiFfiConverterUInt64.read(buf),
             evidence_waiting=_UniffiFfiConverterUInt32.read(buf),
+            evidence_refused=_UniffiFfiConverterUInt32.read(buf),
         )
 
     @staticmethod
@@ -4980,6 +5001,7 @@ class _UniffiFfiConverterTypeSyncReport(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt32.check_lower(value.evidence_up)
         _UniffiFfiConverterUInt64.check_lower(value.evidence_bytes)
         _UniffiFfiConverterUInt32.check_lower(value.evidence_waiting)
+        _UniffiFfiConverterUInt32.check_lower(value.evidence_refused)
 
     @staticmethod
     def write(value, buf):
@@ -4996,6 +5018,7 @@ class _UniffiFfiConverterTypeSyncReport(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt32.write(value.evidence_up, buf)
         _UniffiFfiConverterUInt64.write(value.evidence_bytes, buf)
         _UniffiFfiConverterUInt32.write(value.evidence_waiting, buf)
+        _UniffiFfiConverterUInt32.write(value.evidence_refused, buf)
 
 class _UniffiFfiConverterSequenceTypeCalendarItem(_UniffiConverterRustBuffer):
     @classmethod
@@ -5778,7 +5801,7 @@ class Network(enum.Enum):
     
     METERED = 1
     """
-    Evidence that was attached for an unmetered network waits.
+    Evidence that was attached for an unmetered network waits. So it is until the app says what network there is.
 """
     
     OFFLINE = 2

@@ -2292,7 +2292,7 @@ public struct Attachment: Equatable, Hashable {
      */
     public let event: EntryId?
     /**
-     * The bytes wait for an unmetered network.
+     * The bytes wait for an unmetered network; only a phone that is being revoked sends them over any.
      */
     public let unmeteredOnly: Bool
 
@@ -2312,7 +2312,7 @@ public struct Attachment: Equatable, Hashable {
          * The event that it proves.
          */event: EntryId? = nil, 
         /**
-         * The bytes wait for an unmetered network.
+         * The bytes wait for an unmetered network; only a phone that is being revoked sends them over any.
          */unmeteredOnly: Bool = false) {
         self.name = name
         self.mime = mime
@@ -4766,6 +4766,10 @@ public struct Status: Equatable, Hashable {
      */
     public let evidenceWaiting: UInt32
     /**
+     * Pieces of evidence that the server would not take; they stay on this phone and are offered again once a day.
+     */
+    public let evidenceRefused: UInt32
+    /**
      * Work that the server did not merge.
      */
     public let held: UInt32
@@ -4819,6 +4823,9 @@ public struct Status: Equatable, Hashable {
          * Pieces of evidence that are not yet durable on the server.
          */evidenceWaiting: UInt32, 
         /**
+         * Pieces of evidence that the server would not take; they stay on this phone and are offered again once a day.
+         */evidenceRefused: UInt32, 
+        /**
          * Work that the server did not merge.
          */held: UInt32, 
         /**
@@ -4851,6 +4858,7 @@ public struct Status: Equatable, Hashable {
         self.enrolled = enrolled
         self.unanswered = unanswered
         self.evidenceWaiting = evidenceWaiting
+        self.evidenceRefused = evidenceRefused
         self.held = held
         self.lastContactMs = lastContactMs
         self.clockSkewMs = clockSkewMs
@@ -4882,6 +4890,7 @@ public struct FfiConverterTypeStatus: FfiConverterRustBuffer {
                 enrolled: FfiConverterBool.read(from: &buf), 
                 unanswered: FfiConverterUInt64.read(from: &buf), 
                 evidenceWaiting: FfiConverterUInt32.read(from: &buf), 
+                evidenceRefused: FfiConverterUInt32.read(from: &buf), 
                 held: FfiConverterUInt32.read(from: &buf), 
                 lastContactMs: FfiConverterInt64.read(from: &buf), 
                 clockSkewMs: FfiConverterInt64.read(from: &buf), 
@@ -4899,6 +4908,7 @@ public struct FfiConverterTypeStatus: FfiConverterRustBuffer {
         FfiConverterBool.write(value.enrolled, into: &buf)
         FfiConverterUInt64.write(value.unanswered, into: &buf)
         FfiConverterUInt32.write(value.evidenceWaiting, into: &buf)
+        FfiConverterUInt32.write(value.evidenceRefused, into: &buf)
         FfiConverterUInt32.write(value.held, into: &buf)
         FfiConverterInt64.write(value.lastContactMs, into: &buf)
         FfiConverterInt64.write(value.clockSkewMs, into: &buf)
@@ -4984,6 +4994,10 @@ public struct SyncReport: Equatable, Hashable {
      * Pieces that still wait, for a better network or after a failure.
      */
     public let evidenceWaiting: UInt32
+    /**
+     * Pieces that the server would not take.
+     */
+    public let evidenceRefused: UInt32
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -5026,7 +5040,10 @@ public struct SyncReport: Equatable, Hashable {
          */evidenceBytes: UInt64, 
         /**
          * Pieces that still wait, for a better network or after a failure.
-         */evidenceWaiting: UInt32) {
+         */evidenceWaiting: UInt32, 
+        /**
+         * Pieces that the server would not take.
+         */evidenceRefused: UInt32) {
         self.up = up
         self.down = down
         self.setAside = setAside
@@ -5040,6 +5057,7 @@ public struct SyncReport: Equatable, Hashable {
         self.evidenceUp = evidenceUp
         self.evidenceBytes = evidenceBytes
         self.evidenceWaiting = evidenceWaiting
+        self.evidenceRefused = evidenceRefused
     }
 
     
@@ -5070,7 +5088,8 @@ public struct FfiConverterTypeSyncReport: FfiConverterRustBuffer {
                 held: FfiConverterUInt32.read(from: &buf), 
                 evidenceUp: FfiConverterUInt32.read(from: &buf), 
                 evidenceBytes: FfiConverterUInt64.read(from: &buf), 
-                evidenceWaiting: FfiConverterUInt32.read(from: &buf)
+                evidenceWaiting: FfiConverterUInt32.read(from: &buf), 
+                evidenceRefused: FfiConverterUInt32.read(from: &buf)
         )
     }
 
@@ -5088,6 +5107,7 @@ public struct FfiConverterTypeSyncReport: FfiConverterRustBuffer {
         FfiConverterUInt32.write(value.evidenceUp, into: &buf)
         FfiConverterUInt64.write(value.evidenceBytes, into: &buf)
         FfiConverterUInt32.write(value.evidenceWaiting, into: &buf)
+        FfiConverterUInt32.write(value.evidenceRefused, into: &buf)
     }
 }
 
@@ -5888,6 +5908,10 @@ public enum EvidencePlace: Equatable, Hashable {
      */
     case waiting
     /**
+     * On this phone; the server would not take them, and is asked again once a day.
+     */
+    case refused
+    /**
      * On this phone and on the server.
      */
     case safe
@@ -5918,9 +5942,11 @@ public struct FfiConverterTypeEvidencePlace: FfiConverterRustBuffer {
         
         case 1: return .waiting
         
-        case 2: return .safe
+        case 2: return .refused
         
-        case 3: return .elsewhere
+        case 3: return .safe
+        
+        case 4: return .elsewhere
         
         default: throw UniffiInternalError.unexpectedEnumCase
         }
@@ -5934,12 +5960,16 @@ public struct FfiConverterTypeEvidencePlace: FfiConverterRustBuffer {
             writeInt(&buf, Int32(1))
         
         
-        case .safe:
+        case .refused:
             writeInt(&buf, Int32(2))
         
         
-        case .elsewhere:
+        case .safe:
             writeInt(&buf, Int32(3))
+        
+        
+        case .elsewhere:
+            writeInt(&buf, Int32(4))
         
         }
     }
@@ -6736,7 +6766,7 @@ public enum Network: Equatable, Hashable {
      */
     case unmetered
     /**
-     * Evidence that was attached for an unmetered network waits.
+     * Evidence that was attached for an unmetered network waits. So it is until the app says what network there is.
      */
     case metered
     /**

@@ -65,6 +65,7 @@ func quickstartEvidence(_ book: FieldbookClient, lead: DocId, visit: EntryId, ph
     // snippet: evidence
     let what = Attachment(name: "单据.jpg", mime: "image/jpeg", event: visit, unmeteredOnly: true)
     try await book.attach(lead, what, file: photo)
+    try await book.setNetwork(.unmetered)
     try await book.syncNow()
     let piece = try await book.lead(lead).evidence[0]
     print(piece.place, try await book.evidence(lead, hash: piece.hash).count)

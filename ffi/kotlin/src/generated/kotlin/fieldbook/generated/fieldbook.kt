@@ -4074,7 +4074,7 @@ data class Attachment (
     val `event`: EntryId? = null 
     , 
     /**
-     * The bytes wait for an unmetered network.
+     * The bytes wait for an unmetered network; only a phone that is being revoked sends them over any.
      */
     val `unmeteredOnly`: kotlin.Boolean = false 
     
@@ -5871,6 +5871,11 @@ data class Status (
     val `evidenceWaiting`: kotlin.UInt
     , 
     /**
+     * Pieces of evidence that the server would not take; they stay on this phone and are offered again once a day.
+     */
+    val `evidenceRefused`: kotlin.UInt
+    , 
+    /**
      * Work that the server did not merge.
      */
     val `held`: kotlin.UInt
@@ -5939,6 +5944,7 @@ public object FfiConverterTypeStatus: FfiConverterRustBuffer<Status> {
             FfiConverterULong.read(buf),
             FfiConverterUInt.read(buf),
             FfiConverterUInt.read(buf),
+            FfiConverterUInt.read(buf),
             FfiConverterLong.read(buf),
             FfiConverterLong.read(buf),
             FfiConverterBoolean.read(buf),
@@ -5955,6 +5961,7 @@ public object FfiConverterTypeStatus: FfiConverterRustBuffer<Status> {
             FfiConverterBoolean.allocationSize(value.`enrolled`) +
             FfiConverterULong.allocationSize(value.`unanswered`) +
             FfiConverterUInt.allocationSize(value.`evidenceWaiting`) +
+            FfiConverterUInt.allocationSize(value.`evidenceRefused`) +
             FfiConverterUInt.allocationSize(value.`held`) +
             FfiConverterLong.allocationSize(value.`lastContactMs`) +
             FfiConverterLong.allocationSize(value.`clockSkewMs`) +
@@ -5971,6 +5978,7 @@ public object FfiConverterTypeStatus: FfiConverterRustBuffer<Status> {
             FfiConverterBoolean.write(value.`enrolled`, buf)
             FfiConverterULong.write(value.`unanswered`, buf)
             FfiConverterUInt.write(value.`evidenceWaiting`, buf)
+            FfiConverterUInt.write(value.`evidenceRefused`, buf)
             FfiConverterUInt.write(value.`held`, buf)
             FfiConverterLong.write(value.`lastContactMs`, buf)
             FfiConverterLong.write(value.`clockSkewMs`, buf)
@@ -6054,6 +6062,11 @@ data class SyncReport (
      * Pieces that still wait, for a better network or after a failure.
      */
     val `evidenceWaiting`: kotlin.UInt
+    , 
+    /**
+     * Pieces that the server would not take.
+     */
+    val `evidenceRefused`: kotlin.UInt
     
 ){
     
@@ -6083,6 +6096,7 @@ public object FfiConverterTypeSyncReport: FfiConverterRustBuffer<SyncReport> {
             FfiConverterUInt.read(buf),
             FfiConverterULong.read(buf),
             FfiConverterUInt.read(buf),
+            FfiConverterUInt.read(buf),
         )
     }
 
@@ -6099,7 +6113,8 @@ public object FfiConverterTypeSyncReport: FfiConverterRustBuffer<SyncReport> {
             FfiConverterUInt.allocationSize(value.`held`) +
             FfiConverterUInt.allocationSize(value.`evidenceUp`) +
             FfiConverterULong.allocationSize(value.`evidenceBytes`) +
-            FfiConverterUInt.allocationSize(value.`evidenceWaiting`)
+            FfiConverterUInt.allocationSize(value.`evidenceWaiting`) +
+            FfiConverterUInt.allocationSize(value.`evidenceRefused`)
     )
 
     override fun write(value: SyncReport, buf: ByteBuffer) {
@@ -6116,6 +6131,7 @@ public object FfiConverterTypeSyncReport: FfiConverterRustBuffer<SyncReport> {
             FfiConverterUInt.write(value.`evidenceUp`, buf)
             FfiConverterULong.write(value.`evidenceBytes`, buf)
             FfiConverterUInt.write(value.`evidenceWaiting`, buf)
+            FfiConverterUInt.write(value.`evidenceRefused`, buf)
     }
 }
 
@@ -6754,6 +6770,10 @@ enum class EvidencePlace {
      * On this phone, on their way to the server.
      */
     WAITING,
+    /**
+     * On this phone; the server would not take them, and is asked again once a day.
+     */
+    REFUSED,
     /**
      * On this phone and on the server.
      */
@@ -7681,7 +7701,7 @@ enum class Network {
      */
     UNMETERED,
     /**
-     * Evidence that was attached for an unmetered network waits.
+     * Evidence that was attached for an unmetered network waits. So it is until the app says what network there is.
      */
     METERED,
     /**
