@@ -12,7 +12,7 @@ use fieldbook_core::model::{CalendarEntry, Contact, LeadFields, NewLead, StagePr
 use fieldbook_device as device;
 use fieldbook_device::{
     Attachment, CalendarItem, ConflictItem, Handover, KeptItem, Language, LeadPage, LeadQuery, LeadRow, Me,
-    Network, Phone, Status, SyncReport, Today,
+    Network, Phone, Status, SyncReport, Today, Undone,
 };
 
 mod errors;
@@ -165,9 +165,10 @@ impl Fieldbook {
         self.say(self.inner.edit_lead(lead, &set, &clear))
     }
 
-    /// Makes the notes read `text`, merging with what others type elsewhere in them.
-    pub fn edit_notes(&self, lead: DocId, text: String) -> Result<()> {
-        self.say(self.inner.edit_notes(lead, &text))
+    /// Brings into the notes what the user typed: `base` is the text that the editor opened with, `text` what it ended with. What others
+    /// typed meanwhile stays.
+    pub fn edit_notes(&self, lead: DocId, base: String, text: String) -> Result<()> {
+        self.say(self.inner.edit_notes(lead, &base, &text))
     }
 
     /// Deletes a lead. The document stays and can be restored.
@@ -180,8 +181,8 @@ impl Fieldbook {
         self.say(self.inner.restore_lead(lead))
     }
 
-    /// Takes the last act of this phone back.
-    pub fn undo(&self) -> Result<()> {
+    /// Takes the last act of this phone back, as far as nobody has written over it or built on it since.
+    pub fn undo(&self) -> Result<Undone> {
         self.say(self.inner.undo())
     }
 
@@ -316,7 +317,7 @@ impl Fieldbook {
         self.say(self.inner.plan_entry(&entry))
     }
 
-    /// Moves a block to another ISO day, under the same id.
+    /// Moves a block to another ISO day, in whatever month, under the same id.
     pub fn move_entry(&self, id: EntryId, day: String) -> Result<()> {
         self.say(self.inner.move_entry(id, &day))
     }

@@ -10,7 +10,7 @@ use fieldbook_core::model::{
 use fieldbook_device::{
     Attachment, CalendarItem, ConflictChoice, ConflictItem, ContactItem, DueTodo, EvidenceItem,
     EvidencePlace, Handover, Happening, KeptItem, Language, LeadPage, LeadQuery, LeadRow, Me, Network, Phone,
-    Status, SyncReport, TagItem, TimelineItem, Today, TodoItem,
+    Status, SyncReport, TagItem, TimelineItem, Today, TodoItem, Undone,
 };
 
 /// The language of sentences for the user.
@@ -301,6 +301,15 @@ pub enum EvidencePlace {
     Safe,
     /// Not on this phone: the server has them, or the phone that took them does.
     Elsewhere,
+}
+
+/// How far the last act was taken back.
+#[uniffi::remote(Enum)]
+pub enum Undone {
+    /// All of it.
+    Whole,
+    /// Some of it: the rest others have written over, or built on, since.
+    Partly,
 }
 
 /// What is attached.
@@ -713,9 +722,6 @@ pub struct CalendarEntry {
     /// 已完成.
     #[uniffi(default = None)]
     pub done: Option<bool>,
-    /// The month (`2026-03`) that the entry moved to, under the same id.
-    #[uniffi(default = None)]
-    pub moved_to: Option<String>,
 }
 
 /// 重要性: the rows of the 3×3.

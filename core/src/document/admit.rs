@@ -298,6 +298,7 @@ impl<'a> Batch<'a> {
         let actor = self.actor(&change)?;
         self.sequence(&change, actor)?;
         self.position(&change, actor)?;
+        self.rules.begin(change.deps().iter().map(|dep| Hash32(dep.0)));
         for (at, op) in ops.iter().enumerate() {
             self.rules.check(op, change.start_op().get() + at as u64, change.actor_id())?;
         }

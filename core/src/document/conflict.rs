@@ -4,7 +4,8 @@
 use automerge::{ObjId, ROOT};
 use serde::{Deserialize, Serialize};
 
-use super::schema::{self, Meaning};
+use super::read::{REMOVED, Removal, Written};
+use super::schema::{self, Meaning, SCHEMA_KEY};
 use super::{Clocks, Doc, Edit, Value};
 use crate::ids::{DeviceId, EntryId, UserId};
 use crate::time::Occurred;
@@ -59,23 +60,19 @@ impl Doc {
     /// Every conflict of the document, ordered by path.
     pub fn conflicts(&self, clocks: &dyn Clocks) -> Vec<Conflict> {
         let mut conflicts = Vec::new();
-        let root = |key: String| Path { field: key, key: None, name: None };
-        // Registers that only a newer version knows are at the root too, and conflict like any other.
-        self.conflicts_in(&ROOT, root, clocks, &mut conflicts);
+        self.root_conflicts(clocks, &mut conflicts);
         for field in schema::fields(self.kind()) {
             match field.meaning {
                 Meaning::Registers => {
                     let Some(map) = self.nested(field.name, Meaning::Registers) else { continue };
                     let path = |key| Path { field: field.name.to_owned(), key: Some(key), name: None };
-                    self.conflicts_in(&map, path, clocks, &mut conflicts);
+                    let found =
+                        self.walk(&map).filter_map(|(key, all)| self.conflict(path(key), all, clocks));
+                    conflicts.extend(found);
                 }
                 Meaning::Records => {
-                    for (id, record) in self.record_objects(field.name) {
-                        if self.is_removed(&record, clocks) {
-                            continue;
-                        }
-                        let path = |name| record_path(field.name, id, name);
-                        self.conflicts_in(&record, path, clocks, &mut conflicts);
+                    for (id, maps) in self.record_maps(field.name) {
+                        self.record_conflicts(field.name, id, &maps, clocks, &mut conflicts);
                     }
                 }
                 Meaning::Register | Meaning::Set | Meaning::Log | Meaning::Text => {}
@@ -85,33 +82,72 @@ impl Doc {
         conflicts
     }
 
-    fn conflicts_in(
-        &self,
-        object: &ObjId,
-        path: impl Fn(String) -> Path,
-        clocks: &dyn Clocks,
-        out: &mut Vec<Conflict>,
-    ) {
-        for (key, survivors) in self.walk(object) {
-            if survivors.windows(2).all(|pair| pair[0].0 == pair[1].0) {
-                continue;
+    /// Registers that only a newer version knows are at the root too, and conflict like any other. Those that were renamed conflict under
+    /// their present name; the version of the document never does.
+    fn root_conflicts(&self, clocks: &dyn Clocks, out: &mut Vec<Conflict>) {
+        let path = |key: &str| Path { field: key.to_owned(), key: None, name: None };
+        let renamed: Vec<_> =
+            schema::fields(self.kind()).iter().filter(|field| !field.former.is_empty()).collect();
+        for (key, survivors) in self.walk(&ROOT) {
+            let elsewhere = renamed.iter().any(|f| f.name == key || f.former.contains(&key.as_str()));
+            if key != SCHEMA_KEY && !elsewhere {
+                out.extend(self.conflict(path(&key), survivors, clocks));
             }
-            let mut written: Vec<_> =
-                survivors.into_iter().map(|(value, op)| (value, self.written(&op, clocks))).collect();
-            written.sort_by(|a, b| b.1.cmp(&a.1));
-            let mut values: Vec<ConflictValue> = Vec::new();
-            for (value, w) in written {
-                if values.iter().all(|known| known.value != value) {
-                    values.push(ConflictValue { value, user: w.user, device: w.device, at: w.at });
-                }
-            }
-            out.push(Conflict { path: path(key), values });
+        }
+        for field in renamed {
+            let survivors = self.survivors_under(schema::names(self.kind(), field.name));
+            out.extend(self.conflict(path(field.name), survivors, clocks));
         }
     }
 
-    /// A conflict inside a removed record concerns nobody.
-    fn is_removed(&self, record: &ObjId, clocks: &dyn Clocks) -> bool {
-        self.effective_value(record, "removed", clocks) == Some(Value::Bool(true))
+    /// In a removed record only the removal itself can be in conflict. A removal by somebody who did not know what somebody else wrote
+    /// at the same time is one: the record stays until a person chooses.
+    fn record_conflicts(
+        &self,
+        field: &str,
+        id: EntryId,
+        maps: &[ObjId],
+        clocks: &dyn Clocks,
+        out: &mut Vec<Conflict>,
+    ) {
+        let survivors = self.survivors_of(maps);
+        let removal = self.removal(&survivors, clocks);
+        for (name, all) in survivors {
+            let is_removal = name == REMOVED;
+            let path = record_path(field, id, name);
+            match &removal {
+                Removal::Whole if !is_removal => {}
+                Removal::Contested(edit) if is_removal => {
+                    let mut values = self.conflict_values(all, clocks);
+                    values.retain(|known| known.value == Value::Bool(true));
+                    let Written { user, device, at, .. } = **edit;
+                    values.insert(0, ConflictValue { value: Value::Bool(false), user, device, at });
+                    out.push(Conflict { path, values });
+                }
+                _ => out.extend(self.conflict(path, all, clocks)),
+            }
+        }
+    }
+
+    fn conflict(&self, path: Path, survivors: Vec<(Value, ObjId)>, clocks: &dyn Clocks) -> Option<Conflict> {
+        if survivors.windows(2).all(|pair| pair[0].0 == pair[1].0) {
+            return None;
+        }
+        Some(Conflict { path, values: self.conflict_values(survivors, clocks) })
+    }
+
+    /// The different values, the effective one first.
+    fn conflict_values(&self, survivors: Vec<(Value, ObjId)>, clocks: &dyn Clocks) -> Vec<ConflictValue> {
+        let mut written: Vec<_> =
+            survivors.into_iter().map(|(value, op)| (value, self.written(&op, clocks))).collect();
+        written.sort_by(|a, b| b.1.cmp(&a.1));
+        let mut values: Vec<ConflictValue> = Vec::new();
+        for (value, w) in written {
+            if values.iter().all(|known| known.value != value) {
+                values.push(ConflictValue { value, user: w.user, device: w.device, at: w.at });
+            }
+        }
+        values
     }
 }
 

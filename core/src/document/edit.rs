@@ -11,9 +11,10 @@ use automerge::{AutomergeError, ObjType, ROOT, ScalarValue};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::conflict::Path;
 use super::doc::{DocError, guarded, malformed};
 use super::plan::{Plan, within};
-use super::schema::Meaning;
+use super::schema::{self, Meaning, SCHEMA_KEY};
 use super::{Doc, Value};
 use crate::ids::{Actor, EntryId, Hash32};
 use crate::limits;
@@ -107,8 +108,8 @@ pub struct Edited {
     pub hash: Hash32,
     /// Which of the actor's changes in this document it is.
     pub seq: u64,
-    /// The edits that take it back, against the document as it was. A text splice taken back after others typed
-    /// before it lands beside its place.
+    /// The edits that take it back in the document as it is right after it. Once others have written, [`Doc::take_back`] says what of them
+    /// still holds.
     pub undo: Vec<Edit>,
 }
 
@@ -182,11 +183,16 @@ impl Doc {
             return Err(EditError::NothingChanged);
         }
         undo.reverse();
+        let version = schema::version(self.kind());
+        let is_older = self.schema_version() < version;
         let mut am = self.am().clone().with_actor(actor.to_automerge());
         let change = guarded(|| {
             let mut tx = am.transaction();
             for edit in todo {
                 self.write(&mut tx, edit).map_err(malformed)?;
+            }
+            if is_older {
+                tx.put(ROOT, SCHEMA_KEY, version).map_err(malformed)?;
             }
             let (made, _) =
                 tx.commit_with(CommitOptions::default().with_time(0).with_message(stamp.to_message()));
@@ -210,9 +216,18 @@ impl Doc {
             self.nested(field, meaning).ok_or_else(|| AutomergeError::InvalidObjId(field.to_owned()))
         };
         match edit {
-            Edit::Set { field, value } => put(tx, &ROOT, field, value.to_scalar()),
+            Edit::Set { field, value } => {
+                let other = self.other_value(field, None, None, value);
+                for name in schema::names(self.kind(), field) {
+                    // An older phone reads the former name, where one wrote it.
+                    if name == field || !self.survivors(&ROOT, name).is_empty() {
+                        put(tx, &ROOT, name, value.to_scalar(), other.as_ref())?;
+                    }
+                }
+                Ok(())
+            }
             Edit::SetIn { field, key, value } => {
-                put(tx, &nested(field, Meaning::Registers)?, key, value.to_scalar())
+                put(tx, &nested(field, Meaning::Registers)?, key, value.to_scalar(), None)
             }
             Edit::AddRecord { field, id, values } => {
                 let records = nested(field, Meaning::Records)?;
@@ -221,17 +236,18 @@ impl Doc {
             }
             Edit::SetRecord { field, id, name, value } => {
                 // A record added earlier in the same list is only in the transaction.
-                let record = match self.record_object(field, *id) {
+                let record = match self.maps_of(field, *id).into_iter().next() {
                     Some(record) => record,
                     None => pending_record(tx, nested(field, Meaning::Records)?, *id)?,
                 };
-                put(tx, &record, name, value.to_scalar())
+                let other = self.other_value(field, Some(&id.to_string()), Some(name), value);
+                put(tx, &record, name, value.to_scalar(), other.as_ref())
             }
             Edit::Append { log, id, body } => {
                 tx.put(nested(log, Meaning::Log)?, id.to_string(), body.as_str())
             }
             Edit::PutElement { set, key, body } => {
-                put(tx, &nested(set, Meaning::Set)?, key, body.as_str().into())
+                put(tx, &nested(set, Meaning::Set)?, key, body.as_str().into(), None)
             }
             Edit::RemoveElement { set, key } => tx.delete(nested(set, Meaning::Set)?, key.as_str()),
             Edit::Splice { text, at, delete, insert } => {
@@ -241,21 +257,39 @@ impl Doc {
     }
 }
 
+impl Doc {
+    /// A value of this register that is not `value`: another survivor's, or none at all.
+    fn other_value(
+        &self,
+        field: &str,
+        key: Option<&str>,
+        name: Option<&str>,
+        value: &Value,
+    ) -> Option<ScalarValue> {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let path = Path { field: field.to_owned(), key: owned(key), name: owned(name) };
+        let mut survivors = self.survivors_at(&path).into_iter().map(|(held, _)| held);
+        let other = survivors.find(|held| held != value).or((!value.is_null()).then_some(Value::Null));
+        other.map(|other| other.to_scalar())
+    }
+}
+
 /// Writes a register, always by an operation of its own. Of several survivors automerge would keep the one that it prefers, when that holds
-/// the value already, and delete the others: nobody would have written the choice, and the gate takes no deletion of a register. The
-/// value of another survivor, written first, makes the second writing a real one.
+/// the value already, and delete the others: nobody would have written the choice, and the gate takes no deletion of a register. Another
+/// value, written first, makes the second writing a real one: that of another survivor, or `other` where the others survive elsewhere.
 fn put(
     tx: &mut Transaction<'_>,
     object: &automerge::ObjId,
     key: &str,
     value: ScalarValue,
+    other: Option<&ScalarValue>,
 ) -> Result<(), AutomergeError> {
     use automerge::ReadDoc as _;
     let preferred = tx.get(object, key)?.and_then(|(held, _)| held.as_scalar().cloned());
     if preferred.as_ref() == Some(&value) {
         let held = tx.get_all(object, key)?;
-        let other = held.iter().filter_map(|(held, _)| held.as_scalar()).find(|scalar| **scalar != value);
-        if let Some(other) = other.cloned() {
+        let beside = held.iter().filter_map(|(held, _)| held.as_scalar()).find(|scalar| **scalar != value);
+        if let Some(other) = beside.or(other).cloned() {
             tx.put(object, key, other)?;
         }
     }

@@ -110,6 +110,20 @@ impl History {
         behind
     }
 
+    /// These changes and what they depend on, as far down as operation `floor`: what is numbered lower may be left out.
+    pub fn behind_above(&self, heads: &[Hash32], floor: u64) -> BTreeSet<Hash32> {
+        let mut behind = BTreeSet::new();
+        let mut open = heads.to_vec();
+        while let Some(hash) = open.pop() {
+            if let Some(node) = self.changes.get(&hash).filter(|node| node.max_op >= floor)
+                && behind.insert(hash)
+            {
+                open.extend(&node.deps);
+            }
+        }
+        behind
+    }
+
     /// The change that holds this operation.
     pub fn of_op(&self, op: &ObjId) -> Option<&Meta> {
         let ObjId::Id(counter, actor, _) = op else { return None };

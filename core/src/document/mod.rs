@@ -16,6 +16,7 @@ mod ops;
 mod plan;
 pub mod read;
 pub mod schema;
+mod undo;
 mod value;
 
 pub use admit::{
@@ -27,6 +28,7 @@ pub use doc::{Doc, DocError, RawChange};
 pub use edit::{Edit, EditError, Edited, retraction, retraction_id};
 pub use read::{Clocks, Effective, LogEntry, NoClocks, Record};
 pub use schema::{Field, Meaning, Part, ValueType};
+pub use undo::TakeBack;
 pub use value::Value;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Which operations the table of fields allows, one by one (step 5 of the gate). Operations, not patches: a patch
 //! hides the write that lost.
 //!
-//! In short: a nested object is never made, overwritten or deleted, except a record's map under a fresh id; a log entry is
-//! written once; registers take scalars of their type; text takes single characters.
+//! In short: a nested object is never made, overwritten or deleted, except a record's map under an id that its maker could not know to be
+//! taken; a log entry is written once; registers take scalars of their type; text takes single characters.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +10,9 @@ use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::{ActorId, ObjId, ObjType, ROOT, ReadDoc, ScalarValue};
 
 use super::admit::{Refusal, WriteScope};
-use super::schema::{self, Field, KIND_KEY, Meaning, ValueType};
+use super::schema::{self, Field, KIND_KEY, Meaning, SCHEMA_KEY, ValueType};
 use super::{Doc, Value, genesis};
-use crate::ids::EntryId;
+use crate::ids::{EntryId, Hash32};
 use crate::limits;
 
 /// The rules for one batch of changes against one document.
@@ -24,12 +24,24 @@ pub(super) struct OpRules<'a> {
     records: Option<BTreeMap<(u64, Vec<u8>), &'static Field>>,
     /// Keys that this batch adds to a log, to records, or at the root for the first time.
     added: BTreeSet<(&'static str, String)>,
+    /// Values and maps that this batch adds to a field: more than keys, where another device added one under the same key at once.
+    added_values: BTreeMap<&'static str, usize>,
+    /// The changes of the base on which the changes so far were made.
+    known: Vec<Hash32>,
 }
 
 impl<'a> OpRules<'a> {
     pub fn new(base: &'a Doc, may: &'a WriteScope) -> Self {
         let genesis_actor = genesis::genesis_actor();
-        Self { base, may, genesis_actor, records: None, added: BTreeSet::new() }
+        let (added, added_values, known) = Default::default();
+        Self { base, may, genesis_actor, records: None, added, added_values, known }
+    }
+
+    /// Begins the next change of the batch: whatever lies behind `deps` was known to its author. The changes of a batch are a chain, so
+    /// what one knew the next knows too.
+    pub fn begin(&mut self, deps: impl Iterator<Item = Hash32>) {
+        let base = self.base;
+        self.known.extend(deps.filter(|dep| base.contains(dep)));
     }
 
     /// Judges one operation, which will have the id (counter, actor).
@@ -55,15 +67,14 @@ impl<'a> OpRules<'a> {
     /// That nothing immutable went away behind the back of the rules: a predecessor that names an operation under another
     /// key hides what that operation wrote.
     pub fn check_untouched(&self, base: &Doc, now: &Doc) -> Result<(), Refusal> {
-        let count = |doc: &Doc, object: &ObjId| doc.am().length(object);
-        let added = |field: &str| self.added.iter().filter(|(name, _)| *name == field).count();
+        let added = self.added.iter().filter(|(name, _)| *name == ROOT_KEYS).count();
         let gone = Err(Refusal::Operation("something else went away"));
-        if count(now, &ROOT) != count(base, &ROOT) + added(ROOT_KEYS) {
+        if now.am().length(ROOT) != base.am().length(ROOT) + added {
             return gone;
         }
         // Whoever may write a few fields only could reach the others in the same way.
         if let WriteScope::Fields(fields) = self.may {
-            let mut others = base.walk(&ROOT).filter(|(key, _)| !fields.contains(key));
+            let mut others = base.walk(&ROOT).filter(|(key, _)| key != SCHEMA_KEY && !fields.contains(key));
             if others.any(|(key, survivors)| now.survivors(&ROOT, &key) != survivors) {
                 return gone;
             }
@@ -73,7 +84,8 @@ impl<'a> OpRules<'a> {
                 continue;
             }
             let Some(object) = genesis::object(base.kind(), field.name) else { continue };
-            if count(now, &object) != count(base, &object) + added(field.name) {
+            let added = self.added_values.get(field.name).copied().unwrap_or(0);
+            if now.count_values(&object) != base.count_values(&object) + added {
                 return gone;
             }
         }
@@ -85,11 +97,14 @@ impl<'a> OpRules<'a> {
         if key == KIND_KEY {
             return Err(Refusal::Operation("the kind is settled"));
         }
-        let field = schema::field(self.base.kind(), key);
+        let field = schema::field_read_under(self.base.kind(), key);
         if field.is_some_and(|field| field.meaning != Meaning::Register) {
             return Err(Refusal::Operation("the objects of a document are settled"));
         }
-        self.may_write(key)?;
+        // Whoever writes anything says in which version.
+        if key != SCHEMA_KEY || *self.may == WriteScope::Nothing {
+            self.may_write(key)?;
+        }
         check_register(op, field.map(|field| field.value))?;
         if !self.holds(&ROOT, key) {
             self.added.insert((ROOT_KEYS, key.to_owned()));
@@ -131,7 +146,7 @@ impl<'a> OpRules<'a> {
                 if op.action != OpType::Make(ObjType::Map) || !op.pred.is_empty() {
                     return Err(Refusal::Operation("a record is made once and never removed"));
                 }
-                self.add(field, key)?;
+                self.add_record(field, key)?;
                 self.records().insert((counter, actor.to_bytes().to_vec()), field);
                 Ok(())
             }
@@ -142,19 +157,29 @@ impl<'a> OpRules<'a> {
     fn check_entry(&mut self, field: &'static Field, key: &str, body: &str) -> Result<(), Refusal> {
         let object = genesis::object(self.base.kind(), field.name);
         let held = object.map(|object| self.base.survivors(&object, key)).unwrap_or_default();
-        if held.is_empty() {
-            return self.add(field, key);
-        }
         let same = held.iter().all(|(value, _)| matches!(value, Value::Text(text) if text == body));
-        if same { Ok(()) } else { Err(Refusal::Operation("an entry of a log is written once")) }
+        if !same {
+            return Err(Refusal::Operation("an entry of a log is written once"));
+        }
+        self.add(field, key)
+    }
+
+    /// A record's id is fresh, or its maker could not know that it is taken: nobody's map is behind the change that makes this one.
+    fn add_record(&mut self, field: &'static Field, key: &str) -> Result<(), Refusal> {
+        let id = key.parse().unwrap_or_default();
+        let makers = self.base.maps_of(field.name, id).into_iter().map(|map| self.base.change_of(&map));
+        let history = self.base.history();
+        if makers.into_iter().any(|maker| history.descends(&self.known, maker)) {
+            return Err(Refusal::Operation("the id is taken"));
+        }
+        self.add(field, key)
     }
 
     fn add(&mut self, field: &'static Field, key: &str) -> Result<(), Refusal> {
-        let object = genesis::object(self.base.kind(), field.name);
-        let held = object.is_some_and(|object| self.holds(&object, key));
-        if held || !self.added.insert((field.name, key.to_owned())) {
+        if !self.added.insert((field.name, key.to_owned())) {
             return Err(Refusal::Operation("the id is taken"));
         }
+        *self.added_values.entry(field.name).or_default() += 1;
         Ok(())
     }
 
@@ -181,7 +206,7 @@ impl<'a> OpRules<'a> {
             let mut records = BTreeMap::new();
             let fields = schema::fields(base.kind()).iter().filter(|field| field.meaning == Meaning::Records);
             for field in fields {
-                for (_, object) in base.record_objects(field.name) {
+                for object in base.record_maps(field.name).flat_map(|(_, maps)| maps) {
                     if let ObjId::Id(counter, actor, _) = object {
                         records.insert((counter, actor.to_bytes().to_vec()), field);
                     }

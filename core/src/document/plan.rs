@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use automerge::ROOT;
-
 use super::conflict::Path;
 use super::edit::{Edit, EditError, retraction};
+use super::read::{REMOVED, Removal};
 use super::schema::{self, Field, KIND_KEY, Meaning, ValueType};
 use super::{Doc, NoClocks, Value};
 use crate::ids::EntryId;
@@ -50,7 +49,7 @@ impl<'a> Plan<'a> {
                 check_part(row, name, value)?;
                 let key = id.to_string();
                 let pending = self.registers.contains_key(&path(field, Some(&key), None));
-                if !pending && self.doc.record_object(field, *id).is_none() {
+                if !pending && self.doc.maps_of(field, *id).is_empty() {
                     return Err(EditError::NoRecord(*id));
                 }
                 let back = self.write(path(field, Some(&key), Some(name)), value.clone());
@@ -103,20 +102,20 @@ impl<'a> Plan<'a> {
 
     /// The effective value in the document, and whether all survivors agree on it.
     fn current(&self, path: &Path) -> (Value, bool) {
-        let Path { field, key, name } = path;
         let doc = self.doc;
-        let (object, key) = match (key, name) {
-            (None, _) => (Some(ROOT), field),
-            (Some(key), None) => {
-                let open = doc.nested(field, Meaning::Registers).or_else(|| doc.nested(field, Meaning::Set));
-                (open, key)
-            }
-            (Some(id), Some(name)) => (id.parse().ok().and_then(|id| doc.record_object(field, id)), name),
-        };
-        let Some(object) = object else { return (Value::Null, true) };
-        let survivors = doc.survivors(&object, key);
+        if let Path { field, key: Some(id), name: Some(name) } = path
+            && name == REMOVED
+            && let Ok(id) = id.parse()
+            && matches!(
+                doc.removal(&doc.survivors_of(&doc.maps_of(field, id)), &NoClocks),
+                Removal::Contested(_)
+            )
+        {
+            return (Value::Null, false);
+        }
+        let survivors = doc.survivors_at(path);
         let settled = survivors.windows(2).all(|pair| pair[0].0 == pair[1].0);
-        (doc.effective_value(&object, key, &NoClocks).unwrap_or(Value::Null), settled)
+        (doc.chosen(survivors, &NoClocks).unwrap_or(Value::Null), settled)
     }
 
     fn add_record(
@@ -131,7 +130,7 @@ impl<'a> Plan<'a> {
         }
         let key = id.to_string();
         let taken = self.registers.contains_key(&path(field, Some(&key), None));
-        if taken || self.doc.record_object(field, id).is_some() {
+        if taken || !self.doc.maps_of(field, id).is_empty() {
             return Err(EditError::Exists(id));
         }
         self.registers.insert(path(field, Some(&key), None), Value::Bool(true));

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use automerge::iter::MapRangeItem;
 use automerge::{ObjId, ROOT, ReadDoc, ValueRef};
 
-use super::schema::{self, KIND_KEY, Meaning};
+use super::conflict::Path;
+use super::history::History;
+use super::schema::{self, KIND_KEY, Meaning, SCHEMA_KEY};
 use super::{Doc, Value, genesis};
 use crate::ids::{Actor, DeviceId, EntryId, Hash32, UserId};
 use crate::time::{BootClock, Occurred, Stamp};
@@ -85,16 +87,19 @@ impl Doc {
         let mut root = self.values_of(&ROOT, clocks);
         root.remove(KIND_KEY);
         for field in schema::fields(self.kind()).iter().filter(|field| !field.former.is_empty()) {
-            if let Some(value) = self.value(field.name, clocks) {
-                root.insert(field.name.to_owned(), value);
+            field.former.iter().for_each(|former| drop(root.remove(*former)));
+            match self.value(field.name, clocks) {
+                Some(value) => drop(root.insert(field.name.to_owned(), value)),
+                None => drop(root.remove(field.name)),
             }
         }
         root
     }
 
-    /// The version of the document: 1 unless a newer phone or server wrote another.
+    /// The version of the document: the highest that anybody wrote, 1 where nobody did. Two versions written at once are no conflict.
     pub fn schema_version(&self) -> i64 {
-        self.value("schema", &NoClocks).and_then(|value| value.as_int()).unwrap_or(1)
+        let written = self.survivors(&ROOT, SCHEMA_KEY).into_iter();
+        written.filter_map(|(value, _)| value.as_int()).max().unwrap_or(1)
     }
 
     /// When the newest change was made; `None` when nobody wrote anything yet.
@@ -105,8 +110,7 @@ impl Doc {
 
     /// The effective value of a register with its author and time.
     pub fn register(&self, field: &str, clocks: &dyn Clocks) -> Option<Effective> {
-        let survivors = schema::names(self.kind(), field).flat_map(|name| self.survivors(&ROOT, name));
-        self.effective_of(survivors.collect(), clocks)
+        self.effective_of(self.survivors_under(schema::names(self.kind(), field)), clocks)
     }
 
     /// The effective values of an open-keyed map of registers.
@@ -125,18 +129,27 @@ impl Doc {
     /// The records of a field that were not removed.
     pub fn records(&self, field: &str, clocks: &dyn Clocks) -> BTreeMap<EntryId, Record> {
         let mut records = self.all_records(field, clocks);
-        records.retain(|_, record| record.get("removed") != Some(&Value::Bool(true)));
+        records.retain(|_, record| record.get(REMOVED) != Some(&Value::Bool(true)));
         records
     }
 
-    /// The records of a field, removed ones too.
+    /// The records of a field, removed ones too: they say `removed`.
     pub fn all_records(&self, field: &str, clocks: &dyn Clocks) -> BTreeMap<EntryId, Record> {
-        self.record_objects(field).map(|(id, object)| (id, self.values_of(&object, clocks))).collect()
+        self.record_maps(field).map(|(id, maps)| (id, self.read_record(&maps, clocks))).collect()
     }
 
     /// One record, removed or not.
     pub fn record(&self, field: &str, id: EntryId, clocks: &dyn Clocks) -> Option<Record> {
-        Some(self.values_of(&self.record_object(field, id)?, clocks))
+        let maps = self.maps_of(field, id);
+        (!maps.is_empty()).then(|| self.read_record(&maps, clocks))
+    }
+
+    /// One register of every record of a field, removed records too: what a search over many documents looks at before it reads.
+    pub fn register_of_records(&self, field: &str, name: &str, clocks: &dyn Clocks) -> Vec<(EntryId, Value)> {
+        let value = |(id, maps): (EntryId, Vec<ObjId>)| {
+            Some((id, self.chosen(self.survivors_in(&maps, name), clocks)?))
+        };
+        self.record_maps(field).filter_map(value).collect()
     }
 
     /// The entries of a log in the order (occurred, id). Retracted entries and retractions are both there.
@@ -191,12 +204,8 @@ impl Doc {
         })
     }
 
-    pub(super) fn effective_value(&self, object: &ObjId, key: &str, clocks: &dyn Clocks) -> Option<Value> {
-        self.chosen(self.survivors(object, key), clocks)
-    }
-
-    /// Stamps are looked up only when the survivors differ.
-    fn chosen(&self, mut survivors: Vec<(Value, ObjId)>, clocks: &dyn Clocks) -> Option<Value> {
+    /// The effective one of some survivors. Stamps are looked up only when they differ.
+    pub(super) fn chosen(&self, mut survivors: Vec<(Value, ObjId)>, clocks: &dyn Clocks) -> Option<Value> {
         let same = survivors.windows(2).all(|pair| pair[0].0 == pair[1].0);
         let value = if same { survivors.pop()?.0 } else { self.latest(survivors, clocks)?.0 };
         (!value.is_null()).then_some(value)
@@ -208,8 +217,54 @@ impl Doc {
         names: impl Iterator<Item = &'n str>,
         clocks: &dyn Clocks,
     ) -> Option<Value> {
-        let survivors: Vec<_> = names.flat_map(|name| self.survivors(&ROOT, name)).collect();
-        self.chosen(survivors, clocks)
+        self.chosen(self.survivors_under(names), clocks)
+    }
+
+    /// Every surviving value of a register, wherever it is read from; of an element of a set likewise.
+    pub(super) fn survivors_at(&self, path: &Path) -> Vec<(Value, ObjId)> {
+        let Path { field, key, name } = path;
+        match (key, name) {
+            (None, _) => self.survivors_under(schema::names(self.kind(), field)),
+            (Some(key), None) => {
+                let open = [Meaning::Registers, Meaning::Set, Meaning::Log];
+                let map = open.into_iter().find_map(|meaning| self.nested(field, meaning));
+                map.map(|map| self.survivors(&map, key)).unwrap_or_default()
+            }
+            (Some(id), Some(name)) => {
+                let maps = id.parse().map(|id| self.maps_of(field, id)).unwrap_or_default();
+                self.survivors_in(&maps, name)
+            }
+        }
+    }
+
+    /// Every surviving value of a root register that is read under several names.
+    pub(super) fn survivors_under<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<(Value, ObjId)> {
+        self.joined(names.map(|name| self.survivors(&ROOT, name)).collect())
+    }
+
+    /// Every surviving value of a register of a record that is read from several maps.
+    pub(super) fn survivors_in(&self, maps: &[ObjId], name: &str) -> Vec<(Value, ObjId)> {
+        self.joined(maps.iter().map(|map| self.survivors(map, name)).collect())
+    }
+
+    /// What survives of one register that lives in several places. Automerge knows of no order between places: a value whose change was
+    /// known to whoever wrote in another place is replaced by theirs.
+    fn joined(&self, places: Vec<Vec<(Value, ObjId)>>) -> Vec<(Value, ObjId)> {
+        if places.iter().filter(|place| !place.is_empty()).count() < 2 {
+            return places.into_iter().flatten().collect();
+        }
+        let all: Vec<_> =
+            places.into_iter().flatten().map(|(value, op)| (self.change_of(&op), value, op)).collect();
+        let replaced = |change: Hash32| {
+            all.iter().any(|(other, ..)| *other != change && self.history().descends(&[*other], change))
+        };
+        let kept: Vec<bool> = all.iter().map(|(change, ..)| !replaced(*change)).collect();
+        all.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|((_, value, op), _)| (value, op)).collect()
+    }
+
+    /// The change that holds this operation.
+    pub(super) fn change_of(&self, op: &ObjId) -> Hash32 {
+        self.history().of_op(op).map(|meta| meta.hash).unwrap_or_default()
     }
 
     fn effective_of(&self, survivors: Vec<(Value, ObjId)>, clocks: &dyn Clocks) -> Option<Effective> {
@@ -243,28 +298,90 @@ impl Doc {
         genesis::object(self.kind(), field.name)
     }
 
-    /// The map of one record. Should one id have been made twice, the lowest operation counts everywhere.
-    pub(super) fn record_object(&self, field: &str, id: EntryId) -> Option<ObjId> {
-        self.record_at(&self.nested(field, Meaning::Records)?, &id.to_string())
+    /// The maps of one record, the lowest operation first. Two devices that made one id at once made two maps; they are read as one, and
+    /// the first is written.
+    pub(super) fn maps_of(&self, field: &str, id: EntryId) -> Vec<ObjId> {
+        let records = self.nested(field, Meaning::Records);
+        records.map(|records| self.maps_at(&records, &id.to_string())).unwrap_or_default()
     }
 
-    pub(super) fn record_objects(&self, field: &str) -> impl Iterator<Item = (EntryId, ObjId)> {
-        self.nested(field, Meaning::Records).into_iter().flat_map(move |map| {
+    /// Every record of a field with its maps.
+    pub(super) fn record_maps(&self, field: &str) -> impl Iterator<Item = (EntryId, Vec<ObjId>)> {
+        self.nested(field, Meaning::Records).into_iter().flat_map(move |records| {
             let record = |item: MapRangeItem<'_>| {
-                let object = if item.conflict { self.record_at(&map, &item.key)? } else { item.id() };
-                Some((item.key.parse().ok()?, object))
+                let maps = if item.conflict { self.maps_at(&records, &item.key) } else { vec![item.id()] };
+                Some((item.key.parse().ok()?, maps))
             };
-            self.am().map_range(&map, ..).filter_map(record).collect::<Vec<_>>()
+            self.am().map_range(&records, ..).filter_map(record).collect::<Vec<_>>()
         })
     }
 
-    fn record_at(&self, records: &ObjId, key: &str) -> Option<ObjId> {
-        let all = self.am().get_all(records, key).ok()?;
-        let maps = all.into_iter().filter(|(value, _)| value.is_object()).map(|(_, object)| object);
-        maps.min_by_key(|object| match object {
+    fn maps_at(&self, records: &ObjId, key: &str) -> Vec<ObjId> {
+        let all = self.am().get_all(records, key).unwrap_or_default();
+        let mut maps: Vec<_> =
+            all.into_iter().filter(|(value, _)| value.is_object()).map(|(_, object)| object).collect();
+        maps.sort_by_key(|object| match object {
             ObjId::Root => (0, Vec::new()),
             ObjId::Id(counter, actor, _) => (*counter, actor.to_bytes().to_vec()),
-        })
+        });
+        maps
+    }
+
+    /// Every register of a record with its surviving values.
+    pub(super) fn survivors_of(&self, maps: &[ObjId]) -> Survivors {
+        if let [map] = maps {
+            return self.walk(map).collect();
+        }
+        let mut places: BTreeMap<String, Vec<Vec<(Value, ObjId)>>> = BTreeMap::new();
+        for (key, survivors) in maps.iter().flat_map(|map| self.walk(map)) {
+            places.entry(key).or_default().push(survivors);
+        }
+        places.into_iter().map(|(key, places)| (key, self.joined(places))).collect()
+    }
+
+    /// Whether a record is removed. Only a removal that knew everything the record says counts: an edit made at the same time keeps the
+    /// record, and a person decides.
+    pub(super) fn removal(&self, survivors: &Survivors, clocks: &dyn Clocks) -> Removal {
+        let Some(written) = survivors.get(REMOVED) else { return Removal::None };
+        if self.chosen(written.clone(), clocks) != Some(Value::Bool(true)) {
+            return Removal::None;
+        }
+        let removals: Vec<Hash32> = written
+            .iter()
+            .filter(|(value, _)| *value == Value::Bool(true))
+            .map(|(_, op)| self.change_of(op))
+            .collect();
+        let edits = survivors.iter().filter(|(key, _)| *key != REMOVED).flat_map(|(_, all)| all);
+        let history: &History = self.history();
+        let metas: Vec<_> = edits.filter_map(|(_, op)| Some((op, history.of_op(op)?))).collect();
+        let floor = metas.iter().map(|(_, meta)| meta.max_op).min().unwrap_or(u64::MAX);
+        let known = history.behind_above(&removals, floor);
+        // Whoever writes in a record that they know to be removed does not bring it back.
+        let knew = |edit: Hash32| removals.iter().any(|removal| history.descends(&[edit], *removal));
+        let unknown = metas.into_iter().filter(|(_, meta)| !known.contains(&meta.hash) && !knew(meta.hash));
+        let latest = unknown
+            .map(|(op, _)| (self.written(op, clocks), op))
+            .max_by(|a, b| a.0.cmp(&b.0))
+            .map(|(written, _)| written);
+        latest.map_or(Removal::Whole, |edit| Removal::Contested(Box::new(edit)))
+    }
+
+    fn read_record(&self, maps: &[ObjId], clocks: &dyn Clocks) -> Record {
+        let mut survivors = self.survivors_of(maps);
+        if matches!(self.removal(&survivors, clocks), Removal::Contested(_)) {
+            survivors.remove(REMOVED);
+        }
+        let chosen = |(key, all)| self.chosen(all, clocks).map(|value| (key, value));
+        survivors.into_iter().filter_map(chosen).collect()
+    }
+
+    /// How many values and maps a map holds, those beside each other under one key too.
+    pub(super) fn count_values(&self, object: &ObjId) -> usize {
+        let under = |item: MapRangeItem<'_>| match item.conflict {
+            true => self.am().get_all(object, item.key.as_ref()).map_or(1, |all| all.len()),
+            false => 1,
+        };
+        self.am().map_range(object, ..).map(under).sum()
     }
 
     fn values_of(&self, object: &ObjId, clocks: &dyn Clocks) -> BTreeMap<String, Value> {
@@ -287,6 +404,23 @@ impl Doc {
         written.max_by(|a, b| a.1.cmp(&b.1))
     }
 }
+
+/// The registers of a record with what survives of each and the operation that wrote it.
+pub(super) type Survivors = BTreeMap<String, Vec<(Value, ObjId)>>;
+
+/// Whether a record is removed.
+#[derive(Debug)]
+pub(super) enum Removal {
+    /// Nobody removed it, or somebody brought it back.
+    None,
+    /// It is.
+    Whole,
+    /// Somebody removed it while somebody else wrote in it, at last this.
+    Contested(Box<Written>),
+}
+
+/// The register by which a record goes.
+pub(super) const REMOVED: &str = "removed";
 
 /// Authorship of one operation. Compares by (time, device, incarnation, operation); doubt does not count.
 #[derive(Debug, Clone)]

@@ -75,8 +75,8 @@ pub struct Field {
     pub meaning: Meaning,
     /// What its registers hold.
     pub value: ValueType,
-    /// Names that this register had in older versions. Reading looks under all of them and the latest value counts,
-    /// so that what an older phone still writes is not lost; writing uses the new name.
+    /// Names that this register had in older versions. Reading takes all of them as one register, so that what an older phone still writes
+    /// is not lost; writing uses the new name, and a former one where the document has it, so that an older phone reads the same.
     pub former: &'static [&'static str],
     /// The registers of a record; empty for every other meaning.
     pub parts: &'static [Part],
@@ -111,6 +111,12 @@ pub(super) fn names(kind: DocKind, register: &str) -> impl Iterator<Item = &str>
     std::iter::once(register).chain(former.iter().copied())
 }
 
+/// The field that is read under this name: its own or a former one.
+pub(super) fn field_read_under(kind: DocKind, name: &str) -> Option<&'static Field> {
+    let former = || fields(kind).iter().find(|field| field.former.contains(&name));
+    field(kind, name).or_else(former)
+}
+
 /// The table as a page of Markdown.
 pub fn printout() -> String {
     let mut page = String::new();
@@ -125,9 +131,18 @@ pub fn printout() -> String {
                     parts.iter().map(part).collect::<Vec<_>>().join(", ")
                 }
             };
-            let _ = writeln!(page, "| `{}` | {} | {:?} | {holds} |", field.name, field.doc, field.meaning);
+            let former = field.former.iter().map(|name| format!(", formerly `{name}`")).collect::<String>();
+            let _ = writeln!(
+                page,
+                "| `{}`{former} | {} | {:?} | {holds} |",
+                field.name, field.doc, field.meaning
+            );
         }
         page.push('\n');
+    }
+    page.push_str("## Versions\n\n| Kind | Version | What changed |\n|---|---|---|\n");
+    for (kind, version, what) in VERSIONS {
+        let _ = writeln!(page, "| {} | {version} | {what} |", kind.name());
     }
     page
 }
@@ -135,14 +150,35 @@ pub fn printout() -> String {
 /// The root key that names the kind in genesis. Nobody may write it again.
 pub const KIND_KEY: &str = "kind";
 
-/// The version of the documents that this code writes. A document without the register `schema` has version 1.
-pub const SCHEMA_VERSION: i64 = 1;
+/// The register that says by which version of the table a document was written.
+pub const SCHEMA_KEY: &str = "schema";
+
+/// The versions of the table beyond the first, each with the kind that it changed and how. A document without the register `schema` has
+/// version 1; whoever edits one of a lower version than their own writes theirs along with the edit, and the highest written counts.
+/// Reading up-casts: nothing is ever rewritten by the clock or by a version alone.
+pub const VERSIONS: &[(DocKind, i64, &str)] =
+    &[(DocKind::Account, 2, "the register `tel` is called `phone`, as in contacts and leads")];
+
+/// The version of a kind that this code writes.
+pub fn version(kind: DocKind) -> i64 {
+    VERSIONS.iter().filter(|(of, ..)| *of == kind).map(|(_, version, _)| *version).max().unwrap_or(1)
+}
 
 /// Registers that every kind has.
-pub const EVERY_KIND: &[Field] = &[register("schema", ValueType::Int, "结构版本")];
+pub const EVERY_KIND: &[Field] = &[register(SCHEMA_KEY, ValueType::Int, "结构版本")];
 
 const fn register(name: &'static str, value: ValueType, doc: &'static str) -> Field {
     Field { name, meaning: Meaning::Register, value, former: &[], parts: &[], doc }
+}
+
+/// A register that older versions of the table knew by other names.
+const fn renamed(
+    name: &'static str,
+    former: &'static [&'static str],
+    value: ValueType,
+    doc: &'static str,
+) -> Field {
+    Field { name, meaning: Meaning::Register, value, former, parts: &[], doc }
 }
 
 const fn registers(name: &'static str, value: ValueType, doc: &'static str) -> Field {
@@ -240,7 +276,7 @@ const ACCOUNT: &[Field] = &[
     register("province", ValueType::Text, "省份"),
     register("city", ValueType::Text, "城市"),
     register("address", ValueType::Text, "地址"),
-    register("tel", ValueType::Text, "电话"),
+    renamed("phone", &["tel"], ValueType::Text, "电话"),
     register("level", ValueType::Text, "等级"),
     register("industry", ValueType::Text, "行业"),
     register("same_as", ValueType::Text, "与之合并的客户"),
@@ -251,27 +287,22 @@ const ACCOUNT: &[Field] = &[
     set("tags", "标签，带有效期（C47）"),
 ];
 
-const CALENDAR: &[Field] = &[
-    register("user", ValueType::Text, "所属人"),
-    register("month", ValueType::Text, "月份"),
-    records(
-        "entries",
-        &[
-            part("lead", ValueType::Text, "线索编号"),
-            part("day", ValueType::Text, "日期"),
-            part("start", ValueType::Text, "开始时间"),
-            part("end", ValueType::Text, "结束时间"),
-            part("purpose", ValueType::Text, "联系目的（C59）"),
-            part("materials", ValueType::Text, "必备材料（C59）"),
-            part("expected_result", ValueType::Text, "预期结果（C59）"),
-            part("importance", ValueType::Text, "A类客户/培育中/B类客户（C58）"),
-            part("done", ValueType::Bool, "已完成"),
-            part("moved_to", ValueType::Text, "移至月份"),
-            part("removed", ValueType::Bool, "已移除"),
-        ],
-        "日程",
-    ),
-];
+const CALENDAR: &[Field] = &[records(
+    "entries",
+    &[
+        part("lead", ValueType::Text, "线索编号"),
+        part("day", ValueType::Text, "日期"),
+        part("start", ValueType::Text, "开始时间"),
+        part("end", ValueType::Text, "结束时间"),
+        part("purpose", ValueType::Text, "联系目的（C59）"),
+        part("materials", ValueType::Text, "必备材料（C59）"),
+        part("expected_result", ValueType::Text, "预期结果（C59）"),
+        part("importance", ValueType::Text, "A类客户/培育中/B类客户（C58）"),
+        part("done", ValueType::Bool, "已完成"),
+        part("removed", ValueType::Bool, "已移除"),
+    ],
+    "日程",
+)];
 
 const POLICY: &[Field] =
     &[register("current", ValueType::Text, "当前版本"), log("versions", "公司规则各版本（O13）")];

@@ -20,7 +20,7 @@ registers! {
         /// 地址.
         address: String,
         /// 电话.
-        tel: String,
+        phone: String,
         /// 等级.
         level: String,
         /// 行业.

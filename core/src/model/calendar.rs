@@ -1,4 +1,6 @@
-//! 销售日历: the entries of one user and month, and their place in the 3×3 of importance and urgency (C58, C59).
+//! 销售日历: the entries of one user by the month in which they were planned, and their place in the 3×3 of importance and urgency (C58,
+//! C59). An entry that moves to another month stays in the document that it was planned in: what is written about it at the same time on
+//! another phone meets it there, whatever the day.
 
 use std::collections::BTreeMap;
 
@@ -32,8 +34,6 @@ registers! {
         importance: String,
         /// 已完成.
         done: bool,
-        /// The month (`2026-03`) that the entry moved to, under the same id.
-        moved_to: String,
     }
 }
 record_registers!(CalendarEntry);
@@ -71,11 +71,20 @@ pub struct Cell {
     pub urgency: Urgency,
 }
 
-/// A calendar of one month, read. Entries that moved away are there too; [`fold_entries`] leaves them out.
+/// A calendar of one month, read: the entries that were planned in it, on whatever day they are now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CalendarModel {
     /// By id.
     pub entries: BTreeMap<EntryId, CalendarEntry>,
+}
+
+/// An entry and where it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedEntry {
+    /// The calendar that holds it.
+    pub calendar: DocId,
+    /// The entry.
+    pub entry: CalendarEntry,
 }
 
 impl CalendarModel {
@@ -98,24 +107,17 @@ impl CalendarEntry {
 
     /// The day, when it is one.
     pub fn date(&self) -> Option<Date> {
-        self.day.as_deref()?.parse().ok()
+        self.day.as_deref()?.trim().parse().ok()
     }
 
-    /// The month whose calendar holds the entry, `2026-02`.
+    /// The month of its day, `2026-02`: a fresh entry goes into this calendar.
     pub fn month(&self) -> Option<String> {
         self.date().map(month_of)
     }
 
-    /// Moves the entry to `day`. The first edits are for the calendar that holds it, the second for that of the
-    /// new month under the same id; they are empty when the month stays the same.
-    pub fn move_to(&self, id: EntryId, day: Date) -> (Vec<Edit>, Vec<Edit>) {
-        let moved = Self { day: Some(day.to_string()), moved_to: None, ..self.clone() };
-        if self.month().as_deref() == Some(month_of(day).as_str()) {
-            let set = Self { day: moved.day, ..Self::default() };
-            return (set.update("entries", id), Vec::new());
-        }
-        let left = Self { moved_to: Some(month_of(day)), ..Self::default() };
-        (left.update("entries", id), vec![moved.plan(id)])
+    /// The edit that moves an entry to `day`, for the calendar that holds it.
+    pub fn move_to(id: EntryId, day: Date) -> Vec<Edit> {
+        Self { day: Some(day.to_string()), ..Self::default() }.update("entries", id)
     }
 
     /// 重要性; `None` when it is none of the three.
@@ -129,28 +131,32 @@ impl CalendarEntry {
     }
 }
 
-/// The entries of several months as one: an entry that moved is shown where it went. Should two phones have moved it to
-/// two months at once, the later day counts.
-pub fn fold_entries<'a>(
-    months: impl IntoIterator<Item = &'a CalendarModel>,
-) -> BTreeMap<EntryId, CalendarEntry> {
-    let mut folded: BTreeMap<EntryId, CalendarEntry> = BTreeMap::new();
-    for (id, entry) in months.into_iter().flat_map(|month| &month.entries) {
-        if entry.moved_to.is_some() {
-            continue;
-        }
-        match folded.get(id) {
-            Some(known) if known.day >= entry.day => {}
-            _ => drop(folded.insert(*id, entry.clone())),
+/// The entries of one user on the wanted days, over all of the user's calendars: only the days are read of the others. Should several
+/// calendars hold one id, that of the lowest document counts.
+pub fn entries_on<'a>(
+    calendars: impl IntoIterator<Item = (DocId, &'a Doc)>,
+    wanted: impl Fn(Date) -> bool,
+    clocks: &dyn Clocks,
+) -> BTreeMap<EntryId, PlacedEntry> {
+    let mut found: BTreeMap<EntryId, PlacedEntry> = BTreeMap::new();
+    for (calendar, doc) in calendars {
+        for (id, day) in doc.register_of_records("entries", "day", clocks) {
+            let is_wanted = day.as_text().and_then(|day| day.trim().parse().ok()).is_some_and(&wanted);
+            if !is_wanted || found.get(&id).is_some_and(|known| known.calendar < calendar) {
+                continue;
+            }
+            if let Some(entry) = CalendarEntry::read_one(doc, "entries", id, clocks) {
+                found.insert(id, PlacedEntry { calendar, entry });
+            }
         }
     }
-    folded
+    found
 }
 
 /// The cell of an entry on the day `today`: 本周 is what is left of the week (Monday to Sunday) after tomorrow; past
 /// days, later weeks, done entries and entries without importance have no cell.
 pub fn place(entry: &CalendarEntry, today: Date) -> Option<Cell> {
-    if entry.done == Some(true) || entry.moved_to.is_some() {
+    if entry.done == Some(true) {
         return None;
     }
     let (day, importance) = (entry.date()?, entry.rank()?);

@@ -125,6 +125,18 @@ macro_rules! record_registers {
                 records.map(|(id, record)| (id, Self::from_values(&record))).collect()
             }
 
+            /// One record of a field, unless it was removed.
+            pub fn read_one(
+                doc: &crate::document::Doc,
+                field: &str,
+                id: crate::ids::EntryId,
+                clocks: &dyn crate::document::Clocks,
+            ) -> Option<Self> {
+                let record = doc.record(field, id, clocks)?;
+                let removed = record.get("removed") == Some(&crate::document::Value::Bool(true));
+                (!removed).then(|| Self::from_values(&record))
+            }
+
             /// The edit that adds this as a record under `id`.
             pub fn add(&self, field: &str, id: crate::ids::EntryId) -> crate::document::Edit {
                 crate::document::Edit::AddRecord { field: field.to_owned(), id, values: self.values() }

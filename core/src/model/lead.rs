@@ -209,20 +209,6 @@ impl Todo {
     }
 }
 
-/// The edit that makes the notes read `wanted`, touching only what lies between the common beginning and end, so that what others typed
-/// elsewhere meanwhile stays.
-pub fn notes_edit(held: &str, wanted: &str) -> Edit {
-    let (old, new): (Vec<char>, Vec<char>) = (held.chars().collect(), wanted.chars().collect());
-    let at = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-    let same_end = old[at..].iter().rev().zip(new[at..].iter().rev()).take_while(|(a, b)| a == b).count();
-    Edit::Splice {
-        text: "notes".to_owned(),
-        at,
-        delete: old.len() - at - same_end,
-        insert: new[at..new.len() - same_end].iter().collect(),
-    }
-}
-
 /// The edit that puts a tag on.
 pub fn tag_edit(key: &str, tag: &Tag) -> Edit {
     Edit::PutElement { set: "tags".to_owned(), key: key.to_owned(), body: json(tag) }
@@ -244,20 +230,5 @@ mod tests {
         assert_eq!(due("1772668799000", None).as_deref(), Some("2026-03-04"));
         assert_eq!(due("2026-03-05", Some(true)), None);
         assert_eq!(due("月底", None), None);
-    }
-
-    #[test]
-    fn an_edit_of_the_notes_touches_only_what_differs() {
-        for (held, wanted, at, delete, insert) in [
-            ("", "三月招标", 0, 0, "三月招标"),
-            ("三月招标", "三月底招标", 2, 0, "底"),
-            ("三月底招标", "三月招标", 2, 1, ""),
-            ("预算380万", "预算400万", 2, 2, "40"),
-            ("aa", "aaa", 2, 0, "a"),
-            ("同", "同", 1, 0, ""),
-        ] {
-            let expected = Edit::Splice { text: "notes".into(), at, delete, insert: insert.into() };
-            assert_eq!(notes_edit(held, wanted), expected, "{held} → {wanted}");
-        }
     }
 }

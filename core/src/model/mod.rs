@@ -8,6 +8,7 @@ mod directory;
 mod event;
 mod fields;
 mod lead;
+mod notes;
 mod policy;
 mod ruling;
 pub mod search;
@@ -16,7 +17,8 @@ mod summary;
 pub use account::{AccountFields, AccountModel};
 pub use advancement::{AdvancementModel, AdvancementRow, PRESET_ROWS, answer_edit, tick_edit};
 pub use calendar::{
-    CalendarEntry, CalendarModel, Cell, Importance, Urgency, company_day, fold_entries, month_of, place,
+    CalendarEntry, CalendarModel, Cell, Importance, PlacedEntry, Urgency, company_day, entries_on, month_of,
+    place,
 };
 pub use directory::{DirectoryDevice, DirectoryModel, DirectoryTeam, DirectoryUser};
 pub use event::{
@@ -24,7 +26,8 @@ pub use event::{
     Visit, events, evidence,
 };
 pub use fields::is_filled;
-pub use lead::{Contact, LeadFields, LeadModel, NEEDS, NewLead, Tag, Todo, notes_edit, tag_edit, untag_edit};
+pub use lead::{Contact, LeadFields, LeadModel, NEEDS, NewLead, Tag, Todo, tag_edit, untag_edit};
+pub use notes::notes_edits;
 pub use policy::{DEFAULT_LOCK_AFTER_DAYS, PolicyModel, PolicyVersion};
 pub use ruling::{RulingFields, RulingModel, clock_edit, clock_edits, clocks_of};
 pub use summary::LeadSummary;

@@ -218,12 +218,12 @@ fn entries_are_placed_by_importance_and_urgency_in_the_companys_zone() {
 }
 
 #[test]
-fn an_entry_that_moves_across_months_keeps_its_id_and_is_shown_once() {
+fn an_entry_that_moves_across_months_and_back_keeps_its_id_and_is_shown_once() {
     let user = UserId([1; 8]);
     let act = act(1, 1);
     let id = act.fresh_id();
-    assert_ne!(DocId::calendar_of(user, "2026-02"), DocId::calendar_of(user, "2026-03"));
-    let (mut february, mut march) = (Doc::genesis(DocKind::Calendar), Doc::genesis(DocKind::Calendar));
+    let months = ["2026-02", "2026-03"].map(|month| DocId::calendar_of(user, month));
+    let (mut february, march) = (Doc::genesis(DocKind::Calendar), Doc::genesis(DocKind::Calendar));
     let entry = CalendarEntry {
         day: Some("2026-02-27".into()),
         purpose: Some("确认CT机安装场地尺寸".into()),
@@ -231,16 +231,19 @@ fn an_entry_that_moves_across_months_keeps_its_id_and_is_shown_once() {
         ..CalendarEntry::default()
     };
     write(&mut february, &act, &[entry.plan(id)]);
-    let (same, none) = entry.move_to(id, date(2026, 2, 28));
-    assert!(none.is_empty());
-    write(&mut february, &act, &same);
-    let (left, came) = entry.move_to(id, date(2026, 3, 2));
-    write(&mut february, &act, &left);
-    write(&mut march, &act, &came);
-    let months = [CalendarModel::read(&february, &NoClocks), CalendarModel::read(&march, &NoClocks)];
-    let folded = fold_entries(&months);
-    assert_eq!(folded, BTreeMap::from([(id, CalendarEntry { day: Some("2026-03-02".into()), ..entry })]));
-    assert_eq!(folded[&id].month().as_deref(), Some("2026-03"));
+    for day in [date(2026, 2, 28), date(2026, 3, 2), date(2026, 2, 27), date(2026, 3, 2)] {
+        write(&mut february, &act, &CalendarEntry::move_to(id, day));
+        let there = |month: i8| {
+            let calendars = [(months[0], &february), (months[1], &march)];
+            entries_on(calendars, |day| day.month() == month, &NoClocks)
+        };
+        let moved = CalendarEntry { day: Some(day.to_string()), ..entry.clone() };
+        let placed = PlacedEntry { calendar: months[0], entry: moved };
+        assert_eq!(there(day.month()), BTreeMap::from([(id, placed)]));
+        assert!(there(5 - day.month()).is_empty());
+    }
+    write(&mut february, &act, &[CalendarEntry::remove(id)]);
+    assert!(entries_on([(months[0], &february)], |_| true, &NoClocks).is_empty());
 }
 
 #[test]

@@ -103,6 +103,15 @@ pub struct Saved {
     pub outbox: u64,
 }
 
+/// What taking back the last edit came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undone {
+    /// The edits that took it back.
+    pub saved: Vec<Saved>,
+    /// Something of it stays, because others have written since.
+    pub partly: bool,
+}
+
 /// Several edits that become durable together.
 #[derive(Debug, Clone)]
 pub struct DocEdits {
@@ -295,7 +304,8 @@ impl Replica {
         Ok(doc)
     }
 
-    /// Makes edits of one or more documents durable, together, as one act, which [`Replica::undo`] takes back.
+    /// Makes edits of one or more documents durable, together, as one act, which [`Replica::undo`] takes back. What they leave as it is is
+    /// not among the answers.
     ///
     /// # Errors
     /// [`ReplicaError::Edit`] and nothing has changed.
@@ -310,54 +320,80 @@ impl Replica {
         }
         let mut batch = Batch::new();
         let mut summaries = Summaries::new(self.store.clone());
-        let mut made = Vec::with_capacity(lots.len());
+        let mut made: Vec<(Saved, Edited)> = Vec::with_capacity(lots.len());
         let mut counter = self.counter;
         for lot in lots {
-            counter += 1;
-            match self.plan_edit(&mut batch, &mut summaries, act, lot, counter) {
-                Ok(one) => made.push(one),
+            match self.plan_edit(&mut batch, &mut summaries, act, lot, counter + 1) {
+                Ok(edited) => {
+                    counter += 1;
+                    made.push((Saved { doc: lot.doc, outbox: counter }, edited));
+                }
+                Err(ReplicaError::Edit(EditError::NothingChanged)) => {}
                 Err(error) => {
                     // What the lots before it did to the documents in memory will never be on the disk.
-                    made.iter().for_each(|(doc, _)| self.hot.forget(*doc));
+                    made.iter().for_each(|(saved, _)| self.hot.forget(saved.doc));
                     return Err(error);
                 }
             }
         }
-        let undo = made.iter().map(|(doc, edited)| UndoRow { doc: *doc, edits: edited.undo.clone() });
+        if made.is_empty() {
+            return Err(EditError::NothingChanged.into());
+        }
+        let undo = made.iter().map(|(saved, edited)| UndoRow {
+            doc: saved.doc,
+            change: edited.hash,
+            edits: edited.undo.clone(),
+        });
         batch.put(keys::UNDO, serde_json::to_vec(&undo.collect::<Vec<_>>()).unwrap_or_default());
         batch.put(keys::COUNTER, counter.to_be_bytes());
         summaries.flush(&mut batch)?;
         if let Err(error) = self.store.commit_one(batch) {
-            made.iter().for_each(|(doc, _)| self.hot.forget(*doc));
+            made.iter().for_each(|(saved, _)| self.hot.forget(saved.doc));
             return Err(error.into());
         }
-        let first = self.counter + 1;
         self.counter = counter;
-        for lot in lots {
-            *self.pending.entry(lot.doc).or_default() += 1;
+        for (saved, _) in &made {
+            *self.pending.entry(saved.doc).or_default() += 1;
         }
-        Ok(lots.iter().zip(first..).map(|(lot, outbox)| Saved { doc: lot.doc, outbox }).collect())
+        Ok(made.into_iter().map(|(saved, _)| saved).collect())
     }
 
-    /// Takes the last edit back.
+    /// Takes the last edit back, as far as it still stands: what others have written over or built on stays.
     ///
     /// # Errors
-    /// [`ReplicaError::NothingToUndo`].
-    pub fn undo(&mut self, act: &Act) -> Result<Vec<Saved>, ReplicaError> {
-        let value = self.store.get(keys::UNDO)?.ok_or(ReplicaError::NothingToUndo)?;
-        let undo: Vec<UndoRow> = serde_json::from_slice(&value)
-            .map_err(|e| ReplicaError::Row { key: "undo".into(), detail: e.to_string() })?;
+    /// [`ReplicaError::NothingToUndo`] when nothing of it stands.
+    pub fn undo(&mut self, act: &Act) -> Result<Undone, ReplicaError> {
+        let undo = self.undo_rows()?;
         let mut lots = Vec::with_capacity(undo.len());
-        for UndoRow { doc, edits } in undo.into_iter().filter(|row| !row.edits.is_empty()) {
-            let head = self.head(doc)?.ok_or(ReplicaError::NothingToUndo)?;
-            lots.push(DocEdits { doc, origin: head.origin, edits });
+        let mut partly = false;
+        for UndoRow { doc, change, edits } in undo {
+            let Some(head) = self.head(doc)? else {
+                partly = true;
+                continue;
+            };
+            let back = self.load(doc)?.take_back(&change, &edits);
+            partly |= back.partly;
+            if !back.edits.is_empty() {
+                lots.push(DocEdits { doc, origin: head.origin, edits: back.edits });
+            }
         }
         if lots.is_empty() {
             return Err(ReplicaError::NothingToUndo);
         }
-        match self.edit(act, &lots) {
-            Err(ReplicaError::Edit(EditError::NothingChanged)) => Err(ReplicaError::NothingToUndo),
-            other => other,
+        Ok(Undone { saved: self.edit(act, &lots)?, partly })
+    }
+
+    fn undo_rows(&self) -> Result<Vec<UndoRow>, ReplicaError> {
+        let Some(value) = self.store.get(keys::UNDO)? else { return Ok(Vec::new()) };
+        serde_json::from_slice(&value)
+            .map_err(|e| ReplicaError::Row { key: "undo".into(), detail: e.to_string() })
+    }
+
+    /// The document leaves, or loses this phone's work: nothing of it is taken back, and no word of it is kept for that.
+    fn plan_forget_undo(&self, batch: &mut Batch, doc: DocId) {
+        // A row that cannot be read might name it.
+        if self.undo_rows().map_or(true, |rows| rows.iter().any(|row| row.doc == doc)) {
+            batch.delete(keys::UNDO);
         }
     }
 
@@ -368,7 +404,7 @@ impl Replica {
         act: &Act,
         lot: &DocEdits,
         number: u64,
-    ) -> Result<(DocId, Edited), ReplicaError> {
+    ) -> Result<Edited, ReplicaError> {
         let kind = lot.doc.kind().ok_or(ReplicaError::Unknown(lot.doc))?;
         let head = self.head(lot.doc)?;
         let mut doc = match (&head, self.hot.get(lot.doc)) {
@@ -398,7 +434,7 @@ impl Replica {
         batch.put(keys::outbox(number), encode(&out)).put(keys::pending_at(lot.doc, number), []);
         summaries.take(lot.doc, &head, &doc)?;
         self.hot.put(lot.doc, doc);
-        Ok((lot.doc, edited))
+        Ok(edited)
     }
 
     /// The head of a document that this phone brings into being. What belongs to a lead that may no longer be held goes when the lead goes.

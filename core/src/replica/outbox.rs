@@ -228,6 +228,7 @@ impl Replica {
             batch.put(keys::kept(doc, *number), encode(&KeptRow { why, at_ms, change }));
         }
         self.plan_answered(batch, doc, &done);
+        self.plan_forget_undo(batch, doc);
         self.sync.incarnation += 1;
         self.put_sync(batch);
         self.hot.forget(doc);
@@ -301,7 +302,7 @@ impl Replica {
                 summaries.remove(lead)?;
             }
         }
-        batch.delete(keys::UNDO);
+        self.plan_forget_undo(batch, doc);
         self.hot.forget(doc);
         Ok(())
     }

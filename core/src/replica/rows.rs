@@ -188,7 +188,10 @@ pub struct KeptRow {
 pub struct UndoRow {
     /// The document.
     pub doc: DocId,
-    /// The edits that take it back.
+    /// The change.
+    #[serde(default)]
+    pub change: Hash32,
+    /// The edits that took it back when it was made.
     pub edits: Vec<crate::document::Edit>,
 }
 

@@ -27,6 +27,6 @@ pub use listen::{Change, Listener, Subscription};
 pub use records::{
     Attachment, CalendarItem, ConflictChoice, ConflictItem, ContactItem, DueTodo, EvidenceItem,
     EvidencePlace, Handover, Happening, KeptItem, LeadPage, LeadQuery, LeadRow, Me, Network, Phone, Status,
-    SyncReport, TagItem, TimelineItem, Today, TodoItem,
+    SyncReport, TagItem, TimelineItem, Today, TodoItem, Undone,
 };
 pub use words::Language;

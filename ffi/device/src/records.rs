@@ -306,6 +306,15 @@ pub struct Attachment {
     pub unmetered_only: bool,
 }
 
+/// How far the last act was taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undone {
+    /// All of it.
+    Whole,
+    /// Some of it: the rest others have written over, or built on, since.
+    Partly,
+}
+
 /// A field with two or more values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConflictItem {

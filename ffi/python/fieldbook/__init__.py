@@ -47,6 +47,7 @@ from ._generated.fieldbook import (
     TouchChannel,
     TouchDirection,
     TouchOutcome,
+    Undone,
     Urgency,
     Visit,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "TouchChannel",
     "TouchDirection",
     "TouchOutcome",
+    "Undone",
     "Urgency",
     "Visit",
 ]

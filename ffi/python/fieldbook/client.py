@@ -147,9 +147,12 @@ class Client:
         """Writes the fields that are given and empties those named in `clear`."""
         self._raw.edit_lead(lead, raw.LeadFields(**fields), list(clear))
 
-    def edit_notes(self, lead: str, text: str) -> None:
-        """Makes the notes read `text`, merging with what others type elsewhere in them."""
-        self._raw.edit_notes(lead, text)
+    def edit_notes(self, lead: str, base: str, text: str) -> None:
+        """Brings in what the user typed: the editor opened with `base` and ended with `text`.
+
+        What others typed meanwhile stays.
+        """
+        self._raw.edit_notes(lead, base, text)
 
     def delete_lead(self, lead: str) -> None:
         """Deletes a lead; it can be restored."""
@@ -159,9 +162,9 @@ class Client:
         """Brings a deleted lead back."""
         self._raw.restore_lead(lead)
 
-    def undo(self) -> None:
-        """Takes the last act of this phone back."""
-        self._raw.undo()
+    def undo(self) -> raw.Undone:
+        """Takes the last act of this phone back, as far as nobody has written over it or built on it since."""
+        return self._raw.undo()
 
     def leads(
         self, text: str = "", *, offset: int = 0, limit: int = 50, only_conflicts: bool = False

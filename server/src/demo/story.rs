@@ -66,7 +66,7 @@ impl Phones {
 fn opening(phones: &Phones) -> Result<Leads, Failure> {
     let [shared, moved] =
         <[LeadRow; 2]>::try_from(phones.li.own_leads(2)?).map_err(|_| "two leads are needed")?;
-    phones.li.book.edit_notes(shared.id, NOTE_BEFORE)?;
+    phones.li.book.edit_notes(shared.id, "", NOTE_BEFORE)?;
     phones.li.sync()?;
     phones.chen.sync()?;
     Ok(Leads { shared, moved })
@@ -152,7 +152,7 @@ fn act(phone: &Handset, lead: DocId, deed: &Deed) -> Result<EntryId, Failure> {
     let set = LeadFields { brand: Some(deed.brand.into()), ..LeadFields::default() };
     phone.book.edit_lead(lead, &set, &[])?;
     let notes = phone.book.lead(lead)?.notes;
-    phone.book.edit_notes(lead, &format!("{notes}{}。", deed.note))?;
+    phone.book.edit_notes(lead, &notes, &format!("{notes}{}。", deed.note))?;
     Ok(visit)
 }
 

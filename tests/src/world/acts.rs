@@ -27,7 +27,8 @@ impl World {
         let undo = lots.is_empty();
         let done = self.app(n, |replica, now| {
             let act = replica.act(now, entropy)?;
-            let saved = if undo { replica.undo(&act) } else { replica.edit(&act, &lots) };
+            let saved =
+                if undo { replica.undo(&act).map(|done| done.saved) } else { replica.edit(&act, &lots) };
             match saved {
                 Ok(saved) => Ok(Some(saved)),
                 Err(ReplicaError::Edit(EditError::Document(error))) => {

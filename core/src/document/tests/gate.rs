@@ -256,7 +256,7 @@ fn operations_outside_the_table_are_refused() {
     let held_log =
         base.am().get(genesis::object(DocKind::Lead, "events").unwrap(), id(1).to_string()).unwrap();
     let held_log = op_id(&held_log.unwrap().1);
-    let record = ObjectId::Id(op_id(&base.record_object("contacts", id(1)).unwrap()));
+    let record = ObjectId::Id(op_id(&base.maps_of("contacts", id(1))[0]));
     let entry = id(1).to_string();
     let other = id(8).to_string();
     let json = || ScalarValue::Str("{}".into());
@@ -265,6 +265,11 @@ fn operations_outside_the_table_are_refused() {
 
     let with_pred = |mut op: Op| {
         op.pred = vec![held_log.clone()].into();
+        op
+    };
+    let map = op_id(&base.maps_of("contacts", id(1))[0]);
+    let with_preds = |mut op: Op, preds: &[&OpId]| {
+        op.pred = preds.iter().map(|id| (*id).clone()).collect::<Vec<_>>().into();
         op
     };
     let in_text = |action, key, insert| Op {
@@ -296,6 +301,13 @@ fn operations_outside_the_table_are_refused() {
         ("an entry under an id in capitals", put(object("events"), &"AB".repeat(16), json())),
         ("an object as an entry", op(object("events"), &other, OpType::Make(ObjType::Map))),
         ("a record made again", op(object("contacts"), &entry, OpType::Make(ObjType::Map))),
+        ("a genesis object made again", op(ObjectId::Root, "contacts", OpType::Make(ObjType::Map))),
+        ("a record in a set", op(object("tags"), &other, OpType::Make(ObjType::Map))),
+        (
+            "a record taken over",
+            with_preds(op(object("contacts"), &entry, OpType::Make(ObjType::Map)), &[&map]),
+        ),
+        ("a removal that is text", put(record.clone(), "removed", "true".into())),
         ("a record deleted", op(object("contacts"), &entry, OpType::Delete)),
         ("a record that is a list", op(object("contacts"), &other, OpType::Make(ObjType::List))),
         ("a record that is a value", put(object("contacts"), &other, json())),
@@ -340,6 +352,44 @@ fn a_field_out_of_scope_cannot_be_hidden_from_another_key() {
     assert_eq!(admit(&base, &some, &[bytes], &AdmitLimits::default()).unwrap_err().code(), "operation");
     let fair = [change_of_2(&base, &[set("hospital", "x")])];
     assert!(admit(&base, &some, &fair, &AdmitLimits::default()).is_ok());
+}
+
+/// Two devices made one record: neither map may vanish from under the other, and a third is made by nobody who knows.
+#[test]
+fn of_two_maps_of_one_record_none_goes_and_none_comes() {
+    let genesis = Doc::genesis(DocKind::Lead);
+    let made = |n: u8| genesis.clone().edit(actor(n), &stamp(n, 5), &[contact(1)]).unwrap().change;
+    let mut base = genesis.clone();
+    base.apply(&[made(1), made(3)]).unwrap();
+    let entry = id(1).to_string();
+    let contacts = object_of(&base, "contacts");
+    let maps: Vec<_> = base.maps_of("contacts", id(1)).iter().map(op_id).collect();
+    assert_eq!(maps.len(), 2);
+    let mut table = vec![("a third", op(contacts.clone(), &entry, OpType::Make(ObjType::Map)))];
+    for map in maps {
+        let mut hiding = op(contacts.clone(), &id(8).to_string(), OpType::Make(ObjType::Map));
+        hiding.pred = vec![map.clone()].into();
+        table.push(("one hidden by a predecessor", hiding));
+        let mut other = op(ObjectId::Root, "hospital", OpType::Put("x".into()));
+        other.pred = vec![map].into();
+        table.push(("one hidden from the root", other));
+    }
+    for (what, bad) in table {
+        let bytes = spoilt(&base, &[set("hospital", "x")], |change| change.operations = vec![bad]);
+        let verdict = judge(&base, &bytes);
+        let kept = verdict.as_ref().map(|admitted| admitted.doc.maps_of("contacts", id(1)).len());
+        assert!(
+            matches!(kept, Err(Refusal::Operation(_) | Refusal::Unfaithful) | Ok(2)),
+            "{what}: {verdict:?}"
+        );
+        assert!(what != "a third" || verdict.is_err());
+    }
+    // One who knows a single one of them knows that the id is taken.
+    let half = spoilt(&base, &[set("hospital", "x")], |change| {
+        change.operations = vec![op(contacts, &entry, OpType::Make(ObjType::Map))];
+        change.deps.truncate(1);
+    });
+    check_refused("made by one who knew one", &base, &half, "operation");
 }
 
 #[test]

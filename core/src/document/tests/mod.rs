@@ -4,6 +4,9 @@ mod cost;
 mod gate;
 mod merge;
 mod mutants;
+mod records;
+mod undo;
+mod versions;
 
 use std::collections::BTreeMap;
 

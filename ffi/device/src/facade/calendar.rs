@@ -1,13 +1,9 @@
 //! The calendar (C58, C59) and today's list. A day is a day in the company's zone.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use fieldbook_core::document::NoClocks;
-use fieldbook_core::ids::{DocId, EntryId, UserId};
-use fieldbook_core::model::{
-    self, CalendarEntry, CalendarModel, LeadModel, Todo, company_day, fold_entries, month_of,
-};
-use fieldbook_core::replica::{DocEdits, Replica, ReplicaError};
+use fieldbook_core::document::{Doc, Edit, NoClocks};
+use fieldbook_core::ids::{DocId, DocKind, EntryId};
+use fieldbook_core::model::{self, CalendarEntry, LeadModel, PlacedEntry, Todo, company_day, entries_on};
+use fieldbook_core::replica::{DocEdits, Replica};
 use fieldbook_core::time::Moment;
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -19,7 +15,7 @@ use crate::error::Error;
 use crate::records::{CalendarItem, DueTodo, Today};
 
 impl Fieldbook {
-    /// Plans a block (C59). It goes into the calendar of its day's month.
+    /// Plans a block (C59). It goes into the calendar of its day's month, and stays there wherever it is moved.
     ///
     /// # Errors
     /// [`Error::Invalid`] without a day or a purpose.
@@ -30,27 +26,17 @@ impl Fieldbook {
         }
         self.shared.act(|replica, act| {
             let (user, id) = (replica.identity()?.user, act.fresh_id());
-            let fresh = CalendarEntry { moved_to: None, ..entry.clone() };
-            Ok((id, vec![DocEdits::calendar_of(user, &month, vec![fresh.plan(id)])]))
+            Ok((id, vec![DocEdits::calendar_of(user, &month, vec![entry.plan(id)])]))
         })
     }
 
-    /// Moves a block to another day; into another month under the same id, where the old month keeps where it went.
+    /// Moves a block to another day, in whatever month. Of two phones that move it at once the later move counts until somebody chooses.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Invalid`] for a day that is none.
     pub fn move_entry(&self, id: EntryId, day: &str) -> Result<(), Error> {
         let day: Date = day.trim().parse().map_err(|_| Error::Invalid("the day is not an ISO day".into()))?;
-        self.shared.act(|replica, _| {
-            let user = replica.identity()?.user;
-            let (month, entry) = find(replica, user, id)?;
-            let (here, there) = entry.move_to(id, day);
-            let mut lots = vec![DocEdits::calendar_of(user, &month, here)];
-            if !there.is_empty() {
-                lots.push(DocEdits::calendar_of(user, &month_of(day), there));
-            }
-            Ok(((), lots))
-        })
+        self.edit_found(id, &CalendarEntry::move_to(id, day))
     }
 
     /// Writes the fields of `entry` that have a value, except the day.
@@ -58,10 +44,10 @@ impl Fieldbook {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Invalid`] for a day: that is [`Fieldbook::move_entry`].
     pub fn edit_entry(&self, id: EntryId, entry: &CalendarEntry) -> Result<(), Error> {
-        if entry.day.is_some() || entry.moved_to.is_some() {
+        if entry.day.is_some() {
             return Err(Error::Invalid("an entry is moved by move_entry".into()));
         }
-        self.edit_found(id, entry.update("entries", id))
+        self.edit_found(id, &entry.update("entries", id))
     }
 
     /// Marks a block done, or open again.
@@ -70,7 +56,7 @@ impl Fieldbook {
     /// [`Error::NotFound`].
     pub fn complete_entry(&self, id: EntryId, done: bool) -> Result<(), Error> {
         let set = CalendarEntry { done: Some(done), ..CalendarEntry::default() };
-        self.edit_found(id, set.update("entries", id))
+        self.edit_found(id, &set.update("entries", id))
     }
 
     /// Removes a block.
@@ -78,7 +64,7 @@ impl Fieldbook {
     /// # Errors
     /// [`Error::NotFound`].
     pub fn remove_entry(&self, id: EntryId) -> Result<(), Error> {
-        self.edit_found(id, vec![CalendarEntry::remove(id)])
+        self.edit_found(id, &[CalendarEntry::remove(id)])
     }
 
     /// The blocks of a month (`2026-02`) of this phone's user, by day and time.
@@ -88,10 +74,9 @@ impl Fieldbook {
     pub fn calendar(&self, month: &str) -> Result<Vec<CalendarItem>, Error> {
         let first = format!("{}-01", month.trim()).parse::<Date>();
         let first = first.map_err(|_| Error::Invalid("a month is written 2026-02".into()))?;
-        let wanted = month_of(first);
         self.shared.read(|replica, now| {
             let (_, today) = today(replica, now)?;
-            items(replica, around(first), today, |entry| entry.month().as_deref() == Some(wanted.as_str()))
+            items(replica, today, |day| day.first_of_month() == first)
         })
     }
 
@@ -102,7 +87,9 @@ impl Fieldbook {
     pub fn board(&self) -> Result<Vec<CalendarItem>, Error> {
         self.shared.read(|replica, now| {
             let (_, today) = today(replica, now)?;
-            items(replica, around(today), today, |entry| model::place(entry, today).is_some())
+            let mut items = items(replica, today, |day| today <= day && day <= last_of_board(today))?;
+            items.retain(|item| item.cell.is_some());
+            Ok::<_, Error>(items)
         })
     }
 
@@ -114,18 +101,20 @@ impl Fieldbook {
         self.shared.read(|replica, now| {
             let (zone, day) = today(replica, now)?;
             let text = day.to_string();
-            let entries = items(replica, around(day), day, |entry| {
-                entry.day.as_deref().map(str::trim) == Some(text.as_str())
-            })?;
+            let entries = items(replica, day, |of| of == day)?;
             Ok::<_, Error>(Today { entries, todos: due(replica, &zone, day)?, day: text })
         })
     }
 
-    fn edit_found(&self, id: EntryId, edits: Vec<fieldbook_core::document::Edit>) -> Result<(), Error> {
+    fn edit_found(&self, id: EntryId, edits: &[Edit]) -> Result<(), Error> {
         self.shared.act(|replica, _| {
-            let user = replica.identity()?.user;
-            let (month, _) = find(replica, user, id)?;
-            Ok(((), vec![DocEdits::calendar_of(user, &month, edits)]))
+            let mut lots = Vec::new();
+            for (calendar, doc) in calendars(replica)? {
+                if CalendarEntry::read_one(&doc, "entries", id, &NoClocks).is_some() {
+                    lots.push(DocEdits::of(calendar, edits.to_vec()));
+                }
+            }
+            if lots.is_empty() { Err(Error::NotFound(id.to_string())) } else { Ok(((), lots)) }
         })
     }
 }
@@ -165,24 +154,18 @@ fn today(replica: &Replica, now: Moment) -> Result<(TimeZone, Date), Error> {
     Ok((zone, day))
 }
 
-/// The entries of some months that are wanted, by day and time. Entries that moved are shown where they went.
+/// The entries on the wanted days, by day and time.
 fn items(
     replica: &mut Replica,
-    months: BTreeSet<String>,
     today: Date,
-    wanted: impl Fn(&CalendarEntry) -> bool,
+    wanted: impl Fn(Date) -> bool,
 ) -> Result<Vec<CalendarItem>, Error> {
-    let user = replica.identity()?.user;
-    let mut models = Vec::new();
-    for month in months {
-        models.extend(calendar(replica, user, &month)?);
-    }
-    let entries: BTreeMap<EntryId, CalendarEntry> =
-        fold_entries(&models).into_iter().filter(|(_, entry)| wanted(entry)).collect();
-    let names = customers(replica, entries.values().filter_map(|entry| entry.lead));
+    let calendars = calendars(replica)?;
+    let entries = entries_on(calendars.iter().map(|(id, doc)| (*id, doc)), wanted, &NoClocks);
+    let names = customers(replica, entries.values().filter_map(|placed| placed.entry.lead));
     let mut items: Vec<CalendarItem> = entries
         .into_iter()
-        .map(|(id, entry)| CalendarItem {
+        .map(|(id, PlacedEntry { entry, .. })| CalendarItem {
             id,
             customer_name: entry.lead.and_then(|lead| names.get(&lead).cloned()).unwrap_or_default(),
             cell: model::place(&entry, today),
@@ -196,38 +179,23 @@ fn items(
     Ok(items)
 }
 
-/// Where an entry of this user is: its month and what it says. Every calendar that the phone holds is looked at, the newest first.
-fn find(replica: &mut Replica, user: UserId, id: EntryId) -> Result<(String, CalendarEntry), Error> {
-    for doc in replica.held_of(fieldbook_core::ids::DocKind::Calendar)? {
-        let Some(origin) = replica.origin_of(doc)?.filter(|origin| origin.parent.as_slice() == user.0) else {
-            continue;
-        };
-        let model = CalendarModel::read(&replica.load(doc)?, &NoClocks);
-        if let Some(entry) = model.entries.get(&id).filter(|entry| entry.moved_to.is_none()) {
-            return Ok((origin.key, entry.clone()));
+/// The user's calendars: an entry may be in any of them, whatever its day.
+fn calendars(replica: &mut Replica) -> Result<Vec<(DocId, Doc)>, Error> {
+    let user = replica.identity()?.user;
+    let mut own = Vec::new();
+    for id in replica.held_of(DocKind::Calendar)? {
+        if replica.origin_of(id)?.is_some_and(|origin| origin.parent.as_slice() == user.0) {
+            own.push((id, replica.load(id)?));
         }
     }
-    Err(Error::NotFound(id.to_string()))
+    Ok(own)
 }
 
-fn calendar(replica: &mut Replica, user: UserId, month: &str) -> Result<Option<CalendarModel>, Error> {
-    match replica.load(DocId::calendar_of(user, month)) {
-        Ok(doc) => Ok(Some(CalendarModel::read(&doc, &NoClocks))),
-        Err(ReplicaError::Unknown(_)) => Ok(None),
-        Err(other) => Err(other.into()),
-    }
+/// The last day that the 3×3 can hold: Sunday, or tomorrow.
+fn last_of_board(today: Date) -> Date {
+    let days = (7 - today.weekday().to_monday_one_offset()).max(1);
+    today.checked_add(days.days()).unwrap_or(today)
 }
 
-/// The month of a day and those beside it: the week goes into the next one, and an entry that two phones moved to different months is shown
-/// once when these are near.
-fn around(day: Date) -> BTreeSet<String> {
-    let first = day.first_of_month();
-    (-MONTHS_BESIDE..=MONTHS_BESIDE)
-        .filter_map(|n| first.checked_add(n.months()).ok())
-        .map(month_of)
-        .collect()
-}
-
-const MONTHS_BESIDE: i32 = 2;
 /// Leads with a due todo that are looked at: more than a day's work by far.
 const DUE_LEADS_MAX: usize = 500;

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use fieldbook_core::document::{Edit, Value};
 use fieldbook_core::ids::{DocId, DocKind, EntryId};
 use fieldbook_core::model::{
-    Contact, DirectoryModel, LeadFields, LeadSummary, NewLead, Tag, Todo, answer_edit, notes_edit, tag_edit,
+    Contact, DirectoryModel, LeadFields, LeadSummary, NewLead, Tag, Todo, answer_edit, notes_edits, tag_edit,
     tick_edit, untag_edit,
 };
 use fieldbook_core::replica::{DocEdits, ListQuery, Replica};
 
 use super::Fieldbook;
 use crate::error::Error;
-use crate::records::{LeadQuery, LeadRow};
+use crate::records::{LeadQuery, LeadRow, Undone};
 
 impl Fieldbook {
     /// Creates a lead (C3); on the phone's disk when this returns.
@@ -42,15 +42,16 @@ impl Fieldbook {
         self.edit_held(lead, set.edits().into_iter().chain(emptied).collect())
     }
 
-    /// Makes the notes read `text`, merging with what others type elsewhere in them.
+    /// Brings into the notes what the user typed: `base` is the text that the editor opened with, `text` what it ended with. What others
+    /// typed meanwhile stays.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Locked`].
-    pub fn edit_notes(&self, lead: DocId, text: &str) -> Result<(), Error> {
+    pub fn edit_notes(&self, lead: DocId, base: &str, text: &str) -> Result<(), Error> {
         self.shared.read(|_, _| Ok::<_, Error>(()))?;
         self.shared.act(|replica, _| {
             let held = held(replica, lead)?.text("notes");
-            Ok(((), vec![DocEdits::of(lead, vec![notes_edit(&held, text)])]))
+            Ok(((), vec![DocEdits::of(lead, notes_edits(base, text, &held))]))
         })
     }
 
@@ -70,19 +71,21 @@ impl Fieldbook {
         self.edit_held(lead, LeadFields { deleted: Some(false), ..LeadFields::default() }.edits())
     }
 
-    /// Takes the last act of this phone back. Taking that back again does it once more.
+    /// Takes the last act of this phone back, on the server already or not, as far as nobody has written over it or built on it since.
+    /// Taking that back again does it once more.
     ///
     /// # Errors
-    /// [`Error::NothingToUndo`].
-    pub fn undo(&self) -> Result<(), Error> {
+    /// [`Error::NothingToUndo`] when nothing of it stands.
+    pub fn undo(&self) -> Result<Undone, Error> {
         let seed = self.shared.entropy.seed();
-        let told = self.shared.with(|replica, now| {
+        let (told, partly) = self.shared.with(|replica, now| {
             let act = replica.act(now, seed)?;
-            let saved = replica.undo(&act)?;
-            crate::shared::changes_of(replica, saved.iter().map(|saved| saved.doc))
+            let undone = replica.undo(&act)?;
+            let docs = undone.saved.iter().map(|saved| saved.doc);
+            Ok::<_, Error>((crate::shared::changes_of(replica, docs)?, undone.partly))
         })?;
         self.shared.edited(told);
-        Ok(())
+        Ok(if partly { Undone::Partly } else { Undone::Whole })
     }
 
     /// A page of leads, the last changed first, from rows kept beside the documents. A text finds parts of names, pinyin initials and

@@ -105,9 +105,9 @@ extension FieldbookClient {
         try await call { try $0.editLead(lead: lead, set: set, clear: clear) }
     }
 
-    /// Makes the notes read `text`, merging with what others type elsewhere in them.
-    public func editNotes(_ lead: DocId, text: String) async throws {
-        try await call { try $0.editNotes(lead: lead, text: text) }
+    /// Brings in what the user typed: the editor opened with `base` and ended with `text`. What others typed meanwhile stays.
+    public func editNotes(_ lead: DocId, base: String, text: String) async throws {
+        try await call { try $0.editNotes(lead: lead, base: base, text: text) }
     }
 
     /// Deletes a lead; it can be restored.
@@ -116,8 +116,9 @@ extension FieldbookClient {
     /// Brings a deleted lead back.
     public func restoreLead(_ lead: DocId) async throws { try await call { try $0.restoreLead(lead: lead) } }
 
-    /// Takes the last act of this phone back.
-    public func undo() async throws { try await call { try $0.undo() } }
+    /// Takes the last act of this phone back, as far as nobody has written over it or built on it since.
+    @discardableResult
+    public func undo() async throws -> Undone { try await call { try $0.undo() } }
 
     /// A page of leads, the last changed first. `text` finds parts of names, pinyin initials and syllables.
     public func leads(

@@ -93,8 +93,8 @@ class FieldbookClient private constructor(private val raw: Fieldbook, private va
     suspend fun editLead(lead: DocId, set: LeadFields = LeadFields(), clear: List<String> = emptyList()) =
         call { editLead(lead, set, clear) }
 
-    /** Makes the notes read [text], merging with what others type elsewhere in them. */
-    suspend fun editNotes(lead: DocId, text: String) = call { editNotes(lead, text) }
+    /** Brings in what the user typed: the editor opened with [base] and ended with [text]. What others typed meanwhile stays. */
+    suspend fun editNotes(lead: DocId, base: String, text: String) = call { editNotes(lead, base, text) }
 
     /** Deletes a lead; it can be restored. */
     suspend fun deleteLead(lead: DocId) = call { deleteLead(lead) }
@@ -102,8 +102,8 @@ class FieldbookClient private constructor(private val raw: Fieldbook, private va
     /** Brings a deleted lead back. */
     suspend fun restoreLead(lead: DocId) = call { restoreLead(lead) }
 
-    /** Takes the last act of this phone back. */
-    suspend fun undo() = call { undo() }
+    /** Takes the last act of this phone back, as far as nobody has written over it or built on it since. */
+    suspend fun undo(): Undone = call { undo() }
 
     /** A page of leads, the last changed first. [text] finds parts of names, pinyin initials and syllables. */
     suspend fun leads(text: String = "", offset: Int = 0, limit: Int = 50, onlyConflicts: Boolean = false): List<LeadRow> =
