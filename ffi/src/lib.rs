@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fieldbook_core::ids::{DeviceId, DocId, EntryId, Hash32};
-use fieldbook_core::model::{CalendarEntry, Contact, LeadFields, NewLead, StageProposal, Touch, Visit};
+use fieldbook_core::model::{
+    AccountFields, CalendarEntry, Contact, LeadFields, NewAccount, NewLead, StageProposal, Touch, Visit,
+};
 use fieldbook_device as device;
 use fieldbook_device::{
-    Attachment, CalendarItem, ConflictItem, Handover, KeptItem, Language, LeadPage, LeadQuery, LeadRow, Me,
-    Network, Phone, Status, SyncReport, Today, Undone,
+    AccountPage, AccountRow, Attachment, CalendarItem, ConflictItem, Handover, KeptItem, Language, LeadPage,
+    LeadQuery, LeadRow, Me, Network, Phone, Status, SyncReport, Today, Undone,
 };
 
 mod errors;
@@ -244,6 +246,30 @@ impl Fieldbook {
     /// Writes what was found out for a row of the advancement table (C55, C56).
     pub fn answer(&self, lead: DocId, row: String, answer: String) -> Result<()> {
         self.say(self.inner.answer(lead, &row, &answer))
+    }
+}
+
+/// Accounts. Their contacts, tags and notes are written by the calls for those of a lead.
+#[uniffi::export]
+impl Fieldbook {
+    /// Creates an account, which needs a name; on the phone's disk when this returns. A lead names it by `account`.
+    pub fn create_account(&self, account: NewAccount) -> Result<DocId> {
+        self.say(self.inner.create_account(&account))
+    }
+
+    /// Writes the fields of `set` that have a value and empties those named in `clear`.
+    pub fn edit_account(&self, account: DocId, set: AccountFields, clear: Vec<String>) -> Result<()> {
+        self.say(self.inner.edit_account(account, &set, &clear))
+    }
+
+    /// Everything of one account.
+    pub fn account(&self, account: DocId) -> Result<AccountPage> {
+        self.say(self.inner.account(account))
+    }
+
+    /// The accounts on this phone by name. A text finds parts of names, pinyin initials and syllables.
+    pub fn accounts(&self, text: String) -> Result<Vec<AccountRow>> {
+        self.say(self.inner.accounts(&text))
     }
 }
 

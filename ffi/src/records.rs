@@ -4,13 +4,14 @@
 use fieldbook_core::document::{Path as FieldPath, Value as FieldValue};
 use fieldbook_core::ids::{DeviceId, DocId, EntryId, Hash32, UserId};
 use fieldbook_core::model::{
-    AdvancementRow, CalendarEntry, Cell as BoardCell, Contact, Direction as TouchDirection, Importance,
-    LeadFields, NewLead, Outcome as TouchOutcome, StageProposal, Todo, Touch, TouchChannel, Urgency, Visit,
+    AccountFields, AdvancementRow, CalendarEntry, Cell as BoardCell, Contact, Direction as TouchDirection,
+    Importance, LeadFields, NewAccount, NewLead, Outcome as TouchOutcome, StageProposal, Todo, Touch,
+    TouchChannel, Urgency, Visit,
 };
 use fieldbook_device::{
-    Attachment, CalendarItem, ConflictChoice, ConflictItem, ContactItem, DueTodo, EvidenceItem,
-    EvidencePlace, Handover, Happening, KeptItem, Language, LeadPage, LeadQuery, LeadRow, Me, Network, Phone,
-    Status, SyncReport, TagItem, TimelineItem, Today, TodoItem, Undone,
+    AccountPage, AccountRow, Attachment, CalendarItem, ConflictChoice, ConflictItem, ContactItem, DueTodo,
+    EvidenceItem, EvidencePlace, Handover, Happening, KeptItem, Language, LeadPage, LeadQuery, LeadRow, Me,
+    Network, Phone, Status, SyncReport, TagItem, TimelineItem, Today, TodoItem, Undone,
 };
 
 /// The language of sentences for the user.
@@ -581,6 +582,79 @@ pub struct NewLead {
     /// First contacts.
     #[uniffi(default = [])]
     pub contacts: Vec<Contact>,
+}
+
+/// The fields of an account.
+#[uniffi::remote(Record)]
+pub struct AccountFields {
+    /// 客户名称.
+    #[uniffi(default = None)]
+    pub name: Option<String>,
+    /// 省份.
+    #[uniffi(default = None)]
+    pub province: Option<String>,
+    /// 城市.
+    #[uniffi(default = None)]
+    pub city: Option<String>,
+    /// 地址.
+    #[uniffi(default = None)]
+    pub address: Option<String>,
+    /// 电话.
+    #[uniffi(default = None)]
+    pub phone: Option<String>,
+    /// 等级.
+    #[uniffi(default = None)]
+    pub level: Option<String>,
+    /// 行业.
+    #[uniffi(default = None)]
+    pub industry: Option<String>,
+    /// The account that this one duplicates (O12).
+    #[uniffi(default = None)]
+    pub same_as: Option<DocId>,
+    /// Deleted; the document stays.
+    #[uniffi(default = None)]
+    pub deleted: Option<bool>,
+}
+
+/// An account to be created.
+#[uniffi::remote(Record)]
+pub struct NewAccount {
+    /// Registers; the name is what an account cannot do without.
+    pub fields: AccountFields,
+    /// First note.
+    #[uniffi(default = "")]
+    pub notes: String,
+    /// First contacts, with their part in the decision (C53).
+    #[uniffi(default = [])]
+    pub contacts: Vec<Contact>,
+}
+
+/// One account in a list.
+#[uniffi::remote(Record)]
+pub struct AccountRow {
+    /// The account.
+    pub id: DocId,
+    /// 客户名称.
+    pub name: String,
+    /// 城市.
+    pub city: String,
+}
+
+/// Everything of one account.
+#[uniffi::remote(Record)]
+pub struct AccountPage {
+    /// The account.
+    pub id: DocId,
+    /// Its fields.
+    pub fields: AccountFields,
+    /// 备注.
+    pub notes: String,
+    /// 联系人与决策链 (C13, C53).
+    pub contacts: Vec<ContactItem>,
+    /// 标签, stale ones too (C47).
+    pub tags: Vec<TagItem>,
+    /// Fields with two values.
+    pub conflicts: u32,
 }
 
 /// One row of the table.

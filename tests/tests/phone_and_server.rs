@@ -5,7 +5,7 @@ use fieldbook_core::access::Role;
 use fieldbook_core::company::DeviceStatus;
 use fieldbook_core::document::Value;
 use fieldbook_core::ids::{DeviceId, DocId};
-use fieldbook_core::model::{CalendarEntry, LeadFields, NewLead, Visit};
+use fieldbook_core::model::{AccountFields, CalendarEntry, Contact, LeadFields, NewAccount, NewLead, Visit};
 use fieldbook_device::{Attachment, CancelToken, Error, EvidencePlace, Network};
 
 mod support;
@@ -323,6 +323,99 @@ fn the_calendar_goes_along() {
     assert!(one.book().calendar("2026-03").unwrap().is_empty());
     let april = one.book().calendar("2026-04").unwrap();
     assert_eq!((april.len(), april[0].id, april[0].entry.day.as_deref()), (1, id, Some("2026-04-01")));
+}
+
+/// Both phones of one rep move an entry without signal, to the same month and to different ones, and back again.
+#[test]
+fn an_entry_moved_on_two_phones_is_shown_once_and_removed_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let office = Office::start(folder.path());
+    let li = office.hire("李销售", Role::Rep);
+    let (one, two) = (office.phone(li, "one"), office.phone(li, "two"));
+    let entry = CalendarEntry {
+        day: Some("2026-03-31".into()),
+        purpose: Some("确认CT机安装场地尺寸".into()),
+        ..CalendarEntry::default()
+    };
+    let id = one.book().plan_entry(&entry).unwrap();
+    let meet = || {
+        [&one, &two, &one, &two].map(|phone| phone.sync().set_aside).iter().for_each(|n| assert_eq!(*n, 0));
+        let months = (1..=12).map(|month| format!("2026-{month:02}"));
+        let shown = |phone: &Phone| {
+            let items = months.clone().flat_map(|month| phone.book().calendar(&month).unwrap());
+            items.map(|item| (item.id, item.entry.day.unwrap())).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&one), shown(&two));
+        shown(&one)
+    };
+    meet();
+    for (mine, theirs, day) in [
+        ("2026-04-01", "2026-04-01", "2026-04-01"),
+        ("2026-03-30", "2026-03-30", "2026-03-30"),
+        ("2026-05-04", "2026-11-02", "2026-11-02"),
+    ] {
+        one.book().move_entry(id, mine).unwrap();
+        two.book().move_entry(id, theirs).unwrap();
+        assert_eq!(meet(), [(id, day.to_owned())]);
+    }
+    one.book()
+        .edit_entry(id, &CalendarEntry { materials: Some("卷尺".into()), ..Default::default() })
+        .unwrap();
+    two.book().move_entry(id, "2026-03-31").unwrap();
+    assert_eq!(meet(), [(id, "2026-03-31".to_owned())]);
+    let march = two.book().calendar("2026-03").unwrap();
+    assert_eq!(march[0].entry.materials.as_deref(), Some("卷尺"), "a note outlives the move");
+    two.book().remove_entry(id).unwrap();
+    assert!(meet().is_empty());
+    assert!(matches!(one.book().move_entry(id, "2026-04-01"), Err(Error::NotFound(_))));
+}
+
+#[test]
+fn an_account_with_its_decision_chain_goes_along_with_the_lead_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let office = Office::start(folder.path());
+    let li = office.hire("李销售", Role::Rep);
+    let (one, two) = (office.phone(li, "one"), office.phone(li, "two"));
+    let lead = office.lead(li, "第三医院");
+    one.sync();
+    let book = one.book();
+    let fields = AccountFields { name: Some("第三医院".into()), ..AccountFields::default() };
+    assert!(matches!(book.create_account(&NewAccount::default()), Err(Error::Missing { .. })));
+    let dean = Contact { name: Some("张".into()), role: Some("院长".into()), ..Contact::default() };
+    let new = NewAccount { fields, notes: "三甲".into(), contacts: vec![dean.clone()] };
+    let account = book.create_account(&new).unwrap();
+    book.edit_lead(lead, &LeadFields { account: Some(account), ..LeadFields::default() }, &[]).unwrap();
+    let set =
+        AccountFields {
+            phone: Some("0571-1".into()), city: Some("杭州".into()), ..AccountFields::default()
+        };
+    book.edit_account(account, &set, &[]).unwrap();
+    book.tag(account, "三甲", Some(30)).unwrap();
+    let buyer =
+        book.add_contact(account, &Contact { name: Some("李".into()), ..Contact::default() }).unwrap();
+    let against = Contact { attitude: Some("反对".into()), ..Contact::default() };
+    book.edit_contact(account, buyer, &against).unwrap();
+    book.edit_notes(account, "三甲", "三甲，有牙科").unwrap();
+    assert!(matches!(
+        book.edit_account(account, &AccountFields::default(), &["name".into()]),
+        Err(Error::Missing { .. })
+    ));
+    let joined = AccountFields { same_as: Some(account), ..AccountFields::default() };
+    assert!(matches!(book.edit_account(account, &joined, &[]), Err(Error::Invalid(_))));
+    assert!(matches!(book.edit_account(lead, &set, &[]), Err(Error::NotFound(_))));
+    assert!(matches!(book.edit_lead(account, &LeadFields::default(), &[]), Err(Error::NotFound(_))));
+    one.sync();
+    two.sync();
+
+    let page = two.book().account(account).unwrap();
+    assert_eq!(page.fields, AccountFields { name: new.fields.name, ..set });
+    assert_eq!((page.notes.as_str(), page.tags[0].fresh, page.conflicts), ("三甲，有牙科", true, 0));
+    let mut chain: Vec<_> = page.contacts.into_iter().map(|item| item.contact).collect();
+    chain.sort_by(|a, b| b.name.cmp(&a.name));
+    assert_eq!(chain, [Contact { name: Some("李".into()), ..against }, dean]);
+    let found = two.book().accounts("dsyy").unwrap();
+    assert_eq!((found.len(), found[0].id, found[0].city.as_str()), (1, account, "杭州"));
+    assert!(two.book().accounts("上海").unwrap().is_empty());
 }
 
 #[test]

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::event::{LoggedEvent, events};
-use super::fields::{registers, root_registers};
-use super::lead::Contact;
-use crate::document::{Clocks, Doc};
+use super::fields::{is_filled, registers, root_registers};
+use super::lead::{Contact, Tag, tags};
+use super::notes::notes_edits;
+use crate::document::{Clocks, Doc, Edit};
 use crate::ids::{DocId, EntryId};
+use crate::time::Act;
 
 registers! {
     /// The registers of an account.
@@ -33,6 +35,35 @@ registers! {
 }
 root_registers!(AccountFields);
 
+/// An account to be created.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewAccount {
+    /// Registers; the name is what an account cannot do without.
+    pub fields: AccountFields,
+    /// First note.
+    pub notes: String,
+    /// First contacts, with their part in the decision (C53).
+    pub contacts: Vec<Contact>,
+}
+
+impl NewAccount {
+    /// The edits that fill the fresh document of the account.
+    pub fn edits(&self, act: &Act) -> Vec<Edit> {
+        let contacts = self.contacts.iter().map(|contact| contact.add("contacts", act.fresh_id()));
+        let mut edits = self.fields.edits();
+        edits.extend(contacts);
+        edits.extend(notes_edits("", &self.notes, ""));
+        edits
+    }
+}
+
+impl AccountFields {
+    /// Whether it has a name; 待确认 and 待定 count as none (C11).
+    pub fn is_named(&self) -> bool {
+        self.name.as_deref().is_some_and(is_filled)
+    }
+}
+
 /// An account, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountModel {
@@ -42,6 +73,8 @@ pub struct AccountModel {
     pub contacts: BTreeMap<EntryId, Contact>,
     /// 备注.
     pub notes: String,
+    /// 标签, stale ones too (C47).
+    pub tags: BTreeMap<String, Tag>,
     /// What happened, in order.
     pub events: Vec<LoggedEvent>,
 }
@@ -53,6 +86,7 @@ impl AccountModel {
             fields: AccountFields::read(doc, clocks),
             contacts: Contact::read_all(doc, "contacts", clocks),
             notes: doc.text("notes"),
+            tags: tags(doc, clocks),
             events: events(doc, clocks),
         }
     }

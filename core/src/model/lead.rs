@@ -128,13 +128,12 @@ pub struct LeadModel {
 impl LeadModel {
     /// Reads the document.
     pub fn read(doc: &Doc, clocks: &dyn Clocks) -> Self {
-        let tag = |(key, body): (String, String)| (key, serde_json::from_str(&body).unwrap_or_default());
         Self {
             fields: LeadFields::read(doc, clocks),
             notes: doc.text("notes"),
             contacts: Contact::read_all(doc, "contacts", clocks),
             todos: Todo::read_all(doc, "todos", clocks),
-            tags: doc.set("tags", clocks).into_iter().map(tag).collect(),
+            tags: tags(doc, clocks),
             events: events(doc, clocks),
             evidence: evidence(doc, clocks),
         }
@@ -207,6 +206,12 @@ impl Todo {
         let day = day(due).or_else(|| of_time(due.parse().ok()?))?;
         (self.done != Some(true)).then(|| day.to_string())
     }
+}
+
+/// The tags of a document.
+pub(super) fn tags(doc: &Doc, clocks: &dyn Clocks) -> BTreeMap<String, Tag> {
+    let tag = |(key, body): (String, String)| (key, serde_json::from_str(&body).unwrap_or_default());
+    doc.set("tags", clocks).into_iter().map(tag).collect()
 }
 
 /// The edit that puts a tag on.

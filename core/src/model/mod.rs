@@ -14,7 +14,7 @@ mod ruling;
 pub mod search;
 mod summary;
 
-pub use account::{AccountFields, AccountModel};
+pub use account::{AccountFields, AccountModel, NewAccount};
 pub use advancement::{AdvancementModel, AdvancementRow, PRESET_ROWS, answer_edit, tick_edit};
 pub use calendar::{
     CalendarEntry, CalendarModel, Cell, Importance, PlacedEntry, Urgency, company_day, entries_on, month_of,

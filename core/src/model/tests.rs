@@ -348,7 +348,16 @@ fn an_account_reads_back() {
     let contact = Contact { name: Some("李".into()), ..Contact::default() };
     let mut edits = fields.edits();
     edits.push(contact.add("contacts", act.fresh_id()));
+    edits.push(tag_edit("三甲", &Tag { expires_ms: Some(9) }));
     write(&mut doc, &act, &edits);
     let account = AccountModel::read(&doc, &NoClocks);
-    assert_eq!((account.fields, account.contacts.len()), (fields, 1));
+    assert_eq!((account.fields, account.contacts.len()), (fields.clone(), 1));
+    assert_eq!(account.tags["三甲"], Tag { expires_ms: Some(9) });
+
+    let new = NewAccount { fields, notes: "三甲".into(), contacts: vec![contact.clone()] };
+    let mut doc = Doc::genesis(DocKind::Account);
+    write(&mut doc, &act, &new.edits(&act));
+    let account = AccountModel::read(&doc, &NoClocks);
+    assert_eq!((account.notes.as_str(), account.contacts.into_values().next()), ("三甲", Some(contact)));
+    assert!(new.fields.is_named() && !AccountFields::default().is_named());
 }

@@ -25,8 +25,8 @@ pub use error::Error;
 pub use facade::Fieldbook;
 pub use listen::{Change, Listener, Subscription};
 pub use records::{
-    Attachment, CalendarItem, ConflictChoice, ConflictItem, ContactItem, DueTodo, EvidenceItem,
-    EvidencePlace, Handover, Happening, KeptItem, LeadPage, LeadQuery, LeadRow, Me, Network, Phone, Status,
-    SyncReport, TagItem, TimelineItem, Today, TodoItem, Undone,
+    AccountPage, AccountRow, Attachment, CalendarItem, ConflictChoice, ConflictItem, ContactItem, DueTodo,
+    EvidenceItem, EvidencePlace, Handover, Happening, KeptItem, LeadPage, LeadQuery, LeadRow, Me, Network,
+    Phone, Status, SyncReport, TagItem, TimelineItem, Today, TodoItem, Undone,
 };
 pub use words::Language;

@@ -3,7 +3,8 @@
 use fieldbook_core::document::{Path, Value};
 use fieldbook_core::ids::{DeviceId, DocId, EntryId, Hash32, UserId};
 use fieldbook_core::model::{
-    AdvancementRow, CalendarEntry, Cell, Contact, LeadFields, StageProposal, Todo, Touch, Visit,
+    AccountFields, AdvancementRow, CalendarEntry, Cell, Contact, LeadFields, StageProposal, Todo, Touch,
+    Visit,
 };
 
 /// What the app knows of the network. The library cannot ask the system.
@@ -181,6 +182,34 @@ pub struct LeadPage {
     pub table: Vec<AdvancementRow>,
     /// Fields with two values.
     pub conflicts: Vec<ConflictItem>,
+}
+
+/// One account in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRow {
+    /// The account.
+    pub id: DocId,
+    /// 客户名称.
+    pub name: String,
+    /// 城市.
+    pub city: String,
+}
+
+/// Everything of one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountPage {
+    /// The account.
+    pub id: DocId,
+    /// Its fields.
+    pub fields: AccountFields,
+    /// 备注.
+    pub notes: String,
+    /// 联系人与决策链 (C13, C53).
+    pub contacts: Vec<ContactItem>,
+    /// 标签, stale ones too (C47).
+    pub tags: Vec<TagItem>,
+    /// Fields with two values.
+    pub conflicts: u32,
 }
 
 /// A contact with its id.

@@ -7,6 +7,9 @@
 """
 
 from ._generated.fieldbook import (
+    AccountFields,
+    AccountPage,
+    AccountRow,
     AdvancementRow,
     Attachment,
     BoardCell,
@@ -34,6 +37,7 @@ from ._generated.fieldbook import (
     LeadRow,
     Me,
     Network,
+    NewAccount,
     NewLead,
     Phone,
     Status,
@@ -54,6 +58,9 @@ from ._generated.fieldbook import (
 from .client import CHANGES_HELD, Changes, Client
 
 __all__ = [
+    "AccountFields",
+    "AccountPage",
+    "AccountRow",
     "AdvancementRow",
     "Attachment",
     "BoardCell",
@@ -84,6 +91,7 @@ __all__ = [
     "LeadRow",
     "Me",
     "Network",
+    "NewAccount",
     "NewLead",
     "Phone",
     "Status",

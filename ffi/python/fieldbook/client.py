@@ -218,6 +218,26 @@ class Client:
         """Writes what was found out for a row of the advancement table."""
         self._raw.answer(lead, row, answer)
 
+    # Accounts. Their contacts, tags and notes are written by the calls for those of a lead.
+
+    def create_account(self, *, notes: str = "", contacts: Iterable[raw.Contact] = (), **fields: object) -> str:
+        """Creates an account; the other keywords are the fields of :class:`AccountFields`. `name` is mandatory."""
+        return self._raw.create_account(
+            raw.NewAccount(fields=raw.AccountFields(**fields), notes=notes, contacts=list(contacts))
+        )
+
+    def edit_account(self, account: str, *, clear: Iterable[str] = (), **fields: object) -> None:
+        """Writes the fields that are given and empties those named in `clear`."""
+        self._raw.edit_account(account, raw.AccountFields(**fields), list(clear))
+
+    def account(self, account: str) -> raw.AccountPage:
+        """Everything of one account."""
+        return self._raw.account(account)
+
+    def accounts(self, text: str = "") -> list[raw.AccountRow]:
+        """The accounts on this phone by name. `text` finds parts of names, pinyin initials and syllables."""
+        return self._raw.accounts(text)
+
     # What happened, conflicts, evidence.
 
     def log_visit(self, lead: str, **fields: object) -> str:

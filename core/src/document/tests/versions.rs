@@ -32,7 +32,8 @@ fn held(doc: &Doc, name: &str) -> Option<String> {
 /// One row a version: the kind, what a phone of the version before writes, and how it reads now.
 #[test]
 fn every_version_reads_what_the_one_before_wrote() {
-    let table: [(DocKind, i64, (&str, Value), (&str, Value)); 1] =
+    type Register = (&'static str, Value);
+    let table: [(DocKind, i64, Register, Register); 1] =
         [(DocKind::Account, 2, ("tel", "010-69156114".into()), ("phone", "010-69156114".into()))];
     let known: Vec<_> = VERSIONS.iter().map(|(kind, version, _)| (*kind, *version)).collect();
     assert_eq!(

@@ -42,7 +42,7 @@ impl Fieldbook {
         self.edit_held(lead, set.edits().into_iter().chain(emptied).collect())
     }
 
-    /// Brings into the notes what the user typed: `base` is the text that the editor opened with, `text` what it ended with. What others
+    /// Brings into the notes of a lead or an account what the user typed: `base` is the text that the editor opened with, `text` what it ended with. What others
     /// typed meanwhile stays.
     ///
     /// # Errors
@@ -50,7 +50,8 @@ impl Fieldbook {
     pub fn edit_notes(&self, lead: DocId, base: &str, text: &str) -> Result<(), Error> {
         self.shared.read(|_, _| Ok::<_, Error>(()))?;
         self.shared.act(|replica, _| {
-            let held = held(replica, lead)?.text("notes");
+            check_customer(replica, lead)?;
+            let held = replica.load(lead)?.text("notes");
             Ok(((), vec![DocEdits::of(lead, notes_edits(base, text, &held))]))
         })
     }
@@ -125,12 +126,12 @@ impl Fieldbook {
         })
     }
 
-    /// Adds a contact (C13, C53).
+    /// Adds a contact (C13, C53) to a lead or an account.
     ///
     /// # Errors
     /// [`Error::NotFound`].
     pub fn add_contact(&self, lead: DocId, contact: &Contact) -> Result<EntryId, Error> {
-        self.add_to(lead, |id| contact.add("contacts", id))
+        self.add_to(lead, check_customer, |id| contact.add("contacts", id))
     }
 
     /// Writes the fields of `contact` that have a value.
@@ -138,7 +139,7 @@ impl Fieldbook {
     /// # Errors
     /// [`Error::NotFound`].
     pub fn edit_contact(&self, lead: DocId, id: EntryId, contact: &Contact) -> Result<(), Error> {
-        self.edit_held(lead, contact.update("contacts", id))
+        self.edit_customer(lead, contact.update("contacts", id))
     }
 
     /// Removes a contact.
@@ -146,7 +147,7 @@ impl Fieldbook {
     /// # Errors
     /// [`Error::NotFound`].
     pub fn remove_contact(&self, lead: DocId, id: EntryId) -> Result<(), Error> {
-        self.edit_held(lead, vec![Contact::remove(id)])
+        self.edit_customer(lead, vec![Contact::remove(id)])
     }
 
     /// Adds a todo. `due` is an ISO day, or milliseconds since 1970 UTC.
@@ -165,7 +166,7 @@ impl Fieldbook {
             return Err(Error::Invalid("due is an ISO day or milliseconds since 1970".into()));
         }
         let todo = Todo { title: Some(title.trim().to_owned()), due, done: None };
-        self.add_to(lead, |id| todo.add("todos", id))
+        self.add_to(lead, check_held, |id| todo.add("todos", id))
     }
 
     /// Marks a todo done, or open again.
@@ -185,14 +186,14 @@ impl Fieldbook {
         self.edit_held(lead, vec![Todo::remove(id)])
     }
 
-    /// Puts a tag on that counts for `days` (C47); `None`: for ever.
+    /// Puts a tag on a lead or an account that counts for `days` (C47); `None`: for ever.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Invalid`] for an empty name.
     pub fn tag(&self, lead: DocId, name: &str, days: Option<u32>) -> Result<(), Error> {
         let now_ms = self.shared.with(|replica, now| Ok::<_, Error>(replica.now_ms(now)))?;
         let expires_ms = days.map(|days| now_ms.saturating_add(i64::from(days) * DAY_MS));
-        self.edit_held(lead, vec![tag_edit(name.trim(), &Tag { expires_ms })])
+        self.edit_customer(lead, vec![tag_edit(name.trim(), &Tag { expires_ms })])
     }
 
     /// Takes a tag off.
@@ -200,7 +201,7 @@ impl Fieldbook {
     /// # Errors
     /// [`Error::NotFound`].
     pub fn untag(&self, lead: DocId, name: &str) -> Result<(), Error> {
-        self.edit_held(lead, vec![untag_edit(name)])
+        self.edit_customer(lead, vec![untag_edit(name)])
     }
 
     /// Ticks or unticks a row of the advancement table (C55).
@@ -233,11 +234,24 @@ impl Fieldbook {
         })
     }
 
-    fn add_to(&self, lead: DocId, edit: impl FnOnce(EntryId) -> Edit) -> Result<EntryId, Error> {
+    /// Edits what leads and accounts have in common.
+    fn edit_customer(&self, doc: DocId, edits: Vec<Edit>) -> Result<(), Error> {
+        self.shared.act(|replica, _| {
+            check_customer(replica, doc)?;
+            Ok(((), vec![DocEdits::of(doc, edits)]))
+        })
+    }
+
+    fn add_to(
+        &self,
+        doc: DocId,
+        check: impl FnOnce(&Replica, DocId) -> Result<(), Error>,
+        edit: impl FnOnce(EntryId) -> Edit,
+    ) -> Result<EntryId, Error> {
         self.shared.act(|replica, act| {
-            check_held(replica, lead)?;
+            check(replica, doc)?;
             let id = act.fresh_id();
-            Ok((id, vec![DocEdits::of(lead, vec![edit(id)])]))
+            Ok((id, vec![DocEdits::of(doc, vec![edit(id)])]))
         })
     }
 }
@@ -248,6 +262,14 @@ pub(super) fn check_held(replica: &Replica, lead: DocId) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::NotFound(lead.to_string()))
+}
+
+/// As [`check_held`], of an account too.
+fn check_customer(replica: &Replica, doc: DocId) -> Result<(), Error> {
+    if doc.kind() == Some(DocKind::Account) && replica.holds(doc)? {
+        return Ok(());
+    }
+    check_held(replica, doc)
 }
 
 pub(super) fn held(replica: &mut Replica, lead: DocId) -> Result<fieldbook_core::document::Doc, Error> {

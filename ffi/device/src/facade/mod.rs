@@ -20,6 +20,7 @@ use crate::timing::GOODBYE;
 use crate::words::Language;
 use crate::{blobs, words};
 
+mod accounts;
 mod calendar;
 mod conflicts;
 mod evidence;

@@ -184,6 +184,34 @@ extension FieldbookClient {
     }
 }
 
+/// Accounts. Their contacts, tags and notes are written by the calls for those of a lead.
+extension FieldbookClient {
+    /// Creates an account, which needs a name; on the phone's disk when this returns.
+    public func createAccount(
+        _ fields: AccountFields, notes: String = "", contacts: [Contact] = []
+    ) async throws -> DocId {
+        let account = NewAccount(fields: fields, notes: notes, contacts: contacts)
+        return try await call { try $0.createAccount(account: account) }
+    }
+
+    /// Writes the fields of `set` that have a value and empties those named in `clear`.
+    public func editAccount(
+        _ account: DocId, set: AccountFields = AccountFields(), clear: [String] = []
+    ) async throws {
+        try await call { try $0.editAccount(account: account, set: set, clear: clear) }
+    }
+
+    /// Everything of one account.
+    public func account(_ account: DocId) async throws -> AccountPage {
+        try await call { try $0.account(account: account) }
+    }
+
+    /// The accounts on this phone by name. `text` finds parts of names, pinyin initials and syllables.
+    public func accounts(matching text: String = "") async throws -> [AccountRow] {
+        try await call { try $0.accounts(text: text) }
+    }
+}
+
 /// What happened, conflicts, evidence.
 extension FieldbookClient {
     /// Logs a visit and sets state, next action and date of the lead where the visit tells them.

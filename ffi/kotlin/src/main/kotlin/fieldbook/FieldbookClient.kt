@@ -142,6 +142,25 @@ class FieldbookClient private constructor(private val raw: Fieldbook, private va
     /** Writes what was found out for a row of the advancement table. */
     suspend fun answer(lead: DocId, row: String, answer: String) = call { answer(lead, row, answer) }
 
+    // Accounts. Their contacts, tags and notes are written by the calls for those of a lead.
+
+    /** Creates an account, which needs a name; on the phone's disk when this returns. */
+    suspend fun createAccount(
+        fields: AccountFields,
+        notes: String = "",
+        contacts: List<Contact> = emptyList(),
+    ): DocId = call { createAccount(NewAccount(fields, notes, contacts)) }
+
+    /** Writes the fields of [set] that have a value and empties those named in [clear]. */
+    suspend fun editAccount(account: DocId, set: AccountFields = AccountFields(), clear: List<String> = emptyList()) =
+        call { editAccount(account, set, clear) }
+
+    /** Everything of one account. */
+    suspend fun account(account: DocId): AccountPage = call { account(account) }
+
+    /** The accounts on this phone by name. [text] finds parts of names, pinyin initials and syllables. */
+    suspend fun accounts(text: String = ""): List<AccountRow> = call { accounts(text) }
+
     // What happened, conflicts, evidence.
 
     /** Logs a visit and sets state, next action and date of the lead where the visit tells them. */
