@@ -36,6 +36,31 @@ pub struct ClockKnowledge {
     pub last_contact_ms: i64,
 }
 
+/// The latest time that a device is known to have reached, whatever its clocks say later: the hand that sets the date back does not turn
+/// this one. Between sightings in one boot the monotonic clock carries it on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HighWater {
+    /// The time, corrected, milliseconds since 1970 UTC. Zero: nothing is known.
+    pub at_ms: i64,
+    /// The boot in which it was reached.
+    pub boot: u64,
+    /// The monotonic clock at that moment.
+    pub mono_ms: u64,
+}
+
+impl HighWater {
+    /// The time that `now` cannot lie before.
+    pub fn at(&self, now: Moment) -> i64 {
+        let since_ms = if now.boot == self.boot { now.mono_ms.saturating_sub(self.mono_ms) } else { 0 };
+        self.at_ms.saturating_add_unsigned(since_ms)
+    }
+
+    /// The mark as it stands at `now`, which the clocks take for `at_ms`.
+    pub fn raised(&self, now: Moment, at_ms: i64) -> Self {
+        Self { at_ms: self.at(now).max(at_ms), boot: now.boot, mono_ms: now.mono_ms }
+    }
+}
+
 /// What a change says about when it was made. Travels as the automerge change's message (O1); automerge's own
 /// time is always zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,6 +250,25 @@ mod tests {
         assert!(stamp(None).occurred(None).is_doubtful(), "until the server has it, nothing bounds it");
         assert_eq!(BootClock::Until(5).better(BootClock::Until(3)), BootClock::Until(3));
         assert_eq!(BootClock::Until(5).better(BootClock::Pinned(9)), BootClock::Pinned(9));
+    }
+
+    #[test]
+    fn the_high_water_mark_only_rises() {
+        let at = |boot, mono_ms| Moment { wall_ms: 0, boot, mono_ms };
+        let mark = HighWater { at_ms: 1_000, boot: 7, mono_ms: 100 };
+        for (now, clocks_ms, expected) in [
+            // The same boot: the monotonic clock counts, the wall clock only where it is later.
+            (at(7, 150), 0, 1_050),
+            (at(7, 150), 3_000, 3_000),
+            // After a restart with the date set back it stands, and goes on from there.
+            (at(8, 5), 0, 1_000),
+            (at(8, 5), 2_000, 2_000),
+        ] {
+            let raised = mark.raised(now, clocks_ms);
+            assert_eq!(raised.at_ms, expected, "{now:?} {clocks_ms}");
+            let later = Moment { mono_ms: now.mono_ms + 10, ..now };
+            assert_eq!(raised.at(later), expected + 10);
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Identifiers cross the border as lower-case hex; what does not read back is a typed error of the call, not a crash.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use fieldbook_core::ids::{DeviceId, DocId, EntryId, Hash32, UserId};
+use fieldbook_device::{Error, Language};
 
 use crate::FieldbookError;
 
@@ -17,6 +20,14 @@ macro_rules! as_hex {
 as_hex!(DocId, UserId, DeviceId, EntryId, Hash32);
 
 fn bad(error: &fieldbook_core::ids::ParseIdError) -> uniffi::deps::anyhow::Error {
-    FieldbookError::Invalid { code: "invalid".to_owned(), text: String::new(), detail: error.to_string() }
-        .into()
+    let language = if ENGLISH.load(Ordering::Relaxed) { Language::English } else { Language::Chinese };
+    FieldbookError::of(&Error::Invalid(error.to_string()), language).into()
 }
+
+/// A handle was opened in this language. An id is read before the handle that it is meant for is known, so what does not read back is told
+/// in the language of the one that was opened last; an app has one.
+pub(crate) fn speak(language: Language) {
+    ENGLISH.store(language == Language::English, Ordering::Relaxed);
+}
+
+static ENGLISH: AtomicBool = AtomicBool::new(false);

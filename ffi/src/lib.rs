@@ -62,6 +62,7 @@ impl Fieldbook {
     #[uniffi::constructor]
     pub fn open(config: Config) -> Result<Arc<Self>> {
         let language = config.language.unwrap_or_default();
+        ids::speak(language);
         let failed = |error: device::Error| FieldbookError::of(&error, language);
         let key = <[u8; 32]>::try_from(config.store_key.as_slice())
             .map_err(|_| failed(device::Error::Invalid("the store key has 32 bytes".into())))?;
@@ -296,6 +297,11 @@ impl Fieldbook {
         self.say(self.inner.retract(lead, entry))
     }
 
+    /// Every conflict of every document on this phone: leads, their tables, calendars, accounts.
+    pub fn all_conflicts(&self) -> Result<Vec<ConflictItem>> {
+        self.say(self.inner.all_conflicts())
+    }
+
     /// The conflicts of a lead and its table.
     pub fn conflicts(&self, lead: DocId) -> Result<Vec<ConflictItem>> {
         self.say(self.inner.conflicts(lead))
@@ -378,7 +384,7 @@ impl Fieldbook {
         self.say(self.inner.today())
     }
 
-    /// A one-time code for the user's next phone; blocks at most `timeout_ms`.
+    /// A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
     pub fn handover(&self, timeout_ms: u32, cancel: Option<Arc<CancelToken>>) -> Result<Handover> {
         self.say(self.inner.handover(ms(timeout_ms), token(cancel)))
     }

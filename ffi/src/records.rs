@@ -132,6 +132,9 @@ pub struct LeadQuery {
     /// Only leads with a field in conflict.
     #[uniffi(default = false)]
     pub only_conflicts: bool,
+    /// Only leads that were deleted, to look at them or restore them; they are in no other list.
+    #[uniffi(default = false)]
+    pub deleted: bool,
 }
 
 /// One lead in a list.
@@ -165,6 +168,12 @@ pub struct LeadRow {
     pub owner_name: String,
     /// Whether the owner is this phone's user.
     pub mine: bool,
+    /// When it was deleted; `None` while it is not.
+    pub deleted_at_ms: Option<i64>,
+    /// By whom; empty when it is not known here, or not deleted.
+    pub deleted_by: String,
+    /// Somebody worked on it who did not know that it was deleted, or did so afterwards: a person should look whether it stays deleted.
+    pub edited_since_deleted: bool,
 }
 
 /// Everything of one lead.
@@ -342,6 +351,10 @@ pub struct ConflictItem {
     pub path: FieldPath,
     /// Its name for the user.
     pub label: String,
+    /// The lead that it is about; `None`: another kind of document, or a block of the calendar without a lead.
+    pub lead: Option<DocId>,
+    /// What it is about, for a list of many: the customer's name, the block's day and purpose.
+    pub subject: String,
     /// The values, the one that counts for now first.
     pub values: Vec<ConflictChoice>,
 }
@@ -432,6 +445,10 @@ pub struct Handover {
     pub code: String,
     /// Server time at which it ends.
     pub expires_ms: i64,
+    /// Changes of this phone that are not on the server yet: the next phone does not have them before this one has synced.
+    pub unsent: u64,
+    /// Pieces of evidence of which the same is true.
+    pub evidence_unsent: u32,
 }
 
 /// A phone of the user.

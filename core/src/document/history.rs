@@ -124,6 +124,11 @@ impl History {
         behind
     }
 
+    /// Whether there are changes that are neither among these nor behind them.
+    pub fn is_beyond(&self, heads: &[Hash32]) -> bool {
+        self.behind(heads).len() < self.changes.len()
+    }
+
     /// The change that holds this operation.
     pub fn of_op(&self, op: &ObjId) -> Option<&Meta> {
         let ObjId::Id(counter, actor, _) = op else { return None };

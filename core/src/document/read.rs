@@ -113,6 +113,14 @@ impl Doc {
         self.effective_of(self.survivors_under(schema::names(self.kind(), field)), clocks)
     }
 
+    /// Whether the document holds changes that nobody who wrote this register's surviving values knew: made at the same time elsewhere,
+    /// or afterwards.
+    pub fn is_beyond_writers_of(&self, field: &str) -> bool {
+        let survivors = schema::names(self.kind(), field).flat_map(|name| self.survivors(&ROOT, name));
+        let written: Vec<Hash32> = survivors.map(|(_, op)| self.written(&op, &NoClocks).change).collect();
+        !written.is_empty() && self.history().is_beyond(&written)
+    }
+
     /// The effective values of an open-keyed map of registers.
     pub fn registers(&self, field: &str, clocks: &dyn Clocks) -> BTreeMap<String, Value> {
         match self.nested(field, Meaning::Registers) {

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{Clocks, Doc, Edit};
 
-/// The three preset rows (C55): id and question.
-pub const PRESET_ROWS: [(&str, &str); 3] = [
-    ("decision_maker", "决策人是否已明确"),
-    ("budget_approval", "预算审批流程走完几成"),
-    ("next_meeting", "下次关键会议时间"),
+/// The three preset rows (C55): id, and the question in Chinese and English.
+pub const PRESET_ROWS: [(&str, &str, &str); 3] = [
+    ("decision_maker", "决策人是否已明确", "Is the decision-maker known?"),
+    ("budget_approval", "预算审批流程走完几成", "How far is the budget through approval?"),
+    ("next_meeting", "下次关键会议时间", "When is the next key meeting?"),
 ];
 
 /// One row of the table.
@@ -18,7 +18,7 @@ pub const PRESET_ROWS: [(&str, &str); 3] = [
 pub struct AdvancementRow {
     /// Row id.
     pub id: String,
-    /// The question; empty for a row that policy added (C56), which knows its own.
+    /// The question, in Chinese; empty for a row that policy added (C56), which knows its own.
     pub question: String,
     /// 已确认 or 待确认.
     pub confirmed: bool,
@@ -52,10 +52,10 @@ impl AdvancementModel {
             answer: answers.get(id).map(ToString::to_string).unwrap_or_default(),
             conflict: conflicts.contains(id),
         };
-        let preset = |id: &str| PRESET_ROWS.iter().any(|(known, _)| *known == id);
+        let preset = |id: &str| PRESET_ROWS.iter().any(|(known, ..)| *known == id);
         let others: BTreeSet<&String> =
             ticks.keys().chain(answers.keys()).chain(&conflicts).filter(|id| !preset(id)).collect();
-        let mut rows: Vec<_> = PRESET_ROWS.iter().map(|(id, question)| row(id, question)).collect();
+        let mut rows: Vec<_> = PRESET_ROWS.iter().map(|(id, question, _)| row(id, question)).collect();
         let confirmed = rows.iter().filter(|row| row.confirmed).count();
         rows.extend(others.into_iter().map(|id| row(id, "")));
         Self { rows, index: (confirmed * 100 / PRESET_ROWS.len()) as u8 }

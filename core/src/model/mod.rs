@@ -28,9 +28,9 @@ pub use event::{
 pub use fields::is_filled;
 pub use lead::{Contact, LeadFields, LeadModel, NEEDS, NewLead, Tag, Todo, tag_edit, untag_edit};
 pub use notes::notes_edits;
-pub use policy::{DEFAULT_LOCK_AFTER_DAYS, PolicyModel, PolicyVersion};
+pub use policy::{PolicyModel, PolicyVersion};
 pub use ruling::{RulingFields, RulingModel, clock_edit, clock_edits, clocks_of};
-pub use summary::LeadSummary;
+pub use summary::{Deletion, LeadSummary};
 
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,6 @@ use crate::document::{Clocks, Doc, Edit};
 use crate::ids::EntryId;
 use crate::time::Act;
 
-/// Days without contact after which a phone locks its reads, where policy says nothing else.
-pub const DEFAULT_LOCK_AFTER_DAYS: u32 = 14;
-
 /// One version of the policy. Immutable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyVersion {

@@ -72,6 +72,26 @@ pub struct LeadSummary {
     #[cbor(default)]
     #[serde(default)]
     pub clocks: BTreeMap<u64, BootClock>,
+    /// Who deleted it and when; `None` while it is not deleted.
+    #[n(18)]
+    pub deletion: Option<Deletion>,
+    /// The newest change of the table, corrected, milliseconds since 1970 UTC.
+    #[n(19)]
+    pub table_updated_ms: Option<i64>,
+}
+
+/// How a lead came to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct Deletion {
+    /// Who deleted it.
+    #[n(0)]
+    pub by: UserId,
+    /// When, corrected, milliseconds since 1970 UTC.
+    #[n(1)]
+    pub at_ms: i64,
+    /// The lead holds changes that whoever deleted it did not know: made at the same time elsewhere, or afterwards.
+    #[n(2)]
+    pub overlooked: bool,
 }
 
 impl LeadSummary {
@@ -108,6 +128,12 @@ impl LeadSummary {
         self.next_action = fields.next_action.unwrap_or_default();
         self.expected_close = fields.expected_close.unwrap_or_default();
         self.deleted = fields.deleted.unwrap_or(false);
+        let written = self.deleted.then(|| lead.register("deleted", &clocks)).flatten();
+        self.deletion = written.map(|written| Deletion {
+            by: written.user,
+            at_ms: written.at.at_ms,
+            overlooked: lead.is_beyond_writers_of("deleted"),
+        });
         let todos = Todo::read_all(lead, "todos", &clocks).into_values();
         self.next_due = todos.filter(|_| !self.deleted).filter_map(|todo| todo.due_day_utc()).min();
         self.conflicts = self.table_conflicts + lead.conflicts(&clocks).len() as u32;
@@ -130,6 +156,7 @@ impl LeadSummary {
         self.conflicts = self.conflicts - self.table_conflicts + conflicts;
         self.table_conflicts = conflicts;
         self.index = AdvancementModel::read(advancement, &clocks).index;
+        self.table_updated_ms = advancement.updated(&clocks).map(|at| at.at_ms);
         self.touch(advancement, &clocks);
         self.clocks = clocks;
     }
@@ -137,6 +164,14 @@ impl LeadSummary {
     /// Whether the row belongs into a list.
     pub fn listed(&self) -> bool {
         self.held
+    }
+
+    /// Whether somebody worked on the lead who did not know of its deletion, or did afterwards. The table is a document of its own: of it
+    /// only the times are compared.
+    pub fn edited_since_deleted(&self) -> bool {
+        self.deletion.as_ref().is_some_and(|deletion| {
+            deletion.overlooked || self.table_updated_ms.is_some_and(|at_ms| at_ms > deletion.at_ms)
+        })
     }
 
     /// Whether the row answers a search by name, hospital or pinyin.

@@ -158,7 +158,7 @@ fn the_index_is_100_only_when_all_three_rows_are_confirmed() {
     let mut doc = Doc::genesis(DocKind::Advancement);
     let act = act(1, 1);
     let mut seen = vec![AdvancementModel::read(&doc, &NoClocks).index];
-    for (row, _) in PRESET_ROWS {
+    for (row, ..) in PRESET_ROWS {
         write(&mut doc, &act, &[tick_edit(row, true), answer_edit(row, "七成")]);
         seen.push(AdvancementModel::read(&doc, &NoClocks).index);
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::outbox::Outcome;
-use super::rows::{ClockRow, HeadRow, encode};
+use super::rows::{ClockRow, HeadRow, SeenRow, encode};
 use super::summary::{Summaries, lead_of};
 use super::{Replica, ReplicaError, keys};
 use crate::document::{Doc, DocError};
@@ -11,7 +11,7 @@ use crate::ids::{DocId, DocKind};
 use crate::limits;
 use crate::store::{Batch, Direction, Position, Range};
 use crate::sync::message::{ChannelState, Delta, Fill, FromServer, Return, Voucher, Welcome, slices};
-use crate::time::Moment;
+use crate::time::{HighWater, Moment};
 
 /// What a frame brought, for the app and for the connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,6 +63,11 @@ impl Replica {
         let clock = ClockRow { boot: arrival.received.boot, offset_ms, last_contact_ms: welcome.now_ms };
         self.clock = clock.into();
         batch.put(keys::CLOCK, encode(&clock));
+        // The server's word counts in both directions: a phone whose date was once far ahead is not locked for ever.
+        let Moment { boot, mono_ms, .. } = arrival.received;
+        self.seen = HighWater { at_ms: now_ms, boot, mono_ms };
+        self.seen_stored_ms = now_ms;
+        batch.put(keys::SEEN, encode(&SeenRow::from(self.seen)));
         if let Some(rotate_to) = welcome.rotate_to {
             self.sync.incarnation = self.sync.incarnation.max(rotate_to);
         }

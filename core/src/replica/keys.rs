@@ -10,6 +10,8 @@ pub const IDENTITY: &[u8] = b"m/self";
 pub const SYNC: &[u8] = b"m/sync";
 /// What it knows of the time.
 pub const CLOCK: &[u8] = b"m/clock";
+/// The latest time that it has seen.
+pub const SEEN: &[u8] = b"m/seen";
 /// The last number given to an outbox entry.
 pub const COUNTER: &[u8] = b"m/count";
 /// How the last edit is taken back.
@@ -27,6 +29,8 @@ pub const SUMMARIES: &[u8] = b"v/";
 /// Leads by their last change, newest first.
 pub const RECENT: &[u8] = b"i/";
 
+/// The documents with a conflict that waits for a person.
+pub const CONFLICTED: &[u8] = b"q/";
 /// Leads by the first day on which a todo is due.
 pub const DUE: &[u8] = b"t/";
 
@@ -121,6 +125,16 @@ pub fn recent(updated_ms: i64, lead: DocId) -> Vec<u8> {
 /// The lead of a recent key.
 pub fn parse_recent(row: &[u8]) -> Option<DocId> {
     DocId::from_slice(row.get(RECENT.len() + 8..)?)
+}
+
+/// `q/doc`: it has a conflict.
+pub fn conflicted(doc: DocId) -> Vec<u8> {
+    key(CONFLICTED, &[&doc.0])
+}
+
+/// The document of a conflicted key.
+pub fn parse_conflicted(row: &[u8]) -> Option<DocId> {
+    DocId::from_slice(row.get(CONFLICTED.len()..)?)
 }
 
 /// `t/day/lead`: its place among the leads with a todo that is due.

@@ -20,6 +20,8 @@ pub struct ListQuery {
     pub limit: usize,
     /// How many matches to pass over.
     pub offset: usize,
+    /// Only those that were deleted, which are not listed otherwise.
+    pub deleted: bool,
 }
 
 /// What is not yet safe, and when the server was last heard.
@@ -52,15 +54,16 @@ impl Replica {
         let limit = query.limit.clamp(1, limits::SCAN_MAX_ROWS);
         let (mut passed_over, mut out) = (0, Vec::new());
         let mut range = Range::prefix(keys::RECENT);
-        // Without a text the page is as long as the answer.
-        let page_rows = if wanted.is_empty() { limit + query.offset } else { limits::SCAN_MAX_ROWS };
+        // Without a text the page is as long as the answer. Deleted leads are few.
+        let page_rows =
+            if wanted.is_empty() && !query.deleted { limit + query.offset } else { limits::SCAN_MAX_ROWS };
         loop {
             let page = self.store.scan(&range, Direction::Forward, page_rows)?;
             let Some((last, _)) = page.last() else { return Ok(out) };
             range = Range::prefix_after(keys::RECENT, last);
             let leads: Vec<DocId> = page.iter().filter_map(|(key, _)| keys::parse_recent(key)).collect();
             for row in self.summaries(&leads)? {
-                if row.deleted || !(wanted.is_empty() || row.matches(wanted)) {
+                if row.deleted != query.deleted || !(wanted.is_empty() || row.matches(wanted)) {
                     continue;
                 }
                 if passed_over < query.offset {
@@ -85,6 +88,17 @@ impl Replica {
             Range { from: keys::DUE.to_vec(), to: after_prefix(&[keys::DUE, day.as_bytes()].concat()) };
         let rows = self.store.scan(&range, Direction::Forward, limit.min(limits::SCAN_MAX_ROWS))?;
         Ok(rows.iter().filter_map(|(key, _)| keys::parse_due(key)).collect())
+    }
+
+    /// The documents with a conflict that waits for a person: leads (their table's conflicts counted with them), calendars, accounts. At
+    /// most `limit`.
+    ///
+    /// # Errors
+    /// [`ReplicaError::Store`].
+    pub fn conflicted(&self, limit: usize) -> Result<Vec<DocId>, ReplicaError> {
+        let range = Range::prefix(keys::CONFLICTED);
+        let rows = self.store.scan(&range, Direction::Forward, limit.min(limits::SCAN_MAX_ROWS))?;
+        Ok(rows.iter().filter_map(|(key, _)| keys::parse_conflicted(key)).collect())
     }
 
     /// Whether undo may bring back a piece of evidence of this lead: its bytes must not go before.

@@ -12,7 +12,7 @@ use crate::ids::{Actor, DocId, DocKind, UserId};
 use crate::limits;
 use crate::store::{Batch, Direction, FORMAT_KEY, Range, Store, StoreError};
 use crate::sync::message::Origin;
-use crate::time::{Act, ClockKnowledge, Moment, Stamp};
+use crate::time::{Act, ClockKnowledge, HighWater, Moment, Stamp};
 
 mod apply;
 mod hot;
@@ -28,7 +28,7 @@ pub use outbox::Kept;
 pub use rows::{Identity, KeptWhy, SyncRow};
 
 use hot::HotDocs;
-use rows::{ClockRow, HeadRow, OutRow, UndoRow, decode, encode};
+use rows::{ClockRow, HeadRow, OutRow, SeenRow, UndoRow, decode, encode};
 use summary::Summaries;
 
 /// The format of a phone's store that this build writes.
@@ -80,6 +80,9 @@ pub struct Replica {
     identity: Option<Identity>,
     sync: SyncRow,
     clock: ClockKnowledge,
+    /// The latest time that this phone has seen, and what of it is on the disk.
+    seen: HighWater,
+    seen_stored_ms: i64,
     /// The restored server's epoch, until the phone has caught up in it. Nothing of it is stored before: whoever loses the connection
     /// begins the return again.
     resuming: Option<u64>,
@@ -169,6 +172,8 @@ impl Replica {
             identity: None,
             sync: SyncRow::default(),
             clock: ClockKnowledge::default(),
+            seen: HighWater::default(),
+            seen_stored_ms: 0,
             resuming: None,
             leaving: false,
             counter: 0,
@@ -187,14 +192,17 @@ impl Replica {
 
     /// Reads anew what is kept in memory. Documents in memory are forgotten.
     fn reload(&mut self) -> Result<(), ReplicaError> {
-        let fixed = [keys::IDENTITY, keys::SYNC, keys::CLOCK, keys::COUNTER];
+        let fixed = [keys::IDENTITY, keys::SYNC, keys::CLOCK, keys::COUNTER, keys::SEEN];
         let mut found = self.store.get_many(&fixed)?.into_iter();
         let mut next = || found.next().flatten();
-        let (identity, sync, clock, counter) = (next(), next(), next(), next());
+        let (identity, sync, clock, counter, seen) = (next(), next(), next(), next(), next());
+        let seen: Option<SeenRow> = seen.map(|v| decode(keys::SEEN, &v)).transpose()?;
         let clock: Option<ClockRow> = clock.map(|v| decode(keys::CLOCK, &v)).transpose()?;
         self.identity = identity.map(|v| decode(keys::IDENTITY, &v)).transpose()?;
         self.sync = sync.map(|v| decode(keys::SYNC, &v)).transpose()?.unwrap_or_default();
         self.clock = clock.unwrap_or_default().into();
+        self.seen = seen.unwrap_or_default().into();
+        self.seen_stored_ms = self.seen.at_ms;
         self.resuming = None;
         self.counter = counter.and_then(|v| v.as_slice().try_into().ok()).map_or(0, u64::from_be_bytes);
         self.hot.clear();
@@ -251,13 +259,34 @@ impl Replica {
         Stamp::new(Default::default(), now, &self.clock).occurred(None).at_ms
     }
 
+    /// Notes that the phone has reached `now`, so that setting its date back does not unlock it. On the disk about once an hour of use.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] of the store; in memory it is noted all the same.
+    pub fn notice(&mut self, now: Moment) -> Result<(), ReplicaError> {
+        if self.clock.last_contact_ms == 0 {
+            return Ok(());
+        }
+        self.seen = self.seen.raised(now, self.now_ms(now));
+        if self.seen.at_ms.saturating_sub(self.seen_stored_ms) < SEEN_STEP_MS {
+            return Ok(());
+        }
+        // Tried once a step, even on a disk that is full.
+        self.seen_stored_ms = self.seen.at_ms;
+        let mut batch = Batch::new();
+        batch.put(keys::SEEN, encode(&SeenRow::from(self.seen)));
+        self.store.commit_one(batch)?;
+        Ok(())
+    }
+
     /// Refuses to read when the phone was too long without contact.
     ///
     /// # Errors
     /// [`ReplicaError::Locked`].
     pub fn check_unlocked(&self, now: Moment) -> Result<(), ReplicaError> {
         let last = self.clock.last_contact_ms;
-        let days = self.now_ms(now).saturating_sub(last) / DAY_MS;
+        let now_ms = self.now_ms(now).max(self.seen.at(now));
+        let days = now_ms.saturating_sub(last) / DAY_MS;
         if last > 0 && days >= i64::from(self.sync.lock_after_days) {
             return Err(ReplicaError::Locked { days: u32::try_from(days).unwrap_or(u32::MAX) });
         }
@@ -533,6 +562,8 @@ const HOT_DOCS: usize = 64;
 /// Changes behind a snapshot on the phone before it is rewritten: a read applies at most this many.
 const TAIL_MAX: usize = 32;
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+/// How much time may pass before the phone writes down that it has: what a hand on the clock can win at each restart.
+const SEEN_STEP_MS: i64 = 60 * 60 * 1_000;
 
 #[cfg(test)]
 mod tests {

@@ -296,6 +296,7 @@ impl Replica {
     ) -> Result<(), ReplicaError> {
         self.plan_drop_tail(batch, doc)?;
         batch.delete(keys::snapshot(doc)).delete(keys::head(doc));
+        summaries.forget(doc);
         if let Some(lead) = lead_of(doc, head) {
             // A ruling that came, and goes, without its lead leaves a row that nothing else would remove.
             if doc.kind() == Some(DocKind::Lead) || !self.holds(lead)? {

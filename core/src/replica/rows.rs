@@ -9,7 +9,7 @@ use crate::access::Role;
 use crate::ids::{DeviceId, DocId, Hash32, UserId};
 use crate::store::Position;
 use crate::sync::message::{ChannelState, HoldReason, Origin, RefuseCode, Voucher};
-use crate::time::ClockKnowledge;
+use crate::time::{ClockKnowledge, HighWater};
 
 /// Who this phone is, from its enrolment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
@@ -90,6 +90,29 @@ pub struct ClockRow {
     pub offset_ms: i64,
     #[n(2)]
     pub last_contact_ms: i64,
+}
+
+/// The latest time that the phone has seen ([`HighWater`] as stored).
+#[derive(Debug, Clone, Copy, Default, Encode, Decode)]
+pub struct SeenRow {
+    #[n(0)]
+    pub at_ms: i64,
+    #[n(1)]
+    pub boot: u64,
+    #[n(2)]
+    pub mono_ms: u64,
+}
+
+impl From<HighWater> for SeenRow {
+    fn from(HighWater { at_ms, boot, mono_ms }: HighWater) -> Self {
+        Self { at_ms, boot, mono_ms }
+    }
+}
+
+impl From<SeenRow> for HighWater {
+    fn from(SeenRow { at_ms, boot, mono_ms }: SeenRow) -> Self {
+        Self { at_ms, boot, mono_ms }
+    }
 }
 
 impl From<ClockRow> for ClockKnowledge {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::rows::{HeadRow, decode, encode};
 use super::{ReplicaError, keys};
-use crate::document::Doc;
+use crate::document::{Doc, NoClocks};
 use crate::ids::{DocId, DocKind};
 use crate::model::LeadSummary;
 use crate::store::{Batch, Store};
@@ -18,6 +18,8 @@ pub(super) struct Summaries {
     touched: BTreeMap<DocId, Touched>,
     /// Leads of which the ruling told of clocks: what else their rows say was read by the old ones.
     restamped: BTreeSet<DocId>,
+    /// Whether a document that is no part of a lead has a conflict.
+    conflicted: BTreeMap<DocId, bool>,
 }
 
 struct Touched {
@@ -27,7 +29,7 @@ struct Touched {
 
 impl Summaries {
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, touched: BTreeMap::new(), restamped: BTreeSet::new() }
+        Self { store, touched: BTreeMap::new(), restamped: BTreeSet::new(), conflicted: BTreeMap::new() }
     }
 
     /// Reads the rows of several leads at once, for a frame full of news.
@@ -45,6 +47,9 @@ impl Summaries {
 
     /// Takes what a document says into its lead's row.
     pub fn take(&mut self, id: DocId, head: &HeadRow, doc: &Doc) -> Result<(), ReplicaError> {
+        if matches!(doc.kind(), DocKind::Account | DocKind::Calendar) {
+            self.conflicted.insert(id, !doc.conflicts(&NoClocks).is_empty());
+        }
         let Some(lead) = lead_of(id, head) else { return Ok(()) };
         self.expect(&[lead])?;
         let Some(touched) = self.touched.get_mut(&lead) else { return Ok(()) };
@@ -71,6 +76,13 @@ impl Summaries {
         Ok(row.map(|row| row.updated_ms = 0).is_some())
     }
 
+    /// A document that is no part of a lead is dropped.
+    pub fn forget(&mut self, id: DocId) {
+        if matches!(id.kind(), Some(DocKind::Account | DocKind::Calendar)) {
+            self.conflicted.insert(id, false);
+        }
+    }
+
     /// Removes the row of a lead that is wiped.
     pub fn remove(&mut self, lead: DocId) -> Result<(), ReplicaError> {
         self.expect(&[lead])?;
@@ -83,6 +95,14 @@ impl Summaries {
     /// Adds what changed to the batch. A row without its lead (a ruling that came first) is kept but not listed. Gives the leads whose
     /// rows have to be read again, by the clocks of their ruling.
     pub fn flush(self, batch: &mut Batch) -> Result<BTreeSet<DocId>, ReplicaError> {
+        for (doc, has_conflict) in self.conflicted {
+            let key = keys::conflicted(doc);
+            if has_conflict {
+                batch.put(key, [])
+            } else {
+                batch.delete(key)
+            };
+        }
         for (lead, Touched { old, new }) in self.touched {
             if old == new {
                 continue;
@@ -91,6 +111,8 @@ impl Summaries {
             move_row(batch, old.as_ref().and_then(recent), new.as_ref().and_then(recent));
             let due = |row: &LeadSummary| row.next_due.as_deref().map(|day| keys::due(day, lead));
             move_row(batch, old.as_ref().and_then(due), new.as_ref().and_then(due));
+            let conflicted = |row: &LeadSummary| (row.conflicts > 0).then(|| keys::conflicted(lead));
+            move_row(batch, old.as_ref().and_then(conflicted), new.as_ref().and_then(conflicted));
             match new {
                 Some(row) => batch.put(keys::summary(lead), encode(&row)),
                 None => batch.delete(keys::summary(lead)),

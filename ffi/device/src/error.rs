@@ -2,6 +2,7 @@
 //! names no person.
 
 use fieldbook_core::document::EditError;
+use fieldbook_core::ids::DocKind;
 use fieldbook_core::replica::ReplicaError;
 use fieldbook_core::store::StoreError;
 
@@ -150,7 +151,8 @@ impl Error {
         match self {
             Error::Missing { fields } => {
                 let join = if language == Language::Chinese { "、" } else { ", " };
-                let names: Vec<String> = fields.iter().map(|field| words::field(field, language)).collect();
+                let names: Vec<String> =
+                    fields.iter().map(|field| words::field(DocKind::Lead, field, language)).collect();
                 sentence.replace("{}", &names.join(join))
             }
             Error::Locked { days } => sentence.replace("{}", &days.to_string()),

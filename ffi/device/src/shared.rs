@@ -49,7 +49,12 @@ impl Shared {
     ) -> Result<T, Error> {
         let mut guard = lock(&self.replica);
         let replica = guard.as_mut().ok_or(Error::Closed)?;
-        f(replica, self.clock.now()).map_err(Into::into)
+        let now = self.clock.now();
+        if let Err(error) = replica.notice(now) {
+            // A full disk must not keep anybody from reading; what is noted in memory counts until the app ends.
+            tracing::debug!(%error, "the time is not written down");
+        }
+        f(replica, now).map_err(Into::into)
     }
 
     /// Reads, unless the phone was too long without contact.

@@ -1,7 +1,8 @@
 //! What a user reads, in Chinese and English: one table by code. The lower layers speak of ids and codes only.
 
-use fieldbook_core::document::schema;
+use fieldbook_core::document::{Path, schema};
 use fieldbook_core::ids::DocKind;
+use fieldbook_core::model::PRESET_ROWS;
 
 /// The language of sentences for the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,18 +21,37 @@ pub fn sentence(code: &str, language: Language) -> &'static str {
     if language == Language::Chinese { chinese } else { english }
 }
 
-/// The name of a lead's field.
-pub(crate) fn field(name: &str, language: Language) -> String {
-    if language == Language::English {
-        return name.replace('_', " ");
+/// The name of a field of this kind.
+pub(crate) fn field(kind: DocKind, name: &str, language: Language) -> String {
+    label(schema::field(kind, name).map(|field| field.doc), name, language)
+}
+
+/// The name of a register for the user: the row's question in the advancement table, the field's name elsewhere, with the part's behind it
+/// in a record.
+pub(crate) fn register(kind: DocKind, path: &Path, language: Language) -> String {
+    if kind == DocKind::Advancement {
+        let row = path.key.as_deref().unwrap_or_default();
+        return question(row, language).unwrap_or(row).to_owned();
     }
-    let row = schema::field(DocKind::Lead, name);
-    // The table's text goes on with a note in brackets.
-    row.map_or(name, |f| f.doc.split('（').next().unwrap_or(f.doc))
-        .split('：')
-        .next()
-        .unwrap_or(name)
-        .to_owned()
+    let whole = field(kind, &path.field, language);
+    let Some(name) = &path.name else { return whole };
+    let parts = schema::field(kind, &path.field).map_or(&[][..], |field| field.parts);
+    let part = parts.iter().find(|part| part.name == name).map(|part| part.doc);
+    format!("{whole} {}", label(part, name, language))
+}
+
+/// The question of a preset row of the advancement table (C55).
+pub(crate) fn question(row: &str, language: Language) -> Option<&'static str> {
+    let (_, chinese, english) = PRESET_ROWS.iter().find(|(id, ..)| *id == row)?;
+    Some(if language == Language::Chinese { chinese } else { english })
+}
+
+/// The names of the tables are English already; their Chinese text goes on with a note.
+fn label(chinese: Option<&'static str>, name: &str, language: Language) -> String {
+    match chinese.filter(|_| language == Language::Chinese) {
+        Some(text) => text.split(['（', '：']).next().unwrap_or(text).to_owned(),
+        None => name.replace('_', " "),
+    }
 }
 
 /// The row for a refusal of the server.
@@ -107,10 +127,30 @@ mod tests {
     }
 
     #[test]
-    fn fields_have_their_chinese_names() {
-        assert_eq!(field("customer_name", Language::Chinese), "客户名称");
-        assert_eq!(field("contact_phone", Language::Chinese), "联系人手机");
-        assert_eq!(field("need", Language::Chinese), "需求关键词");
-        assert_eq!(field("need", Language::English), "need");
+    fn registers_have_their_names_in_both_languages() {
+        let path = |field: &str, key: Option<&str>, name: Option<&str>| Path {
+            field: field.into(),
+            key: key.map(str::to_owned),
+            name: name.map(str::to_owned),
+        };
+        let id = Some("0202");
+        for (kind, path, chinese, english) in [
+            (DocKind::Lead, path("customer_name", None, None), "客户名称", "customer name"),
+            (DocKind::Lead, path("need", None, None), "需求关键词", "need"),
+            (DocKind::Lead, path("contacts", id, Some("attitude")), "联系人 态度", "contacts attitude"),
+            (DocKind::Account, path("tel", None, None), "电话", "tel"),
+            (DocKind::Calendar, path("entries", id, Some("purpose")), "日程 联系目的", "entries purpose"),
+            (
+                DocKind::Advancement,
+                path("ticks", Some("decision_maker"), None),
+                "决策人是否已明确",
+                "Is the decision-maker known?",
+            ),
+            (DocKind::Advancement, path("ticks", Some("site"), None), "site", "site"),
+            (DocKind::Lead, path("newer_field", None, None), "newer field", "newer field"),
+        ] {
+            let said = [Language::Chinese, Language::English].map(|l| register(kind, &path, l));
+            assert_eq!(said, [chinese, english], "{path:?}");
+        }
     }
 }

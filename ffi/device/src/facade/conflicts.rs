@@ -1,10 +1,10 @@
 //! Where two people touched one field: both values, who, when and on which device; and the one choice that settles it. Also the work of
 //! this phone that the server did not merge.
 
-use fieldbook_core::document::{Conflict, NoClocks, Path, Value, resolution, schema};
+use fieldbook_core::document::{Conflict, Doc, NoClocks, Path, Value, resolution};
 use fieldbook_core::ids::{DocId, DocKind};
-use fieldbook_core::model::{DirectoryModel, PRESET_ROWS};
-use fieldbook_core::replica::{DocEdits, KeptWhy};
+use fieldbook_core::model::DirectoryModel;
+use fieldbook_core::replica::{DocEdits, KeptWhy, Replica};
 use fieldbook_core::sync::message::HoldReason;
 
 use super::Fieldbook;
@@ -15,6 +15,29 @@ use crate::records::{ConflictChoice, ConflictItem, KeptItem};
 use crate::words::{self, Language};
 
 impl Fieldbook {
+    /// Every conflict of every document on this phone: leads, their tables, calendars, accounts. At most 500 documents at a time.
+    ///
+    /// # Errors
+    /// [`Error::Locked`].
+    pub fn all_conflicts(&self) -> Result<Vec<ConflictItem>, Error> {
+        let language = self.shared.language;
+        self.shared.read(|replica, _| {
+            let names = self.shared.names(replica)?;
+            let mut out = Vec::new();
+            for doc in replica.conflicted(DOCS_MAX)? {
+                if doc.kind() == Some(DocKind::Lead) {
+                    // A table may have come before its lead.
+                    if replica.holds(doc)? {
+                        out.extend(conflict_items(&Docs::load(replica, doc)?, &names, language));
+                    }
+                } else {
+                    out.extend(other_items(replica, doc, &names, language)?);
+                }
+            }
+            Ok::<_, Error>(out)
+        })
+    }
+
     /// The conflicts of a lead and its table.
     ///
     /// # Errors
@@ -28,7 +51,7 @@ impl Fieldbook {
         })
     }
 
-    /// Settles a conflict by keeping one of its values, as [`Fieldbook::conflicts`] gave it.
+    /// Settles a conflict by keeping one of its values, as [`Fieldbook::conflicts`] or [`Fieldbook::all_conflicts`] gave it.
     ///
     /// # Errors
     /// [`Error::Stale`] when the conflict is gone or no longer offers this value; [`Error::NotFound`], [`Error::Locked`].
@@ -77,18 +100,57 @@ impl Fieldbook {
 
 pub(super) fn conflict_items(docs: &Docs, names: &DirectoryModel, language: Language) -> Vec<ConflictItem> {
     let clocks = docs.clocks();
+    let about = About {
+        lead: Some(docs.lead.0),
+        subject: docs.lead.1.value("customer_name", clocks).map(|name| name.to_string()).unwrap_or_default(),
+    };
     let all = [Some(&docs.lead), docs.table.as_ref()];
-    let of = |(id, doc): &(DocId, fieldbook_core::document::Doc)| {
+    let of = |(id, doc): &(DocId, Doc)| {
         let conflicts = doc.conflicts(clocks).into_iter();
-        conflicts.map(|conflict| item(*id, doc.kind(), conflict, names, language)).collect::<Vec<_>>()
+        conflicts.map(|conflict| item(*id, doc.kind(), conflict, &about, names, language)).collect::<Vec<_>>()
     };
     all.into_iter().flatten().flat_map(of).collect()
+}
+
+/// The conflicts of a document that is no part of a lead.
+fn other_items(
+    replica: &mut Replica,
+    id: DocId,
+    names: &DirectoryModel,
+    language: Language,
+) -> Result<Vec<ConflictItem>, Error> {
+    let doc = replica.load(id)?;
+    let about = |path: &Path| match doc.kind() {
+        DocKind::Calendar => {
+            let entry = path.key.as_deref().and_then(|key| key.parse().ok());
+            let entry = entry.and_then(|entry| doc.record("entries", entry, &NoClocks)).unwrap_or_default();
+            let told = |name: &str| entry.get(name).map(ToString::to_string);
+            let subject: Vec<String> = [told("day"), told("purpose")].into_iter().flatten().collect();
+            About { lead: told("lead").and_then(|lead| lead.parse().ok()), subject: subject.join(" ") }
+        }
+        _ => {
+            let name = doc.value("name", &NoClocks).map(|name| name.to_string());
+            About { lead: None, subject: name.unwrap_or_default() }
+        }
+    };
+    let items = doc.conflicts(&NoClocks).into_iter().map(|conflict| {
+        let about = about(&conflict.path);
+        item(id, doc.kind(), conflict, &about, names, language)
+    });
+    Ok(items.collect())
+}
+
+/// What a conflict is about, for a list of many.
+struct About {
+    lead: Option<DocId>,
+    subject: String,
 }
 
 fn item(
     doc: DocId,
     kind: DocKind,
     conflict: Conflict,
+    about: &About,
     names: &DirectoryModel,
     language: Language,
 ) -> ConflictItem {
@@ -102,25 +164,13 @@ fn item(
         at_ms: value.at.at_ms,
         doubtful: value.at.is_doubtful(),
     });
-    ConflictItem { doc, label: label(kind, &path, language), values: choices.collect(), path }
-}
-
-/// The name of a register for the user: the row's question in the table, the field's name elsewhere.
-fn label(kind: DocKind, path: &Path, language: Language) -> String {
-    if kind == DocKind::Advancement {
-        let key = path.key.as_deref().unwrap_or_default();
-        let row = PRESET_ROWS.iter().find(|(id, _)| *id == key);
-        return row
-            .filter(|_| language == Language::Chinese)
-            .map_or(key, |(_, question)| question)
-            .to_owned();
-    }
-    let field = words::field(&path.field, language);
-    let Some(name) = &path.name else { return field };
-    let part = schema::field(kind, &path.field).and_then(|f| f.parts.iter().find(|part| part.name == name));
-    match part.filter(|_| language == Language::Chinese) {
-        Some(part) => format!("{field} {}", part.doc),
-        None => format!("{field} {name}"),
+    ConflictItem {
+        doc,
+        lead: about.lead,
+        subject: about.subject.clone(),
+        label: words::register(kind, &path, language),
+        values: choices.collect(),
+        path,
     }
 }
 
@@ -135,3 +185,6 @@ fn kept_code(why: KeptWhy) -> &'static str {
         KeptWhy::Refused(_) => "refused_work",
     }
 }
+
+/// Documents whose conflicts are listed at once: a person settles a few, and asks again.
+const DOCS_MAX: usize = 500;

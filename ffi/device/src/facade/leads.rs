@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fieldbook_core::document::schema::{self, Meaning};
 use fieldbook_core::document::{Edit, Value};
 use fieldbook_core::ids::{DocId, DocKind, EntryId};
 use fieldbook_core::model::{
@@ -33,11 +34,10 @@ impl Fieldbook {
     /// Writes the fields of `set` that have a value and empties those named in `clear`.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when this phone does not hold the lead; [`Error::Invalid`] for an unknown field.
+    /// [`Error::NotFound`] when this phone does not hold the lead; [`Error::Missing`] when it would empty a mandatory field (C3), or give
+    /// it a value that counts as empty; [`Error::Invalid`] for an unknown field, and for one that is not the rep's to empty.
     pub fn edit_lead(&self, lead: DocId, set: &LeadFields, clear: &[String]) -> Result<(), Error> {
-        if set.deleted.is_some() {
-            return Err(Error::Invalid("a lead is deleted by delete_lead".into()));
-        }
+        check_edit(set, clear)?;
         let emptied = clear.iter().map(|field| Edit::Set { field: field.clone(), value: Value::Null });
         self.edit_held(lead, set.edits().into_iter().chain(emptied).collect())
     }
@@ -99,7 +99,8 @@ impl Fieldbook {
         self.shared.read(|replica, now| {
             let me = replica.identity()?.user;
             let names = self.shared.names(replica)?;
-            let mut ask = ListQuery { text: query.text.clone(), limit, offset: query.offset as usize };
+            let offset = query.offset as usize;
+            let mut ask = ListQuery { text: query.text.clone(), limit, offset, deleted: query.deleted };
             if !query.only_conflicts {
                 let rows = replica.list(&ask, now)?;
                 return Ok::<_, Error>(rows.into_iter().map(|row| lead_row(row, me, &names)).collect());
@@ -256,6 +257,30 @@ impl Fieldbook {
     }
 }
 
+/// A lead from the office may lack what is mandatory; a rep may leave it so, but not make it so.
+fn check_edit(set: &LeadFields, clear: &[String]) -> Result<(), Error> {
+    if set.deleted.is_some() || clear.iter().any(|field| field == "deleted") {
+        return Err(Error::Invalid("a lead is deleted by delete_lead and restored by restore_lead".into()));
+    }
+    let known = |name: &String| {
+        schema::fields(DocKind::Lead).iter().any(|f| f.name == name && f.meaning == Meaning::Register)
+    };
+    if let Some(unknown) = clear.iter().find(|name| !known(name)) {
+        return Err(Error::Invalid(format!("a lead has no field {unknown:?} that can be emptied")));
+    }
+    let empty = set.missing();
+    let mandatory = [
+        ("customer_name", set.customer_name.is_some()),
+        ("contact_phone", set.contact_phone.is_some()),
+        ("need", set.need.is_some()),
+    ];
+    let emptied = mandatory.into_iter().filter(|(name, is_set)| {
+        clear.iter().any(|cleared| cleared == name) || (*is_set && empty.contains(name))
+    });
+    let fields: Vec<&'static str> = emptied.map(|(name, _)| name).collect();
+    if fields.is_empty() { Ok(()) } else { Err(Error::Missing { fields }) }
+}
+
 /// Refuses to bring a lead into being by editing it.
 pub(super) fn check_held(replica: &Replica, lead: DocId) -> Result<(), Error> {
     if lead.kind() == Some(DocKind::Lead) && replica.holds(lead)? {
@@ -280,6 +305,9 @@ pub(super) fn held(replica: &mut Replica, lead: DocId) -> Result<fieldbook_core:
 pub(super) fn lead_row(row: LeadSummary, me: fieldbook_core::ids::UserId, names: &DirectoryModel) -> LeadRow {
     let owner_name = row.owner.map_or(String::new(), |owner| user_name(names, owner));
     LeadRow {
+        deleted_at_ms: row.deletion.as_ref().map(|deletion| deletion.at_ms),
+        deleted_by: row.deletion.as_ref().map_or(String::new(), |deletion| user_name(names, deletion.by)),
+        edited_since_deleted: row.edited_since_deleted(),
         mine: row.owner == Some(me),
         owner_name,
         id: row.id,

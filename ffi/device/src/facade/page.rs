@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use fieldbook_core::document::{Clocks, Doc, NoClocks};
 use fieldbook_core::ids::{DocId, UserId};
 use fieldbook_core::model::{
-    AdvancementModel, DirectoryModel, Event, LeadModel, LoggedEvent, LoggedEvidence, RulingModel,
+    AdvancementModel, AdvancementRow, DirectoryModel, Event, LeadModel, LoggedEvent, LoggedEvidence,
+    RulingModel,
 };
 use fieldbook_core::replica::{Replica, ReplicaError};
 use fieldbook_core::time::BootClock;
@@ -18,6 +19,7 @@ use crate::error::Error;
 use crate::records::{
     ContactItem, EvidenceItem, EvidencePlace, Happening, LeadPage, TagItem, TimelineItem, TodoItem,
 };
+use crate::words;
 
 impl Fieldbook {
     /// Everything of one lead.
@@ -91,6 +93,10 @@ impl Docs {
             None => AdvancementModel::read(&Doc::genesis(fieldbook_core::ids::DocKind::Advancement), clocks),
         };
         let conflicts = conflict_items(self, names, language);
+        let rows = table.rows.into_iter().map(|row| AdvancementRow {
+            question: words::question(&row.id, language).map_or_else(String::new, str::to_owned),
+            ..row
+        });
         let mut todos: Vec<TodoItem> =
             model.todos.into_iter().map(|(id, todo)| TodoItem { id, todo }).collect();
         todos.sort_by_key(|item| {
@@ -119,7 +125,7 @@ impl Docs {
             tags: model.tags.into_iter().map(tag).collect(),
             timeline,
             evidence: evidence.collect(),
-            table: table.rows,
+            table: rows.collect(),
             conflicts,
         }
     }

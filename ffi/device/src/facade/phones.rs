@@ -10,7 +10,7 @@ use super::Fieldbook;
 use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::records::{Handover, Phone};
-use crate::sync::sign_in;
+use crate::sync::{sign_in, upload};
 
 #[derive(Debug, Deserialize)]
 struct NewCode {
@@ -30,7 +30,8 @@ struct Listed {
 }
 
 impl Fieldbook {
-    /// A one-time code for the user's next phone. Both phones work from then on; sync this one before it is put away.
+    /// A one-time code for the user's next phone, and what this one has yet to send. Both phones work from then on; sync this one before it
+    /// is put away.
     ///
     /// # Errors
     /// As [`Fieldbook::sync_now`], and [`Error::Server`].
@@ -40,7 +41,11 @@ impl Fieldbook {
             let (mut http, token) = sign_in::signed_in(&shared).await?;
             http.post("/api/handover", Some(&token), &serde_json::json!({})).await
         })?;
-        Ok(Handover { invitation: qr, code, expires_ms })
+        // Counted when the code is there: what was edited meanwhile is unsent too.
+        let waiting = upload::waiting(&self.shared)?;
+        let unsent = self.shared.with(|replica, _| Ok::<_, Error>(replica.unanswered()))?;
+        let evidence_unsent = waiting.to_send + waiting.refused;
+        Ok(Handover { invitation: qr, code, expires_ms, unsent, evidence_unsent })
     }
 
     /// The phones of this user, this one included.
