@@ -95,7 +95,7 @@ class Client:
         self._raw.stop_background()
 
     def set_network(self, network: raw.Network) -> None:
-        """Tells what the system says of the network."""
+        """Tells what the system says of the network. Until then it counts as metered."""
         self._raw.set_network(network)
 
     def settle(self) -> None:
@@ -111,7 +111,7 @@ class Client:
         self._raw.leave(discard_unsent)
 
     def handover(self, timeout: float = 30.0, cancel: raw.CancelToken | None = None) -> raw.Handover:
-        """A one-time code for the user's next phone."""
+        """A one-time code for the user's next phone, and what this one has yet to send."""
         return self._raw.handover(_milliseconds(timeout), cancel)
 
     def phones(self, timeout: float = 30.0, cancel: raw.CancelToken | None = None) -> list[raw.Phone]:
@@ -167,11 +167,22 @@ class Client:
         return self._raw.undo()
 
     def leads(
-        self, text: str = "", *, offset: int = 0, limit: int = 50, only_conflicts: bool = False
+        self,
+        text: str = "",
+        *,
+        offset: int = 0,
+        limit: int = 50,
+        only_conflicts: bool = False,
+        deleted: bool = False,
     ) -> list[raw.LeadRow]:
-        """A page of leads, the last changed first. `text` finds parts of names, pinyin initials and syllables."""
+        """A page of leads, the last changed first. `text` finds parts of names, pinyin initials and syllables.
+
+        With `deleted` the leads that were deleted, which are in no other list.
+        """
         return self._raw.leads(
-            raw.LeadQuery(text=text, offset=offset, limit=limit, only_conflicts=only_conflicts)
+            raw.LeadQuery(
+                text=text, offset=offset, limit=limit, only_conflicts=only_conflicts, deleted=deleted
+            )
         )
 
     def lead(self, lead: str) -> raw.LeadPage:
@@ -255,6 +266,10 @@ class Client:
     def retract(self, lead: str, entry: str) -> None:
         """Takes an entry of the timeline back."""
         self._raw.retract(lead, entry)
+
+    def all_conflicts(self) -> list[raw.ConflictItem]:
+        """Every conflict on this phone: of leads, their tables, calendars, accounts."""
+        return self._raw.all_conflicts()
 
     def conflicts(self, lead: str) -> list[raw.ConflictItem]:
         """The conflicts of a lead and its table."""

@@ -7,6 +7,7 @@ package fieldbook.check
 import fieldbook.CHANGES_HELD
 import fieldbook.FieldbookClient
 import fieldbook.generated.Attachment
+import fieldbook.generated.BoardCell
 import fieldbook.generated.CalendarEntry
 import fieldbook.generated.Change
 import fieldbook.generated.ChangeListener
@@ -17,10 +18,17 @@ import fieldbook.generated.FieldValue
 import fieldbook.generated.Fieldbook
 import fieldbook.generated.FieldbookException
 import fieldbook.generated.Happening
+import fieldbook.generated.Importance
 import fieldbook.generated.Language
 import fieldbook.generated.LeadFields
 import fieldbook.generated.Network
 import fieldbook.generated.NewLead
+import fieldbook.generated.StageProposal
+import fieldbook.generated.Touch
+import fieldbook.generated.TouchChannel
+import fieldbook.generated.TouchDirection
+import fieldbook.generated.TouchOutcome
+import fieldbook.generated.Urgency
 import fieldbook.generated.Visit
 import java.nio.file.Files
 import java.util.concurrent.atomic.AtomicInteger
@@ -78,7 +86,8 @@ private val checks = linkedMapOf<String, suspend () -> Unit>(
     },
     "a bad id is a typed error" to {
         client { client ->
-            fails<FieldbookException.Invalid> { client.lead("no id") }
+            val bad = fails<FieldbookException.Invalid> { client.lead("no id") }
+            same("输入的内容无法保存，请检查后重试。", bad.text)
             fails<FieldbookException.NotFound> { client.lead("02".repeat(16)) }
         }
     },
@@ -116,6 +125,8 @@ private val checks = linkedMapOf<String, suspend () -> Unit>(
             same(null, client.lead(lead).fields.brand)
             client.deleteLead(lead)
             expect(client.leads(limit = 500).none { it.id == lead }) { "still listed" }
+            val gone = client.leads(deleted = true).single { it.id == lead }
+            expect(gone.deletedAtMs != null && !gone.editedSinceDeleted) { "$gone" }
             client.restoreLead(lead)
             expect(client.leads(limit = 500).any { it.id == lead }) { "not listed" }
         }
@@ -137,6 +148,8 @@ private val checks = linkedMapOf<String, suspend () -> Unit>(
                 client.syncNow(long)
                 second.syncNow(long)
                 val conflict = second.conflicts(lead).single()
+                same(listOf(conflict), second.allConflicts().filter { it.lead == lead })
+                same("浙大一院", conflict.subject)
                 same("倾向品牌" to 2, conflict.label to conflict.values.size)
                 same(listOf(lead), second.leads(onlyConflicts = true).map { it.id })
                 val mine = conflict.values.indexOfFirst { it.value == FieldValue.Text("联影") }
@@ -147,6 +160,73 @@ private val checks = linkedMapOf<String, suspend () -> Unit>(
             }
             client.syncNow(long)
             same("联影" to 0, client.lead(lead).fields.brand to client.conflicts(lead).size)
+        }
+    },
+    "what belongs to a lead comes and goes" to {
+        client { client ->
+            val lead = client.createLead(newLead())
+            client.editNotes(lead, "三月招标")
+            client.removeContact(lead, client.addContact(lead, Contact(name = "张院长")))
+            val done = client.addTodo(lead, "发手册")
+            client.removeTodo(lead, client.addTodo(lead, "回访"))
+            client.completeTodo(lead, done)
+            client.tag(lead, "老客户")
+            client.untag(lead, "老客户")
+            val touch = Touch(TouchChannel.PHONE, TouchDirection.OUT, TouchOutcome.NO_REPLY, "无人接听", null)
+            val call = client.logTouch(lead, touch)
+            val proposal = client.proposeStage(lead, StageProposal(to = "方案", note = "已见院长"))
+            client.retract(lead, call)
+            val page = client.lead(lead)
+            same(Triple("三月招标", 0, 0), Triple(page.notes, page.contacts.size, page.tags.size))
+            same(listOf(done to true), page.todos.map { it.id to it.todo.done })
+            same(listOf(proposal), page.timeline.map { it.id })
+        }
+    },
+    "a file is attached" to {
+        client { client ->
+            val lead = client.createLead(newLead())
+            val file = folder.resolve("form.pdf")
+            Files.write(file, "%PDF-1.7".toByteArray())
+            client.attachFile(lead, Attachment(name = "form.pdf", mime = "application/pdf"), file.toString())
+            val piece = client.lead(lead).evidence.single()
+            same("%PDF-1.7", client.evidence(lead, piece.hash).decodeToString())
+        }
+    },
+    "today's blocks lie on the board" to {
+        client { client ->
+            val day = client.today().day
+            val entry = client.planEntry(CalendarEntry(day = day, purpose = "确认场地", importance = "A类客户"))
+            client.editEntry(entry, CalendarEntry(materials = "图纸"))
+            val item = client.board().single { it.id == entry }
+            same("图纸" to BoardCell(Importance.A, Urgency.TODAY), item.entry.materials to item.cell)
+            client.completeEntry(entry)
+            expect(client.board().none { it.id == entry }) { "done, and still on the board" }
+            client.completeEntry(entry, done = false)
+            client.removeEntry(entry)
+            expect(client.board().none { it.id == entry }) { "removed, and still on the board" }
+        }
+    },
+    "a phone is left and another is ended" to {
+        client { client ->
+            client.settle()
+            client.maintain()
+            same(0, client.kept().size)
+            same("已取消。", client.sentence("cancelled"))
+            client.createLead(newLead())
+            val way = client.handover(long)
+            expect(way.unsent > 0uL) { "$way" }
+            FieldbookClient.open(config.copy(path = folder.resolve("third").toString())).use { third ->
+                val device = third.enrol(way.invitation, "Kotlin 3", long).device
+                client.endPhone(device, stolen = true, timeout = long)
+                same("wiped", fails<FieldbookException.Enrolment> { third.syncNow(long) }.code)
+            }
+            FieldbookClient.open(config.copy(path = folder.resolve("fourth").toString())).use { fourth ->
+                fourth.enrol(client.handover(long).invitation, "Kotlin 4", long)
+                fourth.createLead(newLead())
+                fails<FieldbookException.Invalid> { fourth.leave() }
+                fourth.leave(discardUnsent = true)
+                same(null, fourth.me())
+            }
         }
     },
     "the calendar moves across months" to {

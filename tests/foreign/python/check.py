@@ -64,8 +64,9 @@ class PythonClient(unittest.TestCase):
                 self.assertEqual("code_used", caught.exception.code)
 
     def test_a_bad_id_is_a_typed_error(self):
-        with self.assertRaises(fieldbook.FieldbookError.Invalid):
+        with self.assertRaises(fieldbook.FieldbookError.Invalid) as caught:
             self.client.lead("no id")
+        self.assertEqual("输入的内容无法保存，请检查后重试。", caught.exception.text)
         with self.assertRaises(fieldbook.FieldbookError.NotFound):
             self.client.lead("02" * 16)
 
@@ -100,6 +101,8 @@ class PythonClient(unittest.TestCase):
         self.assertIsNone(self.client.lead(lead).fields.brand)
         self.client.delete_lead(lead)
         self.assertNotIn(lead, [row.id for row in self.client.leads(limit=500)])
+        (gone,) = [row for row in self.client.leads(deleted=True) if row.id == lead]
+        self.assertFalse(gone.deleted_at_ms is None or gone.edited_since_deleted)
         self.client.restore_lead(lead)
         self.assertIn(lead, [row.id for row in self.client.leads(limit=500)])
 
@@ -119,6 +122,8 @@ class PythonClient(unittest.TestCase):
             self.client.sync_now(timeout=LONG)
             second.sync_now(timeout=LONG)
             (conflict,) = second.conflicts(lead)
+            self.assertEqual([conflict], [c for c in second.all_conflicts() if c.lead == lead])
+            self.assertEqual("浙大一院", conflict.subject)
             self.assertEqual(("倾向品牌", 2), (conflict.label, len(conflict.values)))
             self.assertEqual([lead], [row.id for row in second.leads(only_conflicts=True)])
             mine = [value.value for value in conflict.values].index(fieldbook.FieldValue.TEXT("联影"))
@@ -130,6 +135,76 @@ class PythonClient(unittest.TestCase):
             self.assertEqual({"Python", "Python 2"}, {p.name for p in second.phones(timeout=LONG)} & {"Python", "Python 2"})
         self.client.sync_now(timeout=LONG)
         self.assertEqual(("联影", []), (self.client.lead(lead).fields.brand, self.client.conflicts(lead)))
+
+    def test_what_belongs_to_a_lead_comes_and_goes(self):
+        lead = self.new_lead()
+        self.client.edit_notes(lead, "三月招标")
+        self.client.remove_contact(lead, self.client.add_contact(lead, name="张院长"))
+        done, gone = self.client.add_todo(lead, "发手册"), self.client.add_todo(lead, "回访")
+        self.client.complete_todo(lead, done)
+        self.client.remove_todo(lead, gone)
+        self.client.tag(lead, "老客户")
+        self.client.untag(lead, "老客户")
+        touch = fieldbook.Touch(
+            channel=fieldbook.TouchChannel.PHONE,
+            direction=fieldbook.TouchDirection.OUT,
+            outcome=fieldbook.TouchOutcome.NO_REPLY,
+            text="无人接听",
+            at_ms=None,
+        )
+        call = self.client.log_touch(lead, touch)
+        proposal = self.client.propose_stage(lead, "方案", note="已见院长")
+        self.client.retract(lead, call)
+        page = self.client.lead(lead)
+        self.assertEqual(("三月招标", [], []), (page.notes, page.contacts, page.tags))
+        self.assertEqual([(done, True)], [(item.id, item.todo.done) for item in page.todos])
+        self.assertEqual([proposal], [item.id for item in page.timeline])
+
+    def test_a_file_is_attached(self):
+        lead = self.new_lead()
+        path = self.folder / "form.pdf"
+        path.write_bytes(b"%PDF-1.7")
+        self.client.attach(lead, path, name="form.pdf", mime="application/pdf")
+        (piece,) = self.client.lead(lead).evidence
+        self.assertEqual(b"%PDF-1.7", self.client.evidence(lead, piece.hash))
+
+    def test_todays_blocks_lie_on_the_board(self):
+        day = self.client.today().day
+        entry = self.client.plan_entry(day=day, purpose="确认场地", importance="A类客户")
+        mine = lambda: [item for item in self.client.board() if item.id == entry]
+        self.client.edit_entry(entry, materials="图纸")
+        (item,) = mine()
+        self.assertEqual(
+            ("图纸", fieldbook.Importance.A, fieldbook.Urgency.TODAY),
+            (item.entry.materials, item.cell.importance, item.cell.urgency),
+        )
+        self.client.complete_entry(entry)
+        self.assertEqual([], mine())
+        self.client.complete_entry(entry, False)
+        self.client.remove_entry(entry)
+        self.assertEqual([], mine())
+
+    def test_a_phone_is_left_and_another_is_ended(self):
+        self.client.settle()
+        self.client.maintain()
+        self.assertEqual([], self.client.kept())
+        self.assertEqual("已取消。", self.client.sentence("cancelled"))
+        self.new_lead()
+        way = self.client.handover(timeout=LONG)
+        self.assertGreater(way.unsent, 0)
+        with fieldbook.Client.open(self.folder / "third.fieldbook", KEY) as third:
+            device = third.enrol(way.invitation, "Python 3", timeout=LONG).device
+            self.client.end_phone(device, stolen=True, timeout=LONG)
+            with self.assertRaises(fieldbook.FieldbookError.Enrolment) as caught:
+                third.sync_now(timeout=LONG)
+            self.assertEqual("wiped", caught.exception.code)
+        with fieldbook.Client.open(self.folder / "fourth.fieldbook", KEY) as fourth:
+            fourth.enrol(self.client.handover(timeout=LONG).invitation, "Python 4", timeout=LONG)
+            fourth.create_lead(customer_name="customer", contact_phone="13800000000", need="采购")
+            with self.assertRaises(fieldbook.FieldbookError.Invalid):
+                fourth.leave()
+            fourth.leave(discard_unsent=True)
+            self.assertIsNone(fourth.me)
 
     def test_the_calendar_moves_across_months(self):
         entry = self.client.plan_entry(day="2026-03-31", purpose="确认CT机安装场地尺寸", importance="A类客户")

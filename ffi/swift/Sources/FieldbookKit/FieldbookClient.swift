@@ -58,7 +58,7 @@ extension FieldbookClient {
     /// Ends the standing connection.
     public func stopBackground() async throws { try await call { try $0.stopBackground() } }
 
-    /// Tells what the system says of the network.
+    /// Tells what the system says of the network. Until then it counts as metered.
     public func setNetwork(_ network: Network) async throws { try await call { try $0.setNetwork(network: network) } }
 
     /// For the moment when the app goes to the background: the store opens fast even after a kill.
@@ -72,7 +72,7 @@ extension FieldbookClient {
         try await call { try $0.leave(discardUnsent: discardUnsent) }
     }
 
-    /// A one-time code for the user's next phone.
+    /// A one-time code for the user's next phone, and what this one has yet to send.
     public func handover(timeout: Duration = .seconds(30)) async throws -> Handover {
         try await cancellable { [raw] token in try raw.handover(timeoutMs: timeout.milliseconds32, cancel: token) }
     }
@@ -120,11 +120,14 @@ extension FieldbookClient {
     @discardableResult
     public func undo() async throws -> Undone { try await call { try $0.undo() } }
 
-    /// A page of leads, the last changed first. `text` finds parts of names, pinyin initials and syllables.
+    /// A page of leads, the last changed first. `text` finds parts of names, pinyin initials and syllables. With `deleted`
+    /// the leads that were deleted, which are in no other list.
     public func leads(
-        matching text: String = "", offset: UInt32 = 0, limit: UInt32 = 50, onlyConflicts: Bool = false
+        matching text: String = "", offset: UInt32 = 0, limit: UInt32 = 50, onlyConflicts: Bool = false,
+        deleted: Bool = false
     ) async throws -> [LeadRow] {
-        let query = LeadQuery(text: text, offset: offset, limit: limit, onlyConflicts: onlyConflicts)
+        let query = LeadQuery(
+            text: text, offset: offset, limit: limit, onlyConflicts: onlyConflicts, deleted: deleted)
         return try await call { try $0.leads(query: query) }
     }
 
@@ -236,6 +239,9 @@ extension FieldbookClient {
     public func retract(_ lead: DocId, entry: EntryId) async throws {
         try await call { try $0.retract(lead: lead, entry: entry) }
     }
+
+    /// Every conflict on this phone: of leads, their tables, calendars, accounts.
+    public func allConflicts() async throws -> [ConflictItem] { try await call { try $0.allConflicts() } }
 
     /// The conflicts of a lead and its table.
     public func conflicts(_ lead: DocId) async throws -> [ConflictItem] {

@@ -57,7 +57,9 @@ let checks: [(String, @Sendable () async throws -> Void)] = [
             do {
                 _ = try await client.lead("no id")
                 throw Failure("it was found")
-            } catch FieldbookError.Invalid {}
+            } catch FieldbookError.Invalid(_, let text, _) {
+                try same("输入的内容无法保存，请检查后重试。", text)
+            }
             do {
                 _ = try await client.lead(String(repeating: "02", count: 16))
                 throw Failure("it was found")
@@ -104,6 +106,9 @@ let checks: [(String, @Sendable () async throws -> Void)] = [
             try same(nil, try await client.lead(lead).fields.brand)
             try await client.deleteLead(lead)
             try same(false, try await client.leads(limit: 500).contains { $0.id == lead })
+            let gone = try await client.leads(deleted: true).first { $0.id == lead }
+            try same(false, gone?.editedSinceDeleted)
+            try expect(gone?.deletedAtMs != nil, "no time of the deletion")
             try await client.restoreLead(lead)
             try same(true, try await client.leads(limit: 500).contains { $0.id == lead })
         }
@@ -129,6 +134,8 @@ let checks: [(String, @Sendable () async throws -> Void)] = [
                 try await second.syncNow(timeout: long)
                 let conflicts = try await second.conflicts(lead)
                 try same(["倾向品牌"], conflicts.map(\.label))
+                try same(["浙大一院"], conflicts.map(\.subject))
+                try same(conflicts, try await second.allConflicts().filter { $0.lead == lead })
                 try same([lead], try await second.leads(onlyConflicts: true).map(\.id))
                 let mine = conflicts[0].values.firstIndex { $0.value == .text("联影") } ?? -1
                 try await second.resolve(conflicts[0], choice: mine)
@@ -144,6 +151,90 @@ let checks: [(String, @Sendable () async throws -> Void)] = [
             try await client.syncNow(timeout: long)
             try same("联影", try await client.lead(lead).fields.brand)
             try same(0, try await client.conflicts(lead).count)
+        }
+    }),
+    ("what belongs to a lead comes and goes", {
+        try await withClient { client in
+            let lead = try await client.createLead(newLead())
+            try await client.editNotes(lead, text: "三月招标")
+            let contact = try await client.addContact(lead, Contact(name: "张院长"))
+            try await client.removeContact(lead, id: contact)
+            let done = try await client.addTodo(lead, title: "发手册")
+            let gone = try await client.addTodo(lead, title: "回访")
+            try await client.completeTodo(lead, id: done)
+            try await client.removeTodo(lead, id: gone)
+            try await client.tag(lead, "老客户")
+            try await client.untag(lead, "老客户")
+            let touch = Touch(channel: .phone, direction: .out, outcome: .noReply, text: "无人接听", atMs: nil)
+            let call = try await client.logTouch(lead, touch)
+            let proposal = try await client.proposeStage(lead, StageProposal(to: "方案", note: "已见院长"))
+            try await client.retract(lead, entry: call)
+            let page = try await client.lead(lead)
+            try same("三月招标", page.notes)
+            try same([0, 0], [page.contacts.count, page.tags.count])
+            try same([done], page.todos.map(\.id))
+            try same([true], page.todos.map(\.todo.done))
+            try same([proposal], page.timeline.map(\.id))
+        }
+    }),
+    ("a file is attached", {
+        try await withClient { client in
+            let lead = try await client.createLead(newLead())
+            let file = folder.appendingPathComponent("form.pdf")
+            try Data("%PDF-1.7".utf8).write(to: file)
+            try await client.attach(lead, Attachment(name: "form.pdf", mime: "application/pdf"), file: file)
+            guard let piece = try await client.lead(lead).evidence.first else { throw Failure("no evidence") }
+            try same(Data("%PDF-1.7".utf8), try await client.evidence(lead, hash: piece.hash))
+        }
+    }),
+    ("today's blocks lie on the board", {
+        try await withClient { client in
+            let day = try await client.today().day
+            let entry = try await client.planEntry(
+                CalendarEntry(day: day, purpose: "确认场地", importance: "A类客户"))
+            try await client.editEntry(entry, CalendarEntry(materials: "图纸"))
+            let item = try await client.board().first { $0.id == entry }
+            try same("图纸", item?.entry.materials)
+            try same(BoardCell(importance: .a, urgency: .today), item?.cell)
+            try await client.completeEntry(entry)
+            try same(false, try await client.board().contains { $0.id == entry })
+            try await client.completeEntry(entry, done: false)
+            try await client.removeEntry(entry)
+            try same(false, try await client.board().contains { $0.id == entry })
+        }
+    }),
+    ("a phone is left and another is ended", {
+        try await withClient { client in
+            try await client.settle()
+            try await client.maintain()
+            try same(0, try await client.kept().count)
+            try same("已取消。", client.sentence(for: "cancelled"))
+            _ = try await client.createLead(newLead())
+            let way = try await client.handover(timeout: long)
+            try expect(way.unsent > 0, "\(way)")
+            let third = folder.appendingPathComponent("third").path
+            try await withClient(Config(path: third, storeKey: key)) { third in
+                let device = try await third.enrol(way.invitation, deviceName: "Swift 3", timeout: long).device
+                try await client.endPhone(device, stolen: true, timeout: long)
+                do {
+                    try await third.syncNow(timeout: long)
+                    throw Failure("it synced")
+                } catch FieldbookError.Enrolment(let code, _, _) {
+                    try same("wiped", code)
+                }
+            }
+            let fourth = folder.appendingPathComponent("fourth").path
+            try await withClient(Config(path: fourth, storeKey: key)) { fourth in
+                let next = try await client.handover(timeout: long)
+                try await fourth.enrol(next.invitation, deviceName: "Swift 4", timeout: long)
+                _ = try await fourth.createLead(newLead())
+                do {
+                    try await fourth.leave()
+                    throw Failure("it left")
+                } catch FieldbookError.Invalid {}
+                try await fourth.leave(discardUnsent: true)
+                try same(nil, try await fourth.me())
+            }
         }
     }),
     ("the calendar moves across months", {

@@ -56,7 +56,7 @@ class FieldbookClient private constructor(private val raw: Fieldbook, private va
     /** Ends the standing connection. */
     suspend fun stopBackground() = call { stopBackground() }
 
-    /** Tells what the system says of the network. */
+    /** Tells what the system says of the network. Until then it counts as metered. */
     suspend fun setNetwork(network: Network) = call { setNetwork(network) }
 
     /** For the moment when the app goes to the background: the store opens fast even after a kill. */
@@ -68,7 +68,7 @@ class FieldbookClient private constructor(private val raw: Fieldbook, private va
     /** Deletes everything on this phone and forgets its enrolment. */
     suspend fun leave(discardUnsent: Boolean = false) = call { leave(discardUnsent) }
 
-    /** A one-time code for the user's next phone. */
+    /** A one-time code for the user's next phone, and what this one has yet to send. */
     suspend fun handover(timeout: Duration = 30.seconds): Handover =
         cancellable(io) { token -> raw.handover(timeout.milliseconds32(), token) }
 
@@ -105,9 +105,17 @@ class FieldbookClient private constructor(private val raw: Fieldbook, private va
     /** Takes the last act of this phone back, as far as nobody has written over it or built on it since. */
     suspend fun undo(): Undone = call { undo() }
 
-    /** A page of leads, the last changed first. [text] finds parts of names, pinyin initials and syllables. */
-    suspend fun leads(text: String = "", offset: Int = 0, limit: Int = 50, onlyConflicts: Boolean = false): List<LeadRow> =
-        call { leads(LeadQuery(text, offset.toUInt(), limit.toUInt(), onlyConflicts)) }
+    /**
+     * A page of leads, the last changed first. [text] finds parts of names, pinyin initials and syllables. With [deleted] the
+     * leads that were deleted, which are in no other list.
+     */
+    suspend fun leads(
+        text: String = "",
+        offset: Int = 0,
+        limit: Int = 50,
+        onlyConflicts: Boolean = false,
+        deleted: Boolean = false,
+    ): List<LeadRow> = call { leads(LeadQuery(text, offset.toUInt(), limit.toUInt(), onlyConflicts, deleted)) }
 
     /** Everything of one lead. */
     suspend fun lead(lead: DocId): LeadPage = call { lead(lead) }
@@ -174,6 +182,9 @@ class FieldbookClient private constructor(private val raw: Fieldbook, private va
 
     /** Takes an entry of the timeline back. */
     suspend fun retract(lead: DocId, entry: EntryId) = call { retract(lead, entry) }
+
+    /** Every conflict on this phone: of leads, their tables, calendars, accounts. */
+    suspend fun allConflicts(): List<ConflictItem> = call { allConflicts() }
 
     /** The conflicts of a lead and its table. */
     suspend fun conflicts(lead: DocId): List<ConflictItem> = call { conflicts(lead) }
