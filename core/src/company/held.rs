@@ -84,6 +84,15 @@ impl Company {
         rows.iter().map(|(key, value)| item(key, value)).collect()
     }
 
+    /// One piece of held work.
+    ///
+    /// # Errors
+    /// [`CompanyError::Unknown`].
+    pub fn held_item(&self, id: &str) -> Result<HeldItem, CompanyError> {
+        let key = row_key(id)?;
+        item(&key, &self.store.get(&key)?.ok_or_else(|| unknown(id))?)
+    }
+
     /// The raw changes of held work, for whoever has to show or compare them.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The keys of a company's store. One function a table; `docs/architecture.md` has the list.
 
+use sha2::{Digest, Sha256};
+
 use crate::access::Channel;
 use crate::ids::{Actor, DeviceId, DocId, TeamId, UserId};
 use crate::store::{Position, Slot};
@@ -155,13 +157,12 @@ pub fn held(doc: DocId, actor: Actor, push_id: u64) -> Vec<u8> {
     key(HELD, &[&doc.0, &actor.to_bytes(), &push_id.to_be_bytes()])
 }
 
-/// `e/external id`: the lead that an intake source knows under this id.
+/// `e/external id`: the lead that an intake source knows under this id. A long one stands as its hash, behind a byte that no text has.
 pub fn external(id: &str) -> Vec<u8> {
-    let mut bytes = id.as_bytes();
-    if bytes.len() > 200 {
-        bytes = &bytes[..200];
+    if id.len() <= EXTERNAL_MAX_BYTES {
+        return key(b"e/", &[id.as_bytes()]);
     }
-    key(b"e/", &[bytes])
+    key(b"e/", &[&[0xff], &Sha256::digest(id)])
 }
 
 /// `y/account/`: the leads that name an account.
@@ -172,4 +173,23 @@ pub fn links(account: DocId) -> Vec<u8> {
 /// `y/account/lead`.
 pub fn link(account: DocId, lead: DocId) -> Vec<u8> {
     key(b"y/", &[&account.0, &lead.0])
+}
+
+/// The longest external id that stands in a key as it is.
+const EXTERNAL_MAX_BYTES: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_external_ids_that_begin_alike_stay_apart() {
+        let long = "9".repeat(EXTERNAL_MAX_BYTES);
+        let keys =
+            [external(&long), external(&format!("{long}1")), external(&format!("{long}2")), external("9")];
+        let different: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(different.len(), keys.len());
+        assert_eq!(external(&format!("{long}1")), keys[1]);
+        assert!(keys.iter().all(|key| key.len() <= crate::limits::KEY_MAX_BYTES));
+    }
 }

@@ -8,15 +8,15 @@ use super::accounts::NamedBy;
 use super::maintain::Own;
 use super::people::TiesNow;
 use super::rows::{Header, plan_ties};
-use super::{Company, CompanyError, keys};
+use super::{Company, CompanyError, SERVER_USER, keys};
 use crate::access::{Channel, Role, Ties, Verb, channels_of};
-use crate::document::{Doc, Edit, NoClocks, Value};
+use crate::document::{Doc, Edit, EditError, NoClocks, Value, portions};
 use crate::ids::{DocId, DocKind, EntryId, TeamId, UserId};
 use crate::limits;
 use crate::model::clock_edit;
 use crate::store::{Batch, Direction, Outcome, Position, Range};
 use crate::sync::message::Origin;
-use crate::time::BootClock;
+use crate::time::{BootClock, Stamp};
 
 /// A lead that the office brings in.
 #[derive(Debug, Clone, Default)]
@@ -122,6 +122,28 @@ impl Company {
         Ok((ids, touched))
     }
 
+    /// What [`Company::intake`] would refuse this lead's words for, without taking it in.
+    ///
+    /// # Errors
+    /// [`CompanyError::Refused`].
+    pub fn try_intake(&self, lead: &NewLead, now_ms: i64) -> Result<(), CompanyError> {
+        self.draft(lead, now_ms).map(|_| ())
+    }
+
+    /// The document of a new lead, written with as many changes as its words need.
+    fn draft(&self, lead: &NewLead, now_ms: i64) -> Result<Doc, CompanyError> {
+        let refused = |e| CompanyError::Refused(format!("lead {}: {e}", lead.id));
+        let mut doc = Doc::genesis(DocKind::Lead);
+        let portions = portions(&lead.edits);
+        if portions.is_empty() {
+            return Err(refused(EditError::NothingChanged));
+        }
+        for portion in portions {
+            doc.edit(self.actor(), &self.stamp(now_ms), &portion).map_err(refused)?;
+        }
+        Ok(doc)
+    }
+
     fn plan_intake(
         &self,
         batch: &mut Batch,
@@ -134,7 +156,7 @@ impl Company {
         if let Some(external) = &lead.external_id {
             batch.guard(keys::external(external), None).put(keys::external(external), lead.id.0);
         }
-        let doc = self.new_doc(lead, now_ms)?;
+        let doc = self.draft(lead, now_ms)?;
         let own = Own { id: lead.id, origin: None, doc, header: None, raw: None };
         let by = lead.by.map(|user| self.person(user)).transpose()?;
         let by = by.as_ref().map_or(NamedBy::Company, NamedBy::Person);
@@ -157,39 +179,6 @@ impl Company {
         };
         touched.extend(self.plan_new(batch, table, ties)?);
         Ok(touched)
-    }
-
-    /// Whether a lead document can hold what is known of a lead.
-    ///
-    /// # Errors
-    /// [`CompanyError::Refused`] with the reason.
-    pub fn check_new_lead(&self, lead: &NewLead) -> Result<(), CompanyError> {
-        self.new_doc(lead, 0).map(|_| ())
-    }
-
-    /// The document of a new lead. A text that is longer than one change may be is written in several.
-    fn new_doc(&self, lead: &NewLead, now_ms: i64) -> Result<Doc, CompanyError> {
-        let mut doc = Doc::genesis(DocKind::Lead);
-        let mut edits = Vec::with_capacity(lead.edits.len());
-        let mut rest = Vec::new();
-        for edit in &lead.edits {
-            match edit {
-                Edit::Splice { text, at, delete, insert } if insert.chars().count() > TEXT_PIECE => {
-                    let pieces: Vec<char> = insert.chars().collect();
-                    for (n, piece) in pieces.chunks(TEXT_PIECE).enumerate() {
-                        let (at, delete) = (at + n * TEXT_PIECE, if n == 0 { *delete } else { 0 });
-                        let insert = piece.iter().collect();
-                        rest.push(vec![Edit::Splice { text: text.clone(), at, delete, insert }]);
-                    }
-                }
-                other => edits.push(other.clone()),
-            }
-        }
-        let refused = |e| CompanyError::Refused(format!("{e}"));
-        for edits in std::iter::once(edits).filter(|edits| !edits.is_empty()).chain(rest) {
-            doc.edit(self.actor(), &self.stamp(now_ms), &edits).map_err(refused)?;
-        }
-        Ok(doc)
     }
 
     /// Adds the ruling of a lead that a phone created: it is its creator's.
@@ -353,8 +342,7 @@ impl Company {
         Ok(found.into_iter().take(most).collect())
     }
 
-    /// Writes edits into a document on behalf of the office (a resolved conflict, a corrected field). The server's actor signs the
-    /// change.
+    /// Writes edits into a document on behalf of the office (a corrected field). The server's actor signs the change.
     ///
     /// # Errors
     /// [`CompanyError::Unknown`], [`CompanyError::Refused`] for edits that the document refuses.
@@ -364,16 +352,33 @@ impl Company {
         edits: &[Edit],
         now_ms: i64,
     ) -> Result<BTreeSet<Channel>, CompanyError> {
-        let plan = || {
+        self.edit_planned(id, SERVER_USER, now_ms, |_| Ok(edits.to_vec()))
+    }
+
+    /// Writes into a document what `plan` makes of it, in the name of `by`. `plan` sees the document that its edits are written on: when
+    /// somebody writes meanwhile it is asked again. The server's actor signs the change, its stamp says who it was.
+    ///
+    /// # Errors
+    /// Those of `plan`; [`CompanyError::Unknown`], [`CompanyError::Refused`] for edits that the document refuses.
+    pub fn edit_planned(
+        &self,
+        id: DocId,
+        by: UserId,
+        now_ms: i64,
+        mut plan: impl FnMut(&Doc) -> Result<Vec<Edit>, CompanyError>,
+    ) -> Result<BTreeSet<Channel>, CompanyError> {
+        let stamp = Stamp { user: by, ..self.stamp(now_ms) };
+        let batch = || {
             let mut batch = Batch::new();
             let own = self.own(id, None)?;
             let Some(header) = own.header.clone() else {
                 return Err(CompanyError::Unknown { what: "document", id: id.to_string() });
             };
-            let touched = self.plan_own(&mut batch, own, edits, &header.access(), now_ms)?;
+            let edits = plan(&own.doc)?;
+            let touched = self.plan_own_by(&mut batch, own, &edits, &header.access(), &stamp, now_ms)?;
             Ok((batch, touched))
         };
-        self.transact(plan).map(|(touched, _)| touched)
+        self.transact(batch).map(|(touched, _)| touched)
     }
 
     /// Every document of the company, a page at a time by id: for whoever verifies a store.
@@ -433,9 +438,6 @@ impl TiesOf<'_> {
         Ok(ties)
     }
 }
-
-/// Characters of a text that one change inserts: each is an operation, and beside them there is room for the other fields.
-const TEXT_PIECE: usize = 2_000;
 
 /// What the server knows of a new lead beyond the lead itself.
 struct RulingFacts {

@@ -13,6 +13,7 @@ use crate::ids::{DocId, DocKind};
 use crate::limits;
 use crate::store::{Batch, Direction, Range};
 use crate::sync::message::Origin;
+use crate::time::Stamp;
 
 /// A document that the server is about to write.
 pub(super) struct Own {
@@ -59,12 +60,25 @@ impl Company {
     pub(super) fn plan_own(
         &self,
         batch: &mut Batch,
-        mut own: Own,
+        own: Own,
         edits: &[Edit],
         ties: &Ties,
         now_ms: i64,
     ) -> Result<BTreeSet<Channel>, CompanyError> {
-        let edited = match own.doc.edit(self.actor(), &self.stamp(now_ms), edits) {
+        self.plan_own_by(batch, own, edits, ties, &self.stamp(now_ms), now_ms)
+    }
+
+    /// As [`Company::plan_own`], in the name of somebody in the office.
+    pub(super) fn plan_own_by(
+        &self,
+        batch: &mut Batch,
+        mut own: Own,
+        edits: &[Edit],
+        ties: &Ties,
+        stamp: &Stamp,
+        now_ms: i64,
+    ) -> Result<BTreeSet<Channel>, CompanyError> {
+        let edited = match own.doc.edit(self.actor(), stamp, edits) {
             Ok(edited) => edited,
             Err(EditError::NothingChanged) => return Ok(BTreeSet::new()),
             Err(other) => return Err(CompanyError::Refused(other.to_string())),

@@ -8,12 +8,14 @@
 mod admit;
 mod chunk;
 mod conflict;
+mod describe;
 mod doc;
 mod edit;
 pub mod genesis;
 mod history;
 mod ops;
 mod plan;
+mod portions;
 pub mod read;
 pub mod schema;
 mod undo;
@@ -24,8 +26,10 @@ pub use admit::{
     claimed_stamp, vouched_for,
 };
 pub use conflict::{Conflict, ConflictValue, Path, resolution};
+pub use describe::{Described, Written, describe};
 pub use doc::{Doc, DocError, RawChange};
 pub use edit::{Edit, EditError, Edited, retraction, retraction_id};
+pub use portions::portions;
 pub use read::{Clocks, Effective, LogEntry, NoClocks, Record};
 pub use schema::{Field, Meaning, Part, ValueType};
 pub use undo::TakeBack;

@@ -166,6 +166,13 @@ impl RedbStore {
     }
 }
 
+impl RedbStore {
+    /// Why the store takes no writes any more, if a commit failed. A commit that is under way has not failed yet.
+    pub fn failed(&self) -> Option<StoreError> {
+        self.turn.try_lock().ok().and_then(|turn| turn.failed.clone())
+    }
+}
+
 impl Store for RedbStore {
     fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         self.view(|table| keys.iter().map(|key| rows::get(table, key)).collect())

@@ -279,6 +279,13 @@ impl Engine {
     }
 }
 
+impl SledStore {
+    /// Why the store takes no writes any more, if a commit failed. A commit that is under way has not failed yet.
+    pub fn failed(&self) -> Option<StoreError> {
+        self.turn.try_lock().ok().and_then(|turn| turn.failed.clone())
+    }
+}
+
 impl Store for SledStore {
     fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         self.view(|tree, images| keys.iter().map(|key| rows::get(tree, images, key)).collect())
