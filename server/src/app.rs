@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fieldbook_core::access::{Channel, Role};
@@ -17,6 +17,8 @@ use crate::backup::tombstones::{TombstoneError, Tombstones};
 use crate::config::Config;
 use crate::engine::{Engine, EngineError};
 use crate::evidence::{Bounds, EvidenceStore};
+use crate::hub::GateProgram;
+use crate::import::{ImportError, Table, TableReader, read_table};
 
 /// Everything that the server's parts share.
 pub struct App {
@@ -34,6 +36,8 @@ pub struct App {
     pub engine: Engine,
     /// Judges held work that a person accepts. The hub replaces it by its pool of worker processes.
     pub gate: Mutex<Box<dyn Gate>>,
+    /// Reads tables that are imported. Absent: they are read in this process, for tests that have no program.
+    tables: OnceLock<TableReader>,
     /// What happened that connected phones should hear of.
     pub notices: broadcast::Sender<Notice>,
     /// Turns true once, when the server begins to stop.
@@ -136,6 +140,7 @@ impl App {
             evidence,
             engine,
             gate,
+            tables: OnceLock::new(),
             notices,
             stopping,
             clock,
@@ -145,6 +150,19 @@ impl App {
     /// The server's time.
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms()
+    }
+
+    /// From now on tables are read with this program. The first one stays.
+    pub fn read_tables_with(&self, program: GateProgram) {
+        self.tables.get_or_init(|| TableReader::new(program));
+    }
+
+    /// Reads a foreign table.
+    ///
+    /// # Errors
+    /// [`ImportError`].
+    pub fn read_table(&self, bytes: &[u8]) -> Result<Table, ImportError> {
+        self.tables.get().map_or_else(|| read_table(bytes), |reader| reader.read(bytes))
     }
 
     /// Tells the hub that channels have news.

@@ -16,6 +16,7 @@ use crate::config::{Config, keys};
 use crate::control::{self, Order};
 use crate::engine::{EngineError, store_path};
 use crate::hub::{GateProgram, Hub, worker};
+use crate::import::worker as table;
 use crate::{backup, demo, logs, serve};
 
 /// An offline-first companion backend for medical-device sales.
@@ -70,6 +71,13 @@ enum Command {
     GateWorker {
         /// Address space that the worker may take.
         #[arg(long, default_value_t = 512)]
+        memory_mb: u64,
+    },
+    /// Read a table from standard input: what an import starts for itself.
+    #[command(hide = true)]
+    TableWorker {
+        /// Address space that the worker may take.
+        #[arg(long)]
         memory_mb: u64,
     },
 }
@@ -138,6 +146,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             worker::run(std::io::stdin().lock(), std::io::stdout().lock())?;
             return Ok(ExitCode::SUCCESS);
         }
+        Command::TableWorker { memory_mb } => {
+            worker::limit_memory(memory_mb)?;
+            table::run(std::io::stdin().lock(), std::io::stdout().lock())?;
+            return Ok(ExitCode::SUCCESS);
+        }
         _ => {}
     }
     let variables =
@@ -169,7 +182,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Ok(if found.damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Config { .. } => print("the configuration is good\n"),
-        Command::Demo(_) | Command::GateWorker { .. } => Ok(ExitCode::SUCCESS),
+        Command::Demo(_) | Command::GateWorker { .. } | Command::TableWorker { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -238,6 +251,7 @@ fn import(config: &Config, args: ImportArgs) -> Result<ExitCode, Failure> {
 fn carry_out(config: &Config, order: &Order) -> Result<Value, Failure> {
     match App::open(config.clone(), Arc::new(SystemClock)) {
         Ok(app) => {
+            app.read_tables_with(GateProgram::this()?);
             let done = control::carry_out(&app, order);
             app.engine.close()?;
             Ok(done?)

@@ -140,7 +140,10 @@ async fn answer(app: &Arc<App>, stream: tokio::net::UnixStream) -> io::Result<()
     let done: Answer = match serde_json::from_str::<Order>(&line) {
         Ok(order) => {
             let app = app.clone();
-            blocking(move || carry_out(&app, &order)).await
+            // An order that panics is answered like any other that fails; the door stays open for the next.
+            tokio::task::spawn_blocking(move || carry_out(&app, &order))
+                .await
+                .unwrap_or_else(|_| Err("the server failed over this order; nothing more is known".into()))
         }
         Err(error) => Err(format!("not an order: {error}")),
     };

@@ -74,6 +74,7 @@ impl Hub {
         let committer = Arc::new(Committer::start(store, CommitterOptions::default())?);
         // What a person accepts later is judged where foreign bytes may be judged, too.
         *app.gate.lock().unwrap_or_else(PoisonError::into_inner) = program.gate(&app.config.gate);
+        app.read_tables_with(program.clone());
         let hub = Arc::new_cyclic(|weak| Self {
             gatekeeper: Gatekeeper::start(app.clone(), committer.clone(), weak.clone(), program),
             committer,

@@ -1,6 +1,6 @@
 //! Which row is a lead, what it says, and which id it has. Pure: a table in, leads and rejected rows out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fieldbook_core::ids::{DocId, DocKind};
 use sha2::{Digest, Sha256};
@@ -77,14 +77,18 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Moves rows that no lead can hold, by line and reason, to the rejected ones.
-    pub fn refuse(&mut self, table: &Table, refused: Vec<(u64, String)>) {
-        for (line, reason) in refused {
-            self.leads.retain(|lead| lead.line != line);
-            let row = table.rows.iter().find(|row| row.line == line);
-            let cells = row.map(|row| row.cells.clone()).unwrap_or_default();
-            self.rejected.push(RejectedRow { line, reason, cells });
-        }
+    /// Moves the leads of these lines, which nothing can hold, to the rejected rows.
+    pub fn reject(&mut self, table: &Table, refused: Vec<(u64, String)>) {
+        let lines: BTreeSet<u64> = refused.iter().map(|(line, _)| *line).collect();
+        self.leads.retain(|lead| !lines.contains(&lead.line));
+        let cells: BTreeMap<u64, &Vec<String>> =
+            table.rows.iter().map(|row| (row.line, &row.cells)).collect();
+        let rows = refused.into_iter().map(|(line, reason)| RejectedRow {
+            line,
+            reason,
+            cells: cells.get(&line).map(|cells| (*cells).clone()).unwrap_or_default(),
+        });
+        self.rejected.extend(rows);
         self.rejected.sort_by_key(|row| row.line);
     }
 

@@ -1,4 +1,5 @@
-//! The error file: every rejected row as it was, behind its line and the reason, so that it can be repaired and imported again.
+//! The error file: every rejected row as it was, behind its line and the reason, so that it can be repaired and imported again. The table
+//! reader knows the two columns by their names and leaves them out.
 
 use std::io::{self, Write};
 
@@ -11,7 +12,7 @@ use super::plan::RejectedRow;
 pub fn write_errors(mut to: impl Write, header: &[String], rejected: &[RejectedRow]) -> io::Result<()> {
     to.write_all("\u{feff}".as_bytes())?;
     let mut out = csv::WriterBuilder::new().flexible(true).from_writer(to);
-    let head = ["line", "reason"].into_iter().chain(header.iter().map(String::as_str));
+    let head = ERROR_COLUMNS.into_iter().chain(header.iter().map(String::as_str));
     out.write_record(head)?;
     for row in rejected {
         let line = row.line.to_string();
@@ -21,3 +22,6 @@ pub fn write_errors(mut to: impl Write, header: &[String], rejected: &[RejectedR
     }
     out.flush()
 }
+
+/// The columns that the error file puts before those of the table. Nobody else's table begins with both.
+pub(super) const ERROR_COLUMNS: [&str; 2] = ["fieldbook line", "fieldbook reason"];

@@ -1,65 +1,84 @@
 //! Reads a file into a header and rows of text, whatever program wrote it: CSV in UTF-8, UTF-16 or GB18030 (GBK), with commas, semicolons
-//! or tabs, quoted line breaks and all; or the first filled sheet of an Excel workbook ([`super::workbook`]).
+//! or tabs, quoted line breaks and all; or the first filled sheet of an Excel or OpenDocument workbook ([`super::workbook`]).
 //!
-//! A file is somebody's, and may be made to hurt: what it can make this server allocate is bounded before it is allocated.
+//! Refuses what is larger than its bounds while it reads, before the memory is taken.
 
 use encoding_rs::{GB18030, UTF_8, UTF_16BE, UTF_16LE};
+use minicbor::{Decode, Encode};
 
-use super::{CELLS_MAX, COLUMNS_MAX, FILE_MAX_BYTES, ROWS_MAX, TEXT_MAX_BYTES, columns, workbook};
+use super::report::ERROR_COLUMNS;
+use super::workbook::{is_workbook, read_workbook};
+use super::{CELLS_MAX, COLUMNS_MAX, FILE_MAX_BYTES, ROWS_MAX, TEXT_MAX_BYTES, columns};
 
 /// A file as rows of text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Table {
     /// How the file was understood, for the summary: `csv, UTF-8` or `workbook, sheet 线索`.
+    #[n(0)]
     pub format: String,
     /// Names of the columns. One without a name is called by its place; a name that comes twice gets a number.
+    #[n(1)]
     pub header: Vec<String>,
     /// The rows behind the header, blank ones left out.
+    #[n(2)]
     pub rows: Vec<TableRow>,
 }
 
 /// One row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct TableRow {
     /// Where it begins in the file, counting from 1, as an editor or a spreadsheet shows it.
+    #[n(0)]
     pub line: u64,
     /// Cells, trimmed. May be fewer than the header has names; never more.
+    #[n(1)]
     pub cells: Vec<String>,
 }
 
 /// Why a whole file was refused. Nothing of it was imported.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error, Encode, Decode)]
 pub enum ImportError {
-    /// Larger than [`FILE_MAX_BYTES`], or with more text than [`TEXT_MAX_BYTES`].
-    #[error(
-        "the file has {bytes} bytes; up to {FILE_MAX_BYTES} (of text {TEXT_MAX_BYTES}) can be imported at once, split it"
-    )]
+    /// Larger than [`FILE_MAX_BYTES`].
+    #[error("the file has {bytes} bytes; up to {FILE_MAX_BYTES} can be imported at once, split it")]
+    #[n(0)]
     TooLarge {
         /// Its size.
+        #[n(0)]
         bytes: usize,
     },
-    /// More rows or columns than allowed.
-    #[error(
-        "the table has more than {ROWS_MAX} rows, {COLUMNS_MAX} columns or {CELLS_MAX} cells (seen: {rows} rows, {columns} columns); split it"
-    )]
+    /// More of something than can be imported at once.
+    #[error("the table has more than {most} {what}, the most that can be imported at once; split it")]
+    #[n(1)]
     TooMany {
-        /// Rows seen.
-        rows: usize,
-        /// Columns seen.
-        columns: usize,
+        /// Of what.
+        #[n(0)]
+        what: String,
+        /// How many are allowed.
+        #[n(1)]
+        most: usize,
     },
     /// No row at all, or only a header.
     #[error("the file holds no rows")]
+    #[n(2)]
     Empty,
     /// The file is damaged or not what its name says.
     #[error("the file cannot be read as a table: {0}")]
-    Unreadable(String),
+    #[n(3)]
+    Unreadable(#[n(0)] String),
     /// No column that says who the customer is.
     #[error("no column of the table names a customer; it has: {header}")]
+    #[n(4)]
     NoKnownColumn {
         /// What the table has.
+        #[n(0)]
         header: String,
     },
+}
+
+impl ImportError {
+    pub(super) fn too_many(what: &str, most: usize) -> Self {
+        Self::TooMany { what: what.to_owned(), most }
+    }
 }
 
 /// Reads a file. The bytes decide what it is, not its name.
@@ -70,47 +89,24 @@ pub fn read_table(bytes: &[u8]) -> Result<Table, ImportError> {
     if bytes.len() > FILE_MAX_BYTES {
         return Err(ImportError::TooLarge { bytes: bytes.len() });
     }
-    if bytes.starts_with(b"\xd0\xcf\x11\xe0") {
-        let advice = "an Excel file of before 2007, or an encrypted one; save it as .xlsx without a password, or as CSV";
-        return Err(ImportError::Unreadable(advice.into()));
-    }
-    let is_workbook = bytes.starts_with(b"PK\x03\x04");
-    let (format, rows) = if is_workbook { workbook::read(bytes)? } else { read_csv(bytes)? };
-    with_header(format, rows.rows, rows.columns)
+    let (format, rows) = if is_workbook(bytes) { read_workbook(bytes)? } else { read_csv(bytes)? };
+    let columns = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
+    with_header(format, rows, columns).map(without_error_columns)
 }
 
-/// Rows as they are read, within the bounds of one file.
-#[derive(Debug, Default)]
-pub(super) struct Rows {
-    pub rows: Vec<TableRow>,
-    columns: usize,
-    cells: usize,
-    text_bytes: usize,
-}
-
-impl Rows {
-    /// Adds a row without the empty cells at its end; a blank row is left out.
-    pub fn push(&mut self, line: u64, mut cells: Vec<String>) -> Result<(), ImportError> {
-        while cells.last().is_some_and(String::is_empty) {
-            cells.pop();
+/// An error file that comes back is the table that it was made of: without its own two columns the others have the names, and their rows
+/// the ids, that they had at first.
+fn without_error_columns(mut table: Table) -> Table {
+    let is_error_file = table.header.len() > ERROR_COLUMNS.len()
+        && table.header.iter().zip(ERROR_COLUMNS).all(|(name, own)| name.eq_ignore_ascii_case(own));
+    if is_error_file {
+        table.header.drain(..ERROR_COLUMNS.len());
+        for row in &mut table.rows {
+            row.cells.drain(..ERROR_COLUMNS.len().min(row.cells.len()));
         }
-        if cells.is_empty() {
-            return Ok(());
-        }
-        self.columns = self.columns.max(cells.len());
-        self.cells += cells.len();
-        self.text_bytes += cells.iter().map(String::len).sum::<usize>();
-        self.rows.push(TableRow { line, cells });
-        let (rows, columns) = (self.rows.len(), self.columns);
-        // The header and what stands above it are no rows of the table.
-        if rows > ROWS_MAX + HEADER_SEARCH_ROWS || columns > COLUMNS_MAX || self.cells > CELLS_MAX {
-            return Err(ImportError::TooMany { rows, columns });
-        }
-        if self.text_bytes > TEXT_MAX_BYTES {
-            return Err(ImportError::TooLarge { bytes: self.text_bytes });
-        }
-        Ok(())
+        table.rows.retain(|row| !row.cells.is_empty());
     }
+    table
 }
 
 /// The header is the row, among the first few, that names most columns that we know: sheets often begin with a title.
@@ -134,7 +130,7 @@ fn with_header(format: String, mut rows: Vec<TableRow>, columns: usize) -> Resul
     Ok(Table { format, header, rows })
 }
 
-fn read_csv(bytes: &[u8]) -> Result<(String, Rows), ImportError> {
+fn read_csv(bytes: &[u8]) -> Result<(String, Vec<TableRow>), ImportError> {
     let (text, encoding) = decode(bytes);
     let delimiter = delimiter_of(&text);
     let mut reader = csv::ReaderBuilder::new()
@@ -149,21 +145,21 @@ fn read_csv(bytes: &[u8]) -> Result<(String, Rows), ImportError> {
     while reader.read_record(&mut record).map_err(unreadable)? {
         // The reader's position before a record counts the blank lines that it then skips.
         let line = record.position().map_or(0, |p| line_at(&text, p.byte()));
-        rows.push(line, record.iter().map(str::to_owned).collect())?;
+        rows.push(line, record.iter().enumerate().map(|(column, cell)| (column, cell.to_owned())))?;
     }
-    number_lines(&text, &mut rows.rows);
-    Ok((format!("csv, {encoding}"), rows))
+    Ok((format!("csv, {encoding}"), number_lines(&text, rows.rows)))
 }
 
 /// While reading, `line` holds a byte offset; one pass turns offsets into lines.
-fn number_lines(text: &str, rows: &mut [TableRow]) {
+fn number_lines(text: &str, mut rows: Vec<TableRow>) -> Vec<TableRow> {
     let (mut at, mut line) = (0usize, 1u64);
-    for row in rows {
+    for row in &mut rows {
         let offset = row.line as usize;
         line += text.as_bytes()[at..offset].iter().filter(|b| **b == b'\n').count() as u64;
         at = offset;
         row.line = line;
     }
+    rows
 }
 
 /// The offset of the first byte of the record: blank lines before it are skipped.
@@ -190,6 +186,50 @@ fn delimiter_of(text: &str) -> u8 {
     let first = text.lines().find(|line| line.contains([',', ';', '\t'])).unwrap_or("");
     let count = |d: u8| first.bytes().filter(|b| *b == d).count();
     [b',', b'\t', b';'].into_iter().max_by_key(|d| (count(*d), *d == b',')).unwrap_or(b',')
+}
+
+/// Rows that are being read, with what they take together.
+#[derive(Default)]
+pub(super) struct Rows {
+    pub rows: Vec<TableRow>,
+    cells: usize,
+    bytes: usize,
+}
+
+impl Rows {
+    /// Adds a row of cells with their columns, in the order of the columns, without the empty ones at its end; a blank row is left out.
+    ///
+    /// # Errors
+    /// [`ImportError::TooMany`].
+    pub fn push(
+        &mut self,
+        line: u64,
+        cells: impl Iterator<Item = (usize, String)>,
+    ) -> Result<(), ImportError> {
+        let mut row = Vec::new();
+        for (column, text) in cells.filter(|(_, text)| !text.is_empty()) {
+            if column >= COLUMNS_MAX {
+                return Err(ImportError::too_many("columns", COLUMNS_MAX));
+            }
+            self.bytes += text.len();
+            row.resize(column, String::new());
+            row.push(text);
+        }
+        self.cells += row.len();
+        if self.cells > CELLS_MAX {
+            return Err(ImportError::too_many("cells", CELLS_MAX));
+        }
+        if self.bytes > TEXT_MAX_BYTES {
+            return Err(ImportError::too_many("bytes of text", TEXT_MAX_BYTES));
+        }
+        if !row.is_empty() {
+            self.rows.push(TableRow { line, cells: row });
+        }
+        if self.rows.len() > ROWS_MAX + HEADER_SEARCH_ROWS {
+            return Err(ImportError::too_many("rows", ROWS_MAX));
+        }
+        Ok(())
+    }
 }
 
 /// Titles, dates and notes above a header.

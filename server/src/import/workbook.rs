@@ -1,89 +1,180 @@
-//! Workbooks (.xlsx): the first filled sheet, cell by cell. Owns the bounds on a file that was made to hurt: what its parts inflate to is
-//! counted before anything is parsed, cells are streamed and never spread over the rectangle that they claim to span, and a panic of the
-//! reader is a file that cannot be read.
+//! Workbooks: Excel (xlsx, xlsb, xls) and OpenDocument (ods). Owns what is checked before and while a foreign archive is unpacked.
+//!
+//! A workbook of a few hundred bytes can name a cell in the last column of the last row, or unpack to gigabytes. Archives are unpacked once
+//! against a bound before anything reads them, and Excel's newer formats are read cell by cell. The reader of the older ones builds whole
+//! sheets in memory by itself; what it does with a hostile one is the reason for the process of [`super::worker`].
 
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use calamine::{Data, Reader, Xlsx};
+use calamine::{Data, Ods, Reader, Xls, Xlsb, Xlsx, XlsxError, open_workbook_from_rs};
+use zip::ZipArchive;
 
-use super::table::{ImportError, Rows};
-use super::{CELL_MAX_BYTES, COLUMNS_MAX, INFLATED_MAX_BYTES};
+use super::table::{HEADER_SEARCH_ROWS, ImportError, Rows, TableRow};
+use super::{CELLS_MAX, COLUMNS_MAX, ENTRIES_MAX, INFLATED_MAX_BYTES, ROWS_MAX, TEXT_MAX_BYTES};
 
-/// Reads the first sheet with more than one filled row.
+/// Whether the bytes are a workbook's: an archive, or the compound file of an old Excel.
+pub(super) fn is_workbook(bytes: &[u8]) -> bool {
+    bytes.starts_with(ZIP) || bytes.starts_with(COMPOUND)
+}
+
+/// The first sheet with more than one row.
 ///
 /// # Errors
-/// [`ImportError`].
-pub(super) fn read(bytes: &[u8]) -> Result<(String, Rows), ImportError> {
-    check_inflation(bytes)?;
-    catch_unwind(AssertUnwindSafe(|| read_sheets(bytes)))
+/// [`ImportError`]; a panic of the reader is one too.
+pub(super) fn read_workbook(bytes: &[u8]) -> Result<(String, Vec<TableRow>), ImportError> {
+    let read = || {
+        if bytes.starts_with(COMPOUND) {
+            return whole_sheets(open_workbook_from_rs::<Xls<_>, _>(Cursor::new(bytes)));
+        }
+        match kind_of_archive(bytes)? {
+            Archive::OpenDocument => whole_sheets(open_workbook_from_rs::<Ods<_>, _>(Cursor::new(bytes))),
+            Archive::Binary => read_xlsb(bytes),
+            Archive::Excel => read_xlsx(bytes),
+        }
+    };
+    // Nothing of the reader outlives its panic.
+    catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(ImportError::Unreadable("the workbook is damaged".into())))
 }
 
-/// Inflates every part once, into nothing: what the directory of the file claims about sizes is only a claim.
-fn check_inflation(bytes: &[u8]) -> Result<(), ImportError> {
-    let unreadable = |e: zip::result::ZipError| ImportError::Unreadable(e.to_string());
-    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(unreadable)?;
-    if archive.len() > PARTS_MAX {
-        return Err(ImportError::Unreadable(format!("the workbook has {} parts", archive.len())));
-    }
-    let mut left = INFLATED_MAX_BYTES;
-    for at in 0..archive.len() {
-        let mut part = archive.by_index(at).map_err(unreadable)?.take(left + 1);
-        let inflated = std::io::copy(&mut part, &mut std::io::sink())
-            .map_err(|e| ImportError::Unreadable(e.to_string()))?;
-        left = left.checked_sub(inflated).ok_or_else(|| {
-            ImportError::Unreadable(format!("the workbook inflates to more than {INFLATED_MAX_BYTES} bytes"))
-        })?;
-    }
-    Ok(())
+enum Archive {
+    Excel,
+    Binary,
+    OpenDocument,
 }
 
-fn read_sheets(bytes: &[u8]) -> Result<(String, Rows), ImportError> {
-    let unreadable = |e: calamine::XlsxError| ImportError::Unreadable(e.to_string());
-    let mut book: Xlsx<_> = calamine::open_workbook_from_rs(Cursor::new(bytes)).map_err(unreadable)?;
+/// What kind of workbook an archive is. Unpacks all of it into nothing first: what its directory says of sizes is the sender's word.
+fn kind_of_archive(bytes: &[u8]) -> Result<Archive, ImportError> {
+    let too_large = || ImportError::too_many("bytes when it is unpacked", INFLATED_MAX_BYTES as usize);
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(unreadable)?;
+    if archive.len() > ENTRIES_MAX {
+        return Err(ImportError::too_many("files in it", ENTRIES_MAX));
+    }
+    if archive.decompressed_size().is_some_and(|bytes| bytes > INFLATED_MAX_BYTES.into()) {
+        return Err(too_large());
+    }
+    let mut left = INFLATED_MAX_BYTES;
+    for i in 0..archive.len() {
+        let entry = archive.by_index(i).map_err(unreadable)?;
+        let unpacked = std::io::copy(&mut entry.take(left + 1), &mut std::io::sink()).map_err(unreadable)?;
+        left = left.checked_sub(unpacked).ok_or_else(too_large)?;
+    }
+    Ok(if archive.index_for_name("xl/workbook.bin").is_some() {
+        Archive::Binary
+    } else if archive.index_for_name("content.xml").is_some() {
+        Archive::OpenDocument
+    } else {
+        Archive::Excel
+    })
+}
+
+fn read_xlsx(bytes: &[u8]) -> Result<(String, Vec<TableRow>), ImportError> {
+    let mut book: Xlsx<_> = open_workbook_from_rs(Cursor::new(bytes)).map_err(unreadable)?;
     for name in book.sheet_names() {
-        let mut cells = book.worksheet_cells_reader(&name).map_err(unreadable)?;
-        let mut rows = Rows::default();
-        let (mut row, mut line) = (Vec::new(), 0u32);
+        let mut cells = match book.worksheet_cells_reader(&name) {
+            // A chart.
+            Err(XlsxError::NotAWorksheet(_)) => continue,
+            cells => cells.map_err(unreadable)?,
+        };
+        let mut sheet = Sheet::default();
         while let Some(cell) = cells.next_cell().map_err(unreadable)? {
-            let ((at, column), text) = (cell.get_position(), cell_text(&cell.get_value().clone().into()));
-            if text.is_empty() {
-                continue;
-            }
-            if at < line {
-                return Err(ImportError::Unreadable(format!(
-                    "row {} stands behind row {}",
-                    at + 1,
-                    line + 1
-                )));
-            }
-            if at > line {
-                rows.push(u64::from(line) + 1, std::mem::take(&mut row))?;
-                line = at;
-            }
-            let column = column as usize;
-            if column >= COLUMNS_MAX {
-                return Err(ImportError::TooMany { rows: rows.rows.len(), columns: column + 1 });
-            }
-            if row.len() <= column {
-                row.resize(column + 1, String::new());
-            }
-            row[column] = text;
+            let (row, column) = cell.get_position();
+            sheet.put(row, column, &Data::from(cell.get_value().clone()))?;
         }
-        rows.push(u64::from(line) + 1, row)?;
-        if rows.rows.len() > 1 {
-            return Ok((format!("workbook, sheet {name}"), rows));
+        if let Some(found) = sheet.filled(&name)? {
+            return Ok(found);
         }
     }
     Err(ImportError::Empty)
 }
 
-fn cell_text(cell: &Data) -> String {
+fn read_xlsb(bytes: &[u8]) -> Result<(String, Vec<TableRow>), ImportError> {
+    let mut book: Xlsb<_> = open_workbook_from_rs(Cursor::new(bytes)).map_err(unreadable)?;
+    for name in book.sheet_names() {
+        let mut cells = book.worksheet_cells_reader(&name).map_err(unreadable)?;
+        let mut sheet = Sheet::default();
+        while let Some(cell) = cells.next_cell().map_err(unreadable)? {
+            let (row, column) = cell.get_position();
+            sheet.put(row, column, &Data::from(cell.get_value().clone()))?;
+        }
+        if let Some(found) = sheet.filled(&name)? {
+            return Ok(found);
+        }
+    }
+    Err(ImportError::Empty)
+}
+
+/// Formats whose reader hands out whole sheets only.
+fn whole_sheets<'a, B>(book: Result<B, B::Error>) -> Result<(String, Vec<TableRow>), ImportError>
+where
+    B: Reader<Cursor<&'a [u8]>>,
+    B::Error: std::fmt::Display,
+{
+    let mut book = book.map_err(unreadable)?;
+    for name in book.sheet_names() {
+        let range = book.worksheet_range(&name).map_err(unreadable)?;
+        let (first_row, first_column) = range.start().unwrap_or_default();
+        let mut sheet = Sheet::default();
+        for (row, column, value) in range.used_cells() {
+            sheet.put(first_row + row as u32, first_column + column as u32, value)?;
+        }
+        if let Some(found) = sheet.filled(&name)? {
+            return Ok(found);
+        }
+    }
+    Err(ImportError::Empty)
+}
+
+/// The cells of a sheet that say something, in whatever order they come.
+#[derive(Default)]
+struct Sheet {
+    rows: BTreeMap<u32, BTreeMap<u32, String>>,
+    cells: usize,
+    bytes: usize,
+}
+
+impl Sheet {
+    fn put(&mut self, row: u32, column: u32, value: &Data) -> Result<(), ImportError> {
+        let text = text_of(value);
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.cells += 1;
+        // One long text may stand in a million cells.
+        self.bytes += text.len();
+        if column as usize >= COLUMNS_MAX {
+            return Err(ImportError::too_many("columns", COLUMNS_MAX));
+        }
+        if self.cells > CELLS_MAX {
+            return Err(ImportError::too_many("cells", CELLS_MAX));
+        }
+        if self.bytes > TEXT_MAX_BYTES {
+            return Err(ImportError::too_many("bytes of text", TEXT_MAX_BYTES));
+        }
+        self.rows.entry(row).or_default().insert(column, text);
+        if self.rows.len() > ROWS_MAX + HEADER_SEARCH_ROWS {
+            return Err(ImportError::too_many("rows", ROWS_MAX));
+        }
+        Ok(())
+    }
+
+    /// Its rows, when there is more than one.
+    fn filled(self, name: &str) -> Result<Option<(String, Vec<TableRow>)>, ImportError> {
+        let mut rows = Rows::default();
+        for (row, cells) in self.rows {
+            let cells = cells.into_iter().map(|(column, text)| (column as usize, text));
+            rows.push(u64::from(row) + 1, cells)?;
+        }
+        Ok((rows.rows.len() > 1).then(|| (format!("workbook, sheet {name}"), rows.rows)))
+    }
+}
+
+fn text_of(cell: &Data) -> String {
     match cell {
         Data::Empty | Data::Error(_) => String::new(),
-        // A shared text may stand in every cell: the bound on one is the bound on all. Whoever plans the import rejects the row.
-        Data::String(text) => text.trim().chars().take(CELL_MAX_BYTES + 1).collect(),
+        Data::String(text) => text.trim().to_owned(),
         // A telephone number that Excel took for a number.
         Data::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => format!("{number:.0}"),
         Data::DateTime(when) if when.is_datetime() => {
@@ -96,74 +187,9 @@ fn cell_text(cell: &Data) -> String {
     }
 }
 
-/// Parts of one workbook: sheets, styles, pictures.
-const PARTS_MAX: usize = 4_096;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::import::{CELLS_MAX, read_table};
-
-    fn book(fill: impl FnOnce(&mut rust_xlsxwriter::Worksheet)) -> Vec<u8> {
-        let mut book = rust_xlsxwriter::Workbook::new();
-        let sheet = book.add_worksheet();
-        sheet.write(0, 0, "客户名称").unwrap();
-        fill(sheet);
-        book.save_to_buffer().unwrap()
-    }
-
-    #[test]
-    fn two_cells_in_far_corners_cost_two_cells() {
-        let far = book(|sheet| {
-            sheet.write(1_048_575, 0, "最后一行").unwrap();
-        });
-        let table = read_table(&far).unwrap();
-        assert_eq!((table.rows.len(), table.rows[0].line), (1, 1_048_576));
-        let wide = book(|sheet| {
-            sheet.write(1, 16_383, "最后一列").unwrap();
-        });
-        assert!(matches!(read_table(&wide), Err(ImportError::TooMany { columns: 16_384, .. })));
-    }
-
-    #[test]
-    fn rows_that_are_wide_and_empty_are_counted_by_what_they_take() {
-        let rows = CELLS_MAX / COLUMNS_MAX + 2;
-        let mut csv = String::from("客户名称\n");
-        for _ in 0..rows {
-            csv.extend(std::iter::repeat_n(',', COLUMNS_MAX - 1));
-            csv.push_str("x\n");
-        }
-        assert!(matches!(read_table(csv.as_bytes()), Err(ImportError::TooMany { .. })));
-    }
-
-    #[test]
-    fn what_inflates_without_end_is_refused_before_it_is_read() {
-        let mut bomb = zip::ZipWriter::new(Cursor::new(Vec::new()));
-        let options =
-            zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
-        let zeros = vec![0; 1 << 20];
-        bomb.start_file("xl/sharedStrings.xml", options).unwrap();
-        for _ in 0..(INFLATED_MAX_BYTES >> 20) + 1 {
-            std::io::Write::write_all(&mut bomb, &zeros).unwrap();
-        }
-        let bytes = bomb.finish().unwrap().into_inner();
-        assert!(bytes.len() < 2 << 20);
-        assert!(matches!(read_table(&bytes), Err(ImportError::Unreadable(why)) if why.contains("inflates")));
-    }
-
-    #[test]
-    fn a_damaged_workbook_is_told_from_an_old_one_and_neither_hurts() {
-        let whole = book(|sheet| {
-            sheet.write(1, 0, "医院").unwrap();
-        });
-        for at in (0..whole.len()).step_by(37) {
-            let mut torn = whole.clone();
-            torn[at] ^= 0x55;
-            // Whatever it says, it says it.
-            let _ = read_table(&torn);
-            let _ = read_table(&whole[..at]);
-        }
-        let old = read_table(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 and so on");
-        assert!(matches!(old, Err(ImportError::Unreadable(why)) if why.contains(".xlsx")));
-    }
+fn unreadable(error: impl std::fmt::Display) -> ImportError {
+    ImportError::Unreadable(error.to_string())
 }
+
+const ZIP: &[u8] = b"PK\x03\x04";
+const COMPOUND: &[u8] = b"\xd0\xcf\x11\xe0";

@@ -9,15 +9,16 @@ use fieldbook_core::access::OfficeVerb;
 use fieldbook_core::company::{CompanyError, NewLead};
 use fieldbook_core::document::{Edit, Value};
 use fieldbook_core::ids::{EntryId, TeamId, UserId};
+use fieldbook_core::limits;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
 use super::caller::{Caller, Query};
 use super::{ApiError, Problem, scope};
 use crate::app::{App, blocking};
-use crate::import::{Field, ImportedLead, plan_import, read_table, write_errors};
+use crate::import::{Field, ImportedLead, plan_import, write_errors};
 use crate::metrics;
 
 /// How a table is imported.
@@ -86,42 +87,30 @@ pub(super) async fn import(
     .await
 }
 
-/// Imports a file's bytes.
+/// Imports a file's bytes. A row that no lead can hold is rejected with its line and the reason, and takes no other with it.
 ///
 /// # Errors
 /// 422 or 413 for a file that is no table or too large; then nothing was imported. An error of the store leaves the leads before it imported;
 /// importing again goes on.
 pub fn import_table(app: &App, bytes: &[u8], options: &ImportOptions) -> Result<ImportReport, ApiError> {
-    let table = read_table(bytes)?;
+    let table = app.read_table(bytes)?;
     let mut plan = plan_import(&table, options.namespace.as_deref())?;
-    let (mut imported, mut known) = (0, 0);
+    let mut imported = 0;
     let mut refused = Vec::new();
     for lot in plan.leads.chunks(LOT) {
-        let (mut good, mut new) = (0, Vec::with_capacity(lot.len()));
-        for lead in lot {
-            let made = new_lead(lead, options);
-            // What no lead document can hold is this row's fault alone: the others of the table go on.
-            match app.company.check_new_lead(&made) {
-                Ok(()) => {
-                    good += 1;
-                    known += usize::from(app.company.header(lead.lead)?.is_some());
-                    new.push(made);
-                }
-                Err(CompanyError::Refused(why)) => refused.push((lead.line, why)),
-                Err(other) => return Err(other.into()),
+        if options.dry_run {
+            for lead in lot {
+                refused
+                    .extend(refusal(lead, app.company.try_intake(&new_lead(lead, options), app.now_ms()))?);
             }
+            continue;
         }
-        imported += good;
-        if !options.dry_run {
-            let (_, touched) = app.company.intake(&new, app.now_ms())?;
-            app.announce(touched);
-        }
+        let done = take_in(app, lot, options)?;
+        imported += done.imported;
+        refused.extend(done.refused);
     }
-    plan.refuse(&table, refused);
-    imported -= known;
-    if options.dry_run {
-        (imported, known) = (0, 0);
-    }
+    plan.reject(&table, refused);
+    let known = if options.dry_run { 0 } else { plan.leads.len() - imported };
     metrics::imported(imported, known, plan.rejected.len());
     let mut errors = Vec::new();
     if !plan.rejected.is_empty() {
@@ -141,6 +130,49 @@ pub fn import_table(app: &App, bytes: &[u8], options: &ImportOptions) -> Result<
         rejected: plan.rejected.len(),
         errors_csv: String::from_utf8_lossy(&errors).into_owned(),
     })
+}
+
+/// What came of a lot.
+struct Taken {
+    imported: usize,
+    /// Lines whose words no lead can hold, and why.
+    refused: Vec<(u64, String)>,
+}
+
+/// Takes in leads with one flush. When one of them is refused they are taken in one by one, so that it takes no other with it.
+fn take_in(app: &App, lot: &[ImportedLead], options: &ImportOptions) -> Result<Taken, ApiError> {
+    let mut fresh = Vec::with_capacity(lot.len());
+    for lead in lot {
+        fresh.push(app.company.header(lead.lead)?.is_none());
+    }
+    let mut done = Taken { imported: fresh.iter().filter(|fresh| **fresh).count(), refused: Vec::new() };
+    let new: Vec<NewLead> = lot.iter().map(|lead| new_lead(lead, options)).collect();
+    match app.company.intake(&new, app.now_ms()) {
+        Ok((_, touched)) => app.announce(touched),
+        Err(CompanyError::Refused(_)) => {
+            for ((lead, new), fresh) in lot.iter().zip(new).zip(fresh) {
+                let taken =
+                    app.company.intake(&[new], app.now_ms()).map(|(_, touched)| app.announce(touched));
+                let refusal = refusal(lead, taken)?;
+                done.imported -= usize::from(fresh && refusal.is_some());
+                done.refused.extend(refusal);
+            }
+        }
+        Err(other) => return Err(other.into()),
+    }
+    Ok(done)
+}
+
+/// The line and the reason when a lead was refused for what it says.
+fn refusal(lead: &ImportedLead, taken: Result<(), CompanyError>) -> Result<Option<(u64, String)>, ApiError> {
+    match taken {
+        Ok(()) => Ok(None),
+        Err(CompanyError::Refused(reason)) => {
+            let why = reason.strip_prefix(&format!("lead {}: ", lead.lead)).unwrap_or(&reason);
+            Ok(Some((lead.line, format!("a lead cannot hold it: {why}"))))
+        }
+        Err(other) => Err(other.into()),
+    }
 }
 
 /// A lead's edits: its registers, its contact, its notes, and one entry of its log that keeps every other column.
@@ -172,11 +204,17 @@ fn new_lead(lead: &ImportedLead, options: &ImportOptions) -> NewLead {
         edits.push(Edit::AddRecord { field: "contacts".into(), id: derived(lead, "contact"), values });
     }
     let rest = lead.fields.iter().filter(|(field, _)| REST.contains(field));
-    let mut extra: serde_json::Map<String, serde_json::Value> =
-        rest.map(|(field, value)| (format!("{field:?}"), json!(value))).collect();
-    extra.extend(lead.extra.iter().map(|(name, value)| (name.clone(), json!(value))));
-    let body = json!({"type": "import", "external_id": lead.external_id, "extra": extra}).to_string();
-    edits.push(Edit::Append { log: "events".into(), id: derived(lead, "import"), body });
+    let rest = rest.map(|(field, value)| (format!("{field:?}"), value.as_str()));
+    let extra = rest.chain(lead.extra.iter().map(|(name, value)| (name.clone(), value.as_str())));
+    for (part, extra) in extra_parts(extra).into_iter().enumerate() {
+        let mut body = json!({"type": "import", "external_id": lead.external_id, "extra": extra});
+        let mut what = "import".to_owned();
+        if part > 0 {
+            body["part"] = json!(part + 1);
+            what = format!("import/{}", part + 1);
+        }
+        edits.push(Edit::Append { log: "events".into(), id: derived(lead, &what), body: body.to_string() });
+    }
     NewLead {
         id: lead.lead,
         edits,
@@ -185,6 +223,50 @@ fn new_lead(lead: &ImportedLead, options: &ImportOptions) -> NewLead {
         first_source: lead.fields.get(&Field::Source).cloned(),
         external_id: Some(format!("import/{}", lead.lead)),
         by: None,
+    }
+}
+
+/// Extra columns as the entries of the log that hold them, at least one. A text that is too long for one goes on under its name in the next.
+fn extra_parts<'a>(extra: impl Iterator<Item = (String, &'a str)>) -> Vec<Map<String, serde_json::Value>> {
+    let (mut parts, mut part, mut room) = (Vec::new(), Map::new(), PART_BYTES);
+    for (name, text) in extra {
+        let around = name.len() + PAIR_BYTES;
+        let mut rest = text;
+        loop {
+            // Even behind a name that fills an entry by itself something goes in; the lead then refuses the entry, and the row is told why.
+            let least = if part.is_empty() { PIECE_MIN_BYTES } else { 0 };
+            let (piece, more) = rest.split_at(fitting(rest, room.saturating_sub(around).max(least)));
+            if !piece.is_empty() {
+                part.insert(name.clone(), json!(piece));
+                room = room.saturating_sub(around + piece.chars().map(json_bytes).sum::<usize>());
+            }
+            rest = more;
+            if rest.is_empty() {
+                break;
+            }
+            parts.push(std::mem::take(&mut part));
+            room = PART_BYTES;
+        }
+    }
+    parts.push(part);
+    parts
+}
+
+/// How many bytes of a text take at most `room` bytes as JSON.
+fn fitting(text: &str, room: usize) -> usize {
+    let mut taken = 0;
+    let beyond = text.char_indices().find(|(_, c)| {
+        taken += json_bytes(*c);
+        taken > room
+    });
+    beyond.map_or(text.len(), |(at, _)| at)
+}
+
+fn json_bytes(c: char) -> usize {
+    match c {
+        '"' | '\\' | '\n' | '\r' | '\t' => 2,
+        c if c.is_control() => 6,
+        c => c.len_utf8(),
     }
 }
 
@@ -216,5 +298,11 @@ const REGISTERS: &[(Field, &str)] = &[
 ];
 /// Known fields without a register of the lead: they stay with the extra ones.
 const REST: &[Field] = &[Field::City, Field::Address, Field::Email, Field::Tags, Field::ContactTitle];
+/// Extra columns in one entry of the log; the rest of what a value may take is for the other system's id.
+const PART_BYTES: usize = limits::VALUE_MAX_BYTES - 4_096;
+/// A piece of a text that goes into an empty entry whatever its name takes.
+const PIECE_MIN_BYTES: usize = 1_024;
+/// Quotes, colon and comma around a name and its text.
+const PAIR_BYTES: usize = 6;
 /// Leads of one flush.
 const LOT: usize = 256;

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::engine::Engine;
 
 mod evidence;
+mod intake;
 mod leads;
 mod people;
 mod phone;

@@ -1,3 +1,5 @@
+mod hostile;
+
 use super::plan::ImportedLead;
 use super::*;
 
@@ -157,13 +159,26 @@ fn files_that_are_no_tables_are_refused_with_a_reason() {
 
 #[test]
 fn the_error_file_can_be_repaired_and_imported_again() {
-    let table = read_table("客户名称,电话,备注\n,,\"只有,备注\"\n".as_bytes()).unwrap();
-    let plan = plan_import(&table, None).unwrap();
+    let original = "客户编号,客户名称,电话,备注\nA-1,好的医院,,\n,,,\"只有,备注\"\nA-1,又一次,,\n";
+    let table = read_table(original.as_bytes()).unwrap();
+    let first = plan_import(&table, None).unwrap();
+    assert_eq!((first.leads.len(), first.rejected.len()), (1, 2));
     let mut file = Vec::new();
-    write_errors(&mut file, &table.header, &plan.rejected).unwrap();
-    let text = String::from_utf8(file.clone()).unwrap();
-    assert!(text.starts_with("\u{feff}line,reason,客户名称,电话,备注\n2,"), "{text}");
-    let again = read_table(text.replace(",,,\"只有", ",补上的医院,,\"只有").as_bytes()).unwrap();
-    assert_eq!(again.rows[0].cells.last().map(String::as_str), Some("只有,备注"));
-    assert_eq!(again.header[2..], table.header[..]);
+    write_errors(&mut file, &table.header, &first.rejected).unwrap();
+    let text = String::from_utf8(file).unwrap();
+    let head = "\u{feff}fieldbook line,fieldbook reason,客户编号,客户名称,电话,备注\n3,";
+    assert!(text.starts_with(head), "{text}");
+
+    let repaired = text.replace(",,,\"只有", ",补上的医院,,\"只有").replace("A-1,又一次", "A-2,又一次");
+    let table = read_table(repaired.as_bytes()).unwrap();
+    assert_eq!(table.header, ["客户编号", "客户名称", "电话", "备注"]);
+    let again = plan_import(&table, None).unwrap();
+    assert!(again.rejected.is_empty(), "{again:?}");
+    let repaired = original.replace(",,,\"只有", ",补上的医院,,\"只有").replace("A-1,又一次", "A-2,又一次");
+    let whole = plan(repaired.as_bytes());
+    let ids = |plan: &Plan| plan.leads.iter().map(|lead| lead.lead).collect::<Vec<_>>();
+    assert_eq!(ids(&again), ids(&whole)[1..], "a row is the same lead, whichever of the files was repaired");
+    assert_eq!(again.leads[0].extra, whole.leads[1].extra, "line and reason are no words of the customer");
+    let still = plan_import(&read_table(text.as_bytes()).unwrap(), None).unwrap();
+    assert_eq!(still.rejected.len(), 1, "the id stands once in this file; who has it is found at the import");
 }
