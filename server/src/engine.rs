@@ -130,6 +130,14 @@ impl Engine {
         }
     }
 
+    /// Why the store takes no writes any more; `None` while it does.
+    pub fn failed(&self) -> Option<StoreError> {
+        match self {
+            Self::Redb(store) => store.failed(),
+            Self::Sled(store) => store.failed(),
+        }
+    }
+
     /// Bytes on the disk.
     ///
     /// # Errors

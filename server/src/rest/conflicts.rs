@@ -1,13 +1,14 @@
 //! Conflicts: fields that two people changed without knowing of each other. Both values are shown with who, when and on which phone; one
 //! choice of a person ends it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use fieldbook_core::access::{OfficeVerb, Verb, may_office};
-use fieldbook_core::company::ReadRefused;
-use fieldbook_core::document::{Conflict, Value, resolution};
+use fieldbook_core::company::{CompanyError, ReadRefused};
+use fieldbook_core::document::{Clocks, Conflict, Doc, Edit, Value, resolution};
 use fieldbook_core::ids::{DeviceId, DocId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -68,6 +69,9 @@ pub struct Resolve {
     /// The value that stays, one of those listed.
     #[schema(value_type = Object)]
     value: Value,
+    /// All values that the caller saw, in any order. When others are there by now nothing is chosen.
+    #[schema(value_type = Vec<Object>)]
+    seen: BTreeSet<Value>,
 }
 
 /// Conflicts in the leads that the caller may read, and in their advancement tables; `limit` counts leads.
@@ -123,21 +127,35 @@ pub(super) async fn resolve(
     Body(choice): Body<Resolve>,
 ) -> Result<Json<Vec<ConflictRow>>, ApiError> {
     blocking(move || {
-        let doc = app.company.read_as(caller.user(), id)?;
+        // Who may not read it does not learn that it is there.
+        app.company.read_as(caller.user(), id)?;
         may_resolve(&app, &caller, id)?;
+        let by = caller.user();
         let clocks = app.company.clocks(id)?;
-        let conflicts = doc.conflicts(&clocks);
-        let gone = || ApiError::conflict("this conflict is not there (any more); look at the document again");
-        let conflict = conflicts.iter().find(|c| c.path == choice.path).ok_or_else(gone)?;
-        let chosen = conflict.values.iter().position(|v| v.value == choice.value).ok_or_else(gone)?;
-        let edit = resolution(conflict, chosen).ok_or_else(gone)?;
-        let touched = app.company.edit_as_office(id, &[edit], app.now_ms())?;
-        tracing::info!(document = %id, by = %caller.user(), "a conflict was resolved");
+        let touched =
+            app.company.edit_planned(id, by, app.now_ms(), |doc| Ok(vec![choose(&clocks, doc, &choice)?]))?;
+        tracing::info!(document = %id, %by, "a conflict was resolved");
         app.announce(touched);
         let left = app.company.read_as(caller.user(), id)?.conflicts(&clocks);
         Ok(Json(left.into_iter().map(|c| row(id, c)).collect()))
     })
     .await
+}
+
+/// The edit of a choice, on the document as it is when it is written.
+fn choose(clocks: &dyn Clocks, doc: &Doc, choice: &Resolve) -> Result<Edit, CompanyError> {
+    let gone =
+        || CompanyError::Refused("this conflict is not there (any more); look at the document again".into());
+    let conflicts = doc.conflicts(clocks);
+    let conflict = conflicts.iter().find(|c| c.path == choice.path).ok_or_else(gone)?;
+    let now: BTreeSet<&Value> = conflict.values.iter().map(|v| &v.value).collect();
+    if now != choice.seen.iter().collect() {
+        return Err(CompanyError::Refused(
+            "the values have changed since they were looked at; look at the document again".into(),
+        ));
+    }
+    let chosen = conflict.values.iter().position(|v| v.value == choice.value).ok_or_else(gone)?;
+    resolution(conflict, chosen).ok_or_else(gone)
 }
 
 /// Whoever may write the document, and whoever reviews the company's work.

@@ -110,7 +110,15 @@ impl IntoResponse for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::failure(&error)
+        match error {
+            StoreError::Io(_) => {
+                tracing::error!(%error, "a request failed in the store");
+                let detail =
+                    "the server's disk is full or failed; nothing was changed, tell who runs the server";
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "store_failed", detail)
+            }
+            other => Self::failure(&other),
+        }
     }
 }
 
@@ -120,7 +128,8 @@ impl From<CompanyError> for ApiError {
             CompanyError::Unknown { .. } => Self::not_found(error.to_string()),
             CompanyError::Refused(reason) => Self::conflict(reason),
             CompanyError::Contended => Self::new(StatusCode::CONFLICT, "contended", error.to_string()),
-            CompanyError::Store(_) | CompanyError::Row { .. } => Self::failure(&error),
+            CompanyError::Store(store) => store.clone().into(),
+            CompanyError::Row { .. } => Self::failure(&error),
         }
     }
 }

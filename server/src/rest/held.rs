@@ -6,9 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use fieldbook_core::access::OfficeVerb;
-use fieldbook_core::company::{HeldItem, HeldState};
+use fieldbook_core::company::{CompanyError, HeldItem, HeldState, ReadRefused};
+use fieldbook_core::document::{Clocks, Doc, Meaning, NoClocks, Written, describe, schema};
 use fieldbook_core::ids::{DeviceId, DocId, UserId};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::caller::{Caller, Path, Query};
@@ -85,6 +87,118 @@ pub(super) async fn list(
         Ok(Json(HeldPage { items: mine.map(Held::from).collect(), next }))
     })
     .await
+}
+
+/// Held work in words.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HeldWords {
+    #[serde(flatten)]
+    held: Held,
+    /// Its changes, in order.
+    changes_in_words: Vec<ChangeWords>,
+    /// Changes that cannot be read: bytes that are no change of this document.
+    unreadable: usize,
+}
+
+/// One change of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChangeWords {
+    /// On which phone it was made.
+    #[schema(value_type = String)]
+    device: DeviceId,
+    /// When, as far as the phone's clocks tell, milliseconds.
+    at_ms: Option<i64>,
+    /// How far that may be off, milliseconds.
+    doubt_ms: Option<i64>,
+    /// What it writes.
+    writes: Vec<WriteWords>,
+}
+
+/// One thing that is written.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WriteWords {
+    /// `write` says what it is: `value` (with `path` and `value`), `record`, `entry` (an entry of a log or an element of a set), `text` (with
+    /// `inserted` and how many characters are `deleted`), `unknown`.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    written: Written,
+    /// What the document has there now: the value, the entry's or element's body, the whole text. Nothing where it has none, or where the
+    /// caller may not read the document.
+    current: serde_json::Value,
+}
+
+/// What held work says, beside what the document says now.
+#[utoipa::path(get, path = "/api/quarantine/{held}", tag = "review", security(("bearer" = [])), params(("held" = String, Path)),
+    responses((status = 200, body = HeldWords), (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<HeldWords>, ApiError> {
+    blocking(move || {
+        check(&app, &caller, &id)?;
+        let item = app.company.held_item(&id)?;
+        let doc = match app.company.read_as(caller.user(), item.doc) {
+            Ok(doc) => Some(doc),
+            Err(ReadRefused::Unknown) => None,
+            Err(other) => return Err(other.into()),
+        };
+        let stored = match app.company.load(item.doc) {
+            Ok(stored) => Some(stored),
+            Err(CompanyError::Unknown { .. }) => None,
+            Err(other) => return Err(other.into()),
+        };
+        let kind = item.doc.kind().ok_or_else(|| ApiError::not_found("there is no such held work"))?;
+        let described = describe(kind, stored.as_ref(), &app.company.held_changes(&id)?);
+        let unreadable = described.iter().filter(|change| change.is_none()).count();
+        let clocks = app.company.clocks();
+        let words = described.into_iter().flatten().map(|change| {
+            let at =
+                change.stamp.map(|s| s.occurred(clocks.offset_ms(s.moment.boot), Some(item.received_ms)));
+            ChangeWords {
+                device: change.actor.device,
+                at_ms: at.map(|at| at.at_ms),
+                doubt_ms: at.map(|at| at.doubt_ms),
+                writes: change
+                    .writes
+                    .into_iter()
+                    .map(|written| WriteWords { current: current(doc.as_ref(), &written), written })
+                    .collect(),
+            }
+        });
+        Ok(Json(HeldWords { changes_in_words: words.collect(), unreadable, held: item.into() }))
+    })
+    .await
+}
+
+/// What the document has where something is to be written.
+fn current(doc: Option<&Doc>, written: &Written) -> serde_json::Value {
+    let Some(doc) = doc else { return serde_json::Value::Null };
+    let clocks = &NoClocks;
+    match written {
+        Written::Value { path: fieldbook_core::document::Path { field, key, name }, .. } => {
+            let value = match (key, name) {
+                (None, _) => doc.value(field, clocks),
+                (Some(key), None) => doc.register_in(field, key, clocks).map(|found| found.value),
+                (Some(key), Some(name)) => key
+                    .parse()
+                    .ok()
+                    .and_then(|id| doc.record(field, id, clocks))
+                    .and_then(|record| record.get(name).cloned()),
+            };
+            json!(value)
+        }
+        Written::Record { field, id } => json!(doc.record(field, *id, clocks)),
+        Written::Entry { field, key, .. } => match schema::field(doc.kind(), field).map(|f| f.meaning) {
+            Some(Meaning::Set) => json!(doc.set(field, clocks).get(key)),
+            _ => {
+                let entries = doc.log(field, clocks);
+                json!(entries.into_iter().find(|entry| entry.id.to_string() == *key).map(|entry| entry.body))
+            }
+        },
+        Written::Text { field, .. } => json!(doc.text(field)),
+        Written::Unknown => serde_json::Value::Null,
+    }
 }
 
 /// Merge held work, byte for byte as it came.

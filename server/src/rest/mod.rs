@@ -89,6 +89,7 @@ fn routes(app: Arc<App>) -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(conflicts::of_document))
         .routes(routes!(conflicts::resolve))
         .routes(routes!(held::list))
+        .routes(routes!(held::read))
         .routes(routes!(held::accept))
         .routes(routes!(held::discard))
         // The company as a whole.

@@ -27,12 +27,14 @@ pub(super) fn may_place(
     if person.role != Role::Manager {
         return Ok(());
     }
-    let own_people = match (user, team.or(users_team)) {
-        (Some(user), None) => user == person.user,
-        (_, Some(team)) => !chain(app, team)?.is_disjoint(&person.leads),
-        (None, None) => false,
+    let theirs = |team: TeamId| Ok::<_, ApiError>(!chain(app, team)?.is_disjoint(&person.leads));
+    // Each that is named has to be theirs: their own team does not bring somebody else's people with it.
+    let their_user = match user {
+        Some(user) if user == person.user => true,
+        Some(_) => users_team.map(theirs).transpose()?.unwrap_or(false),
+        None => team.is_some(),
     };
-    if own_people {
+    if their_user && team.map(theirs).transpose()?.unwrap_or(true) {
         Ok(())
     } else {
         Err(ApiError::forbidden("a manager places leads within their own teams"))

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use fieldbook_core::access::OfficeVerb;
@@ -50,14 +50,24 @@ pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether the server takes requests: the store answers and the server is not stopping.
+/// Whether the server takes requests: the store answers and takes writes, and the server is not stopping.
 #[utoipa::path(get, path = "/readyz", tag = "system", responses((status = 200, body = String), (status = 503, body = Problem)))]
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, ApiError> {
     if *app.stopping.borrow() {
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping"));
     }
-    blocking(move || app.company.store().head()).await?;
-    Ok("ready\n")
+    blocking(move || {
+        app.company.store().head()?;
+        match app.engine.failed() {
+            None => Ok("ready\n"),
+            Some(_) => Err(ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "store_failed",
+                "a write failed, and the store takes no more: make room on the disk, then restart the server",
+            )),
+        }
+    })
+    .await
 }
 
 /// Figures in Prometheus' format, for this machine or with the configured token.
@@ -122,15 +132,20 @@ pub(super) async fn stats(State(app): State<Arc<App>>, caller: Caller) -> Result
 /// Logs and counts every request: route and status, never the path with its ids, never a body.
 pub(super) async fn observe(request: Request, next: Next) -> Response {
     let began = Instant::now();
-    let method = request.method().to_string();
+    let method = method_label(request.method());
     let route =
         request.extensions().get::<MatchedPath>().map_or("unknown".to_owned(), |p| p.as_str().to_owned());
     let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), began.elapsed());
-    crate::metrics::request(&method, &route, status, took);
+    crate::metrics::request(method, &route, status, took);
     let ms = took.as_millis() as u64;
     tracing::info!(target: "fieldbook_server::http", method, route, status, ms, "request");
     response
+}
+
+/// A method of one's own choice would be a series of its own for ever.
+fn method_label(method: &Method) -> &'static str {
+    METHODS.iter().find(|known| **known == method.as_str()).copied().unwrap_or("other")
 }
 
 /// Compares without telling by time how much is right.
@@ -139,4 +154,5 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     Sha256::digest(a) == Sha256::digest(b)
 }
 
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const DAY_MS: i64 = 24 * 3_600 * 1_000;

@@ -121,6 +121,17 @@ async fn a_manager_reaches_their_own_teams_and_no_further() {
     assert_eq!(office.post("/api/leads", &manager, lead(&far)).await.status, StatusCode::FORBIDDEN);
     let pool = json!({"fields": {"customer_name": "医院"}, "team": theirs});
     assert_eq!(office.post("/api/leads", &manager, pool).await.status, StatusCode::FORBIDDEN);
+    for (owner, team, status) in [
+        (&near, &mine, StatusCode::CREATED),
+        (&manager, &below, StatusCode::CREATED),
+        (&far, &mine, StatusCode::FORBIDDEN),
+        (&near, &theirs, StatusCode::FORBIDDEN),
+        (&manager, &theirs, StatusCode::FORBIDDEN),
+    ] {
+        let both = json!({"fields": {"customer_name": "医院"}, "owner": owner.user, "team": team});
+        let reply = office.post("/api/leads", &manager, both).await;
+        assert_eq!(reply.status, status, "both are theirs or neither counts: {}", reply.text());
+    }
     let near_lead = office.lead("近", &near).await;
     let far_lead = office.lead("远", &far).await;
     let take = json!({"owner": near.user});

@@ -1,7 +1,7 @@
 //! What a phone pushes, put through the whole gate without a socket.
 
 use fieldbook_core::company::{Incoming, LocalGate, Settled};
-use fieldbook_core::document::{Edit, Value as Field};
+use fieldbook_core::document::{Doc, Edit, Value as Field};
 use fieldbook_core::ids::{Actor, DocId};
 use fieldbook_core::sync::message::{Push, Verdict};
 use fieldbook_core::time::{Moment, Stamp};
@@ -10,7 +10,29 @@ use super::*;
 
 /// What a phone writes on the document as it is now.
 pub(super) fn edited(office: &Office, who: &Who, id: DocId, edit: Edit, push_id: u64) -> Push {
-    let mut doc = office.app.company.load(id).unwrap();
+    edited_all(office, who, id, &[edit], push_id)
+}
+
+/// Several edits at once.
+pub(super) fn edited_all(office: &Office, who: &Who, id: DocId, edits: &[Edit], push_id: u64) -> Push {
+    written(office, who, office.app.company.load(id).unwrap(), id, edits, push_id)
+}
+
+/// What a phone writes that holds `doc`, for one field.
+pub(super) fn edited_on(
+    office: &Office,
+    who: &Who,
+    doc: Doc,
+    id: DocId,
+    field: &str,
+    value: &str,
+    push_id: u64,
+) -> Push {
+    let edit = Edit::Set { field: field.into(), value: Field::Text(value.into()) };
+    written(office, who, doc, id, &[edit], push_id)
+}
+
+fn written(office: &Office, who: &Who, mut doc: Doc, id: DocId, edits: &[Edit], push_id: u64) -> Push {
     let stamp = Stamp {
         user: who.user,
         moment: Moment { wall_ms: office.app.now_ms(), boot: 1, mono_ms: push_id },
@@ -18,7 +40,7 @@ pub(super) fn edited(office: &Office, who: &Who, id: DocId, edit: Edit, push_id:
         last_contact_ms: office.app.now_ms(),
     };
     let actor = Actor { device: who.device, incarnation: 0 };
-    let edited = doc.edit(actor, &stamp, &[edit]).unwrap();
+    let edited = doc.edit(actor, &stamp, edits).unwrap();
     Push { id: push_id, doc: id, origin: None, changes: vec![edited.change.into()] }
 }
 

@@ -1,7 +1,8 @@
-use fieldbook_core::ids::DocId;
+use fieldbook_core::document::{Edit, NoClocks, Value as Field};
+use fieldbook_core::ids::{DocId, EntryId};
 use fieldbook_core::sync::message::Verdict;
 
-use super::phone::{push, write};
+use super::phone::{edited_all, edited_on, push, write};
 use super::*;
 
 #[tokio::test]
@@ -31,7 +32,8 @@ async fn a_conflict_shows_both_values_and_ends_with_one_choice() {
     assert_eq!(office.get("/api/conflicts", &han).await.json()["conflicts"], json!([]));
 
     let path = format!("/api/documents/{lead}/conflicts/resolve");
-    let resolve = |value: &str| json!({"path": {"field": "brand"}, "value": value});
+    let resolve =
+        |value: &str| json!({"path": {"field": "brand"}, "value": value, "seen": ["联影", "西门子"]});
     assert_eq!(office.post(&path, &han, resolve("联影")).await.status, StatusCode::NOT_FOUND);
     assert_eq!(
         office.post(&path, &li, resolve("东软")).await.problem(),
@@ -42,6 +44,133 @@ async fn a_conflict_shows_both_values_and_ends_with_one_choice() {
     let read = office.get(&format!("/api/leads/{lead}"), &li).await.json();
     assert_eq!((read["fields"]["brand"].as_str(), read["conflicts"].as_u64()), (Some("联影"), Some(0)));
     assert_eq!(office.post(&path, &li, resolve("西门子")).await.status, StatusCode::CONFLICT, "it is over");
+    let doc = office.app.company.load(id).unwrap();
+    let chosen = doc.register("brand", &NoClocks).unwrap();
+    assert_eq!(
+        (chosen.user, chosen.device),
+        (li.user, office.app.company.server_device()),
+        "who chose stays known"
+    );
+}
+
+#[tokio::test]
+async fn a_choice_among_values_that_have_changed_is_no_choice() {
+    let office = Office::open().await;
+    let li = office.person("李雷", "rep", None).await;
+    let code = office.post(&format!("/api/users/{}/codes", li.user), &office.admin, Value::Null).await.json();
+    let tablet = office.enrol(code["code"].as_str().unwrap(), "平板").await;
+    let lead = office.lead("医院", &li).await;
+    let id: DocId = lead.parse().unwrap();
+    let written =
+        [write(&office, &li, id, "brand", "联影", 1), write(&office, &tablet, id, "brand", "西门子", 2)];
+    for (who, written) in [&li, &tablet].into_iter().zip(written) {
+        assert!(matches!(push(&office, who, written), Verdict::Durable { .. }));
+    }
+    let seen: Vec<Value> = office.get("/api/conflicts", &li).await.json()["conflicts"][0]["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v["value"].clone())
+        .collect();
+    // Between the look and the choice the tablet says something else; it knew of one value only, so the conflict stays.
+    let mut doc = fieldbook_core::document::Doc::genesis(fieldbook_core::ids::DocKind::Lead);
+    let company = &office.app.company;
+    let stored = company.load(id).unwrap();
+    let mine = fieldbook_core::ids::Actor { device: tablet.device, incarnation: 0 };
+    let kept: Vec<_> = stored
+        .changes_after(&[])
+        .into_iter()
+        .filter(|change| change.actor.device == company.server_device() || change.actor == mine)
+        .map(|change| change.bytes)
+        .collect();
+    doc.apply(&kept).unwrap();
+    let later = edited_on(&office, &tablet, doc, id, "brand", "东软", 3);
+    assert!(matches!(push(&office, &tablet, later), Verdict::Durable { .. }));
+
+    let path = format!("/api/documents/{lead}/conflicts/resolve");
+    let choice = json!({"path": {"field": "brand"}, "value": "联影", "seen": seen});
+    let reply = office.post(&path, &li, choice).await;
+    assert_eq!((reply.status, reply.problem().as_str()), (StatusCode::CONFLICT, "refused"));
+    let values: Vec<String> = office.get("/api/conflicts", &li).await.json()["conflicts"][0]["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v["value"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(values.len(), 2, "both are still there: {values:?}");
+    assert!(values.contains(&"东软".to_owned()), "{values:?}");
+    let choice = json!({"path": {"field": "brand"}, "value": "联影", "seen": values});
+    assert_eq!(office.post(&path, &li, choice).await.json(), json!([]));
+}
+
+#[tokio::test]
+async fn held_work_can_be_read_before_somebody_decides_about_it() {
+    let office = Office::open().await;
+    let manager = office.person("王主管", "manager", None).await;
+    let other = office.person("赵主管", "manager", None).await;
+    let mine = office.team("华东", None, &[&manager]).await;
+    office.team("华北", None, &[&other]).await;
+    let li = office.person("李雷", "rep", Some(&mine)).await;
+    let id: DocId = office.lead("医院", &li).await.parse().unwrap();
+    assert!(matches!(
+        push(&office, &li, write(&office, &li, id, "brand", "联影", 1)),
+        Verdict::Durable { .. }
+    ));
+    let contact = EntryId([7; 16]);
+    let visit = EntryId([8; 16]);
+    let values = [("name".to_owned(), Field::from("张院长"))].into();
+    let words = edited_all(
+        &office,
+        &li,
+        id,
+        &[
+            Edit::Set { field: "brand".into(), value: "西门子".into() },
+            Edit::Splice { text: "notes".into(), at: 0, delete: 0, insert: "机房在二楼".into() },
+            Edit::Append { log: "events".into(), id: visit, body: r#"{"type":"visit"}"#.into() },
+            Edit::AddRecord { field: "contacts".into(), id: contact, values },
+            Edit::PutElement { set: "tags".into(), key: "VIP".into(), body: "{}".into() },
+        ],
+        2,
+    );
+    office.post(&format!("/api/devices/{}/revoke", li.device), &office.admin, Value::Null).await;
+    assert!(matches!(push(&office, &li, words), Verdict::Held { .. }));
+    let listed = office.get("/api/quarantine", &manager).await.json();
+    let path = format!("/api/quarantine/{}", listed["items"][0]["id"].as_str().unwrap());
+    let read = office.get(&path, &manager).await.json();
+    assert_eq!(
+        (read["document"].as_str(), read["state"].as_str()),
+        (Some(id.to_string().as_str()), Some("waiting"))
+    );
+    assert_eq!((read["unreadable"].as_u64(), read["changes"].as_u64()), (Some(0), Some(1)));
+    let change = &read["changes_in_words"][0];
+    assert_eq!(
+        (change["device"].as_str(), change["at_ms"].as_i64()),
+        (Some(li.device.to_string().as_str()), Some(office.app.now_ms() + 2))
+    );
+    let writes = change["writes"].as_array().unwrap();
+    let expected = [
+        json!({"write": "value", "path": {"field": "brand"}, "value": "西门子", "current": "联影"}),
+        json!({"write": "text", "field": "notes", "inserted": "机房在二楼", "deleted": 0, "current": ""}),
+        json!({"write": "entry", "field": "events", "key": visit, "body": r#"{"type":"visit"}"#, "current": null}),
+        json!({"write": "record", "field": "contacts", "id": contact, "current": null}),
+        json!({"write": "value", "path": {"field": "contacts", "key": contact, "name": "name"}, "value": "张院长", "current": null}),
+        json!({"write": "entry", "field": "tags", "key": "VIP", "body": "{}", "current": null}),
+    ];
+    assert_eq!(writes.len(), expected.len(), "{writes:#?}");
+    for write in expected {
+        assert!(writes.contains(&write), "{write} is missing in {writes:#?}");
+    }
+    assert_eq!(office.get(&path, &other).await.status, StatusCode::FORBIDDEN, "another team's manager");
+    let rep = office.person("新人", "rep", Some(&mine)).await;
+    assert_eq!(office.get(&path, &rep).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(office.get("/api/quarantine/00", &office.admin).await.status, StatusCode::NOT_FOUND);
+
+    // Decided, it can still be read.
+    assert_eq!(
+        office.post(&format!("{path}/discard"), &manager, Value::Null).await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(office.get(&path, &office.admin).await.json()["state"], "discarded");
 }
 
 #[tokio::test]

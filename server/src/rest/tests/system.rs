@@ -33,6 +33,11 @@ async fn metrics_are_for_this_machine_or_for_who_has_the_token() {
     assert!(local.text().contains("fieldbook_log_position"), "{}", local.text());
     assert!(local.text().contains("fieldbook_http_requests_total{"), "{}", local.text());
     assert!(!local.text().contains(&office.admin.device.to_string()), "routes, never ids");
+    for method in ["AAA1", "AAA2", "TRACE"] {
+        office.call(method, "/healthz", None, Value::Null).await;
+    }
+    let text = office.send(from("/metrics", [127, 0, 0, 1], None)).await.text();
+    assert!(text.contains(r#"method="other""#) && !text.contains("AAA") && !text.contains("TRACE"), "{text}");
 
     let token = "a token for the scraper";
     let guarded = Office::open_with(&[("FIELDBOOK_SERVER_METRICS_TOKEN", token)]).await;
@@ -66,6 +71,7 @@ async fn the_openapi_document_names_every_route_and_refusal() {
         "/api/devices/{device}/stolen",
         "/api/leads/import",
         "/api/leads/{lead}/assign",
+        "/api/quarantine/{held}",
         "/api/quarantine/{held}/accept",
         "/api/documents/{document}/conflicts/resolve",
         "/api/evidence/{hash}",
