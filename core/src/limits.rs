@@ -29,6 +29,11 @@ pub const PUSHES_IN_FLIGHT: usize = 256;
 pub const FAREWELL_MAX_BYTES: usize = 64 << 20;
 /// Connections on which a revoked device is heard before it is wiped all the same.
 pub const FAREWELLS_MAX: u32 = 64;
+/// Bytes of changes that one device may have unanswered at once: a session's share of the server's memory. Four frames of the largest kind;
+/// a phone keeps half of it on the way, so that two never disagree about the bound.
+pub const PUSH_BYTES_IN_FLIGHT: usize = 4 * FRAME_MAX_BYTES;
+/// Bytes of changes that may wait for one gate thread: sixteen devices that use all they may, or an hour of a thousand that do not.
+pub const GATE_QUEUE_BYTES: usize = 16 * PUSH_BYTES_IN_FLIGHT;
 /// Whole documents that one phone may have asked for and not got yet: more than a day of one rep touches.
 pub const FETCHES_MAX: usize = 256;
 /// One string value in a document, bytes of UTF-8.

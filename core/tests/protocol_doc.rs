@@ -114,6 +114,7 @@ fn bounds() -> String {
         ("the stamp, bytes", limits::STAMP_MAX_BYTES as u64),
         ("changes of one push", limits::PUSH_MAX_CHANGES as u64),
         ("pushes of one phone without answer", limits::PUSHES_IN_FLIGHT as u64),
+        ("changes in them together, bytes", limits::PUSH_BYTES_IN_FLIGHT as u64),
         ("one text value, bytes", limits::VALUE_MAX_BYTES as u64),
         ("a key of a set or of an open-keyed map, bytes", limits::ELEMENT_KEY_MAX_BYTES as u64),
         (

@@ -5,84 +5,32 @@
 //! is ignored, so that writes fail as they do on a full disk.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-use std::io::Read;
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use fieldbook_core::ids::DocId;
 use fieldbook_core::model::{LeadFields, NewLead};
 use fieldbook_device::{Config, Error, Fieldbook};
+use serde_json::{Value, json};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_fieldbook");
-const LONG: Duration = Duration::from_secs(60);
+mod support;
 
-struct Server {
-    child: Child,
-}
-
-impl Server {
-    /// Starts the server on `port`; with `limit_kb`, its files may not grow beyond it.
-    fn start(folder: &Path, port: u16, limit_kb: Option<u64>) -> Self {
-        let limit = limit_kb.map_or(String::new(), |kb| format!("trap '' XFSZ; ulimit -f {kb}; "));
-        let mut child = settings(Command::new("bash"), folder, port)
-            .arg("-c")
-            .arg(format!("{limit}exec {PROGRAM} serve"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let began = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(child.try_wait().unwrap().is_none(), "the server ended while starting");
-            assert!(began.elapsed() < LONG, "the server does not listen");
-            std::thread::yield_now();
-        }
-        Self { child }
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-fn settings(mut command: Command, folder: &Path, port: u16) -> Command {
-    command
-        .current_dir(folder)
-        .env("FIELDBOOK_SERVER_LISTEN", format!("127.0.0.1:{port}"))
-        .env("FIELDBOOK_SERVER_DATA_DIR", folder.join("server"));
-    command
-}
+use support::{LONG, PROGRAM, Server, code, free_port, http, settings};
 
 fn write(phone: &Fieldbook, lead: DocId, words: &str) {
     let fields = LeadFields { next_action: Some(words.to_owned()), ..LeadFields::default() };
     phone.edit_lead(lead, &fields, &[]).unwrap();
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged_and_nothing_that_was_not() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
-    let mut init = settings(Command::new(PROGRAM), folder.path(), port)
-        .arg("init")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = String::new();
-    init.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(init.wait().unwrap().success(), "{said}");
-    let code =
-        said.lines().find_map(|line| line.strip_prefix("Administrator's one-time code: ")).unwrap().trim();
+    let first = code(folder.path(), port, &[]);
+    let second = code(folder.path(), port, &["--again"]);
 
-    let server = Server::start(folder.path(), port, None);
+    let server = Server::start(folder.path(), port, None, None);
     let phone = Fieldbook::open(Config::new(folder.path().join("phone.store"), [7; 32])).unwrap();
-    phone.enrol(&format!("http://127.0.0.1:{port}/enrol#{code}"), "手机", LONG, None).unwrap();
+    phone.enrol(&format!("http://127.0.0.1:{port}/enrol#{first}"), "手机", LONG, None).unwrap();
     let fields = LeadFields {
         customer_name: Some("满盘医院".into()),
         contact_phone: Some("000-0000".into()),
@@ -91,11 +39,17 @@ fn a_full_disk_loses_nothing_that_was_acknowledged_and_nothing_that_was_not() {
     };
     let lead = phone.create_lead(&NewLead { fields, ..NewLead::default() }).unwrap();
     phone.sync_now(LONG, None).unwrap();
+    let enrol =
+        json!({"code": second, "claim": "a claim of the console".repeat(2), "device_name": "console"});
+    let (status, console) = http(port, "POST", "/api/enrol", "", &enrol);
+    assert_eq!(status, 200, "{console}");
+    let token = console["access_token"].as_str().unwrap();
+    assert_eq!(http(port, "GET", "/readyz", "", &Value::Null).0, 200);
     server.kill();
 
     let store = folder.path().join("server").join("store.redb");
     let size_kb = std::fs::metadata(store).unwrap().len() / 1024;
-    let server = Server::start(folder.path(), port, Some(size_kb + 64));
+    let server = Server::start(folder.path(), port, Some(size_kb + 64), None);
     let mut acknowledged = 0;
     let mut full = false;
     for n in 0..400 {
@@ -116,10 +70,17 @@ fn a_full_disk_loses_nothing_that_was_acknowledged_and_nothing_that_was_not() {
         }
     }
     assert!(full, "the disk never filled after {acknowledged} syncs");
+    // It says so to whoever watches it, and to the office; reading goes on.
+    let (status, ready) = http(port, "GET", "/readyz", "", &Value::Null);
+    assert_eq!((status, ready["code"].as_str()), (503, Some("store_failed")));
+    let (status, refused) = http(port, "POST", "/api/teams", token, &json!({"name": "华东", "leaders": []}));
+    assert_eq!((status, refused["code"].as_str()), (507, Some("store_failed")));
+    assert_eq!(http(port, "GET", "/api/leads", token, &Value::Null).0, 200);
     assert!(phone.status().unwrap().unanswered > 0, "what was not acknowledged waits on the phone");
     server.kill();
 
-    let server = Server::start(folder.path(), port, None);
+    let server = Server::start(folder.path(), port, None, None);
+    assert_eq!(http(port, "GET", "/readyz", "", &Value::Null).0, 200);
     let last = "磁盘又有空间了";
     write(&phone, lead, last);
     phone.sync_now(LONG, None).unwrap();

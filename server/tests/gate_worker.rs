@@ -56,17 +56,84 @@ fn a_worker_judges_as_the_gate_in_this_process_does() {
 }
 
 #[test]
-fn a_worker_that_takes_too_long_is_replaced_and_only_the_push_it_died_over_is_refused() {
+fn a_worker_that_always_takes_too_long_is_replaced_and_the_push_goes_back_as_too_large() {
     // A deadline of zero stops every job: the worst that bytes can do.
     let mut gate = GateProgram::Process(PROGRAM.into()).gate(&config(0));
     for seed in 1..4 {
         let judged = gate.judge(&job(seed, &["一"]), &mut no_base).unwrap();
         assert!(
-            matches!(&judged.verdicts[0], Accepted::Refuse { code: RefuseCode::Malformed, .. }),
+            matches!(&judged.verdicts[0], Accepted::Refuse { code: RefuseCode::TooLarge, .. }),
             "{judged:?}"
         );
         assert_eq!(judged.heads, job(seed, &[]).heads, "the document stays as it was");
     }
+}
+
+/// A program that stands still, as a machine may, the first `stalls` times that it is started.
+fn stalling(folder: &std::path::Path, stalls: u32) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let count = folder.join("count");
+    std::fs::write(&count, "0\n").unwrap();
+    let script = format!(
+        "#!/bin/sh\nread n < {count}\necho $((n + 1)) > {count}\n[ $n -ge {stalls} ] || kill -STOP $$\nexec {PROGRAM} \"$@\"\n",
+        count = count.display()
+    );
+    let path = folder.join("program");
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    path
+}
+
+#[test]
+fn a_machine_that_stands_still_twice_costs_honest_work_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gate = GateProgram::Process(stalling(folder.path(), 2)).gate(&config(3_000));
+    let mut both = job(1, &["一"]);
+    let other = job(2, &["二"]);
+    both.pushes.extend(other.pushes);
+    let judged = gate.judge(&both, &mut no_base).unwrap();
+    assert_eq!(judged, LocalGate::new(0).judge(&both, &mut no_base).unwrap());
+    assert!(judged.verdicts.iter().all(|verdict| matches!(verdict, Accepted::Merge { .. })), "{judged:?}");
+}
+
+/// A push of well-formed changes that unpack into far more memory than they take: a whole change of one-letter insertions each.
+fn bloated(seed: u8) -> GatePush {
+    let letters = "a".repeat(4_000);
+    let (device, user) = (DeviceId([seed; 8]), UserId([seed; 8]));
+    let stamp = Stamp {
+        user,
+        moment: Moment { wall_ms: 1, boot: 1, mono_ms: 1 },
+        offset_ms: None,
+        last_contact_ms: 0,
+    };
+    let mut doc = Doc::genesis(DocKind::Lead);
+    let changes = (0..30).map(|_| {
+        let edit = Edit::Splice { text: "notes".into(), at: 0, delete: 0, insert: letters.clone() };
+        doc.edit(Actor { device, incarnation: 1 }, &stamp, &[edit]).unwrap().change.into()
+    });
+    GatePush { device, user, changes: changes.collect() }
+}
+
+#[test]
+fn a_push_that_takes_all_memory_is_refused_and_those_beside_it_are_merged() {
+    let mut gate =
+        GateProgram::Process(PROGRAM.into()).gate(&GateConfig { memory_mb: TIGHT_MB, ..config(60_000) });
+    let mut all = job(1, &["一"]);
+    all.pushes.push(bloated(9));
+    all.pushes.extend(job(2, &["二"]).pushes);
+    // Where there is memory they are honest work.
+    let roomy = LocalGate::new(0).judge(&all, &mut no_base).unwrap();
+    assert!(roomy.verdicts.iter().all(|verdict| matches!(verdict, Accepted::Merge { .. })));
+    let judged = gate.judge(&all, &mut no_base).unwrap();
+    assert!(
+        matches!(&judged.verdicts[1], Accepted::Refuse { code: RefuseCode::Malformed, .. }),
+        "{:?}",
+        judged.verdicts[1]
+    );
+    all.pushes.remove(1);
+    let honest = LocalGate::new(0).judge(&all, &mut no_base).unwrap();
+    assert_eq!([&judged.verdicts[0], &judged.verdicts[2]], [&honest.verdicts[0], &honest.verdicts[1]]);
+    assert_eq!((judged.heads, judged.changes), (honest.heads, honest.changes));
 }
 
 #[test]
@@ -97,3 +164,6 @@ fn workers_limited_to(memory_mb: &str) -> Vec<i32> {
     }
     found
 }
+
+/// Enough for a worker and small work, too little for more.
+const TIGHT_MB: u32 = 64;

@@ -164,6 +164,13 @@ pub struct Push {
     pub changes: Vec<ByteVec>,
 }
 
+impl Push {
+    /// Bytes of its changes: what it counts in [`limits::PUSH_BYTES_IN_FLIGHT`].
+    pub fn bytes(&self) -> usize {
+        self.changes.iter().map(|change| change.len()).sum()
+    }
+}
+
 /// What became of a push.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub struct Answer {

@@ -21,7 +21,7 @@ pub struct Link {
     /// Highest outbox number that was sent on this connection.
     sent: u64,
     /// Pushes sent and not answered.
-    in_flight: Vec<(u64, DocId)>,
+    in_flight: Vec<(u64, DocId, usize)>,
     /// Documents asked for that have not come.
     asked: BTreeSet<DocId>,
     /// The highest outbox number there was when the cursor last moved: only when all up to it are answered may the cursor be
@@ -145,7 +145,7 @@ impl Link {
                 }
                 FromServer::Error(error) => turn.closed = Some(error.clone()),
                 FromServer::Answer(answer) => {
-                    self.in_flight.retain(|(id, doc)| (*id, *doc) != (answer.id, answer.doc));
+                    self.in_flight.retain(|(id, doc, _)| (*id, *doc) != (answer.id, answer.doc));
                 }
                 _ => {}
             }
@@ -239,10 +239,15 @@ impl Link {
         if room == 0 || replica.unanswered() == 0 {
             return Ok(Vec::new());
         }
-        let pushes = replica.pushes(self.sent, room, limits::FRAME_MAX_BYTES / 2)?;
+        let sent: usize = self.in_flight.iter().map(|(.., bytes)| bytes).sum();
+        let bytes = PUSH_BYTES_AHEAD.saturating_sub(sent).min(limits::FRAME_MAX_BYTES / 2);
+        if bytes == 0 {
+            return Ok(Vec::new());
+        }
+        let pushes = replica.pushes(self.sent, room, bytes)?;
         for push in &pushes {
             self.sent = self.sent.max(push.id);
-            self.in_flight.push((push.id, push.doc));
+            self.in_flight.push((push.id, push.doc, push.bytes()));
         }
         Ok(pushes.into_iter().map(FromPhone::Push).collect())
     }
@@ -270,5 +275,7 @@ impl Default for Link {
 
 /// Pushes that a phone keeps unanswered: half of what the server allows, so that two never disagree about the bound.
 const PUSHES_AHEAD: usize = limits::PUSHES_IN_FLIGHT / 2;
+/// Their bytes: half, too.
+const PUSH_BYTES_AHEAD: usize = limits::PUSH_BYTES_IN_FLIGHT / 2;
 /// Documents that a phone asks for at once.
 const FETCHES_AHEAD: usize = 64;

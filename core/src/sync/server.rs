@@ -44,6 +44,8 @@ pub struct Session {
     announced: Option<Position>,
     /// The documents of the pushes that are being judged, one entry a push.
     judging: Vec<DocId>,
+    /// Every push that has no answer yet, with its bytes.
+    weights: Vec<(u64, DocId, usize)>,
     /// Pushes that wait for others of this session: a lead's table for the lead itself, which may be as new.
     waiting: VecDeque<Push>,
     /// Whole documents that the phone asked for.
@@ -82,6 +84,7 @@ impl Session {
             greeted_at: greeting.head,
             announced: None,
             judging: Vec::new(),
+            weights: Vec::new(),
             waiting: VecDeque::new(),
             wanted: BTreeSet::new(),
             news: true,
@@ -141,6 +144,11 @@ impl Session {
                 if self.unanswered() >= limits::PUSHES_IN_FLIGHT {
                     return close(WireCode::TooMany, "too many unanswered pushes");
                 }
+                let held: usize = self.weights.iter().map(|(.., bytes)| bytes).sum();
+                if held + push.bytes() > limits::PUSH_BYTES_IN_FLIGHT {
+                    return close(WireCode::TooMany, "too many bytes of unanswered pushes");
+                }
+                self.weights.push((push.id, push.doc, push.bytes()));
                 self.waiting.push_back(push);
                 Ok(self.judge_next())
             }
@@ -180,6 +188,10 @@ impl Session {
         for answer in &answers {
             if let Some(at) = self.judging.iter().position(|doc| *doc == answer.doc) {
                 self.judging.remove(at);
+            }
+            let known = |(id, doc, _): &(u64, DocId, usize)| (*id, *doc) == (answer.id, answer.doc);
+            if let Some(at) = self.weights.iter().position(known) {
+                self.weights.remove(at);
             }
             if let Verdict::Durable { at, .. } = answer.verdict
                 && at > self.greeted_at.max(self.cursor)

@@ -191,7 +191,7 @@ pub const KEYS: &[Key] = &[
         name: "gate.deadline_ms",
         default: "5000",
         takes: "milliseconds, 100 to 60000",
-        help: "Time that one batch may take in a worker before it is killed and the sender loses its connection.",
+        help: "Time that one batch may take in a worker before it is killed; a push alone then gets the same once more, and four times as long at last.",
         set: |d, v| put(&mut d.0.gate.deadline_ms, within(v, 100, 60_000)),
     },
     Key {

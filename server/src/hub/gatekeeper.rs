@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use fieldbook_core::company::{CompanyError, Gate, Incoming, Prepared, Settled};
 use fieldbook_core::ids::DocId;
+use fieldbook_core::limits;
 use fieldbook_core::store::{Outcome, StoreError};
 use fieldbook_core::sync::message::{Answer, Verdict};
 use fieldbook_engines::Committer;
@@ -38,11 +39,31 @@ struct Shard {
     /// by `queued`.
     queue: Sender<Job>,
     queued: Arc<AtomicUsize>,
+    /// Bytes of the pushes that have no answer yet.
+    held_bytes: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// What a push takes of its shard's memory, until it is answered or given up.
+struct Weight(Arc<AtomicUsize>, usize);
+
+impl Weight {
+    /// `None` when the shard holds as much as it may.
+    fn take(held_bytes: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
+        let weight = Self(held_bytes.clone(), bytes);
+        let before = held_bytes.fetch_add(bytes, Ordering::AcqRel);
+        (before + bytes <= limits::GATE_QUEUE_BYTES).then_some(weight)
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::AcqRel);
+    }
+}
+
 enum Job {
-    Push(Box<Incoming>, Reply),
+    Push(Box<Incoming>, Reply, Weight),
     Written(Box<Prepared>, Vec<Waiting>, Result<Outcome, StoreError>),
     Barrier(SyncSender<()>),
     Stop,
@@ -53,6 +74,7 @@ struct Waiting {
     incoming: Incoming,
     reply: Reply,
     tries: u32,
+    _weight: Weight,
 }
 
 impl Gatekeeper {
@@ -74,7 +96,7 @@ impl Gatekeeper {
             // Without a thread the shard answers nothing and its sessions time out; the machine is beyond help then.
             let thread =
                 std::thread::Builder::new().name("fieldbook-gate".into()).spawn(move || lane.run(&jobs));
-            Shard { queue, queued, thread: thread.ok() }
+            Shard { queue, queued, held_bytes: Arc::default(), thread: thread.ok() }
         });
         Self { shards: shards.collect() }
     }
@@ -86,9 +108,13 @@ impl Gatekeeper {
             shard.queued.fetch_sub(1, Ordering::AcqRel);
             return Err(incoming);
         }
-        match shard.queue.send(Job::Push(incoming, reply)) {
+        let Some(weight) = Weight::take(&shard.held_bytes, incoming.push.bytes()) else {
+            shard.queued.fetch_sub(1, Ordering::AcqRel);
+            return Err(incoming);
+        };
+        match shard.queue.send(Job::Push(incoming, reply, weight)) {
             Err(gone) => match gone.0 {
-                Job::Push(incoming, _) => Err(incoming),
+                Job::Push(incoming, ..) => Err(incoming),
                 _ => Ok(()),
             },
             Ok(()) => Ok(()),
@@ -144,14 +170,14 @@ impl Lane {
             let mut taken = 0;
             while let Some(job) = next {
                 match job {
-                    Job::Push(incoming, reply) => {
+                    Job::Push(incoming, reply, weight) => {
                         self.queued.fetch_sub(1, Ordering::AcqRel);
                         let doc = incoming.push.doc;
                         let lot = self.waiting.entry(doc).or_default();
                         if lot.is_empty() {
                             order.push_back(doc);
                         }
-                        lot.push(Waiting { incoming: *incoming, reply, tries: 0 });
+                        lot.push(Waiting { incoming: *incoming, reply, tries: 0, _weight: weight });
                     }
                     Job::Written(prepared, pushes, outcome) => {
                         self.written(*prepared, pushes, outcome, &mut order)
@@ -289,3 +315,19 @@ const TAKE_AT_ONCE: usize = 256;
 const PUSHES_A_BATCH: usize = 64;
 /// How often a push is judged again when the store changed meanwhile.
 const TRIES: u32 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_takes_as_many_bytes_as_it_may_and_gives_them_back() {
+        let held = Arc::default();
+        let most = Weight::take(&held, limits::GATE_QUEUE_BYTES).unwrap();
+        assert!(Weight::take(&held, 1).is_none());
+        assert!(Weight::take(&held, 0).is_some());
+        drop(most);
+        assert_eq!(held.load(Ordering::Acquire), 0, "nothing is left of those that were not taken either");
+        assert!(Weight::take(&held, 1).is_some());
+    }
+}

@@ -48,6 +48,7 @@ pub(crate) struct Bell {
     notify: Notify,
     news: AtomicBool,
     leave: AtomicBool,
+    replaced: AtomicBool,
 }
 
 impl Bell {
@@ -60,6 +61,12 @@ impl Bell {
     /// What the phone may hold has changed: it has to connect again.
     fn send_away(&self) {
         self.leave.store(true, Ordering::Release);
+        self.notify.notify_one();
+    }
+
+    /// The device has connected anew: this session is what is left of a connection that broke, or of a copy of the phone.
+    fn replace(&self) {
+        self.replaced.store(true, Ordering::Release);
         self.notify.notify_one();
     }
 }
@@ -126,7 +133,10 @@ impl Hub {
         for channel in channels {
             sessions.by_channel.entry(*channel).or_default().insert(id, bell.clone());
         }
-        sessions.by_device.entry(device).or_default().insert(id, bell.clone());
+        let own = sessions.by_device.entry(device).or_default();
+        // A device has one session, the newest.
+        own.values().for_each(|older| older.replace());
+        own.insert(id, bell.clone());
         metrics::gauge!(crate::metrics::SESSIONS).increment(1.0);
         (id, bell)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
@@ -15,10 +16,11 @@ use fieldbook_core::sync::message::{
     FromPhone, FromServer, Hello, WireCode, WireError, decode_frame, frames,
 };
 use fieldbook_core::sync::server::{Effect, Session};
+use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::block_in_place;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::gatekeeper::Told;
 use super::{Bell, Hub};
@@ -115,6 +117,9 @@ async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
                 Some(Told::Failed) | None => return Err(End::Say(undecided())),
             },
             () = entered.bell.notify.notified() => {
+                if entered.bell.replaced.load(Ordering::Acquire) {
+                    return Err(End::Say(replaced()));
+                }
                 if entered.bell.leave.load(Ordering::Acquire) {
                     return Err(End::Say(changed()));
                 }
@@ -152,23 +157,35 @@ async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
 
 /// Waits for the hello, checks its token and opens the session. Gives what came behind it in the same frame.
 async fn greet(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(Talk, Vec<FromPhone>), End> {
-    let frame = loop {
-        match timeout(HELLO, socket.recv()).await {
-            Err(_) => return Err(End::Say(wire(WireCode::OutOfOrder, "no hello came"))),
-            Ok(None | Some(Err(_)) | Some(Ok(Message::Close(_)))) => return Err(End::Gone),
-            Ok(Some(Ok(Message::Binary(frame)))) => break frame,
-            Ok(Some(Ok(Message::Text(_)))) => {
-                return Err(End::Say(wire(WireCode::Malformed, "frames are binary")));
-            }
-            Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
-        }
-    };
+    let frame = first_frame(socket, Instant::now() + HELLO).await?;
     let mut messages = decode(&frame)?;
     let FromPhone::Hello(hello) = messages.remove(0) else {
         return Err(End::Say(wire(WireCode::OutOfOrder, "the first message is the hello")));
     };
     let talk = block_in_place(|| Talk::open(hub, &hello))?;
     Ok((talk, messages))
+}
+
+/// The first frame that says something. Pings and pongs give nobody more time, however many come.
+async fn first_frame<E>(
+    socket: &mut (impl Stream<Item = Result<Message, E>> + Unpin),
+    by: Instant,
+) -> Result<Bytes, End> {
+    loop {
+        let next = timeout_at(by, socket.next()).await;
+        // A message that is there already would win against a time that is over.
+        let Some(message) = next.ok().filter(|_| Instant::now() < by) else {
+            return Err(End::Say(wire(WireCode::OutOfOrder, "no hello came")));
+        };
+        match message {
+            None | Some(Err(_) | Ok(Message::Close(_))) => return Err(End::Gone),
+            Some(Ok(Message::Binary(frame))) => return Ok(frame),
+            Some(Ok(Message::Text(_))) => {
+                return Err(End::Say(wire(WireCode::Malformed, "frames are binary")));
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+        }
+    }
 }
 
 /// A greeted connection.
@@ -337,6 +354,11 @@ fn changed() -> WireError {
     wire(WireCode::Resubscribe, "what this phone may hold has changed")
 }
 
+/// A phone that hears this waits before it comes again, so that two copies of one phone do not drive each other out without a pause.
+fn replaced() -> WireError {
+    wire(WireCode::Unavailable, "this device has connected anew; this connection is over")
+}
+
 fn undecided() -> WireError {
     wire(WireCode::Unavailable, "the push could not be decided; come back later")
 }
@@ -357,3 +379,19 @@ const SILENCE: Duration = Duration::from_secs(90);
 const BUFFER_BYTES: usize = 4 << 10;
 /// Messages waiting to be framed beside a page of news.
 const BATCH_MESSAGES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_only_pings_ends_when_its_time_is_over() {
+        let ping = || async { Some((Ok::<_, ()>(Message::Ping(Bytes::new())), ())) };
+        let mut pings = Box::pin(futures_util::stream::unfold((), |()| ping()));
+        let end = first_frame(&mut pings, Instant::now() + Duration::from_millis(20)).await;
+        assert!(matches!(end, Err(End::Say(error)) if error.code == WireCode::OutOfOrder));
+        let hello = Message::Binary(Bytes::from_static(b"hello"));
+        let mut socket = futures_util::stream::iter([Ok::<_, ()>(Message::Pong(Bytes::new())), Ok(hello)]);
+        assert!(first_frame(&mut socket, Instant::now() + HELLO).await.is_ok_and(|frame| frame == "hello"));
+    }
+}

@@ -1,13 +1,14 @@
 //! The gate in a worker process: foreign bytes are decoded where a panic, an endless loop or an allocation can be stopped. The worker gets a
 //! job, and the document's bytes when it does not hold them, over a pipe; it is limited in memory, and killed when it takes too long.
 //!
-//! Whoever sent the bytes that killed a worker gets a refusal; pushes that only shared the batch are judged again.
+//! Whoever sent the bytes that killed a worker twice, in a fresh one and alone, gets a refusal; pushes that only shared the batch are judged
+//! again. A worker that took too long says nothing of the bytes by itself (the machine may have stood still), so the second time is longer.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use fieldbook_core::company::{Accepted, Base, CompanyError, Gate, GateJob, Judged, LocalGate};
@@ -88,8 +89,14 @@ struct Worker {
     from: Receiver<Vec<u8>>,
 }
 
-/// The worker died or took too long over a job.
-struct Killed;
+/// A worker did not answer over a job.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Killed {
+    /// It died.
+    Died,
+    /// It took too long.
+    Late,
+}
 
 impl ProcessGate {
     fn new(program: PathBuf, config: &GateConfig) -> Self {
@@ -132,25 +139,30 @@ impl ProcessGate {
         Ok(Worker { child, to: BufWriter::new(stdin), from })
     }
 
-    fn ask(&mut self, request: &Request) -> Result<Result<Response, Killed>, CompanyError> {
+    fn ask(
+        &mut self,
+        request: &Request,
+        deadline: Duration,
+    ) -> Result<Result<Response, Killed>, CompanyError> {
         if self.worker.is_none() {
             self.held.clear();
             self.order.clear();
             self.worker = Some(self.spawn()?);
         }
-        let Some(worker) = &mut self.worker else { return Ok(Err(Killed)) };
+        let Some(worker) = &mut self.worker else { return Ok(Err(Killed::Died)) };
         let bytes = minicbor::to_vec(request).unwrap_or_default();
         let answer = match write_frame(&mut worker.to, &bytes) {
-            Ok(()) => worker.from.recv_timeout(self.deadline).ok(),
-            Err(_) => None,
+            Ok(()) => worker.from.recv_timeout(deadline).map_err(|why| match why {
+                RecvTimeoutError::Timeout => Killed::Late,
+                RecvTimeoutError::Disconnected => Killed::Died,
+            }),
+            Err(_) => Err(Killed::Died),
         };
-        match answer.and_then(|frame| minicbor::decode(&frame).ok()) {
-            Some(response) => Ok(Ok(response)),
-            None => {
-                self.kill();
-                Ok(Err(Killed))
-            }
+        let answer = answer.and_then(|frame| minicbor::decode(&frame).map_err(|_| Killed::Died));
+        if answer.is_err() {
+            self.kill();
         }
+        Ok(answer)
     }
 
     fn kill(&mut self) {
@@ -178,6 +190,7 @@ impl ProcessGate {
         &mut self,
         job: &GateJob,
         base: &mut dyn FnMut() -> Result<Base, CompanyError>,
+        deadline: Duration,
     ) -> Result<Result<Judged, Killed>, CompanyError> {
         let mut with_base = !self.held.contains(&job.doc) || self.worker.is_none();
         loop {
@@ -186,20 +199,48 @@ impl ProcessGate {
                 base: if with_base { Some(base()?) } else { None },
                 forget: std::mem::take(&mut self.forget),
             };
-            match self.ask(&request)? {
+            match self.ask(&request, deadline)? {
                 Ok(Response::Judged(judged)) => {
                     self.keep(job.doc);
                     return Ok(Ok(judged));
                 }
                 Ok(Response::NeedBase) if !with_base => with_base = true,
-                Ok(Response::NeedBase) => return Ok(Err(Killed)),
+                Ok(Response::NeedBase) => return Ok(Err(Killed::Died)),
                 Ok(Response::Damaged(detail)) => {
                     return Err(CompanyError::Row { key: format!("document {}", job.doc), detail });
                 }
-                Err(Killed) => return Ok(Err(Killed)),
+                Err(killed) => return Ok(Err(killed)),
             }
         }
     }
+}
+
+impl ProcessGate {
+    /// Whether and how a single push stops a worker, and then a fresh one that has more time.
+    fn judge_alone(
+        &mut self,
+        alone: &GateJob,
+        base: &mut dyn FnMut() -> Result<Base, CompanyError>,
+    ) -> Result<Option<Killed>, CompanyError> {
+        let mut how = None;
+        for deadline in [self.deadline, self.deadline * PATIENCE] {
+            match self.judge_once(alone, base, deadline)? {
+                Ok(_) => return Ok(None),
+                Err(killed) => how = Some(killed),
+            }
+        }
+        Ok(how)
+    }
+}
+
+/// What a push gets that no worker got through. Bytes that bring a worker down are hostile and cost their sender the connection; those that
+/// only take longer than the gate waits may be an honest phone's, which keeps them for its user.
+fn refused(how: Killed) -> Accepted {
+    let (code, detail) = match how {
+        Killed::Died => (RefuseCode::Malformed, "the bytes stopped the decoder"),
+        Killed::Late => (RefuseCode::TooLarge, "judging it takes longer than the gate waits"),
+    };
+    Accepted::Refuse { code, detail: detail.to_owned() }
 }
 
 impl Gate for ProcessGate {
@@ -208,26 +249,22 @@ impl Gate for ProcessGate {
         job: &GateJob,
         base: &mut dyn FnMut() -> Result<Base, CompanyError>,
     ) -> Result<Judged, CompanyError> {
-        if let Ok(judged) = self.judge_once(job, base)? {
+        if let Ok(judged) = self.judge_once(job, base, self.deadline)? {
             return Ok(judged);
         }
         tracing::warn!(doc = %job.doc, pushes = job.pushes.len(), "a gate worker was stopped over a push");
         // Find out which push it was: each is judged alone, on the document as it is stored, and only the innocent are judged together again.
-        let mut guilty = BTreeSet::new();
+        let mut guilty = BTreeMap::new();
         for (i, push) in job.pushes.iter().enumerate() {
             let alone = GateJob { pushes: vec![push.clone()], ..job.clone() };
-            if self.judge_once(&alone, base)?.is_err() {
-                guilty.insert(i);
+            if let Some(how) = self.judge_alone(&alone, base)? {
+                guilty.insert(i, refused(how));
             }
             // What it held now has that push merged; the next one is judged without it.
             self.forget(job.doc);
         }
-        let refused = || Accepted::Refuse {
-            code: RefuseCode::Malformed,
-            detail: "the bytes stopped the decoder".to_owned(),
-        };
         if guilty.len() == job.pushes.len() {
-            let verdicts = job.pushes.iter().map(|_| refused()).collect();
+            let verdicts = guilty.into_values().collect();
             return Ok(Judged {
                 verdicts,
                 heads: job.heads.clone(),
@@ -238,13 +275,13 @@ impl Gate for ProcessGate {
             });
         }
         let pushes =
-            job.pushes.iter().enumerate().filter(|(i, _)| !guilty.contains(i)).map(|(_, p)| p.clone());
+            job.pushes.iter().enumerate().filter(|(i, _)| !guilty.contains_key(i)).map(|(_, p)| p.clone());
         let innocent = GateJob { pushes: pushes.collect(), ..job.clone() };
-        let Ok(mut judged) = self.judge_once(&innocent, base)? else {
+        let Ok(mut judged) = self.judge_once(&innocent, base, self.deadline * PATIENCE)? else {
             return Err(CompanyError::Store(StoreError::Io("no gate worker stays alive".into())));
         };
-        for i in guilty {
-            judged.verdicts.insert(i, refused());
+        for (i, refused) in guilty {
+            judged.verdicts.insert(i, refused);
         }
         Ok(judged)
     }
@@ -334,6 +371,8 @@ fn read_frame(from: &mut impl Read) -> std::io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
+/// How many times the deadline a push gets that is judged alone for the second time.
+const PATIENCE: u32 = 4;
 /// Documents that a worker keeps in memory: at 32 KB each, 64 MB.
 const HOT_DOCS: usize = 2_048;
 /// A base of [`limits::DOC_MAX_BYTES`] with its tail, and a batch of pushes.

@@ -15,6 +15,7 @@ use crate::backup::{Reapplied, restore};
 use crate::config::Config;
 use crate::engine::Engine;
 
+mod access;
 mod evidence;
 mod intake;
 mod leads;
