@@ -175,9 +175,11 @@ fn map_key(op: &Op) -> Option<&str> {
 fn records_of(base: &Doc) -> Records {
     let mut records = Records::new();
     for field in schema::fields(base.kind()).iter().filter(|field| field.meaning == Meaning::Records) {
-        for (id, object) in base.record_objects(field.name) {
-            if let ObjId::Id(counter, actor, _) = object {
-                records.insert((counter, actor.to_bytes().to_vec()), (field.name, id));
+        for (id, maps) in base.record_maps(field.name) {
+            for object in maps {
+                if let ObjId::Id(counter, actor, _) = object {
+                    records.insert((counter, actor.to_bytes().to_vec()), (field.name, id));
+                }
             }
         }
     }
