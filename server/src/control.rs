@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-use crate::app::{App, blocking};
+use crate::app::App;
 use crate::auth::Entropy;
 use crate::backup;
 use crate::rest::{ImportOptions, import_table};

@@ -9,6 +9,7 @@ use fieldbook_core::access::OfficeVerb;
 use fieldbook_core::company::{CompanyError, HeldItem, HeldState, ReadRefused};
 use fieldbook_core::document::{Clocks, Doc, Meaning, NoClocks, Written, describe, schema};
 use fieldbook_core::ids::{DeviceId, DocId, UserId};
+use fieldbook_core::time::BootClock;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -151,10 +152,12 @@ pub(super) async fn read(
         let kind = item.doc.kind().ok_or_else(|| ApiError::not_found("there is no such held work"))?;
         let described = describe(kind, stored.as_ref(), &app.company.held_changes(&id)?);
         let unreadable = described.iter().filter(|change| change.is_none()).count();
-        let clocks = app.company.clocks();
+        let clocks = app.company.clocks(item.doc)?;
         let words = described.into_iter().flatten().map(|change| {
-            let at =
-                change.stamp.map(|s| s.occurred(clocks.offset_ms(s.moment.boot), Some(item.received_ms)));
+            let at = change.stamp.map(|s| {
+                let until = BootClock::Until(item.received_ms);
+                s.occurred(Some(clocks.of_boot(s.moment.boot).map_or(until, |known| known.better(until))))
+            });
             ChangeWords {
                 device: change.actor.device,
                 at_ms: at.map(|at| at.at_ms),
