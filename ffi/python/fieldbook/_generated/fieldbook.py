@@ -530,9 +530,15 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_changelistener_on_change() != 15402:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_account() != 32616:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_accounts() != 10872:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_add_contact() != 27934:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_add_todo() != 34656:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_all_conflicts() != 925:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_answer() != 8621:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -550,9 +556,13 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_conflicts() != 7823:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_create_account() != 46861:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_create_lead() != 63440:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_delete_lead() != 63015:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_edit_account() != 25202:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_edit_contact() != 24766:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -560,7 +570,7 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_edit_lead() != 19383:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_method_fieldbook_edit_notes() != 4222:
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_edit_notes() != 6973:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_end_phone() != 56114:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -568,7 +578,7 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_evidence() != 17253:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_method_fieldbook_handover() != 48266:
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_handover() != 4800:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_kept() != 25357:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -586,7 +596,7 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_me() != 51806:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_method_fieldbook_move_entry() != 45500:
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_move_entry() != 54587:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_phones() != 20845:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -630,7 +640,7 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_today() != 55:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_method_fieldbook_undo() != 20497:
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_undo() != 59660:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_untag() != 34971:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -676,12 +686,21 @@ _UniffiLib.uniffi_fieldbook_checksum_constructor_canceltoken_new.restype = ctype
 _UniffiLib.uniffi_fieldbook_checksum_method_changelistener_on_change.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_changelistener_on_change.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_account.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_account.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_accounts.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_accounts.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_add_contact.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_add_contact.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_add_todo.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_add_todo.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_all_conflicts.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_all_conflicts.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_answer.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_answer.restype = ctypes.c_uint16
@@ -706,12 +725,18 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_complete_todo.restype = ct
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_conflicts.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_conflicts.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_create_account.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_create_account.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_create_lead.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_create_lead.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_delete_lead.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_delete_lead.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_account.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_account.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_contact.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_contact.restype = ctypes.c_uint16
@@ -853,6 +878,18 @@ _UniffiLib.uniffi_fieldbook_fn_method_changelistener_on_change.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_changelistener_on_change.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_account.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_account.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_accounts.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_accounts.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_add_contact.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -868,6 +905,11 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_add_todo.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_add_todo.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_all_conflicts.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_all_conflicts.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_answer.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -924,6 +966,12 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_conflicts.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_conflicts.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_create_account.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_create_account.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_create_lead.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -936,6 +984,14 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_delete_lead.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_delete_lead.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_account.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_account.restype = None
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_contact.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -961,6 +1017,7 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_lead.argtypes = (
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_lead.restype = None
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_notes.argtypes = (
     ctypes.c_uint64,
+    _UniffiRustBuffer,
     _UniffiRustBuffer,
     _UniffiRustBuffer,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -1189,7 +1246,7 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_undo.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
 )
-_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_undo.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_undo.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_untag.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -1305,6 +1362,82 @@ class _UniffiFfiConverterString:
             builder.write(value.encode("utf-8"))
             return builder.finalize()
 
+class _UniffiFfiConverterOptionalString(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterString.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterString.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterString.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+
+class _UniffiFfiConverterTypeDocId:
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value, buf)
+
+    @staticmethod
+    def read(buf):
+        return _UniffiFfiConverterString.read(buf)
+
+    @staticmethod
+    def lift(value):
+        return _UniffiFfiConverterString.lift(value)
+
+    @staticmethod
+    def check_lower(value):
+        return _UniffiFfiConverterString.check_lower(value)
+
+    @staticmethod
+    def lower(value):
+        return _UniffiFfiConverterString.lower(value)
+
+
+DocId = str
+
+
+class _UniffiFfiConverterOptionalTypeDocId(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeDocId.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeDocId.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeDocId.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
 class _UniffiFfiConverterBoolean:
     @classmethod
     def check_lower(cls, value):
@@ -1325,6 +1458,526 @@ class _UniffiFfiConverterBoolean:
     @classmethod
     def write(cls, value, buf):
         buf.write_u8(value)
+
+class _UniffiFfiConverterOptionalBoolean(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterBoolean.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterBoolean.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterBoolean.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+@dataclass
+class AccountFields:
+    """
+    The fields of an account.
+"""
+    def __init__(self, *, name:typing.Optional[str] = _DEFAULT, province:typing.Optional[str] = _DEFAULT, city:typing.Optional[str] = _DEFAULT, address:typing.Optional[str] = _DEFAULT, phone:typing.Optional[str] = _DEFAULT, level:typing.Optional[str] = _DEFAULT, industry:typing.Optional[str] = _DEFAULT, same_as:typing.Optional[DocId] = _DEFAULT, deleted:typing.Optional[bool] = _DEFAULT):
+        if name is _DEFAULT:
+            self.name = None
+        else:
+            self.name = name
+        if province is _DEFAULT:
+            self.province = None
+        else:
+            self.province = province
+        if city is _DEFAULT:
+            self.city = None
+        else:
+            self.city = city
+        if address is _DEFAULT:
+            self.address = None
+        else:
+            self.address = address
+        if phone is _DEFAULT:
+            self.phone = None
+        else:
+            self.phone = phone
+        if level is _DEFAULT:
+            self.level = None
+        else:
+            self.level = level
+        if industry is _DEFAULT:
+            self.industry = None
+        else:
+            self.industry = industry
+        if same_as is _DEFAULT:
+            self.same_as = None
+        else:
+            self.same_as = same_as
+        if deleted is _DEFAULT:
+            self.deleted = None
+        else:
+            self.deleted = deleted
+        
+        
+
+    
+    def __str__(self):
+        return "AccountFields(name={}, province={}, city={}, address={}, phone={}, level={}, industry={}, same_as={}, deleted={})".format(self.name, self.province, self.city, self.address, self.phone, self.level, self.industry, self.same_as, self.deleted)
+    def __eq__(self, other):
+        if self.name != other.name:
+            return False
+        if self.province != other.province:
+            return False
+        if self.city != other.city:
+            return False
+        if self.address != other.address:
+            return False
+        if self.phone != other.phone:
+            return False
+        if self.level != other.level:
+            return False
+        if self.industry != other.industry:
+            return False
+        if self.same_as != other.same_as:
+            return False
+        if self.deleted != other.deleted:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeAccountFields(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return AccountFields(
+            name=_UniffiFfiConverterOptionalString.read(buf),
+            province=_UniffiFfiConverterOptionalString.read(buf),
+            city=_UniffiFfiConverterOptionalString.read(buf),
+            address=_UniffiFfiConverterOptionalString.read(buf),
+            phone=_UniffiFfiConverterOptionalString.read(buf),
+            level=_UniffiFfiConverterOptionalString.read(buf),
+            industry=_UniffiFfiConverterOptionalString.read(buf),
+            same_as=_UniffiFfiConverterOptionalTypeDocId.read(buf),
+            deleted=_UniffiFfiConverterOptionalBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterOptionalString.check_lower(value.name)
+        _UniffiFfiConverterOptionalString.check_lower(value.province)
+        _UniffiFfiConverterOptionalString.check_lower(value.city)
+        _UniffiFfiConverterOptionalString.check_lower(value.address)
+        _UniffiFfiConverterOptionalString.check_lower(value.phone)
+        _UniffiFfiConverterOptionalString.check_lower(value.level)
+        _UniffiFfiConverterOptionalString.check_lower(value.industry)
+        _UniffiFfiConverterOptionalTypeDocId.check_lower(value.same_as)
+        _UniffiFfiConverterOptionalBoolean.check_lower(value.deleted)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterOptionalString.write(value.name, buf)
+        _UniffiFfiConverterOptionalString.write(value.province, buf)
+        _UniffiFfiConverterOptionalString.write(value.city, buf)
+        _UniffiFfiConverterOptionalString.write(value.address, buf)
+        _UniffiFfiConverterOptionalString.write(value.phone, buf)
+        _UniffiFfiConverterOptionalString.write(value.level, buf)
+        _UniffiFfiConverterOptionalString.write(value.industry, buf)
+        _UniffiFfiConverterOptionalTypeDocId.write(value.same_as, buf)
+        _UniffiFfiConverterOptionalBoolean.write(value.deleted, buf)
+
+
+class _UniffiFfiConverterTypeEntryId:
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value, buf)
+
+    @staticmethod
+    def read(buf):
+        return _UniffiFfiConverterString.read(buf)
+
+    @staticmethod
+    def lift(value):
+        return _UniffiFfiConverterString.lift(value)
+
+    @staticmethod
+    def check_lower(value):
+        return _UniffiFfiConverterString.check_lower(value)
+
+    @staticmethod
+    def lower(value):
+        return _UniffiFfiConverterString.lower(value)
+
+
+EntryId = str
+
+
+@dataclass
+class Contact:
+    """
+    联系人: somebody at the customer, with the role and attitude of the decision chain (C13, C53).
+"""
+    def __init__(self, *, name:typing.Optional[str] = _DEFAULT, title:typing.Optional[str] = _DEFAULT, role:typing.Optional[str] = _DEFAULT, attitude:typing.Optional[str] = _DEFAULT, phone:typing.Optional[str] = _DEFAULT):
+        if name is _DEFAULT:
+            self.name = None
+        else:
+            self.name = name
+        if title is _DEFAULT:
+            self.title = None
+        else:
+            self.title = title
+        if role is _DEFAULT:
+            self.role = None
+        else:
+            self.role = role
+        if attitude is _DEFAULT:
+            self.attitude = None
+        else:
+            self.attitude = attitude
+        if phone is _DEFAULT:
+            self.phone = None
+        else:
+            self.phone = phone
+        
+        
+
+    
+    def __str__(self):
+        return "Contact(name={}, title={}, role={}, attitude={}, phone={})".format(self.name, self.title, self.role, self.attitude, self.phone)
+    def __eq__(self, other):
+        if self.name != other.name:
+            return False
+        if self.title != other.title:
+            return False
+        if self.role != other.role:
+            return False
+        if self.attitude != other.attitude:
+            return False
+        if self.phone != other.phone:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeContact(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Contact(
+            name=_UniffiFfiConverterOptionalString.read(buf),
+            title=_UniffiFfiConverterOptionalString.read(buf),
+            role=_UniffiFfiConverterOptionalString.read(buf),
+            attitude=_UniffiFfiConverterOptionalString.read(buf),
+            phone=_UniffiFfiConverterOptionalString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterOptionalString.check_lower(value.name)
+        _UniffiFfiConverterOptionalString.check_lower(value.title)
+        _UniffiFfiConverterOptionalString.check_lower(value.role)
+        _UniffiFfiConverterOptionalString.check_lower(value.attitude)
+        _UniffiFfiConverterOptionalString.check_lower(value.phone)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterOptionalString.write(value.name, buf)
+        _UniffiFfiConverterOptionalString.write(value.title, buf)
+        _UniffiFfiConverterOptionalString.write(value.role, buf)
+        _UniffiFfiConverterOptionalString.write(value.attitude, buf)
+        _UniffiFfiConverterOptionalString.write(value.phone, buf)
+
+@dataclass
+class ContactItem:
+    """
+    A contact with its id.
+"""
+    def __init__(self, *, id:EntryId, contact:Contact):
+        self.id = id
+        self.contact = contact
+        
+        
+
+    
+    def __str__(self):
+        return "ContactItem(id={}, contact={})".format(self.id, self.contact)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.contact != other.contact:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeContactItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return ContactItem(
+            id=_UniffiFfiConverterTypeEntryId.read(buf),
+            contact=_UniffiFfiConverterTypeContact.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeEntryId.check_lower(value.id)
+        _UniffiFfiConverterTypeContact.check_lower(value.contact)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeEntryId.write(value.id, buf)
+        _UniffiFfiConverterTypeContact.write(value.contact, buf)
+
+class _UniffiFfiConverterSequenceTypeContactItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeContactItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeContactItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeContactItem.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterInt64(_UniffiConverterPrimitiveInt):
+    CLASS_NAME = "i64"
+    VALUE_MIN = -2**63
+    VALUE_MAX = 2**63
+
+    @staticmethod
+    def read(buf):
+        return buf.read_i64()
+
+    @staticmethod
+    def write(value, buf):
+        buf.write_i64(value)
+
+class _UniffiFfiConverterOptionalInt64(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterInt64.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterInt64.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterInt64.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+@dataclass
+class TagItem:
+    """
+    A tag (C47).
+"""
+    def __init__(self, *, name:str, expires_ms:typing.Optional[int], fresh:bool):
+        self.name = name
+        self.expires_ms = expires_ms
+        self.fresh = fresh
+        
+        
+
+    
+    def __str__(self):
+        return "TagItem(name={}, expires_ms={}, fresh={})".format(self.name, self.expires_ms, self.fresh)
+    def __eq__(self, other):
+        if self.name != other.name:
+            return False
+        if self.expires_ms != other.expires_ms:
+            return False
+        if self.fresh != other.fresh:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeTagItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return TagItem(
+            name=_UniffiFfiConverterString.read(buf),
+            expires_ms=_UniffiFfiConverterOptionalInt64.read(buf),
+            fresh=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.name)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.expires_ms)
+        _UniffiFfiConverterBoolean.check_lower(value.fresh)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.name, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.expires_ms, buf)
+        _UniffiFfiConverterBoolean.write(value.fresh, buf)
+
+class _UniffiFfiConverterSequenceTypeTagItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeTagItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeTagItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeTagItem.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterUInt32(_UniffiConverterPrimitiveInt):
+    CLASS_NAME = "u32"
+    VALUE_MIN = 0
+    VALUE_MAX = 2**32
+
+    @staticmethod
+    def read(buf):
+        return buf.read_u32()
+
+    @staticmethod
+    def write(value, buf):
+        buf.write_u32(value)
+
+@dataclass
+class AccountPage:
+    """
+    Everything of one account.
+"""
+    def __init__(self, *, id:DocId, fields:AccountFields, notes:str, contacts:typing.List[ContactItem], tags:typing.List[TagItem], conflicts:int):
+        self.id = id
+        self.fields = fields
+        self.notes = notes
+        self.contacts = contacts
+        self.tags = tags
+        self.conflicts = conflicts
+        
+        
+
+    
+    def __str__(self):
+        return "AccountPage(id={}, fields={}, notes={}, contacts={}, tags={}, conflicts={})".format(self.id, self.fields, self.notes, self.contacts, self.tags, self.conflicts)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.fields != other.fields:
+            return False
+        if self.notes != other.notes:
+            return False
+        if self.contacts != other.contacts:
+            return False
+        if self.tags != other.tags:
+            return False
+        if self.conflicts != other.conflicts:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeAccountPage(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return AccountPage(
+            id=_UniffiFfiConverterTypeDocId.read(buf),
+            fields=_UniffiFfiConverterTypeAccountFields.read(buf),
+            notes=_UniffiFfiConverterString.read(buf),
+            contacts=_UniffiFfiConverterSequenceTypeContactItem.read(buf),
+            tags=_UniffiFfiConverterSequenceTypeTagItem.read(buf),
+            conflicts=_UniffiFfiConverterUInt32.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeDocId.check_lower(value.id)
+        _UniffiFfiConverterTypeAccountFields.check_lower(value.fields)
+        _UniffiFfiConverterString.check_lower(value.notes)
+        _UniffiFfiConverterSequenceTypeContactItem.check_lower(value.contacts)
+        _UniffiFfiConverterSequenceTypeTagItem.check_lower(value.tags)
+        _UniffiFfiConverterUInt32.check_lower(value.conflicts)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeDocId.write(value.id, buf)
+        _UniffiFfiConverterTypeAccountFields.write(value.fields, buf)
+        _UniffiFfiConverterString.write(value.notes, buf)
+        _UniffiFfiConverterSequenceTypeContactItem.write(value.contacts, buf)
+        _UniffiFfiConverterSequenceTypeTagItem.write(value.tags, buf)
+        _UniffiFfiConverterUInt32.write(value.conflicts, buf)
+
+@dataclass
+class AccountRow:
+    """
+    One account in a list.
+"""
+    def __init__(self, *, id:DocId, name:str, city:str):
+        self.id = id
+        self.name = name
+        self.city = city
+        
+        
+
+    
+    def __str__(self):
+        return "AccountRow(id={}, name={}, city={})".format(self.id, self.name, self.city)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.name != other.name:
+            return False
+        if self.city != other.city:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeAccountRow(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return AccountRow(
+            id=_UniffiFfiConverterTypeDocId.read(buf),
+            name=_UniffiFfiConverterString.read(buf),
+            city=_UniffiFfiConverterString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeDocId.check_lower(value.id)
+        _UniffiFfiConverterString.check_lower(value.name)
+        _UniffiFfiConverterString.check_lower(value.city)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeDocId.write(value.id, buf)
+        _UniffiFfiConverterString.write(value.name, buf)
+        _UniffiFfiConverterString.write(value.city, buf)
 
 @dataclass
 class AdvancementRow:
@@ -1382,70 +2035,6 @@ class _UniffiFfiConverterTypeAdvancementRow(_UniffiConverterRustBuffer):
         _UniffiFfiConverterBoolean.write(value.confirmed, buf)
         _UniffiFfiConverterString.write(value.answer, buf)
         _UniffiFfiConverterBoolean.write(value.conflict, buf)
-
-class _UniffiFfiConverterInt64(_UniffiConverterPrimitiveInt):
-    CLASS_NAME = "i64"
-    VALUE_MIN = -2**63
-    VALUE_MAX = 2**63
-
-    @staticmethod
-    def read(buf):
-        return buf.read_i64()
-
-    @staticmethod
-    def write(value, buf):
-        buf.write_i64(value)
-
-class _UniffiFfiConverterOptionalInt64(_UniffiConverterRustBuffer):
-    @classmethod
-    def check_lower(cls, value):
-        if value is not None:
-            _UniffiFfiConverterInt64.check_lower(value)
-
-    @classmethod
-    def write(cls, value, buf):
-        if value is None:
-            buf.write_u8(0)
-            return
-
-        buf.write_u8(1)
-        _UniffiFfiConverterInt64.write(value, buf)
-
-    @classmethod
-    def read(cls, buf):
-        flag = buf.read_u8()
-        if flag == 0:
-            return None
-        elif flag == 1:
-            return _UniffiFfiConverterInt64.read(buf)
-        else:
-            raise InternalError("Unexpected flag byte for optional type")
-
-
-class _UniffiFfiConverterTypeEntryId:
-    @staticmethod
-    def write(value, buf):
-        _UniffiFfiConverterString.write(value, buf)
-
-    @staticmethod
-    def read(buf):
-        return _UniffiFfiConverterString.read(buf)
-
-    @staticmethod
-    def lift(value):
-        return _UniffiFfiConverterString.lift(value)
-
-    @staticmethod
-    def check_lower(value):
-        return _UniffiFfiConverterString.check_lower(value)
-
-    @staticmethod
-    def lower(value):
-        return _UniffiFfiConverterString.lower(value)
-
-
-EntryId = str
-
 
 class _UniffiFfiConverterOptionalTypeEntryId(_UniffiConverterRustBuffer):
     @classmethod
@@ -1694,113 +2283,12 @@ class _UniffiFfiConverterTypeBoardCell(_UniffiConverterRustBuffer):
         _UniffiFfiConverterTypeImportance.write(value.importance, buf)
         _UniffiFfiConverterTypeUrgency.write(value.urgency, buf)
 
-
-class _UniffiFfiConverterTypeDocId:
-    @staticmethod
-    def write(value, buf):
-        _UniffiFfiConverterString.write(value, buf)
-
-    @staticmethod
-    def read(buf):
-        return _UniffiFfiConverterString.read(buf)
-
-    @staticmethod
-    def lift(value):
-        return _UniffiFfiConverterString.lift(value)
-
-    @staticmethod
-    def check_lower(value):
-        return _UniffiFfiConverterString.check_lower(value)
-
-    @staticmethod
-    def lower(value):
-        return _UniffiFfiConverterString.lower(value)
-
-
-DocId = str
-
-
-class _UniffiFfiConverterOptionalTypeDocId(_UniffiConverterRustBuffer):
-    @classmethod
-    def check_lower(cls, value):
-        if value is not None:
-            _UniffiFfiConverterTypeDocId.check_lower(value)
-
-    @classmethod
-    def write(cls, value, buf):
-        if value is None:
-            buf.write_u8(0)
-            return
-
-        buf.write_u8(1)
-        _UniffiFfiConverterTypeDocId.write(value, buf)
-
-    @classmethod
-    def read(cls, buf):
-        flag = buf.read_u8()
-        if flag == 0:
-            return None
-        elif flag == 1:
-            return _UniffiFfiConverterTypeDocId.read(buf)
-        else:
-            raise InternalError("Unexpected flag byte for optional type")
-
-class _UniffiFfiConverterOptionalString(_UniffiConverterRustBuffer):
-    @classmethod
-    def check_lower(cls, value):
-        if value is not None:
-            _UniffiFfiConverterString.check_lower(value)
-
-    @classmethod
-    def write(cls, value, buf):
-        if value is None:
-            buf.write_u8(0)
-            return
-
-        buf.write_u8(1)
-        _UniffiFfiConverterString.write(value, buf)
-
-    @classmethod
-    def read(cls, buf):
-        flag = buf.read_u8()
-        if flag == 0:
-            return None
-        elif flag == 1:
-            return _UniffiFfiConverterString.read(buf)
-        else:
-            raise InternalError("Unexpected flag byte for optional type")
-
-class _UniffiFfiConverterOptionalBoolean(_UniffiConverterRustBuffer):
-    @classmethod
-    def check_lower(cls, value):
-        if value is not None:
-            _UniffiFfiConverterBoolean.check_lower(value)
-
-    @classmethod
-    def write(cls, value, buf):
-        if value is None:
-            buf.write_u8(0)
-            return
-
-        buf.write_u8(1)
-        _UniffiFfiConverterBoolean.write(value, buf)
-
-    @classmethod
-    def read(cls, buf):
-        flag = buf.read_u8()
-        if flag == 0:
-            return None
-        elif flag == 1:
-            return _UniffiFfiConverterBoolean.read(buf)
-        else:
-            raise InternalError("Unexpected flag byte for optional type")
-
 @dataclass
 class CalendarEntry:
     """
     日程: one block of the calendar (C59).
 """
-    def __init__(self, *, lead:typing.Optional[DocId] = _DEFAULT, day:typing.Optional[str] = _DEFAULT, start:typing.Optional[str] = _DEFAULT, end:typing.Optional[str] = _DEFAULT, purpose:typing.Optional[str] = _DEFAULT, materials:typing.Optional[str] = _DEFAULT, expected_result:typing.Optional[str] = _DEFAULT, importance:typing.Optional[str] = _DEFAULT, done:typing.Optional[bool] = _DEFAULT, moved_to:typing.Optional[str] = _DEFAULT):
+    def __init__(self, *, lead:typing.Optional[DocId] = _DEFAULT, day:typing.Optional[str] = _DEFAULT, start:typing.Optional[str] = _DEFAULT, end:typing.Optional[str] = _DEFAULT, purpose:typing.Optional[str] = _DEFAULT, materials:typing.Optional[str] = _DEFAULT, expected_result:typing.Optional[str] = _DEFAULT, importance:typing.Optional[str] = _DEFAULT, done:typing.Optional[bool] = _DEFAULT):
         if lead is _DEFAULT:
             self.lead = None
         else:
@@ -1837,16 +2325,12 @@ class CalendarEntry:
             self.done = None
         else:
             self.done = done
-        if moved_to is _DEFAULT:
-            self.moved_to = None
-        else:
-            self.moved_to = moved_to
         
         
 
     
     def __str__(self):
-        return "CalendarEntry(lead={}, day={}, start={}, end={}, purpose={}, materials={}, expected_result={}, importance={}, done={}, moved_to={})".format(self.lead, self.day, self.start, self.end, self.purpose, self.materials, self.expected_result, self.importance, self.done, self.moved_to)
+        return "CalendarEntry(lead={}, day={}, start={}, end={}, purpose={}, materials={}, expected_result={}, importance={}, done={})".format(self.lead, self.day, self.start, self.end, self.purpose, self.materials, self.expected_result, self.importance, self.done)
     def __eq__(self, other):
         if self.lead != other.lead:
             return False
@@ -1866,8 +2350,6 @@ class CalendarEntry:
             return False
         if self.done != other.done:
             return False
-        if self.moved_to != other.moved_to:
-            return False
         return True
 
 class _UniffiFfiConverterTypeCalendarEntry(_UniffiConverterRustBuffer):
@@ -1883,7 +2365,6 @@ class _UniffiFfiConverterTypeCalendarEntry(_UniffiConverterRustBuffer):
             expected_result=_UniffiFfiConverterOptionalString.read(buf),
             importance=_UniffiFfiConverterOptionalString.read(buf),
             done=_UniffiFfiConverterOptionalBoolean.read(buf),
-            moved_to=_UniffiFfiConverterOptionalString.read(buf),
         )
 
     @staticmethod
@@ -1897,7 +2378,6 @@ class _UniffiFfiConverterTypeCalendarEntry(_UniffiConverterRustBuffer):
         _UniffiFfiConverterOptionalString.check_lower(value.expected_result)
         _UniffiFfiConverterOptionalString.check_lower(value.importance)
         _UniffiFfiConverterOptionalBoolean.check_lower(value.done)
-        _UniffiFfiConverterOptionalString.check_lower(value.moved_to)
 
     @staticmethod
     def write(value, buf):
@@ -1910,7 +2390,6 @@ class _UniffiFfiConverterTypeCalendarEntry(_UniffiConverterRustBuffer):
         _UniffiFfiConverterOptionalString.write(value.expected_result, buf)
         _UniffiFfiConverterOptionalString.write(value.importance, buf)
         _UniffiFfiConverterOptionalBoolean.write(value.done, buf)
-        _UniffiFfiConverterOptionalString.write(value.moved_to, buf)
 
 class _UniffiFfiConverterOptionalTypeBoardCell(_UniffiConverterRustBuffer):
     @classmethod
@@ -2549,23 +3028,29 @@ class ConflictItem:
     """
     A field with two or more values.
 """
-    def __init__(self, *, doc:DocId, path:FieldPath, label:str, values:typing.List[ConflictChoice]):
+    def __init__(self, *, doc:DocId, path:FieldPath, label:str, lead:typing.Optional[DocId], subject:str, values:typing.List[ConflictChoice]):
         self.doc = doc
         self.path = path
         self.label = label
+        self.lead = lead
+        self.subject = subject
         self.values = values
         
         
 
     
     def __str__(self):
-        return "ConflictItem(doc={}, path={}, label={}, values={})".format(self.doc, self.path, self.label, self.values)
+        return "ConflictItem(doc={}, path={}, label={}, lead={}, subject={}, values={})".format(self.doc, self.path, self.label, self.lead, self.subject, self.values)
     def __eq__(self, other):
         if self.doc != other.doc:
             return False
         if self.path != other.path:
             return False
         if self.label != other.label:
+            return False
+        if self.lead != other.lead:
+            return False
+        if self.subject != other.subject:
             return False
         if self.values != other.values:
             return False
@@ -2578,6 +3063,8 @@ class _UniffiFfiConverterTypeConflictItem(_UniffiConverterRustBuffer):
             doc=_UniffiFfiConverterTypeDocId.read(buf),
             path=_UniffiFfiConverterTypeFieldPath.read(buf),
             label=_UniffiFfiConverterString.read(buf),
+            lead=_UniffiFfiConverterOptionalTypeDocId.read(buf),
+            subject=_UniffiFfiConverterString.read(buf),
             values=_UniffiFfiConverterSequenceTypeConflictChoice.read(buf),
         )
 
@@ -2586,6 +3073,8 @@ class _UniffiFfiConverterTypeConflictItem(_UniffiConverterRustBuffer):
         _UniffiFfiConverterTypeDocId.check_lower(value.doc)
         _UniffiFfiConverterTypeFieldPath.check_lower(value.path)
         _UniffiFfiConverterString.check_lower(value.label)
+        _UniffiFfiConverterOptionalTypeDocId.check_lower(value.lead)
+        _UniffiFfiConverterString.check_lower(value.subject)
         _UniffiFfiConverterSequenceTypeConflictChoice.check_lower(value.values)
 
     @staticmethod
@@ -2593,118 +3082,9 @@ class _UniffiFfiConverterTypeConflictItem(_UniffiConverterRustBuffer):
         _UniffiFfiConverterTypeDocId.write(value.doc, buf)
         _UniffiFfiConverterTypeFieldPath.write(value.path, buf)
         _UniffiFfiConverterString.write(value.label, buf)
+        _UniffiFfiConverterOptionalTypeDocId.write(value.lead, buf)
+        _UniffiFfiConverterString.write(value.subject, buf)
         _UniffiFfiConverterSequenceTypeConflictChoice.write(value.values, buf)
-
-@dataclass
-class Contact:
-    """
-    联系人: somebody at the customer, with the role and attitude of the decision chain (C13, C53).
-"""
-    def __init__(self, *, name:typing.Optional[str] = _DEFAULT, title:typing.Optional[str] = _DEFAULT, role:typing.Optional[str] = _DEFAULT, attitude:typing.Optional[str] = _DEFAULT, phone:typing.Optional[str] = _DEFAULT):
-        if name is _DEFAULT:
-            self.name = None
-        else:
-            self.name = name
-        if title is _DEFAULT:
-            self.title = None
-        else:
-            self.title = title
-        if role is _DEFAULT:
-            self.role = None
-        else:
-            self.role = role
-        if attitude is _DEFAULT:
-            self.attitude = None
-        else:
-            self.attitude = attitude
-        if phone is _DEFAULT:
-            self.phone = None
-        else:
-            self.phone = phone
-        
-        
-
-    
-    def __str__(self):
-        return "Contact(name={}, title={}, role={}, attitude={}, phone={})".format(self.name, self.title, self.role, self.attitude, self.phone)
-    def __eq__(self, other):
-        if self.name != other.name:
-            return False
-        if self.title != other.title:
-            return False
-        if self.role != other.role:
-            return False
-        if self.attitude != other.attitude:
-            return False
-        if self.phone != other.phone:
-            return False
-        return True
-
-class _UniffiFfiConverterTypeContact(_UniffiConverterRustBuffer):
-    @staticmethod
-    def read(buf):
-        return Contact(
-            name=_UniffiFfiConverterOptionalString.read(buf),
-            title=_UniffiFfiConverterOptionalString.read(buf),
-            role=_UniffiFfiConverterOptionalString.read(buf),
-            attitude=_UniffiFfiConverterOptionalString.read(buf),
-            phone=_UniffiFfiConverterOptionalString.read(buf),
-        )
-
-    @staticmethod
-    def check_lower(value):
-        _UniffiFfiConverterOptionalString.check_lower(value.name)
-        _UniffiFfiConverterOptionalString.check_lower(value.title)
-        _UniffiFfiConverterOptionalString.check_lower(value.role)
-        _UniffiFfiConverterOptionalString.check_lower(value.attitude)
-        _UniffiFfiConverterOptionalString.check_lower(value.phone)
-
-    @staticmethod
-    def write(value, buf):
-        _UniffiFfiConverterOptionalString.write(value.name, buf)
-        _UniffiFfiConverterOptionalString.write(value.title, buf)
-        _UniffiFfiConverterOptionalString.write(value.role, buf)
-        _UniffiFfiConverterOptionalString.write(value.attitude, buf)
-        _UniffiFfiConverterOptionalString.write(value.phone, buf)
-
-@dataclass
-class ContactItem:
-    """
-    A contact with its id.
-"""
-    def __init__(self, *, id:EntryId, contact:Contact):
-        self.id = id
-        self.contact = contact
-        
-        
-
-    
-    def __str__(self):
-        return "ContactItem(id={}, contact={})".format(self.id, self.contact)
-    def __eq__(self, other):
-        if self.id != other.id:
-            return False
-        if self.contact != other.contact:
-            return False
-        return True
-
-class _UniffiFfiConverterTypeContactItem(_UniffiConverterRustBuffer):
-    @staticmethod
-    def read(buf):
-        return ContactItem(
-            id=_UniffiFfiConverterTypeEntryId.read(buf),
-            contact=_UniffiFfiConverterTypeContact.read(buf),
-        )
-
-    @staticmethod
-    def check_lower(value):
-        _UniffiFfiConverterTypeEntryId.check_lower(value.id)
-        _UniffiFfiConverterTypeContact.check_lower(value.contact)
-
-    @staticmethod
-    def write(value, buf):
-        _UniffiFfiConverterTypeEntryId.write(value.id, buf)
-        _UniffiFfiConverterTypeContact.write(value.contact, buf)
 
 @dataclass
 class Todo:
@@ -3019,22 +3399,28 @@ class Handover:
     """
     The way to the user's next phone.
 """
-    def __init__(self, *, invitation:str, code:str, expires_ms:int):
+    def __init__(self, *, invitation:str, code:str, expires_ms:int, unsent:int, evidence_unsent:int):
         self.invitation = invitation
         self.code = code
         self.expires_ms = expires_ms
+        self.unsent = unsent
+        self.evidence_unsent = evidence_unsent
         
         
 
     
     def __str__(self):
-        return "Handover(invitation={}, code={}, expires_ms={})".format(self.invitation, self.code, self.expires_ms)
+        return "Handover(invitation={}, code={}, expires_ms={}, unsent={}, evidence_unsent={})".format(self.invitation, self.code, self.expires_ms, self.unsent, self.evidence_unsent)
     def __eq__(self, other):
         if self.invitation != other.invitation:
             return False
         if self.code != other.code:
             return False
         if self.expires_ms != other.expires_ms:
+            return False
+        if self.unsent != other.unsent:
+            return False
+        if self.evidence_unsent != other.evidence_unsent:
             return False
         return True
 
@@ -3045,6 +3431,8 @@ class _UniffiFfiConverterTypeHandover(_UniffiConverterRustBuffer):
             invitation=_UniffiFfiConverterString.read(buf),
             code=_UniffiFfiConverterString.read(buf),
             expires_ms=_UniffiFfiConverterInt64.read(buf),
+            unsent=_UniffiFfiConverterUInt64.read(buf),
+            evidence_unsent=_UniffiFfiConverterUInt32.read(buf),
         )
 
     @staticmethod
@@ -3052,12 +3440,16 @@ class _UniffiFfiConverterTypeHandover(_UniffiConverterRustBuffer):
         _UniffiFfiConverterString.check_lower(value.invitation)
         _UniffiFfiConverterString.check_lower(value.code)
         _UniffiFfiConverterInt64.check_lower(value.expires_ms)
+        _UniffiFfiConverterUInt64.check_lower(value.unsent)
+        _UniffiFfiConverterUInt32.check_lower(value.evidence_unsent)
 
     @staticmethod
     def write(value, buf):
         _UniffiFfiConverterString.write(value.invitation, buf)
         _UniffiFfiConverterString.write(value.code, buf)
         _UniffiFfiConverterInt64.write(value.expires_ms, buf)
+        _UniffiFfiConverterUInt64.write(value.unsent, buf)
+        _UniffiFfiConverterUInt32.write(value.evidence_unsent, buf)
 
 @dataclass
 class KeptItem:
@@ -3339,19 +3731,6 @@ class _UniffiFfiConverterUInt8(_UniffiConverterPrimitiveInt):
     def write(value, buf):
         buf.write_u8(value)
 
-class _UniffiFfiConverterUInt32(_UniffiConverterPrimitiveInt):
-    CLASS_NAME = "u32"
-    VALUE_MIN = 0
-    VALUE_MAX = 2**32
-
-    @staticmethod
-    def read(buf):
-        return buf.read_u32()
-
-    @staticmethod
-    def write(value, buf):
-        buf.write_u32(value)
-
 class _UniffiFfiConverterSequenceString(_UniffiConverterRustBuffer):
     @classmethod
     def check_lower(cls, value):
@@ -3405,7 +3784,7 @@ class LeadRow:
     """
     One lead in a list.
 """
-    def __init__(self, *, id:DocId, customer_name:str, hospital:str, need:str, stage:str, next_action:str, expected_close:str, updated_ms:int, index:int, conflicts:int, missing:typing.List[str], owner:typing.Optional[UserId], owner_name:str, mine:bool):
+    def __init__(self, *, id:DocId, customer_name:str, hospital:str, need:str, stage:str, next_action:str, expected_close:str, updated_ms:int, index:int, conflicts:int, missing:typing.List[str], owner:typing.Optional[UserId], owner_name:str, mine:bool, deleted_at_ms:typing.Optional[int], deleted_by:str, edited_since_deleted:bool):
         self.id = id
         self.customer_name = customer_name
         self.hospital = hospital
@@ -3420,12 +3799,15 @@ class LeadRow:
         self.owner = owner
         self.owner_name = owner_name
         self.mine = mine
+        self.deleted_at_ms = deleted_at_ms
+        self.deleted_by = deleted_by
+        self.edited_since_deleted = edited_since_deleted
         
         
 
     
     def __str__(self):
-        return "LeadRow(id={}, customer_name={}, hospital={}, need={}, stage={}, next_action={}, expected_close={}, updated_ms={}, index={}, conflicts={}, missing={}, owner={}, owner_name={}, mine={})".format(self.id, self.customer_name, self.hospital, self.need, self.stage, self.next_action, self.expected_close, self.updated_ms, self.index, self.conflicts, self.missing, self.owner, self.owner_name, self.mine)
+        return "LeadRow(id={}, customer_name={}, hospital={}, need={}, stage={}, next_action={}, expected_close={}, updated_ms={}, index={}, conflicts={}, missing={}, owner={}, owner_name={}, mine={}, deleted_at_ms={}, deleted_by={}, edited_since_deleted={})".format(self.id, self.customer_name, self.hospital, self.need, self.stage, self.next_action, self.expected_close, self.updated_ms, self.index, self.conflicts, self.missing, self.owner, self.owner_name, self.mine, self.deleted_at_ms, self.deleted_by, self.edited_since_deleted)
     def __eq__(self, other):
         if self.id != other.id:
             return False
@@ -3455,6 +3837,12 @@ class LeadRow:
             return False
         if self.mine != other.mine:
             return False
+        if self.deleted_at_ms != other.deleted_at_ms:
+            return False
+        if self.deleted_by != other.deleted_by:
+            return False
+        if self.edited_since_deleted != other.edited_since_deleted:
+            return False
         return True
 
 class _UniffiFfiConverterTypeLeadRow(_UniffiConverterRustBuffer):
@@ -3475,6 +3863,9 @@ class _UniffiFfiConverterTypeLeadRow(_UniffiConverterRustBuffer):
             owner=_UniffiFfiConverterOptionalTypeUserId.read(buf),
             owner_name=_UniffiFfiConverterString.read(buf),
             mine=_UniffiFfiConverterBoolean.read(buf),
+            deleted_at_ms=_UniffiFfiConverterOptionalInt64.read(buf),
+            deleted_by=_UniffiFfiConverterString.read(buf),
+            edited_since_deleted=_UniffiFfiConverterBoolean.read(buf),
         )
 
     @staticmethod
@@ -3493,6 +3884,9 @@ class _UniffiFfiConverterTypeLeadRow(_UniffiConverterRustBuffer):
         _UniffiFfiConverterOptionalTypeUserId.check_lower(value.owner)
         _UniffiFfiConverterString.check_lower(value.owner_name)
         _UniffiFfiConverterBoolean.check_lower(value.mine)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.deleted_at_ms)
+        _UniffiFfiConverterString.check_lower(value.deleted_by)
+        _UniffiFfiConverterBoolean.check_lower(value.edited_since_deleted)
 
     @staticmethod
     def write(value, buf):
@@ -3510,29 +3904,9 @@ class _UniffiFfiConverterTypeLeadRow(_UniffiConverterRustBuffer):
         _UniffiFfiConverterOptionalTypeUserId.write(value.owner, buf)
         _UniffiFfiConverterString.write(value.owner_name, buf)
         _UniffiFfiConverterBoolean.write(value.mine, buf)
-
-class _UniffiFfiConverterSequenceTypeContactItem(_UniffiConverterRustBuffer):
-    @classmethod
-    def check_lower(cls, value):
-        for item in value:
-            _UniffiFfiConverterTypeContactItem.check_lower(item)
-
-    @classmethod
-    def write(cls, value, buf):
-        items = len(value)
-        buf.write_i32(items)
-        for item in value:
-            _UniffiFfiConverterTypeContactItem.write(item, buf)
-
-    @classmethod
-    def read(cls, buf):
-        count = buf.read_i32()
-        if count < 0:
-            raise InternalError("Unexpected negative sequence length")
-
-        return [
-            _UniffiFfiConverterTypeContactItem.read(buf) for i in range(count)
-        ]
+        _UniffiFfiConverterOptionalInt64.write(value.deleted_at_ms, buf)
+        _UniffiFfiConverterString.write(value.deleted_by, buf)
+        _UniffiFfiConverterBoolean.write(value.edited_since_deleted, buf)
 
 @dataclass
 class TodoItem:
@@ -3594,74 +3968,6 @@ class _UniffiFfiConverterSequenceTypeTodoItem(_UniffiConverterRustBuffer):
 
         return [
             _UniffiFfiConverterTypeTodoItem.read(buf) for i in range(count)
-        ]
-
-@dataclass
-class TagItem:
-    """
-    A tag (C47).
-"""
-    def __init__(self, *, name:str, expires_ms:typing.Optional[int], fresh:bool):
-        self.name = name
-        self.expires_ms = expires_ms
-        self.fresh = fresh
-        
-        
-
-    
-    def __str__(self):
-        return "TagItem(name={}, expires_ms={}, fresh={})".format(self.name, self.expires_ms, self.fresh)
-    def __eq__(self, other):
-        if self.name != other.name:
-            return False
-        if self.expires_ms != other.expires_ms:
-            return False
-        if self.fresh != other.fresh:
-            return False
-        return True
-
-class _UniffiFfiConverterTypeTagItem(_UniffiConverterRustBuffer):
-    @staticmethod
-    def read(buf):
-        return TagItem(
-            name=_UniffiFfiConverterString.read(buf),
-            expires_ms=_UniffiFfiConverterOptionalInt64.read(buf),
-            fresh=_UniffiFfiConverterBoolean.read(buf),
-        )
-
-    @staticmethod
-    def check_lower(value):
-        _UniffiFfiConverterString.check_lower(value.name)
-        _UniffiFfiConverterOptionalInt64.check_lower(value.expires_ms)
-        _UniffiFfiConverterBoolean.check_lower(value.fresh)
-
-    @staticmethod
-    def write(value, buf):
-        _UniffiFfiConverterString.write(value.name, buf)
-        _UniffiFfiConverterOptionalInt64.write(value.expires_ms, buf)
-        _UniffiFfiConverterBoolean.write(value.fresh, buf)
-
-class _UniffiFfiConverterSequenceTypeTagItem(_UniffiConverterRustBuffer):
-    @classmethod
-    def check_lower(cls, value):
-        for item in value:
-            _UniffiFfiConverterTypeTagItem.check_lower(item)
-
-    @classmethod
-    def write(cls, value, buf):
-        items = len(value)
-        buf.write_i32(items)
-        for item in value:
-            _UniffiFfiConverterTypeTagItem.write(item, buf)
-
-    @classmethod
-    def read(cls, buf):
-        count = buf.read_i32()
-        if count < 0:
-            raise InternalError("Unexpected negative sequence length")
-
-        return [
-            _UniffiFfiConverterTypeTagItem.read(buf) for i in range(count)
         ]
 
 @dataclass
@@ -4555,17 +4861,18 @@ class LeadQuery:
     """
     Which leads to list.
 """
-    def __init__(self, *, text:str = "", offset:int = 0, limit:int = 50, only_conflicts:bool = False):
+    def __init__(self, *, text:str = "", offset:int = 0, limit:int = 50, only_conflicts:bool = False, deleted:bool = False):
         self.text = text
         self.offset = offset
         self.limit = limit
         self.only_conflicts = only_conflicts
+        self.deleted = deleted
         
         
 
     
     def __str__(self):
-        return "LeadQuery(text={}, offset={}, limit={}, only_conflicts={})".format(self.text, self.offset, self.limit, self.only_conflicts)
+        return "LeadQuery(text={}, offset={}, limit={}, only_conflicts={}, deleted={})".format(self.text, self.offset, self.limit, self.only_conflicts, self.deleted)
     def __eq__(self, other):
         if self.text != other.text:
             return False
@@ -4574,6 +4881,8 @@ class LeadQuery:
         if self.limit != other.limit:
             return False
         if self.only_conflicts != other.only_conflicts:
+            return False
+        if self.deleted != other.deleted:
             return False
         return True
 
@@ -4585,6 +4894,7 @@ class _UniffiFfiConverterTypeLeadQuery(_UniffiConverterRustBuffer):
             offset=_UniffiFfiConverterUInt32.read(buf),
             limit=_UniffiFfiConverterUInt32.read(buf),
             only_conflicts=_UniffiFfiConverterBoolean.read(buf),
+            deleted=_UniffiFfiConverterBoolean.read(buf),
         )
 
     @staticmethod
@@ -4593,6 +4903,7 @@ class _UniffiFfiConverterTypeLeadQuery(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt32.check_lower(value.offset)
         _UniffiFfiConverterUInt32.check_lower(value.limit)
         _UniffiFfiConverterBoolean.check_lower(value.only_conflicts)
+        _UniffiFfiConverterBoolean.check_lower(value.deleted)
 
     @staticmethod
     def write(value, buf):
@@ -4600,6 +4911,7 @@ class _UniffiFfiConverterTypeLeadQuery(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt32.write(value.offset, buf)
         _UniffiFfiConverterUInt32.write(value.limit, buf)
         _UniffiFfiConverterBoolean.write(value.only_conflicts, buf)
+        _UniffiFfiConverterBoolean.write(value.deleted, buf)
 
 @dataclass
 class Me:
@@ -4686,6 +4998,54 @@ class _UniffiFfiConverterSequenceTypeContact(_UniffiConverterRustBuffer):
         return [
             _UniffiFfiConverterTypeContact.read(buf) for i in range(count)
         ]
+
+@dataclass
+class NewAccount:
+    """
+    An account to be created.
+"""
+    def __init__(self, *, fields:AccountFields, notes:str = "", contacts:typing.List[Contact] = _DEFAULT):
+        self.fields = fields
+        self.notes = notes
+        if contacts is _DEFAULT:
+            self.contacts = []
+        else:
+            self.contacts = contacts
+        
+        
+
+    
+    def __str__(self):
+        return "NewAccount(fields={}, notes={}, contacts={})".format(self.fields, self.notes, self.contacts)
+    def __eq__(self, other):
+        if self.fields != other.fields:
+            return False
+        if self.notes != other.notes:
+            return False
+        if self.contacts != other.contacts:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeNewAccount(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return NewAccount(
+            fields=_UniffiFfiConverterTypeAccountFields.read(buf),
+            notes=_UniffiFfiConverterString.read(buf),
+            contacts=_UniffiFfiConverterSequenceTypeContact.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeAccountFields.check_lower(value.fields)
+        _UniffiFfiConverterString.check_lower(value.notes)
+        _UniffiFfiConverterSequenceTypeContact.check_lower(value.contacts)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeAccountFields.write(value.fields, buf)
+        _UniffiFfiConverterString.write(value.notes, buf)
+        _UniffiFfiConverterSequenceTypeContact.write(value.contacts, buf)
 
 @dataclass
 class NewLead:
@@ -5845,6 +6205,55 @@ class _UniffiFfiConverterTypeNetwork(_UniffiConverterRustBuffer):
 
 
 
+
+
+
+
+class Undone(enum.Enum):
+    """
+    How far the last act was taken back.
+"""
+    
+    WHOLE = 0
+    """
+    All of it.
+"""
+    
+    PARTLY = 1
+    """
+    Some of it: the rest others have written over, or built on, since.
+"""
+    
+
+
+class _UniffiFfiConverterTypeUndone(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return Undone.WHOLE
+        if variant == 2:
+            return Undone.PARTLY
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == Undone.WHOLE:
+            return
+        if value == Undone.PARTLY:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == Undone.WHOLE:
+            buf.write_i32(1)
+        if value == Undone.PARTLY:
+            buf.write_i32(2)
+
+
+
+
 class CancelTokenProtocol(typing.Protocol):
     """
     Ends a long call from another thread. One token serves one call.
@@ -6083,6 +6492,29 @@ class _UniffiFfiConverterTypeChangeListener:
     def write(cls, value: ChangeListener, buf: _UniffiRustBuffer):
         buf.write_u64(cls.lower(value))
 
+class _UniffiFfiConverterSequenceTypeAccountRow(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeAccountRow.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeAccountRow.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeAccountRow.read(buf) for i in range(count)
+        ]
+
 class _UniffiFfiConverterOptionalTypeCancelToken(_UniffiConverterRustBuffer):
     @classmethod
     def check_lower(cls, value):
@@ -6317,6 +6749,16 @@ class FieldbookProtocol(typing.Protocol):
     The one handle of an app, usable from any thread. Calls block: for a disk write at the longest, except those that take a time-out.
 """
     
+    def account(self, account: DocId) -> AccountPage:
+        """
+        Everything of one account.
+"""
+        raise NotImplementedError
+    def accounts(self, text: str) -> typing.List[AccountRow]:
+        """
+        The accounts on this phone by name. A text finds parts of names, pinyin initials and syllables.
+"""
+        raise NotImplementedError
     def add_contact(self, lead: DocId,contact: Contact) -> EntryId:
         """
         Adds a contact (C13, C53).
@@ -6325,6 +6767,11 @@ class FieldbookProtocol(typing.Protocol):
     def add_todo(self, lead: DocId,title: str,due: typing.Optional[str]) -> EntryId:
         """
         Adds a todo. `due` is an ISO day, or milliseconds since 1970 UTC.
+"""
+        raise NotImplementedError
+    def all_conflicts(self, ) -> typing.List[ConflictItem]:
+        """
+        Every conflict of every document on this phone: leads, their tables, calendars, accounts.
 """
         raise NotImplementedError
     def answer(self, lead: DocId,row: str,answer: str) -> None:
@@ -6367,6 +6814,11 @@ class FieldbookProtocol(typing.Protocol):
         The conflicts of a lead and its table.
 """
         raise NotImplementedError
+    def create_account(self, account: NewAccount) -> DocId:
+        """
+        Creates an account, which needs a name; on the phone's disk when this returns. A lead names it by `account`.
+"""
+        raise NotImplementedError
     def create_lead(self, lead: NewLead) -> DocId:
         """
         Creates a lead; on the phone's disk when this returns. 客户名称, 联系人手机 and 需求关键词 (采购/维保/升级) are mandatory (C3).
@@ -6375,6 +6827,11 @@ class FieldbookProtocol(typing.Protocol):
     def delete_lead(self, lead: DocId) -> None:
         """
         Deletes a lead. The document stays and can be restored.
+"""
+        raise NotImplementedError
+    def edit_account(self, account: DocId,set: AccountFields,clear: typing.List[str]) -> None:
+        """
+        Writes the fields of `set` that have a value and empties those named in `clear`.
 """
         raise NotImplementedError
     def edit_contact(self, lead: DocId,id: EntryId,contact: Contact) -> None:
@@ -6392,9 +6849,10 @@ class FieldbookProtocol(typing.Protocol):
         Writes the fields of `set` that have a value and empties those named in `clear`.
 """
         raise NotImplementedError
-    def edit_notes(self, lead: DocId,text: str) -> None:
+    def edit_notes(self, lead: DocId,base: str,text: str) -> None:
         """
-        Makes the notes read `text`, merging with what others type elsewhere in them.
+        Brings into the notes what the user typed: `base` is the text that the editor opened with, `text` what it ended with. What others
+        typed meanwhile stays.
 """
         raise NotImplementedError
     def end_phone(self, device: DeviceId,stolen: bool,timeout_ms: int,cancel: typing.Optional[CancelToken]) -> None:
@@ -6415,7 +6873,7 @@ class FieldbookProtocol(typing.Protocol):
         raise NotImplementedError
     def handover(self, timeout_ms: int,cancel: typing.Optional[CancelToken]) -> Handover:
         """
-        A one-time code for the user's next phone; blocks at most `timeout_ms`.
+        A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
 """
         raise NotImplementedError
     def kept(self, ) -> typing.List[KeptItem]:
@@ -6461,7 +6919,7 @@ class FieldbookProtocol(typing.Protocol):
         raise NotImplementedError
     def move_entry(self, id: EntryId,day: str) -> None:
         """
-        Moves a block to another ISO day, under the same id.
+        Moves a block to another ISO day, in whatever month, under the same id.
 """
         raise NotImplementedError
     def phones(self, timeout_ms: int,cancel: typing.Optional[CancelToken]) -> typing.List[Phone]:
@@ -6570,9 +7028,9 @@ class FieldbookProtocol(typing.Protocol):
         Today's blocks and every open todo that is due.
 """
         raise NotImplementedError
-    def undo(self, ) -> None:
+    def undo(self, ) -> Undone:
         """
-        Takes the last act of this phone back.
+        Takes the last act of this phone back, as far as nobody has written over it or built on it since.
 """
         raise NotImplementedError
     def untag(self, lead: DocId,name: str) -> None:
@@ -6626,6 +7084,42 @@ class Fieldbook(FieldbookProtocol):
         inst = cls.__new__(cls)
         inst._handle = handle
         return inst
+    def account(self, account: DocId) -> AccountPage:
+        """
+        Everything of one account.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(account)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(account),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeAccountPage.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_account,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def accounts(self, text: str) -> typing.List[AccountRow]:
+        """
+        The accounts on this phone by name. A text finds parts of names, pinyin initials and syllables.
+"""
+        
+        _UniffiFfiConverterString.check_lower(text)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterString.lower(text),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterSequenceTypeAccountRow.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_accounts,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def add_contact(self, lead: DocId,contact: Contact) -> EntryId:
         """
         Adds a contact (C13, C53).
@@ -6668,6 +7162,21 @@ class Fieldbook(FieldbookProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_add_todo,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def all_conflicts(self, ) -> typing.List[ConflictItem]:
+        """
+        Every conflict of every document on this phone: leads, their tables, calendars, accounts.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterSequenceTypeConflictItem.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_all_conflicts,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
@@ -6839,6 +7348,24 @@ class Fieldbook(FieldbookProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
+    def create_account(self, account: NewAccount) -> DocId:
+        """
+        Creates an account, which needs a name; on the phone's disk when this returns. A lead names it by `account`.
+"""
+        
+        _UniffiFfiConverterTypeNewAccount.check_lower(account)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeNewAccount.lower(account),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeDocId.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_create_account,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def create_lead(self, lead: NewLead) -> DocId:
         """
         Creates a lead; on the phone's disk when this returns. 客户名称, 联系人手机 and 需求关键词 (采购/维保/升级) are mandatory (C3).
@@ -6872,6 +7399,30 @@ class Fieldbook(FieldbookProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_delete_lead,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def edit_account(self, account: DocId,set: AccountFields,clear: typing.List[str]) -> None:
+        """
+        Writes the fields of `set` that have a value and empties those named in `clear`.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(account)
+
+        _UniffiFfiConverterTypeAccountFields.check_lower(set)
+
+        _UniffiFfiConverterSequenceString.check_lower(clear)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(account),
+            _UniffiFfiConverterTypeAccountFields.lower(set),
+            _UniffiFfiConverterSequenceString.lower(clear),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_account,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
@@ -6944,17 +7495,21 @@ class Fieldbook(FieldbookProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
-    def edit_notes(self, lead: DocId,text: str) -> None:
+    def edit_notes(self, lead: DocId,base: str,text: str) -> None:
         """
-        Makes the notes read `text`, merging with what others type elsewhere in them.
+        Brings into the notes what the user typed: `base` is the text that the editor opened with, `text` what it ended with. What others
+        typed meanwhile stays.
 """
         
         _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterString.check_lower(base)
 
         _UniffiFfiConverterString.check_lower(text)
         _uniffi_lowered_args = (
             self._uniffi_clone_handle(),
             _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterString.lower(base),
             _UniffiFfiConverterString.lower(text),
         )
         _uniffi_lift_return = lambda val: None
@@ -7049,7 +7604,7 @@ class Fieldbook(FieldbookProtocol):
         return _uniffi_lift_return(_uniffi_ffi_result)
     def handover(self, timeout_ms: int,cancel: typing.Optional[CancelToken]) -> Handover:
         """
-        A one-time code for the user's next phone; blocks at most `timeout_ms`.
+        A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
 """
         
         _UniffiFfiConverterUInt32.check_lower(timeout_ms)
@@ -7212,7 +7767,7 @@ class Fieldbook(FieldbookProtocol):
         return _uniffi_lift_return(_uniffi_ffi_result)
     def move_entry(self, id: EntryId,day: str) -> None:
         """
-        Moves a block to another ISO day, under the same id.
+        Moves a block to another ISO day, in whatever month, under the same id.
 """
         
         _UniffiFfiConverterTypeEntryId.check_lower(id)
@@ -7625,14 +8180,14 @@ class Fieldbook(FieldbookProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
-    def undo(self, ) -> None:
+    def undo(self, ) -> Undone:
         """
-        Takes the last act of this phone back.
+        Takes the last act of this phone back, as far as nobody has written over it or built on it since.
 """
         _uniffi_lowered_args = (
             self._uniffi_clone_handle(),
         )
-        _uniffi_lift_return = lambda val: None
+        _uniffi_lift_return = _UniffiFfiConverterTypeUndone.lift
         _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
@@ -7706,6 +8261,13 @@ __all__ = [
     "FieldbookError",
     "ListenerError",
     "Network",
+    "Undone",
+    "AccountFields",
+    "Contact",
+    "ContactItem",
+    "TagItem",
+    "AccountPage",
+    "AccountRow",
     "AdvancementRow",
     "Attachment",
     "BoardCell",
@@ -7715,8 +8277,6 @@ __all__ = [
     "ConflictChoice",
     "FieldPath",
     "ConflictItem",
-    "Contact",
-    "ContactItem",
     "Todo",
     "DueTodo",
     "EvidenceItem",
@@ -7725,7 +8285,6 @@ __all__ = [
     "LeadFields",
     "LeadRow",
     "TodoItem",
-    "TagItem",
     "Visit",
     "Touch",
     "StageProposal",
@@ -7733,6 +8292,7 @@ __all__ = [
     "LeadPage",
     "LeadQuery",
     "Me",
+    "NewAccount",
     "NewLead",
     "Phone",
     "Status",

@@ -274,6 +274,16 @@ void uniffi_fieldbook_fn_free_fieldbook(uint64_t handle, RustCallStatus *_Nonnul
 uint64_t uniffi_fieldbook_fn_constructor_fieldbook_open(RustBuffer config, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ACCOUNT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ACCOUNT
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_account(uint64_t ptr, RustBuffer account, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ACCOUNTS
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ACCOUNTS
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_accounts(uint64_t ptr, RustBuffer text, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ADD_CONTACT
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ADD_CONTACT
 RustBuffer uniffi_fieldbook_fn_method_fieldbook_add_contact(uint64_t ptr, RustBuffer lead, RustBuffer contact, RustCallStatus *_Nonnull out_status
@@ -282,6 +292,11 @@ RustBuffer uniffi_fieldbook_fn_method_fieldbook_add_contact(uint64_t ptr, RustBu
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ADD_TODO
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ADD_TODO
 RustBuffer uniffi_fieldbook_fn_method_fieldbook_add_todo(uint64_t ptr, RustBuffer lead, RustBuffer title, RustBuffer due, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ALL_CONFLICTS
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ALL_CONFLICTS
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_all_conflicts(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ANSWER
@@ -324,6 +339,11 @@ void uniffi_fieldbook_fn_method_fieldbook_complete_todo(uint64_t ptr, RustBuffer
 RustBuffer uniffi_fieldbook_fn_method_fieldbook_conflicts(uint64_t ptr, RustBuffer lead, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_CREATE_ACCOUNT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_CREATE_ACCOUNT
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_create_account(uint64_t ptr, RustBuffer account, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_CREATE_LEAD
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_CREATE_LEAD
 RustBuffer uniffi_fieldbook_fn_method_fieldbook_create_lead(uint64_t ptr, RustBuffer lead, RustCallStatus *_Nonnull out_status
@@ -332,6 +352,11 @@ RustBuffer uniffi_fieldbook_fn_method_fieldbook_create_lead(uint64_t ptr, RustBu
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_DELETE_LEAD
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_DELETE_LEAD
 void uniffi_fieldbook_fn_method_fieldbook_delete_lead(uint64_t ptr, RustBuffer lead, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EDIT_ACCOUNT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EDIT_ACCOUNT
+void uniffi_fieldbook_fn_method_fieldbook_edit_account(uint64_t ptr, RustBuffer account, RustBuffer set, RustBuffer clear, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EDIT_CONTACT
@@ -351,7 +376,7 @@ void uniffi_fieldbook_fn_method_fieldbook_edit_lead(uint64_t ptr, RustBuffer lea
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EDIT_NOTES
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EDIT_NOTES
-void uniffi_fieldbook_fn_method_fieldbook_edit_notes(uint64_t ptr, RustBuffer lead, RustBuffer text, RustCallStatus *_Nonnull out_status
+void uniffi_fieldbook_fn_method_fieldbook_edit_notes(uint64_t ptr, RustBuffer lead, RustBuffer base, RustBuffer text, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_END_PHONE
@@ -526,7 +551,7 @@ RustBuffer uniffi_fieldbook_fn_method_fieldbook_today(uint64_t ptr, RustCallStat
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_UNDO
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_UNDO
-void uniffi_fieldbook_fn_method_fieldbook_undo(uint64_t ptr, RustCallStatus *_Nonnull out_status
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_undo(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_UNTAG
@@ -850,6 +875,18 @@ void ffi_fieldbook_rust_future_free_void(uint64_t handle
 void ffi_fieldbook_rust_future_complete_void(uint64_t handle, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ACCOUNT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ACCOUNT
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_account(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ACCOUNTS
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ACCOUNTS
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_accounts(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ADD_CONTACT
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ADD_CONTACT
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_add_contact(void
@@ -859,6 +896,12 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_add_contact(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ADD_TODO
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ADD_TODO
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_add_todo(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ALL_CONFLICTS
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ALL_CONFLICTS
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_all_conflicts(void
     
 );
 #endif
@@ -910,6 +953,12 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_conflicts(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_CREATE_ACCOUNT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_CREATE_ACCOUNT
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_create_account(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_CREATE_LEAD
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_CREATE_LEAD
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_create_lead(void
@@ -919,6 +968,12 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_create_lead(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_DELETE_LEAD
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_DELETE_LEAD
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_delete_lead(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_EDIT_ACCOUNT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_EDIT_ACCOUNT
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_edit_account(void
     
 );
 #endif

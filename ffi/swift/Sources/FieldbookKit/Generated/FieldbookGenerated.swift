@@ -981,6 +981,16 @@ public func FfiConverterTypeChangeListener_lower(_ value: ChangeListener) -> UIn
 public protocol FieldbookProtocol: AnyObject, Sendable {
     
     /**
+     * Everything of one account.
+     */
+    func account(account: DocId) throws  -> AccountPage
+    
+    /**
+     * The accounts on this phone by name. A text finds parts of names, pinyin initials and syllables.
+     */
+    func accounts(text: String) throws  -> [AccountRow]
+    
+    /**
      * Adds a contact (C13, C53).
      */
     func addContact(lead: DocId, contact: Contact) throws  -> EntryId
@@ -989,6 +999,11 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
      * Adds a todo. `due` is an ISO day, or milliseconds since 1970 UTC.
      */
     func addTodo(lead: DocId, title: String, due: String?) throws  -> EntryId
+    
+    /**
+     * Every conflict of every document on this phone: leads, their tables, calendars, accounts.
+     */
+    func allConflicts() throws  -> [ConflictItem]
     
     /**
      * Writes what was found out for a row of the advancement table (C55, C56).
@@ -1031,6 +1046,11 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     func conflicts(lead: DocId) throws  -> [ConflictItem]
     
     /**
+     * Creates an account, which needs a name; on the phone's disk when this returns. A lead names it by `account`.
+     */
+    func createAccount(account: NewAccount) throws  -> DocId
+    
+    /**
      * Creates a lead; on the phone's disk when this returns. 客户名称, 联系人手机 and 需求关键词 (采购/维保/升级) are mandatory (C3).
      */
     func createLead(lead: NewLead) throws  -> DocId
@@ -1039,6 +1059,11 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
      * Deletes a lead. The document stays and can be restored.
      */
     func deleteLead(lead: DocId) throws 
+    
+    /**
+     * Writes the fields of `set` that have a value and empties those named in `clear`.
+     */
+    func editAccount(account: DocId, set: AccountFields, clear: [String]) throws 
     
     /**
      * Writes the fields of `contact` that have a value.
@@ -1056,9 +1081,10 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     func editLead(lead: DocId, set: LeadFields, clear: [String]) throws 
     
     /**
-     * Makes the notes read `text`, merging with what others type elsewhere in them.
+     * Brings into the notes what the user typed: `base` is the text that the editor opened with, `text` what it ended with. What others
+     * typed meanwhile stays.
      */
-    func editNotes(lead: DocId, text: String) throws 
+    func editNotes(lead: DocId, base: String, text: String) throws 
     
     /**
      * Ends another phone of this user; blocks at most `timeout_ms`. A stolen one is wiped and nothing that it sends is kept.
@@ -1077,7 +1103,7 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     func evidence(lead: DocId, hash: Hash32, timeoutMs: UInt32, cancel: CancelToken?) throws  -> Data
     
     /**
-     * A one-time code for the user's next phone; blocks at most `timeout_ms`.
+     * A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
      */
     func handover(timeoutMs: UInt32, cancel: CancelToken?) throws  -> Handover
     
@@ -1123,7 +1149,7 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     func me() throws  -> Me?
     
     /**
-     * Moves a block to another ISO day, under the same id.
+     * Moves a block to another ISO day, in whatever month, under the same id.
      */
     func moveEntry(id: EntryId, day: String) throws 
     
@@ -1234,9 +1260,9 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     func today() throws  -> Today
     
     /**
-     * Takes the last act of this phone back.
+     * Takes the last act of this phone back, as far as nobody has written over it or built on it since.
      */
-    func undo() throws 
+    func undo() throws  -> Undone
     
     /**
      * Takes a tag off.
@@ -1313,6 +1339,32 @@ public static func `open`(config: Config)throws  -> Fieldbook  {
 
     
     /**
+     * Everything of one account.
+     */
+open func account(account: DocId)throws  -> AccountPage  {
+    return try  FfiConverterTypeAccountPage_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_account(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(account),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The accounts on this phone by name. A text finds parts of names, pinyin initials and syllables.
+     */
+open func accounts(text: String)throws  -> [AccountRow]  {
+    return try  FfiConverterSequenceTypeAccountRow.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_accounts(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(text),uniffiCallStatus
+    )
+})
+}
+    
+    /**
      * Adds a contact (C13, C53).
      */
 open func addContact(lead: DocId, contact: Contact)throws  -> EntryId  {
@@ -1337,6 +1389,18 @@ open func addTodo(lead: DocId, title: String, due: String?)throws  -> EntryId  {
         FfiConverterTypeDocId_lower(lead),
         FfiConverterString.lower(title),
         FfiConverterOptionString.lower(due),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Every conflict of every document on this phone: leads, their tables, calendars, accounts.
+     */
+open func allConflicts()throws  -> [ConflictItem]  {
+    return try  FfiConverterSequenceTypeConflictItem.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_all_conflicts(
+            self.uniffiCloneHandle(),uniffiCallStatus
     )
 })
 }
@@ -1451,6 +1515,19 @@ open func conflicts(lead: DocId)throws  -> [ConflictItem]  {
 }
     
     /**
+     * Creates an account, which needs a name; on the phone's disk when this returns. A lead names it by `account`.
+     */
+open func createAccount(account: NewAccount)throws  -> DocId  {
+    return try  FfiConverterTypeDocId_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_create_account(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeNewAccount_lower(account),uniffiCallStatus
+    )
+})
+}
+    
+    /**
      * Creates a lead; on the phone's disk when this returns. 客户名称, 联系人手机 and 需求关键词 (采购/维保/升级) are mandatory (C3).
      */
 open func createLead(lead: NewLead)throws  -> DocId  {
@@ -1471,6 +1548,20 @@ open func deleteLead(lead: DocId)throws   {try rustCallWithError(FfiConverterTyp
     uniffi_fieldbook_fn_method_fieldbook_delete_lead(
             self.uniffiCloneHandle(),
         FfiConverterTypeDocId_lower(lead),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Writes the fields of `set` that have a value and empties those named in `clear`.
+     */
+open func editAccount(account: DocId, set: AccountFields, clear: [String])throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_edit_account(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(account),
+        FfiConverterTypeAccountFields_lower(set),
+        FfiConverterSequenceString.lower(clear),uniffiCallStatus
     )
 }
 }
@@ -1517,13 +1608,15 @@ open func editLead(lead: DocId, set: LeadFields, clear: [String])throws   {try r
 }
     
     /**
-     * Makes the notes read `text`, merging with what others type elsewhere in them.
+     * Brings into the notes what the user typed: `base` is the text that the editor opened with, `text` what it ended with. What others
+     * typed meanwhile stays.
      */
-open func editNotes(lead: DocId, text: String)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+open func editNotes(lead: DocId, base: String, text: String)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
         uniffiCallStatus in
     uniffi_fieldbook_fn_method_fieldbook_edit_notes(
             self.uniffiCloneHandle(),
         FfiConverterTypeDocId_lower(lead),
+        FfiConverterString.lower(base),
         FfiConverterString.lower(text),uniffiCallStatus
     )
 }
@@ -1578,7 +1671,7 @@ open func evidence(lead: DocId, hash: Hash32, timeoutMs: UInt32, cancel: CancelT
 }
     
     /**
-     * A one-time code for the user's next phone; blocks at most `timeout_ms`.
+     * A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
      */
 open func handover(timeoutMs: UInt32, cancel: CancelToken?)throws  -> Handover  {
     return try  FfiConverterTypeHandover_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
@@ -1694,7 +1787,7 @@ open func me()throws  -> Me?  {
 }
     
     /**
-     * Moves a block to another ISO day, under the same id.
+     * Moves a block to another ISO day, in whatever month, under the same id.
      */
 open func moveEntry(id: EntryId, day: String)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
         uniffiCallStatus in
@@ -1973,14 +2066,15 @@ open func today()throws  -> Today  {
 }
     
     /**
-     * Takes the last act of this phone back.
+     * Takes the last act of this phone back, as far as nobody has written over it or built on it since.
      */
-open func undo()throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+open func undo()throws  -> Undone  {
+    return try  FfiConverterTypeUndone_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
         uniffiCallStatus in
     uniffi_fieldbook_fn_method_fieldbook_undo(
             self.uniffiCloneHandle(),uniffiCallStatus
     )
-}
+})
 }
     
     /**
@@ -2170,6 +2264,333 @@ public func FfiConverterTypeSubscription_lower(_ value: Subscription) -> UInt64 
 }
 
 
+
+
+/**
+ * The fields of an account.
+ */
+public struct AccountFields: Equatable, Hashable {
+    /**
+     * 客户名称.
+     */
+    public let name: String?
+    /**
+     * 省份.
+     */
+    public let province: String?
+    /**
+     * 城市.
+     */
+    public let city: String?
+    /**
+     * 地址.
+     */
+    public let address: String?
+    /**
+     * 电话.
+     */
+    public let phone: String?
+    /**
+     * 等级.
+     */
+    public let level: String?
+    /**
+     * 行业.
+     */
+    public let industry: String?
+    /**
+     * The account that this one duplicates (O12).
+     */
+    public let sameAs: DocId?
+    /**
+     * Deleted; the document stays.
+     */
+    public let deleted: Bool?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * 客户名称.
+         */name: String? = nil, 
+        /**
+         * 省份.
+         */province: String? = nil, 
+        /**
+         * 城市.
+         */city: String? = nil, 
+        /**
+         * 地址.
+         */address: String? = nil, 
+        /**
+         * 电话.
+         */phone: String? = nil, 
+        /**
+         * 等级.
+         */level: String? = nil, 
+        /**
+         * 行业.
+         */industry: String? = nil, 
+        /**
+         * The account that this one duplicates (O12).
+         */sameAs: DocId? = nil, 
+        /**
+         * Deleted; the document stays.
+         */deleted: Bool? = nil) {
+        self.name = name
+        self.province = province
+        self.city = city
+        self.address = address
+        self.phone = phone
+        self.level = level
+        self.industry = industry
+        self.sameAs = sameAs
+        self.deleted = deleted
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension AccountFields: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAccountFields: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> AccountFields {
+        return
+            try AccountFields(
+                name: FfiConverterOptionString.read(from: &buf), 
+                province: FfiConverterOptionString.read(from: &buf), 
+                city: FfiConverterOptionString.read(from: &buf), 
+                address: FfiConverterOptionString.read(from: &buf), 
+                phone: FfiConverterOptionString.read(from: &buf), 
+                level: FfiConverterOptionString.read(from: &buf), 
+                industry: FfiConverterOptionString.read(from: &buf), 
+                sameAs: FfiConverterOptionTypeDocId.read(from: &buf), 
+                deleted: FfiConverterOptionBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: AccountFields, into buf: inout [UInt8]) {
+        FfiConverterOptionString.write(value.name, into: &buf)
+        FfiConverterOptionString.write(value.province, into: &buf)
+        FfiConverterOptionString.write(value.city, into: &buf)
+        FfiConverterOptionString.write(value.address, into: &buf)
+        FfiConverterOptionString.write(value.phone, into: &buf)
+        FfiConverterOptionString.write(value.level, into: &buf)
+        FfiConverterOptionString.write(value.industry, into: &buf)
+        FfiConverterOptionTypeDocId.write(value.sameAs, into: &buf)
+        FfiConverterOptionBool.write(value.deleted, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAccountFields_lift(_ buf: RustBuffer) throws -> AccountFields {
+    return try FfiConverterTypeAccountFields.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAccountFields_lower(_ value: AccountFields) -> RustBuffer {
+    return FfiConverterTypeAccountFields.lower(value)
+}
+
+
+/**
+ * Everything of one account.
+ */
+public struct AccountPage: Equatable, Hashable {
+    /**
+     * The account.
+     */
+    public let id: DocId
+    /**
+     * Its fields.
+     */
+    public let fields: AccountFields
+    /**
+     * 备注.
+     */
+    public let notes: String
+    /**
+     * 联系人与决策链 (C13, C53).
+     */
+    public let contacts: [ContactItem]
+    /**
+     * 标签, stale ones too (C47).
+     */
+    public let tags: [TagItem]
+    /**
+     * Fields with two values.
+     */
+    public let conflicts: UInt32
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The account.
+         */id: DocId, 
+        /**
+         * Its fields.
+         */fields: AccountFields, 
+        /**
+         * 备注.
+         */notes: String, 
+        /**
+         * 联系人与决策链 (C13, C53).
+         */contacts: [ContactItem], 
+        /**
+         * 标签, stale ones too (C47).
+         */tags: [TagItem], 
+        /**
+         * Fields with two values.
+         */conflicts: UInt32) {
+        self.id = id
+        self.fields = fields
+        self.notes = notes
+        self.contacts = contacts
+        self.tags = tags
+        self.conflicts = conflicts
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension AccountPage: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAccountPage: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> AccountPage {
+        return
+            try AccountPage(
+                id: FfiConverterTypeDocId.read(from: &buf), 
+                fields: FfiConverterTypeAccountFields.read(from: &buf), 
+                notes: FfiConverterString.read(from: &buf), 
+                contacts: FfiConverterSequenceTypeContactItem.read(from: &buf), 
+                tags: FfiConverterSequenceTypeTagItem.read(from: &buf), 
+                conflicts: FfiConverterUInt32.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: AccountPage, into buf: inout [UInt8]) {
+        FfiConverterTypeDocId.write(value.id, into: &buf)
+        FfiConverterTypeAccountFields.write(value.fields, into: &buf)
+        FfiConverterString.write(value.notes, into: &buf)
+        FfiConverterSequenceTypeContactItem.write(value.contacts, into: &buf)
+        FfiConverterSequenceTypeTagItem.write(value.tags, into: &buf)
+        FfiConverterUInt32.write(value.conflicts, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAccountPage_lift(_ buf: RustBuffer) throws -> AccountPage {
+    return try FfiConverterTypeAccountPage.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAccountPage_lower(_ value: AccountPage) -> RustBuffer {
+    return FfiConverterTypeAccountPage.lower(value)
+}
+
+
+/**
+ * One account in a list.
+ */
+public struct AccountRow: Equatable, Hashable {
+    /**
+     * The account.
+     */
+    public let id: DocId
+    /**
+     * 客户名称.
+     */
+    public let name: String
+    /**
+     * 城市.
+     */
+    public let city: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The account.
+         */id: DocId, 
+        /**
+         * 客户名称.
+         */name: String, 
+        /**
+         * 城市.
+         */city: String) {
+        self.id = id
+        self.name = name
+        self.city = city
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension AccountRow: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAccountRow: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> AccountRow {
+        return
+            try AccountRow(
+                id: FfiConverterTypeDocId.read(from: &buf), 
+                name: FfiConverterString.read(from: &buf), 
+                city: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: AccountRow, into buf: inout [UInt8]) {
+        FfiConverterTypeDocId.write(value.id, into: &buf)
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterString.write(value.city, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAccountRow_lift(_ buf: RustBuffer) throws -> AccountRow {
+    return try FfiConverterTypeAccountRow.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAccountRow_lower(_ value: AccountRow) -> RustBuffer {
+    return FfiConverterTypeAccountRow.lower(value)
+}
 
 
 /**
@@ -2479,10 +2900,6 @@ public struct CalendarEntry: Equatable, Hashable {
      * 已完成.
      */
     public let done: Bool?
-    /**
-     * The month (`2026-03`) that the entry moved to, under the same id.
-     */
-    public let movedTo: String?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -2513,10 +2930,7 @@ public struct CalendarEntry: Equatable, Hashable {
          */importance: String? = nil, 
         /**
          * 已完成.
-         */done: Bool? = nil, 
-        /**
-         * The month (`2026-03`) that the entry moved to, under the same id.
-         */movedTo: String? = nil) {
+         */done: Bool? = nil) {
         self.lead = lead
         self.day = day
         self.start = start
@@ -2526,7 +2940,6 @@ public struct CalendarEntry: Equatable, Hashable {
         self.expectedResult = expectedResult
         self.importance = importance
         self.done = done
-        self.movedTo = movedTo
     }
 
     
@@ -2553,8 +2966,7 @@ public struct FfiConverterTypeCalendarEntry: FfiConverterRustBuffer {
                 materials: FfiConverterOptionString.read(from: &buf), 
                 expectedResult: FfiConverterOptionString.read(from: &buf), 
                 importance: FfiConverterOptionString.read(from: &buf), 
-                done: FfiConverterOptionBool.read(from: &buf), 
-                movedTo: FfiConverterOptionString.read(from: &buf)
+                done: FfiConverterOptionBool.read(from: &buf)
         )
     }
 
@@ -2568,7 +2980,6 @@ public struct FfiConverterTypeCalendarEntry: FfiConverterRustBuffer {
         FfiConverterOptionString.write(value.expectedResult, into: &buf)
         FfiConverterOptionString.write(value.importance, into: &buf)
         FfiConverterOptionBool.write(value.done, into: &buf)
-        FfiConverterOptionString.write(value.movedTo, into: &buf)
     }
 }
 
@@ -2922,6 +3333,14 @@ public struct ConflictItem: Equatable, Hashable {
      */
     public let label: String
     /**
+     * The lead that it is about; `None`: another kind of document, or a block of the calendar without a lead.
+     */
+    public let lead: DocId?
+    /**
+     * What it is about, for a list of many: the customer's name, the block's day and purpose.
+     */
+    public let subject: String
+    /**
      * The values, the one that counts for now first.
      */
     public let values: [ConflictChoice]
@@ -2939,11 +3358,19 @@ public struct ConflictItem: Equatable, Hashable {
          * Its name for the user.
          */label: String, 
         /**
+         * The lead that it is about; `None`: another kind of document, or a block of the calendar without a lead.
+         */lead: DocId?, 
+        /**
+         * What it is about, for a list of many: the customer's name, the block's day and purpose.
+         */subject: String, 
+        /**
          * The values, the one that counts for now first.
          */values: [ConflictChoice]) {
         self.doc = doc
         self.path = path
         self.label = label
+        self.lead = lead
+        self.subject = subject
         self.values = values
     }
 
@@ -2966,6 +3393,8 @@ public struct FfiConverterTypeConflictItem: FfiConverterRustBuffer {
                 doc: FfiConverterTypeDocId.read(from: &buf), 
                 path: FfiConverterTypeFieldPath.read(from: &buf), 
                 label: FfiConverterString.read(from: &buf), 
+                lead: FfiConverterOptionTypeDocId.read(from: &buf), 
+                subject: FfiConverterString.read(from: &buf), 
                 values: FfiConverterSequenceTypeConflictChoice.read(from: &buf)
         )
     }
@@ -2974,6 +3403,8 @@ public struct FfiConverterTypeConflictItem: FfiConverterRustBuffer {
         FfiConverterTypeDocId.write(value.doc, into: &buf)
         FfiConverterTypeFieldPath.write(value.path, into: &buf)
         FfiConverterString.write(value.label, into: &buf)
+        FfiConverterOptionTypeDocId.write(value.lead, into: &buf)
+        FfiConverterString.write(value.subject, into: &buf)
         FfiConverterSequenceTypeConflictChoice.write(value.values, into: &buf)
     }
 }
@@ -3505,6 +3936,14 @@ public struct Handover: Equatable, Hashable {
      * Server time at which it ends.
      */
     public let expiresMs: Int64
+    /**
+     * Changes of this phone that are not on the server yet: the next phone does not have them before this one has synced.
+     */
+    public let unsent: UInt64
+    /**
+     * Pieces of evidence of which the same is true.
+     */
+    public let evidenceUnsent: UInt32
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -3517,10 +3956,18 @@ public struct Handover: Equatable, Hashable {
          */code: String, 
         /**
          * Server time at which it ends.
-         */expiresMs: Int64) {
+         */expiresMs: Int64, 
+        /**
+         * Changes of this phone that are not on the server yet: the next phone does not have them before this one has synced.
+         */unsent: UInt64, 
+        /**
+         * Pieces of evidence of which the same is true.
+         */evidenceUnsent: UInt32) {
         self.invitation = invitation
         self.code = code
         self.expiresMs = expiresMs
+        self.unsent = unsent
+        self.evidenceUnsent = evidenceUnsent
     }
 
     
@@ -3541,7 +3988,9 @@ public struct FfiConverterTypeHandover: FfiConverterRustBuffer {
             try Handover(
                 invitation: FfiConverterString.read(from: &buf), 
                 code: FfiConverterString.read(from: &buf), 
-                expiresMs: FfiConverterInt64.read(from: &buf)
+                expiresMs: FfiConverterInt64.read(from: &buf), 
+                unsent: FfiConverterUInt64.read(from: &buf), 
+                evidenceUnsent: FfiConverterUInt32.read(from: &buf)
         )
     }
 
@@ -3549,6 +3998,8 @@ public struct FfiConverterTypeHandover: FfiConverterRustBuffer {
         FfiConverterString.write(value.invitation, into: &buf)
         FfiConverterString.write(value.code, into: &buf)
         FfiConverterInt64.write(value.expiresMs, into: &buf)
+        FfiConverterUInt64.write(value.unsent, into: &buf)
+        FfiConverterUInt32.write(value.evidenceUnsent, into: &buf)
     }
 }
 
@@ -4115,6 +4566,10 @@ public struct LeadQuery: Equatable, Hashable {
      * Only leads with a field in conflict.
      */
     public let onlyConflicts: Bool
+    /**
+     * Only leads that were deleted, to look at them or restore them; they are in no other list.
+     */
+    public let deleted: Bool
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -4130,11 +4585,15 @@ public struct LeadQuery: Equatable, Hashable {
          */limit: UInt32 = UInt32(50), 
         /**
          * Only leads with a field in conflict.
-         */onlyConflicts: Bool = false) {
+         */onlyConflicts: Bool = false, 
+        /**
+         * Only leads that were deleted, to look at them or restore them; they are in no other list.
+         */deleted: Bool = false) {
         self.text = text
         self.offset = offset
         self.limit = limit
         self.onlyConflicts = onlyConflicts
+        self.deleted = deleted
     }
 
     
@@ -4156,7 +4615,8 @@ public struct FfiConverterTypeLeadQuery: FfiConverterRustBuffer {
                 text: FfiConverterString.read(from: &buf), 
                 offset: FfiConverterUInt32.read(from: &buf), 
                 limit: FfiConverterUInt32.read(from: &buf), 
-                onlyConflicts: FfiConverterBool.read(from: &buf)
+                onlyConflicts: FfiConverterBool.read(from: &buf), 
+                deleted: FfiConverterBool.read(from: &buf)
         )
     }
 
@@ -4165,6 +4625,7 @@ public struct FfiConverterTypeLeadQuery: FfiConverterRustBuffer {
         FfiConverterUInt32.write(value.offset, into: &buf)
         FfiConverterUInt32.write(value.limit, into: &buf)
         FfiConverterBool.write(value.onlyConflicts, into: &buf)
+        FfiConverterBool.write(value.deleted, into: &buf)
     }
 }
 
@@ -4244,6 +4705,18 @@ public struct LeadRow: Equatable, Hashable {
      * Whether the owner is this phone's user.
      */
     public let mine: Bool
+    /**
+     * When it was deleted; `None` while it is not.
+     */
+    public let deletedAtMs: Int64?
+    /**
+     * By whom; empty when it is not known here, or not deleted.
+     */
+    public let deletedBy: String
+    /**
+     * Somebody worked on it who did not know that it was deleted, or did so afterwards: a person should look whether it stays deleted.
+     */
+    public let editedSinceDeleted: Bool
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -4289,7 +4762,16 @@ public struct LeadRow: Equatable, Hashable {
          */ownerName: String, 
         /**
          * Whether the owner is this phone's user.
-         */mine: Bool) {
+         */mine: Bool, 
+        /**
+         * When it was deleted; `None` while it is not.
+         */deletedAtMs: Int64?, 
+        /**
+         * By whom; empty when it is not known here, or not deleted.
+         */deletedBy: String, 
+        /**
+         * Somebody worked on it who did not know that it was deleted, or did so afterwards: a person should look whether it stays deleted.
+         */editedSinceDeleted: Bool) {
         self.id = id
         self.customerName = customerName
         self.hospital = hospital
@@ -4304,6 +4786,9 @@ public struct LeadRow: Equatable, Hashable {
         self.owner = owner
         self.ownerName = ownerName
         self.mine = mine
+        self.deletedAtMs = deletedAtMs
+        self.deletedBy = deletedBy
+        self.editedSinceDeleted = editedSinceDeleted
     }
 
     
@@ -4335,7 +4820,10 @@ public struct FfiConverterTypeLeadRow: FfiConverterRustBuffer {
                 missing: FfiConverterSequenceString.read(from: &buf), 
                 owner: FfiConverterOptionTypeUserId.read(from: &buf), 
                 ownerName: FfiConverterString.read(from: &buf), 
-                mine: FfiConverterBool.read(from: &buf)
+                mine: FfiConverterBool.read(from: &buf), 
+                deletedAtMs: FfiConverterOptionInt64.read(from: &buf), 
+                deletedBy: FfiConverterString.read(from: &buf), 
+                editedSinceDeleted: FfiConverterBool.read(from: &buf)
         )
     }
 
@@ -4354,6 +4842,9 @@ public struct FfiConverterTypeLeadRow: FfiConverterRustBuffer {
         FfiConverterOptionTypeUserId.write(value.owner, into: &buf)
         FfiConverterString.write(value.ownerName, into: &buf)
         FfiConverterBool.write(value.mine, into: &buf)
+        FfiConverterOptionInt64.write(value.deletedAtMs, into: &buf)
+        FfiConverterString.write(value.deletedBy, into: &buf)
+        FfiConverterBool.write(value.editedSinceDeleted, into: &buf)
     }
 }
 
@@ -4479,6 +4970,85 @@ public func FfiConverterTypeMe_lift(_ buf: RustBuffer) throws -> Me {
 #endif
 public func FfiConverterTypeMe_lower(_ value: Me) -> RustBuffer {
     return FfiConverterTypeMe.lower(value)
+}
+
+
+/**
+ * An account to be created.
+ */
+public struct NewAccount: Equatable, Hashable {
+    /**
+     * Registers; the name is what an account cannot do without.
+     */
+    public let fields: AccountFields
+    /**
+     * First note.
+     */
+    public let notes: String
+    /**
+     * First contacts, with their part in the decision (C53).
+     */
+    public let contacts: [Contact]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Registers; the name is what an account cannot do without.
+         */fields: AccountFields, 
+        /**
+         * First note.
+         */notes: String = "", 
+        /**
+         * First contacts, with their part in the decision (C53).
+         */contacts: [Contact] = []) {
+        self.fields = fields
+        self.notes = notes
+        self.contacts = contacts
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension NewAccount: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeNewAccount: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> NewAccount {
+        return
+            try NewAccount(
+                fields: FfiConverterTypeAccountFields.read(from: &buf), 
+                notes: FfiConverterString.read(from: &buf), 
+                contacts: FfiConverterSequenceTypeContact.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: NewAccount, into buf: inout [UInt8]) {
+        FfiConverterTypeAccountFields.write(value.fields, into: &buf)
+        FfiConverterString.write(value.notes, into: &buf)
+        FfiConverterSequenceTypeContact.write(value.contacts, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNewAccount_lift(_ buf: RustBuffer) throws -> NewAccount {
+    return try FfiConverterTypeNewAccount.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNewAccount_lower(_ value: NewAccount) -> RustBuffer {
+    return FfiConverterTypeNewAccount.lower(value)
 }
 
 
@@ -7126,6 +7696,81 @@ public func FfiConverterTypeTouchOutcome_lower(_ value: TouchOutcome) -> RustBuf
 
 
 /**
+ * How far the last act was taken back.
+ */
+
+public enum Undone: Equatable, Hashable {
+    
+    /**
+     * All of it.
+     */
+    case whole
+    /**
+     * Some of it: the rest others have written over, or built on, since.
+     */
+    case partly
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Undone: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeUndone: FfiConverterRustBuffer {
+    typealias SwiftType = Undone
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Undone {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .whole
+        
+        case 2: return .partly
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Undone, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .whole:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .partly:
+            writeInt(&buf, Int32(2))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUndone_lift(_ buf: RustBuffer) throws -> Undone {
+    return try FfiConverterTypeUndone.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUndone_lower(_ value: Undone) -> RustBuffer {
+    return FfiConverterTypeUndone.lower(value)
+}
+
+
+
+/**
  * 紧急性: the columns of the 3×3.
  */
 
@@ -7493,6 +8138,31 @@ fileprivate struct FfiConverterSequenceString: FfiConverterRustBuffer {
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
             seq.append(try FfiConverterString.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeAccountRow: FfiConverterRustBuffer {
+    typealias SwiftType = [AccountRow]
+
+    public static func write(_ value: [AccountRow], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeAccountRow.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [AccountRow] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [AccountRow]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeAccountRow.read(from: &buf))
         }
         return seq
     }
@@ -8088,10 +8758,19 @@ private let initializationResult: InitializationResult = {
     if bindings_contract_version != scaffolding_contract_version {
         return InitializationResult.contractVersionMismatch
     }
+    if (uniffi_fieldbook_checksum_method_fieldbook_account() != 32616) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_accounts() != 10872) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_fieldbook_checksum_method_fieldbook_add_contact() != 27934) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_add_todo() != 34656) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_all_conflicts() != 925) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_answer() != 8621) {
@@ -8118,10 +8797,16 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_conflicts() != 7823) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_fieldbook_checksum_method_fieldbook_create_account() != 46861) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_fieldbook_checksum_method_fieldbook_create_lead() != 63440) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_delete_lead() != 63015) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_edit_account() != 25202) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_edit_contact() != 24766) {
@@ -8133,7 +8818,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_edit_lead() != 19383) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_method_fieldbook_edit_notes() != 4222) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_edit_notes() != 6973) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_end_phone() != 56114) {
@@ -8145,7 +8830,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_evidence() != 17253) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_method_fieldbook_handover() != 48266) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_handover() != 4800) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_kept() != 25357) {
@@ -8172,7 +8857,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_me() != 51806) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_method_fieldbook_move_entry() != 45500) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_move_entry() != 54587) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_phones() != 20845) {
@@ -8238,7 +8923,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_today() != 55) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_method_fieldbook_undo() != 20497) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_undo() != 59660) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_untag() != 34971) {

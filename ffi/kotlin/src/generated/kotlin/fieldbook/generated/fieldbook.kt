@@ -697,9 +697,15 @@ internal object IntegrityCheckingUniffiLib {
     }
 
     internal fun ensureInitialized() = Unit
+    external fun uniffi_fieldbook_checksum_method_fieldbook_account(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_accounts(
+    ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_add_contact(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_add_todo(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_all_conflicts(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_answer(
     ): Int
@@ -717,9 +723,13 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_conflicts(
     ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_create_account(
+    ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_create_lead(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_delete_lead(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_edit_account(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_edit_contact(
     ): Int
@@ -838,9 +848,15 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_fieldbook_fn_constructor_fieldbook_open(`config`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
+    external fun uniffi_fieldbook_fn_method_fieldbook_account(`ptr`: Long,`account`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_accounts(`ptr`: Long,`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_add_contact(`ptr`: Long,`lead`: RustBuffer.ByValue,`contact`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_add_todo(`ptr`: Long,`lead`: RustBuffer.ByValue,`title`: RustBuffer.ByValue,`due`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_all_conflicts(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_answer(`ptr`: Long,`lead`: RustBuffer.ByValue,`row`: RustBuffer.ByValue,`answer`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
@@ -858,9 +874,13 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_conflicts(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_create_account(`ptr`: Long,`account`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_create_lead(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_delete_lead(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_edit_account(`ptr`: Long,`account`: RustBuffer.ByValue,`set`: RustBuffer.ByValue,`clear`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_edit_contact(`ptr`: Long,`lead`: RustBuffer.ByValue,`id`: RustBuffer.ByValue,`contact`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
@@ -868,7 +888,7 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_edit_lead(`ptr`: Long,`lead`: RustBuffer.ByValue,`set`: RustBuffer.ByValue,`clear`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
-    external fun uniffi_fieldbook_fn_method_fieldbook_edit_notes(`ptr`: Long,`lead`: RustBuffer.ByValue,`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    external fun uniffi_fieldbook_fn_method_fieldbook_edit_notes(`ptr`: Long,`lead`: RustBuffer.ByValue,`base`: RustBuffer.ByValue,`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_end_phone(`ptr`: Long,`device`: RustBuffer.ByValue,`stolen`: Byte,`timeoutMs`: Int,`cancel`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
@@ -939,7 +959,7 @@ internal object UniffiLib {
     external fun uniffi_fieldbook_fn_method_fieldbook_today(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_undo(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
-    ): Unit
+    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_untag(`ptr`: Long,`lead`: RustBuffer.ByValue,`name`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_fieldbook_fn_clone_canceltoken(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -1083,10 +1103,19 @@ private fun uniffiCheckContractApiVersion(lib: IntegrityCheckingUniffiLib) {
 }
 @Suppress("UNUSED_PARAMETER")
 private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_account() and 0xFFFF) != 32616) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_accounts() and 0xFFFF) != 10872) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_add_contact() and 0xFFFF) != 27934) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_add_todo() and 0xFFFF) != 34656) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_all_conflicts() and 0xFFFF) != 925) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_answer() and 0xFFFF) != 8621) {
@@ -1113,10 +1142,16 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_conflicts() and 0xFFFF) != 7823) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_create_account() and 0xFFFF) != 46861) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_create_lead() and 0xFFFF) != 63440) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_delete_lead() and 0xFFFF) != 63015) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_edit_account() and 0xFFFF) != 25202) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_edit_contact() and 0xFFFF) != 24766) {
@@ -1128,7 +1163,7 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_edit_lead() and 0xFFFF) != 19383) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_edit_notes() and 0xFFFF) != 4222) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_edit_notes() and 0xFFFF) != 6973) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_end_phone() and 0xFFFF) != 56114) {
@@ -1140,7 +1175,7 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_evidence() and 0xFFFF) != 17253) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_handover() and 0xFFFF) != 48266) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_handover() and 0xFFFF) != 4800) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_kept() and 0xFFFF) != 25357) {
@@ -1167,7 +1202,7 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_me() and 0xFFFF) != 51806) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_move_entry() and 0xFFFF) != 45500) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_move_entry() and 0xFFFF) != 54587) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_phones() and 0xFFFF) != 20845) {
@@ -1233,7 +1268,7 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_today() and 0xFFFF) != 55) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_undo() and 0xFFFF) != 20497) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_undo() and 0xFFFF) != 59660) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_untag() and 0xFFFF) != 34971) {
@@ -2347,6 +2382,16 @@ public object FfiConverterTypeChangeListener: FfiConverter<ChangeListener, Long>
 public interface FieldbookInterface {
     
     /**
+     * Everything of one account.
+     */
+    fun `account`(`account`: DocId): AccountPage
+    
+    /**
+     * The accounts on this phone by name. A text finds parts of names, pinyin initials and syllables.
+     */
+    fun `accounts`(`text`: kotlin.String): List<AccountRow>
+    
+    /**
      * Adds a contact (C13, C53).
      */
     fun `addContact`(`lead`: DocId, `contact`: Contact): EntryId
@@ -2355,6 +2400,11 @@ public interface FieldbookInterface {
      * Adds a todo. `due` is an ISO day, or milliseconds since 1970 UTC.
      */
     fun `addTodo`(`lead`: DocId, `title`: kotlin.String, `due`: kotlin.String?): EntryId
+    
+    /**
+     * Every conflict of every document on this phone: leads, their tables, calendars, accounts.
+     */
+    fun `allConflicts`(): List<ConflictItem>
     
     /**
      * Writes what was found out for a row of the advancement table (C55, C56).
@@ -2397,6 +2447,11 @@ public interface FieldbookInterface {
     fun `conflicts`(`lead`: DocId): List<ConflictItem>
     
     /**
+     * Creates an account, which needs a name; on the phone's disk when this returns. A lead names it by `account`.
+     */
+    fun `createAccount`(`account`: NewAccount): DocId
+    
+    /**
      * Creates a lead; on the phone's disk when this returns. 客户名称, 联系人手机 and 需求关键词 (采购/维保/升级) are mandatory (C3).
      */
     fun `createLead`(`lead`: NewLead): DocId
@@ -2405,6 +2460,11 @@ public interface FieldbookInterface {
      * Deletes a lead. The document stays and can be restored.
      */
     fun `deleteLead`(`lead`: DocId)
+    
+    /**
+     * Writes the fields of `set` that have a value and empties those named in `clear`.
+     */
+    fun `editAccount`(`account`: DocId, `set`: AccountFields, `clear`: List<kotlin.String>)
     
     /**
      * Writes the fields of `contact` that have a value.
@@ -2422,9 +2482,10 @@ public interface FieldbookInterface {
     fun `editLead`(`lead`: DocId, `set`: LeadFields, `clear`: List<kotlin.String>)
     
     /**
-     * Makes the notes read `text`, merging with what others type elsewhere in them.
+     * Brings into the notes what the user typed: `base` is the text that the editor opened with, `text` what it ended with. What others
+     * typed meanwhile stays.
      */
-    fun `editNotes`(`lead`: DocId, `text`: kotlin.String)
+    fun `editNotes`(`lead`: DocId, `base`: kotlin.String, `text`: kotlin.String)
     
     /**
      * Ends another phone of this user; blocks at most `timeout_ms`. A stolen one is wiped and nothing that it sends is kept.
@@ -2443,7 +2504,7 @@ public interface FieldbookInterface {
     fun `evidence`(`lead`: DocId, `hash`: Hash32, `timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): kotlin.ByteArray
     
     /**
-     * A one-time code for the user's next phone; blocks at most `timeout_ms`.
+     * A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
      */
     fun `handover`(`timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): Handover
     
@@ -2489,7 +2550,7 @@ public interface FieldbookInterface {
     fun `me`(): Me?
     
     /**
-     * Moves a block to another ISO day, under the same id.
+     * Moves a block to another ISO day, in whatever month, under the same id.
      */
     fun `moveEntry`(`id`: EntryId, `day`: kotlin.String)
     
@@ -2600,9 +2661,9 @@ public interface FieldbookInterface {
     fun `today`(): Today
     
     /**
-     * Takes the last act of this phone back.
+     * Takes the last act of this phone back, as far as nobody has written over it or built on it since.
      */
-    fun `undo`()
+    fun `undo`(): Undone
     
     /**
      * Takes a tag off.
@@ -2718,6 +2779,42 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
+     * Everything of one account.
+     */
+    @Throws(FieldbookException::class)override fun `account`(`account`: DocId): AccountPage {
+            return FfiConverterTypeAccountPage.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_account(
+        it,
+        
+        FfiConverterTypeDocId.lower(`account`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * The accounts on this phone by name. A text finds parts of names, pinyin initials and syllables.
+     */
+    @Throws(FieldbookException::class)override fun `accounts`(`text`: kotlin.String): List<AccountRow> {
+            return FfiConverterSequenceTypeAccountRow.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_accounts(
+        it,
+        
+        FfiConverterString.lower(`text`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
      * Adds a contact (C13, C53).
      */
     @Throws(FieldbookException::class)override fun `addContact`(`lead`: DocId, `contact`: Contact): EntryId {
@@ -2749,6 +2846,23 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
         FfiConverterTypeDocId.lower(`lead`),
         FfiConverterString.lower(`title`),
         FfiConverterOptionalString.lower(`due`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Every conflict of every document on this phone: leads, their tables, calendars, accounts.
+     */
+    @Throws(FieldbookException::class)override fun `allConflicts`(): List<ConflictItem> {
+            return FfiConverterSequenceTypeConflictItem.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_all_conflicts(
+        it,
+        _status)
 }
     }
     )
@@ -2906,6 +3020,24 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
+     * Creates an account, which needs a name; on the phone's disk when this returns. A lead names it by `account`.
+     */
+    @Throws(FieldbookException::class)override fun `createAccount`(`account`: NewAccount): DocId {
+            return FfiConverterTypeDocId.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_create_account(
+        it,
+        
+        FfiConverterTypeNewAccount.lower(`account`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
      * Creates a lead; on the phone's disk when this returns. 客户名称, 联系人手机 and 需求关键词 (采购/维保/升级) are mandatory (C3).
      */
     @Throws(FieldbookException::class)override fun `createLead`(`lead`: NewLead): DocId {
@@ -2934,6 +3066,25 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
         it,
         
         FfiConverterTypeDocId.lower(`lead`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Writes the fields of `set` that have a value and empties those named in `clear`.
+     */
+    @Throws(FieldbookException::class)override fun `editAccount`(`account`: DocId, `set`: AccountFields, `clear`: List<kotlin.String>)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_account(
+        it,
+        
+        FfiConverterTypeDocId.lower(`account`),
+        FfiConverterTypeAccountFields.lower(`set`),
+        FfiConverterSequenceString.lower(`clear`),_status)
 }
     }
     
@@ -2997,9 +3148,10 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
-     * Makes the notes read `text`, merging with what others type elsewhere in them.
+     * Brings into the notes what the user typed: `base` is the text that the editor opened with, `text` what it ended with. What others
+     * typed meanwhile stays.
      */
-    @Throws(FieldbookException::class)override fun `editNotes`(`lead`: DocId, `text`: kotlin.String)
+    @Throws(FieldbookException::class)override fun `editNotes`(`lead`: DocId, `base`: kotlin.String, `text`: kotlin.String)
         = 
     callWithHandle {
     uniffiRustCallWithError(FieldbookException) { _status ->
@@ -3007,6 +3159,7 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
         it,
         
         FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterString.lower(`base`),
         FfiConverterString.lower(`text`),_status)
 }
     }
@@ -3078,7 +3231,7 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
-     * A one-time code for the user's next phone; blocks at most `timeout_ms`.
+     * A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
      */
     @Throws(FieldbookException::class)override fun `handover`(`timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): Handover {
             return FfiConverterTypeHandover.lift(
@@ -3239,7 +3392,7 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
-     * Moves a block to another ISO day, under the same id.
+     * Moves a block to another ISO day, in whatever month, under the same id.
      */
     @Throws(FieldbookException::class)override fun `moveEntry`(`id`: EntryId, `day`: kotlin.String)
         = 
@@ -3626,10 +3779,10 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
-     * Takes the last act of this phone back.
+     * Takes the last act of this phone back, as far as nobody has written over it or built on it since.
      */
-    @Throws(FieldbookException::class)override fun `undo`()
-        = 
+    @Throws(FieldbookException::class)override fun `undo`(): Undone {
+            return FfiConverterTypeUndone.lift(
     callWithHandle {
     uniffiRustCallWithError(FieldbookException) { _status ->
     UniffiLib.uniffi_fieldbook_fn_method_fieldbook_undo(
@@ -3637,7 +3790,8 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
         _status)
 }
     }
-    
+    )
+    }
     
 
     
@@ -3979,6 +4133,243 @@ public object FfiConverterTypeSubscription: FfiConverter<Subscription, Long> {
 
 
 /**
+ * The fields of an account.
+ */
+data class AccountFields (
+    /**
+     * 客户名称.
+     */
+    val `name`: kotlin.String? = null 
+    , 
+    /**
+     * 省份.
+     */
+    val `province`: kotlin.String? = null 
+    , 
+    /**
+     * 城市.
+     */
+    val `city`: kotlin.String? = null 
+    , 
+    /**
+     * 地址.
+     */
+    val `address`: kotlin.String? = null 
+    , 
+    /**
+     * 电话.
+     */
+    val `phone`: kotlin.String? = null 
+    , 
+    /**
+     * 等级.
+     */
+    val `level`: kotlin.String? = null 
+    , 
+    /**
+     * 行业.
+     */
+    val `industry`: kotlin.String? = null 
+    , 
+    /**
+     * The account that this one duplicates (O12).
+     */
+    val `sameAs`: DocId? = null 
+    , 
+    /**
+     * Deleted; the document stays.
+     */
+    val `deleted`: kotlin.Boolean? = null 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAccountFields: FfiConverterRustBuffer<AccountFields> {
+    override fun read(buf: ByteBuffer): AccountFields {
+        return AccountFields(
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalTypeDocId.read(buf),
+            FfiConverterOptionalBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: AccountFields) = (
+            FfiConverterOptionalString.allocationSize(value.`name`) +
+            FfiConverterOptionalString.allocationSize(value.`province`) +
+            FfiConverterOptionalString.allocationSize(value.`city`) +
+            FfiConverterOptionalString.allocationSize(value.`address`) +
+            FfiConverterOptionalString.allocationSize(value.`phone`) +
+            FfiConverterOptionalString.allocationSize(value.`level`) +
+            FfiConverterOptionalString.allocationSize(value.`industry`) +
+            FfiConverterOptionalTypeDocId.allocationSize(value.`sameAs`) +
+            FfiConverterOptionalBoolean.allocationSize(value.`deleted`)
+    )
+
+    override fun write(value: AccountFields, buf: ByteBuffer) {
+            FfiConverterOptionalString.write(value.`name`, buf)
+            FfiConverterOptionalString.write(value.`province`, buf)
+            FfiConverterOptionalString.write(value.`city`, buf)
+            FfiConverterOptionalString.write(value.`address`, buf)
+            FfiConverterOptionalString.write(value.`phone`, buf)
+            FfiConverterOptionalString.write(value.`level`, buf)
+            FfiConverterOptionalString.write(value.`industry`, buf)
+            FfiConverterOptionalTypeDocId.write(value.`sameAs`, buf)
+            FfiConverterOptionalBoolean.write(value.`deleted`, buf)
+    }
+}
+
+
+
+/**
+ * Everything of one account.
+ */
+data class AccountPage (
+    /**
+     * The account.
+     */
+    val `id`: DocId
+    , 
+    /**
+     * Its fields.
+     */
+    val `fields`: AccountFields
+    , 
+    /**
+     * 备注.
+     */
+    val `notes`: kotlin.String
+    , 
+    /**
+     * 联系人与决策链 (C13, C53).
+     */
+    val `contacts`: List<ContactItem>
+    , 
+    /**
+     * 标签, stale ones too (C47).
+     */
+    val `tags`: List<TagItem>
+    , 
+    /**
+     * Fields with two values.
+     */
+    val `conflicts`: kotlin.UInt
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAccountPage: FfiConverterRustBuffer<AccountPage> {
+    override fun read(buf: ByteBuffer): AccountPage {
+        return AccountPage(
+            FfiConverterTypeDocId.read(buf),
+            FfiConverterTypeAccountFields.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterSequenceTypeContactItem.read(buf),
+            FfiConverterSequenceTypeTagItem.read(buf),
+            FfiConverterUInt.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: AccountPage) = (
+            FfiConverterTypeDocId.allocationSize(value.`id`) +
+            FfiConverterTypeAccountFields.allocationSize(value.`fields`) +
+            FfiConverterString.allocationSize(value.`notes`) +
+            FfiConverterSequenceTypeContactItem.allocationSize(value.`contacts`) +
+            FfiConverterSequenceTypeTagItem.allocationSize(value.`tags`) +
+            FfiConverterUInt.allocationSize(value.`conflicts`)
+    )
+
+    override fun write(value: AccountPage, buf: ByteBuffer) {
+            FfiConverterTypeDocId.write(value.`id`, buf)
+            FfiConverterTypeAccountFields.write(value.`fields`, buf)
+            FfiConverterString.write(value.`notes`, buf)
+            FfiConverterSequenceTypeContactItem.write(value.`contacts`, buf)
+            FfiConverterSequenceTypeTagItem.write(value.`tags`, buf)
+            FfiConverterUInt.write(value.`conflicts`, buf)
+    }
+}
+
+
+
+/**
+ * One account in a list.
+ */
+data class AccountRow (
+    /**
+     * The account.
+     */
+    val `id`: DocId
+    , 
+    /**
+     * 客户名称.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * 城市.
+     */
+    val `city`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAccountRow: FfiConverterRustBuffer<AccountRow> {
+    override fun read(buf: ByteBuffer): AccountRow {
+        return AccountRow(
+            FfiConverterTypeDocId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: AccountRow) = (
+            FfiConverterTypeDocId.allocationSize(value.`id`) +
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterString.allocationSize(value.`city`)
+    )
+
+    override fun write(value: AccountRow, buf: ByteBuffer) {
+            FfiConverterTypeDocId.write(value.`id`, buf)
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterString.write(value.`city`, buf)
+    }
+}
+
+
+
+/**
  * One row of the table.
  */
 data class AdvancementRow (
@@ -4215,11 +4606,6 @@ data class CalendarEntry (
      * 已完成.
      */
     val `done`: kotlin.Boolean? = null 
-    , 
-    /**
-     * The month (`2026-03`) that the entry moved to, under the same id.
-     */
-    val `movedTo`: kotlin.String? = null 
     
 ){
     
@@ -4245,7 +4631,6 @@ public object FfiConverterTypeCalendarEntry: FfiConverterRustBuffer<CalendarEntr
             FfiConverterOptionalString.read(buf),
             FfiConverterOptionalString.read(buf),
             FfiConverterOptionalBoolean.read(buf),
-            FfiConverterOptionalString.read(buf),
         )
     }
 
@@ -4258,8 +4643,7 @@ public object FfiConverterTypeCalendarEntry: FfiConverterRustBuffer<CalendarEntr
             FfiConverterOptionalString.allocationSize(value.`materials`) +
             FfiConverterOptionalString.allocationSize(value.`expectedResult`) +
             FfiConverterOptionalString.allocationSize(value.`importance`) +
-            FfiConverterOptionalBoolean.allocationSize(value.`done`) +
-            FfiConverterOptionalString.allocationSize(value.`movedTo`)
+            FfiConverterOptionalBoolean.allocationSize(value.`done`)
     )
 
     override fun write(value: CalendarEntry, buf: ByteBuffer) {
@@ -4272,7 +4656,6 @@ public object FfiConverterTypeCalendarEntry: FfiConverterRustBuffer<CalendarEntr
             FfiConverterOptionalString.write(value.`expectedResult`, buf)
             FfiConverterOptionalString.write(value.`importance`, buf)
             FfiConverterOptionalBoolean.write(value.`done`, buf)
-            FfiConverterOptionalString.write(value.`movedTo`, buf)
     }
 }
 
@@ -4527,6 +4910,16 @@ data class ConflictItem (
     val `label`: kotlin.String
     , 
     /**
+     * The lead that it is about; `None`: another kind of document, or a block of the calendar without a lead.
+     */
+    val `lead`: DocId?
+    , 
+    /**
+     * What it is about, for a list of many: the customer's name, the block's day and purpose.
+     */
+    val `subject`: kotlin.String
+    , 
+    /**
      * The values, the one that counts for now first.
      */
     val `values`: List<ConflictChoice>
@@ -4549,6 +4942,8 @@ public object FfiConverterTypeConflictItem: FfiConverterRustBuffer<ConflictItem>
             FfiConverterTypeDocId.read(buf),
             FfiConverterTypeFieldPath.read(buf),
             FfiConverterString.read(buf),
+            FfiConverterOptionalTypeDocId.read(buf),
+            FfiConverterString.read(buf),
             FfiConverterSequenceTypeConflictChoice.read(buf),
         )
     }
@@ -4557,6 +4952,8 @@ public object FfiConverterTypeConflictItem: FfiConverterRustBuffer<ConflictItem>
             FfiConverterTypeDocId.allocationSize(value.`doc`) +
             FfiConverterTypeFieldPath.allocationSize(value.`path`) +
             FfiConverterString.allocationSize(value.`label`) +
+            FfiConverterOptionalTypeDocId.allocationSize(value.`lead`) +
+            FfiConverterString.allocationSize(value.`subject`) +
             FfiConverterSequenceTypeConflictChoice.allocationSize(value.`values`)
     )
 
@@ -4564,6 +4961,8 @@ public object FfiConverterTypeConflictItem: FfiConverterRustBuffer<ConflictItem>
             FfiConverterTypeDocId.write(value.`doc`, buf)
             FfiConverterTypeFieldPath.write(value.`path`, buf)
             FfiConverterString.write(value.`label`, buf)
+            FfiConverterOptionalTypeDocId.write(value.`lead`, buf)
+            FfiConverterString.write(value.`subject`, buf)
             FfiConverterSequenceTypeConflictChoice.write(value.`values`, buf)
     }
 }
@@ -4943,6 +5342,16 @@ data class Handover (
      * Server time at which it ends.
      */
     val `expiresMs`: kotlin.Long
+    , 
+    /**
+     * Changes of this phone that are not on the server yet: the next phone does not have them before this one has synced.
+     */
+    val `unsent`: kotlin.ULong
+    , 
+    /**
+     * Pieces of evidence of which the same is true.
+     */
+    val `evidenceUnsent`: kotlin.UInt
     
 ){
     
@@ -4962,19 +5371,25 @@ public object FfiConverterTypeHandover: FfiConverterRustBuffer<Handover> {
             FfiConverterString.read(buf),
             FfiConverterString.read(buf),
             FfiConverterLong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterUInt.read(buf),
         )
     }
 
     override fun allocationSize(value: Handover) = (
             FfiConverterString.allocationSize(value.`invitation`) +
             FfiConverterString.allocationSize(value.`code`) +
-            FfiConverterLong.allocationSize(value.`expiresMs`)
+            FfiConverterLong.allocationSize(value.`expiresMs`) +
+            FfiConverterULong.allocationSize(value.`unsent`) +
+            FfiConverterUInt.allocationSize(value.`evidenceUnsent`)
     )
 
     override fun write(value: Handover, buf: ByteBuffer) {
             FfiConverterString.write(value.`invitation`, buf)
             FfiConverterString.write(value.`code`, buf)
             FfiConverterLong.write(value.`expiresMs`, buf)
+            FfiConverterULong.write(value.`unsent`, buf)
+            FfiConverterUInt.write(value.`evidenceUnsent`, buf)
     }
 }
 
@@ -5400,6 +5815,11 @@ data class LeadQuery (
      * Only leads with a field in conflict.
      */
     val `onlyConflicts`: kotlin.Boolean = false 
+    , 
+    /**
+     * Only leads that were deleted, to look at them or restore them; they are in no other list.
+     */
+    val `deleted`: kotlin.Boolean = false 
     
 ){
     
@@ -5420,6 +5840,7 @@ public object FfiConverterTypeLeadQuery: FfiConverterRustBuffer<LeadQuery> {
             FfiConverterUInt.read(buf),
             FfiConverterUInt.read(buf),
             FfiConverterBoolean.read(buf),
+            FfiConverterBoolean.read(buf),
         )
     }
 
@@ -5427,7 +5848,8 @@ public object FfiConverterTypeLeadQuery: FfiConverterRustBuffer<LeadQuery> {
             FfiConverterString.allocationSize(value.`text`) +
             FfiConverterUInt.allocationSize(value.`offset`) +
             FfiConverterUInt.allocationSize(value.`limit`) +
-            FfiConverterBoolean.allocationSize(value.`onlyConflicts`)
+            FfiConverterBoolean.allocationSize(value.`onlyConflicts`) +
+            FfiConverterBoolean.allocationSize(value.`deleted`)
     )
 
     override fun write(value: LeadQuery, buf: ByteBuffer) {
@@ -5435,6 +5857,7 @@ public object FfiConverterTypeLeadQuery: FfiConverterRustBuffer<LeadQuery> {
             FfiConverterUInt.write(value.`offset`, buf)
             FfiConverterUInt.write(value.`limit`, buf)
             FfiConverterBoolean.write(value.`onlyConflicts`, buf)
+            FfiConverterBoolean.write(value.`deleted`, buf)
     }
 }
 
@@ -5513,6 +5936,21 @@ data class LeadRow (
      * Whether the owner is this phone's user.
      */
     val `mine`: kotlin.Boolean
+    , 
+    /**
+     * When it was deleted; `None` while it is not.
+     */
+    val `deletedAtMs`: kotlin.Long?
+    , 
+    /**
+     * By whom; empty when it is not known here, or not deleted.
+     */
+    val `deletedBy`: kotlin.String
+    , 
+    /**
+     * Somebody worked on it who did not know that it was deleted, or did so afterwards: a person should look whether it stays deleted.
+     */
+    val `editedSinceDeleted`: kotlin.Boolean
     
 ){
     
@@ -5543,6 +5981,9 @@ public object FfiConverterTypeLeadRow: FfiConverterRustBuffer<LeadRow> {
             FfiConverterOptionalTypeUserId.read(buf),
             FfiConverterString.read(buf),
             FfiConverterBoolean.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterBoolean.read(buf),
         )
     }
 
@@ -5560,7 +6001,10 @@ public object FfiConverterTypeLeadRow: FfiConverterRustBuffer<LeadRow> {
             FfiConverterSequenceString.allocationSize(value.`missing`) +
             FfiConverterOptionalTypeUserId.allocationSize(value.`owner`) +
             FfiConverterString.allocationSize(value.`ownerName`) +
-            FfiConverterBoolean.allocationSize(value.`mine`)
+            FfiConverterBoolean.allocationSize(value.`mine`) +
+            FfiConverterOptionalLong.allocationSize(value.`deletedAtMs`) +
+            FfiConverterString.allocationSize(value.`deletedBy`) +
+            FfiConverterBoolean.allocationSize(value.`editedSinceDeleted`)
     )
 
     override fun write(value: LeadRow, buf: ByteBuffer) {
@@ -5578,6 +6022,9 @@ public object FfiConverterTypeLeadRow: FfiConverterRustBuffer<LeadRow> {
             FfiConverterOptionalTypeUserId.write(value.`owner`, buf)
             FfiConverterString.write(value.`ownerName`, buf)
             FfiConverterBoolean.write(value.`mine`, buf)
+            FfiConverterOptionalLong.write(value.`deletedAtMs`, buf)
+            FfiConverterString.write(value.`deletedBy`, buf)
+            FfiConverterBoolean.write(value.`editedSinceDeleted`, buf)
     }
 }
 
@@ -5657,6 +6104,61 @@ public object FfiConverterTypeMe: FfiConverterRustBuffer<Me> {
             FfiConverterString.write(value.`company`, buf)
             FfiConverterString.write(value.`server`, buf)
             FfiConverterString.write(value.`zone`, buf)
+    }
+}
+
+
+
+/**
+ * An account to be created.
+ */
+data class NewAccount (
+    /**
+     * Registers; the name is what an account cannot do without.
+     */
+    val `fields`: AccountFields
+    , 
+    /**
+     * First note.
+     */
+    val `notes`: kotlin.String = "" 
+    , 
+    /**
+     * First contacts, with their part in the decision (C53).
+     */
+    val `contacts`: List<Contact> = listOf() 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeNewAccount: FfiConverterRustBuffer<NewAccount> {
+    override fun read(buf: ByteBuffer): NewAccount {
+        return NewAccount(
+            FfiConverterTypeAccountFields.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterSequenceTypeContact.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: NewAccount) = (
+            FfiConverterTypeAccountFields.allocationSize(value.`fields`) +
+            FfiConverterString.allocationSize(value.`notes`) +
+            FfiConverterSequenceTypeContact.allocationSize(value.`contacts`)
+    )
+
+    override fun write(value: NewAccount, buf: ByteBuffer) {
+            FfiConverterTypeAccountFields.write(value.`fields`, buf)
+            FfiConverterString.write(value.`notes`, buf)
+            FfiConverterSequenceTypeContact.write(value.`contacts`, buf)
     }
 }
 
@@ -7899,6 +8401,51 @@ public object FfiConverterTypeTouchOutcome: FfiConverterRustBuffer<TouchOutcome>
 
 
 /**
+ * How far the last act was taken back.
+ */
+
+enum class Undone {
+    
+    /**
+     * All of it.
+     */
+    WHOLE,
+    /**
+     * Some of it: the rest others have written over, or built on, since.
+     */
+    PARTLY;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeUndone: FfiConverterRustBuffer<Undone> {
+    override fun read(buf: ByteBuffer) = try {
+        
+        Undone.entries[buf.getInt() - 1]
+        
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: Undone) = 4UL
+
+    override fun write(value: Undone, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
  * 紧急性: the columns of the 3×3.
  */
 
@@ -8321,6 +8868,34 @@ public object FfiConverterSequenceString: FfiConverterRustBuffer<List<kotlin.Str
         buf.putInt(value.size)
         value.iterator().forEach {
             FfiConverterString.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeAccountRow: FfiConverterRustBuffer<List<AccountRow>> {
+    override fun read(buf: ByteBuffer): List<AccountRow> {
+        val len = buf.getInt()
+        return List<AccountRow>(len) {
+            FfiConverterTypeAccountRow.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<AccountRow>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeAccountRow.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<AccountRow>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeAccountRow.write(it, buf)
         }
     }
 }
