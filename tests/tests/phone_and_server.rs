@@ -349,14 +349,14 @@ fn an_entry_moved_on_two_phones_is_shown_once_and_removed_for_good() {
         shown(&one)
     };
     meet();
-    for (mine, theirs, day) in [
-        ("2026-04-01", "2026-04-01", "2026-04-01"),
-        ("2026-03-30", "2026-03-30", "2026-03-30"),
-        ("2026-05-04", "2026-11-02", "2026-11-02"),
-    ] {
+    // Of two moves in one moment, as far as two phones can tell a moment, either may be the later; both phones say which.
+    for (mine, theirs) in
+        [("2026-04-01", "2026-04-01"), ("2026-03-30", "2026-03-30"), ("2026-05-04", "2026-11-02")]
+    {
         one.book().move_entry(id, mine).unwrap();
         two.book().move_entry(id, theirs).unwrap();
-        assert_eq!(meet(), [(id, day.to_owned())]);
+        let shown = meet();
+        assert!(shown == [(id, mine.to_owned())] || shown == [(id, theirs.to_owned())], "{shown:?}");
     }
     one.book()
         .edit_entry(id, &CalendarEntry { materials: Some("卷尺".into()), ..Default::default() })

@@ -138,7 +138,7 @@ mod tests {
             (DocKind::Lead, path("customer_name", None, None), "客户名称", "customer name"),
             (DocKind::Lead, path("need", None, None), "需求关键词", "need"),
             (DocKind::Lead, path("contacts", id, Some("attitude")), "联系人 态度", "contacts attitude"),
-            (DocKind::Account, path("tel", None, None), "电话", "tel"),
+            (DocKind::Account, path("phone", None, None), "电话", "phone"),
             (DocKind::Calendar, path("entries", id, Some("purpose")), "日程 联系目的", "entries purpose"),
             (
                 DocKind::Advancement,

@@ -63,6 +63,10 @@ impl Server {
 
 /// A command with the settings of the server.
 pub fn settings(mut command: Command, folder: &Path, port: u16) -> Command {
+    // What steers the tests themselves is no setting of the server.
+    for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("FIELDBOOK_")) {
+        command.env_remove(variable);
+    }
     command
         .current_dir(folder)
         .env("FIELDBOOK_SERVER_LISTEN", format!("127.0.0.1:{port}"))
@@ -97,7 +101,7 @@ pub fn http(port: u16, method: &str, path: &str, token: &str, body: &Value) -> (
 pub fn code(folder: &Path, port: u16, more: &[&str]) -> String {
     let init = settings(Command::new(PROGRAM), folder, port).arg("init").args(more).output().unwrap();
     let said = String::from_utf8(init.stdout).unwrap();
-    assert!(init.status.success(), "{said}");
+    assert!(init.status.success(), "{said}{}", String::from_utf8_lossy(&init.stderr));
     said.lines()
         .find_map(|line| line.strip_prefix("Administrator's one-time code: "))
         .unwrap()

@@ -6,6 +6,7 @@ package fieldbook.check
 
 import fieldbook.CHANGES_HELD
 import fieldbook.FieldbookClient
+import fieldbook.generated.AccountFields
 import fieldbook.generated.Attachment
 import fieldbook.generated.BoardCell
 import fieldbook.generated.CalendarEntry
@@ -165,7 +166,7 @@ private val checks = linkedMapOf<String, suspend () -> Unit>(
     "what belongs to a lead comes and goes" to {
         client { client ->
             val lead = client.createLead(newLead())
-            client.editNotes(lead, "三月招标")
+            client.editNotes(lead, "", "三月招标")
             client.removeContact(lead, client.addContact(lead, Contact(name = "张院长")))
             val done = client.addTodo(lead, "发手册")
             client.removeTodo(lead, client.addTodo(lead, "回访"))
@@ -180,6 +181,15 @@ private val checks = linkedMapOf<String, suspend () -> Unit>(
             same(Triple("三月招标", 0, 0), Triple(page.notes, page.contacts.size, page.tags.size))
             same(listOf(done to true), page.todos.map { it.id to it.todo.done })
             same(listOf(proposal), page.timeline.map { it.id })
+        }
+    },
+    "an account is made, found and edited" to {
+        client { client ->
+            val account = client.createAccount(AccountFields(name = "仁济集团", city = "上海"), notes = "三个院区")
+            client.editAccount(account, AccountFields(phone = "021-00000000"), clear = listOf("city"))
+            val fields = client.account(account).fields
+            same(Triple("仁济集团", null, "021-00000000"), Triple(fields.name, fields.city, fields.phone))
+            same(listOf(account), client.accounts("rjjt").map { it.id })
         }
     },
     "a file is attached" to {

@@ -138,7 +138,7 @@ class PythonClient(unittest.TestCase):
 
     def test_what_belongs_to_a_lead_comes_and_goes(self):
         lead = self.new_lead()
-        self.client.edit_notes(lead, "三月招标")
+        self.client.edit_notes(lead, "", "三月招标")
         self.client.remove_contact(lead, self.client.add_contact(lead, name="张院长"))
         done, gone = self.client.add_todo(lead, "发手册"), self.client.add_todo(lead, "回访")
         self.client.complete_todo(lead, done)
@@ -159,6 +159,13 @@ class PythonClient(unittest.TestCase):
         self.assertEqual(("三月招标", [], []), (page.notes, page.contacts, page.tags))
         self.assertEqual([(done, True)], [(item.id, item.todo.done) for item in page.todos])
         self.assertEqual([proposal], [item.id for item in page.timeline])
+
+    def test_an_account_is_made_found_and_edited(self):
+        account = self.client.create_account(name="仁济集团", city="上海", notes="三个院区")
+        self.client.edit_account(account, clear=["city"], phone="021-00000000")
+        page = self.client.account(account)
+        self.assertEqual(("仁济集团", None, "021-00000000"), (page.fields.name, page.fields.city, page.fields.phone))
+        self.assertEqual([account], [row.id for row in self.client.accounts("rjjt")])
 
     def test_a_file_is_attached(self):
         lead = self.new_lead()

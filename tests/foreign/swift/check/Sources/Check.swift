@@ -153,10 +153,20 @@ let checks: [(String, @Sendable () async throws -> Void)] = [
             try same(0, try await client.conflicts(lead).count)
         }
     }),
+    ("an account is made, found and edited", {
+        try await withClient { client in
+            let account = try await client.createAccount(
+                AccountFields(name: "仁济集团", city: "上海"), notes: "三个院区")
+            try await client.editAccount(account, set: AccountFields(phone: "021-00000000"), clear: ["city"])
+            let fields = try await client.account(account).fields
+            try same(["仁济集团", nil, "021-00000000"], [fields.name, fields.city, fields.phone])
+            try same([account], try await client.accounts(matching: "rjjt").map(\.id))
+        }
+    }),
     ("what belongs to a lead comes and goes", {
         try await withClient { client in
             let lead = try await client.createLead(newLead())
-            try await client.editNotes(lead, text: "三月招标")
+            try await client.editNotes(lead, base: "", text: "三月招标")
             let contact = try await client.addContact(lead, Contact(name: "张院长"))
             try await client.removeContact(lead, id: contact)
             let done = try await client.addTodo(lead, title: "发手册")
