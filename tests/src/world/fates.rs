@@ -111,6 +111,7 @@ impl World {
         self.hang_up(n);
         self.phones[n].store.restore(backup);
         self.phones[n].generation += 1;
+        self.phones[n].checked = (0, 0);
         self.ledger.set_back(n, self.phones[n].store.as_ref())?;
         self.phone_up(n)
     }

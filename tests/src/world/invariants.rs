@@ -39,7 +39,7 @@ impl World {
             let Some(row) = phone.replica.as_ref().map(|replica| replica.sync_row()) else { continue };
             let now = (phone.generation, row.epoch, row.cursor);
             let before = self.ledger.cursors.insert(n, now).unwrap_or(now);
-            if (now.0, now.1) == (before.0, before.1) && now.2 < before.2 && self.office.restores == 0 {
+            if (now.0, now.1) == (before.0, before.1) && now.2 < before.2 {
                 return violated(
                     "no_position_goes_back",
                     format!("phone {n} went from {before:?} to {now:?}"),
@@ -133,20 +133,24 @@ impl World {
 
     /// `acknowledged_is_stored` for everything: after a start of the server, and at the end.
     pub(super) fn check_stored(&mut self) -> Step {
+        let docs: BTreeSet<DocId> = self.ledger.made.values().map(|made| made.doc).collect();
+        self.check_stored_of(docs)
+    }
+
+    /// `acknowledged_is_stored` for these documents: after every flush that wrote them.
+    pub(super) fn check_stored_of(&mut self, docs: BTreeSet<DocId>) -> Step {
         let Some(company) = self.office.company.clone() else { return Ok(()) };
-        let mut told: BTreeMap<DocId, Vec<Hash32>> = BTreeMap::new();
-        for (hash, made) in &self.ledger.made {
-            if made.fate == Fate::Durable && !self.ledger.lost.contains_key(hash) {
-                told.entry(made.doc).or_default().push(*hash);
-            }
-        }
-        for (doc, hashes) in told {
-            let held = load(&company, doc)?;
-            if let Some(hash) =
-                hashes.iter().find(|hash| held.as_ref().is_none_or(|held| !held.contains(hash)))
-            {
-                let name = self.name(doc);
-                return violated("acknowledged_is_stored", format!("{hash} of {name}"));
+        for doc in docs {
+            let stored = load(&company, doc)?;
+            for (hash, fate) in self.ledger.of(doc) {
+                if stored.as_ref().is_some_and(|stored| stored.contains(&hash)) {
+                    if self.ledger.came_back(&hash) {
+                        self.tally.add("came back", 1);
+                    }
+                } else if fate == Fate::Durable && !self.ledger.lost.contains_key(&hash) {
+                    let name = self.name(doc);
+                    return violated("acknowledged_is_stored", format!("{hash} of {name}"));
+                }
             }
         }
         Ok(())
@@ -182,7 +186,9 @@ impl World {
                     holders.push((*n, self.phones[*n].generation));
                 }
             }
-            self.tally.add("lost by a restore", 1);
+            if fate != Fate::Waiting {
+                self.tally.add("lost by a restore", 1);
+            }
             let known = self.ledger.lost.entry(hash).or_default();
             // Whoever held it at any restore since, and was not itself set back, owes it.
             known.extend(holders);

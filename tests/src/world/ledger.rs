@@ -96,6 +96,17 @@ impl Ledger {
         Ok(())
     }
 
+    /// What a restored server lost is there again: from now on it may not be lost once more.
+    pub fn came_back(&mut self, hash: &Hash32) -> bool {
+        self.lost.remove(hash).is_some()
+    }
+
+    /// What phones made of a document, with what they were told of it.
+    pub fn of(&self, doc: DocId) -> Vec<(Hash32, Fate)> {
+        let made = self.made.iter().filter(|(_, made)| made.doc == doc);
+        made.map(|(hash, made)| (*hash, made.fate)).collect()
+    }
+
     /// The hashes of a push's changes.
     pub fn hashes(&self, push: &Push) -> Vec<Hash32> {
         push.changes.iter().map(|change| hash_of(change)).collect()
@@ -255,7 +266,7 @@ impl World {
         {
             return Ok(());
         }
-        if self.office.restores > 0 || self.kept_bytes(n, made.doc, number) {
+        if self.kept_bytes(n, made.doc, number) {
             return Ok(());
         }
         let name = self.name(made.doc);

@@ -200,6 +200,7 @@ impl World {
             (self.now_ms - made) / 1_000
         ));
         self.ledger.head = 0;
+        self.phones.iter_mut().for_each(|phone| phone.checked = (0, 0));
         self.note_lost()?;
         let now_ms = self.now_ms;
         for (device, status) in self.office.tombstones.clone() {
@@ -283,6 +284,7 @@ impl World {
                     let news = if touched.is_empty() { "nothing new" } else { "news" };
                     self.tell(format!("{name} is returned over {conn}: {news}"));
                     self.wake(&touched);
+                    self.check_stored_of(BTreeSet::from([returned.doc]))?;
                 }
                 Effect::Pump => self.start_pump(conn),
                 Effect::Close(error) => {
@@ -369,13 +371,17 @@ impl World {
                 Planned::Noted(batch) => std::mem::take(batch),
             })
             .collect();
-        let outcomes = self.office(|_, company| Ok(company.store().commit(batches)?))?;
-        for (planned, outcome) in queue.into_iter().zip(outcomes.unwrap_or_default()) {
+        let Some(outcomes) = self.office(|_, company| Ok(company.store().commit(batches)?))? else {
+            return Ok(());
+        };
+        let mut written = BTreeSet::new();
+        for (planned, outcome) in queue.into_iter().zip(outcomes) {
             if let Planned::Pushes(prepared, lot) = planned {
+                written.insert(prepared.doc);
                 self.settle(*prepared, outcome, lot)?;
             }
         }
-        Ok(())
+        self.check_stored_of(written)
     }
 
     fn settle(&mut self, prepared: Prepared, outcome: Outcome, lot: Vec<Waiting>) -> Step {

@@ -132,7 +132,6 @@ impl World {
         for (hash, holders) in lost {
             let Some(made) = self.ledger.made.get(&hash).cloned() else { continue };
             if self.server_has(made.doc, &hash)? || held.contains_key(&hash) {
-                self.tally.add("came back", 1);
                 continue;
             }
             if made.fate != Fate::Durable {
