@@ -53,7 +53,8 @@ pub struct Stamp {
 pub struct Occurred {
     /// Corrected time, milliseconds since 1970 UTC.
     pub at_ms: i64,
-    /// Largest possible error, milliseconds; zero when a handshake pinned the boot.
+    /// Largest possible error, milliseconds; zero when a handshake pinned the boot, [`UNBOUNDED_DOUBT_MS`] when neither that nor the
+    /// receipt is known.
     pub doubt_ms: i64,
 }
 
@@ -86,7 +87,7 @@ impl Stamp {
         let high = received_ms.unwrap_or(i64::MAX).max(low);
         let at_ms = self.moment.wall_ms.clamp(low, high);
         let doubt_ms =
-            if received_ms.is_some() { (at_ms - low).max(high - at_ms) } else { limits::CLOCK_DOUBT_MS };
+            if received_ms.is_some() { (at_ms - low).max(high - at_ms) } else { UNBOUNDED_DOUBT_MS };
         Occurred { at_ms, doubt_ms }
     }
 
@@ -156,6 +157,10 @@ impl fmt::Debug for Act {
     }
 }
 
+/// The doubt about an act that nothing bounds from above: a wall clock may be off by anything. The largest integer that every JSON reader
+/// holds exactly.
+pub const UNBOUNDED_DOUBT_MS: i64 = (1 << 53) - 1;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +196,13 @@ mod tests {
         assert_eq!(late, Occurred { at_ms: 4_000, doubt_ms: 3_000 });
         assert!(!late.is_doubtful());
         assert!(stamp(None).occurred(None, Some(40_000_000)).is_doubtful());
+    }
+
+    #[test]
+    fn without_handshake_and_receipt_the_wall_clock_is_never_believed_in_silence() {
+        let unknown = stamp(None).occurred(None, None);
+        assert_eq!(unknown, Occurred { at_ms: 5_000, doubt_ms: UNBOUNDED_DOUBT_MS });
+        assert!(unknown.is_doubtful());
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn two_phones_that_edit_one_field_keep_both_values_until_a_person_chooses() {
     assert_eq!(conflicts[0].path.field, "contacts");
     let names = &conflicts[1];
     assert_eq!(names.values[0].value, "甲".into());
-    assert_eq!(names.values[0].at, Occurred { at_ms: 500, doubt_ms: crate::limits::CLOCK_DOUBT_MS });
+    assert_eq!(names.values[0].at, Occurred { at_ms: 500, doubt_ms: crate::time::UNBOUNDED_DOUBT_MS });
     assert_eq!((names.values[1].user, names.values[1].device), (UserId([2; 8]), DeviceId([2; 8])));
     assert_eq!(name(&doc), Some("甲".into()), "the later act counts, whichever automerge prefers");
     assert_eq!(doc.register("customer_name", &NoClocks).unwrap().user, UserId([1; 8]));
