@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fieldbook_core::company::HeldState;
-use fieldbook_core::ids::{DocId, DocKind, Hash32};
+use fieldbook_core::ids::{DeviceId, DocId, DocKind, Hash32};
 use fieldbook_core::replica::{KeptWhy, Replica};
 use fieldbook_core::store::{Direction, MemoryStore, Position, Range, Store};
 use fieldbook_core::sync::message::{Answer, FromServer, Push, Verdict};
 use sha2::{Digest, Sha256};
 
+use super::clocks::{ActTime, Handshake};
 use super::{Step, Violation, World, violated};
 
 /// What became of a change, as far as its phone was told.
@@ -36,13 +37,21 @@ pub(super) struct Made {
     pub fate: Fate,
 }
 
+/// An outbox entry as it lies on a disk.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub doc: DocId,
+    pub hash: Hash32,
+    pub change: Vec<u8>,
+}
+
 /// What has been seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// Every change of every phone.
     pub made: BTreeMap<Hash32, Made>,
     /// The outbox of each phone when it was last seen, by number.
-    outbox: BTreeMap<usize, BTreeMap<u64, (DocId, Hash32)>>,
+    outbox: BTreeMap<usize, BTreeMap<u64, Entry>>,
     /// Answers that a phone was given and that explain what vanishes next.
     explained: BTreeMap<usize, Vec<Answer>>,
     /// Every document that anybody made, with the number of its family.
@@ -57,6 +66,14 @@ pub(super) struct Ledger {
     pub lost: BTreeMap<Hash32, Vec<(usize, u64)>>,
     /// Changes told durable that could not be looked up because the server was down.
     unchecked: BTreeSet<Hash32>,
+    /// When each change was made.
+    pub times: BTreeMap<Hash32, ActTime>,
+    /// Changes whose time was looked at when the server took them.
+    pub received: BTreeSet<Hash32>,
+    /// What the server's clock said in each welcome, with how far it was off.
+    pub welcomes: BTreeMap<i64, i64>,
+    /// Every handshake that a device took, by what the server's clock said in it.
+    pub handshakes: BTreeMap<(DeviceId, i64), Handshake>,
 }
 
 impl Ledger {
@@ -85,7 +102,7 @@ impl Ledger {
     /// A backup was put back on the phone: what was not answered and is not in it is lost.
     pub fn set_back(&mut self, phone: usize, store: &dyn Store) -> Step {
         self.replaced(phone);
-        let left: BTreeSet<Hash32> = read_outbox(store)?.into_values().map(|(_, hash)| hash).collect();
+        let left: BTreeSet<Hash32> = read_outbox(store)?.into_values().map(|entry| entry.hash).collect();
         let mine = self.made.iter_mut().filter(|(_, made)| made.phone == phone);
         for (hash, made) in mine {
             // What was refused was kept on the phone alone.
@@ -146,18 +163,19 @@ impl World {
             read_outbox(&MemoryStore::from_rows(self.phones[n].store.snapshot().rows().clone()))?
         };
         let before = self.ledger.outbox.insert(n, now.clone()).unwrap_or_default();
-        for (number, (doc, hash)) in &now {
+        for (number, Entry { doc, hash, change }) in &now {
             let known = self.ledger.made.get(hash).map(|made| made.fate);
             if known.is_none() {
                 let made = Made { doc: *doc, phone: n, number: *number, fate: Fate::Waiting };
                 self.ledger.made.insert(*hash, made);
                 self.tally.add("changes", 1);
+                self.note_time(n, *hash, change)?;
             }
         }
         let answers = self.ledger.explained.remove(&n).unwrap_or_default();
         let vanished = before.iter().filter(|(number, _)| !now.contains_key(number));
         let mut told: BTreeMap<Hash32, (Fate, u64)> = BTreeMap::new();
-        for (number, (doc, hash)) in vanished {
+        for (number, Entry { doc, hash, .. }) in vanished {
             let Some(fate) = outbox_shrinks_only_by_answers(*number, *doc, &answers) else {
                 let name = self.name(*doc);
                 return violated(
@@ -330,13 +348,15 @@ fn outbox_shrinks_only_by_answers(number: u64, doc: DocId, answers: &[Answer]) -
     answers.iter().filter(|answer| answer.doc == doc).find_map(|answer| match answer.verdict {
         Verdict::Durable { .. } if number <= answer.id => Some(Fate::Durable),
         Verdict::Durable { .. } => None,
-        Verdict::Held { .. } => Some(Fate::Held),
+        // What stands behind held work waits for an answer of its own.
+        Verdict::Held { .. } if number <= answer.id => Some(Fate::Held),
+        Verdict::Held { .. } => None,
         Verdict::Refused { .. } => Some(Fate::Refused),
     })
 }
 
 /// The outbox as it lies on the disk.
-pub(super) fn read_outbox(store: &dyn Store) -> Step<BTreeMap<u64, (DocId, Hash32)>> {
+pub(super) fn read_outbox(store: &dyn Store) -> Step<BTreeMap<u64, Entry>> {
     let bad = |detail: String| Violation { invariant: "a_disk_can_be_read", detail };
     let rows =
         store.scan(&Range::prefix(b"o/"), Direction::Forward, usize::MAX).map_err(|e| bad(e.to_string()))?;
@@ -344,7 +364,7 @@ pub(super) fn read_outbox(store: &dyn Store) -> Step<BTreeMap<u64, (DocId, Hash3
     for (key, value) in rows {
         let number = key[2..].try_into().map(u64::from_be_bytes).map_err(|_| bad("an outbox key".into()))?;
         let (doc, change) = read_entry(&value).map_err(|e| bad(e.to_string()))?;
-        outbox.insert(number, (doc, hash_of(&change)));
+        outbox.insert(number, Entry { doc, hash: hash_of(&change), change });
     }
     Ok(outbox)
 }

@@ -8,9 +8,9 @@ use fieldbook_core::access::Channel;
 use fieldbook_core::company::{
     Company, CompanyError, DeviceStatus, Gate, Incoming, LocalGate, Prepared, Settled, TeamRow, UserRow,
 };
-use fieldbook_core::ids::{DeviceId, DocId};
+use fieldbook_core::ids::{DeviceId, DocId, UserId};
 use fieldbook_core::store::{Batch, Outcome, Position, Store};
-use fieldbook_core::sync::message::{FromPhone, FromServer, decode_frame};
+use fieldbook_core::sync::message::{FromPhone, FromServer, Verdict, decode_frame};
 use fieldbook_core::sync::server::{Effect, Session};
 use fieldbook_engines::faults::{Dice, FaultyStore, Snapshot};
 
@@ -36,6 +36,12 @@ pub(super) struct Office {
     pub tombstones: BTreeMap<DeviceId, DeviceStatus>,
     /// Times that the store was restored.
     pub restores: u64,
+    /// Who left the company.
+    pub dismissed: BTreeSet<UserId>,
+    /// Held work that turned out to be beyond merging.
+    pub refused: BTreeSet<String>,
+    /// How far its clock is off.
+    pub skew_ms: i64,
 }
 
 struct Waiting {
@@ -45,7 +51,8 @@ struct Waiting {
 }
 
 enum Planned {
-    Pushes(Box<Prepared>, Vec<Waiting>),
+    /// With when the server took them.
+    Pushes(Box<Prepared>, Vec<Waiting>, i64),
     Noted(Batch),
 }
 
@@ -70,6 +77,9 @@ impl Office {
             backups: Vec::new(),
             tombstones: BTreeMap::new(),
             restores: 0,
+            dismissed: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            skew_ms: 0,
         }
     }
 
@@ -96,6 +106,18 @@ impl Office {
             Ok(())
         };
         hire().map_err(|e| Violation { invariant: "the_office_never_stumbles", detail: e.to_string() })
+    }
+
+    /// Makes sure that those who left the company are out of it: kept outside the backups, like the tombstones.
+    pub fn dismiss_again(&mut self, company: &Company) -> Result<BTreeSet<Channel>, CompanyError> {
+        let mut touched = BTreeSet::new();
+        for id in &self.dismissed {
+            let row = company.user(*id)?;
+            if row.active {
+                touched.extend(company.put_user(*id, UserRow { active: false, ..row }, T0)?);
+            }
+        }
+        Ok(touched)
     }
 
     /// What a process has in memory is gone.
@@ -166,6 +188,7 @@ impl World {
             Err(other) => return violated("the_office_never_stumbles", other.to_string()),
         }
         self.tell("the server starts");
+        self.office(|office, company| office.dismiss_again(company))?;
         self.check_stored()
     }
 
@@ -182,8 +205,9 @@ impl World {
         }
         self.office.store.repair();
         self.office.store.restore(snapshot);
+        let now_ms = self.server_ms();
         let opened = Company::open(self.office.store.clone(), "", &[1; 64]);
-        let restored = opened.and_then(|company| company.restored(self.now_ms));
+        let restored = opened.and_then(|company| company.restored(now_ms));
         match restored {
             Ok(company) => self.office.company = Some(company),
             Err(CompanyError::Store(_)) => {
@@ -202,7 +226,6 @@ impl World {
         self.ledger.head = 0;
         self.phones.iter_mut().for_each(|phone| phone.checked = (0, 0));
         self.note_lost()?;
-        let now_ms = self.now_ms;
         for (device, status) in self.office.tombstones.clone() {
             let marked =
                 self.office(|_, company| match company.set_device_status(device, status, now_ms) {
@@ -213,6 +236,9 @@ impl World {
                 // The disk failed in the middle of the repair.
                 return self.restore_server(backup);
             }
+        }
+        if self.office(|office, company| office.dismiss_again(company))?.is_none() {
+            return self.restore_server(backup);
         }
         Ok(())
     }
@@ -227,8 +253,8 @@ impl World {
             Ok(messages) => messages,
             Err(error) => return violated("frames_can_be_read", error.to_string()),
         };
-        for message in messages {
-            let now_ms = self.now_ms;
+        for message in self.carry_up(conn, messages) {
+            let now_ms = self.server_ms();
             if let FromPhone::Push(push) = &message {
                 self.ledger.sent(phone, push);
             }
@@ -238,6 +264,7 @@ impl World {
                 match greeted {
                     None => return Ok(()),
                     Some(Ok((session, welcome))) => {
+                        self.ledger.welcomes.insert(now_ms, self.office.skew_ms);
                         self.office.sessions.insert(conn, session);
                         self.send(Way::Down, conn, vec![welcome]);
                         self.start_pump(conn);
@@ -263,7 +290,7 @@ impl World {
     }
 
     fn carry_out(&mut self, conn: u64, effects: Vec<Effect>) -> Step {
-        let now_ms = self.now_ms;
+        let now_ms = self.server_ms();
         for effect in effects {
             match effect {
                 Effect::Send(messages) => self.send(Way::Down, conn, messages),
@@ -297,9 +324,8 @@ impl World {
                         let wiped = DeviceStatus::Wiped;
                         let set =
                             self.office(|_, company| company.set_device_status(device, wiped, now_ms))?;
-                        if set.is_none() {
-                            return Ok(());
-                        }
+                        let Some(touched) = set else { return Ok(()) };
+                        self.wake(&touched);
                     }
                     self.send(Way::Down, conn, vec![FromServer::Wipe]);
                     self.office.sessions.remove(&conn);
@@ -335,7 +361,7 @@ impl World {
         self.office.judging = false;
         let ready: Vec<DocId> =
             self.office.waiting.keys().filter(|doc| !self.office.writing.contains(doc)).copied().collect();
-        let now_ms = self.now_ms;
+        let now_ms = self.server_ms();
         for doc in ready {
             let Some(lot) = self.office.waiting.remove(&doc) else { continue };
             let most = 1 + self.dice.below(8) as usize;
@@ -350,10 +376,10 @@ impl World {
                 self.office(|office, company| company.prepare(doc, &incoming, &mut office.gate, now_ms))?;
             let Some(prepared) = prepared else { return Ok(()) };
             if prepared.batch.is_empty() {
-                self.settle(prepared, Outcome::Done(None), lot)?;
+                self.settle(prepared, Outcome::Done(None), lot, now_ms)?;
             } else {
                 self.office.writing.insert(doc);
-                self.office.queue.push(Planned::Pushes(Box::new(prepared), lot));
+                self.office.queue.push(Planned::Pushes(Box::new(prepared), lot, now_ms));
                 self.start_flush();
             }
         }
@@ -367,7 +393,7 @@ impl World {
         let batches = queue
             .iter_mut()
             .map(|planned| match planned {
-                Planned::Pushes(prepared, _) => std::mem::take(&mut prepared.batch),
+                Planned::Pushes(prepared, ..) => std::mem::take(&mut prepared.batch),
                 Planned::Noted(batch) => std::mem::take(batch),
             })
             .collect();
@@ -376,15 +402,18 @@ impl World {
         };
         let mut written = BTreeSet::new();
         for (planned, outcome) in queue.into_iter().zip(outcomes) {
-            if let Planned::Pushes(prepared, lot) = planned {
+            if let Planned::Pushes(prepared, lot, received_ms) = planned {
                 written.insert(prepared.doc);
-                self.settle(*prepared, outcome, lot)?;
+                if let Outcome::Done(Some(at)) = outcome {
+                    self.count_compaction(prepared.doc, at)?;
+                }
+                self.settle(*prepared, outcome, lot, received_ms)?;
             }
         }
         self.check_stored_of(written)
     }
 
-    fn settle(&mut self, prepared: Prepared, outcome: Outcome, lot: Vec<Waiting>) -> Step {
+    fn settle(&mut self, prepared: Prepared, outcome: Outcome, lot: Vec<Waiting>, received_ms: i64) -> Step {
         let doc = prepared.doc;
         self.office.writing.remove(&doc);
         match prepared.settle(outcome) {
@@ -392,6 +421,14 @@ impl World {
                 self.wake(&touched);
                 for (waiting, answer) in lot.into_iter().zip(answers) {
                     self.tally.add("answers", 1);
+                    if matches!(answer.verdict, Verdict::Durable { .. }) {
+                        let phone = self.net.get(waiting.conn).map_or(0, |conn| conn.phone);
+                        for hash in self.ledger.hashes(&waiting.incoming.push) {
+                            if self.ledger.received.insert(hash) {
+                                self.times_are_true_or_flagged(phone, hash, Some(received_ms))?;
+                            }
+                        }
+                    }
                     let name = self.name(doc);
                     self.tell(format!(
                         "push {} of {name} over {}: {:?}",
@@ -420,6 +457,15 @@ impl World {
         }
         if self.office.waiting.contains_key(&doc) {
             self.start_judge();
+        }
+        Ok(())
+    }
+
+    /// Notes that a document was compacted by the batch at this position.
+    fn count_compaction(&mut self, doc: DocId, at: Position) -> Step {
+        let header = self.office(|_, company| company.header(doc))?.flatten();
+        if header.is_some_and(|header| header.snapshot_at == at && header.floor > 0) {
+            self.tally.add("compactions", 1);
         }
         Ok(())
     }
