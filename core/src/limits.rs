@@ -25,6 +25,10 @@ pub const DOC_MAX_CHANGES: usize = 100_000;
 /// Pushes of one device that may be unanswered at once. 8 keep a phone busy over a 100 ms link at 80 a second; the
 /// handshake may carry more behind it, so the server takes up to this many before it closes the connection.
 pub const PUSHES_IN_FLIGHT: usize = 256;
+/// Bytes that a revoked device may bring on one connection, to be held unseen: a full outbox of [`OUTBOX_MAX`] changes takes a third of it.
+pub const FAREWELL_MAX_BYTES: usize = 64 << 20;
+/// Connections on which a revoked device is heard before it is wiped all the same.
+pub const FAREWELLS_MAX: u32 = 64;
 /// Whole documents that one phone may have asked for and not got yet: more than a day of one rep touches.
 pub const FETCHES_MAX: usize = 256;
 /// One string value in a document, bytes of UTF-8.

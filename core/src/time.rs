@@ -7,6 +7,8 @@
 use std::cell::Cell;
 use std::fmt;
 
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::ids::{DocId, DocKind, EntryId, UserId};
@@ -48,13 +50,36 @@ pub struct Stamp {
     pub last_contact_ms: i64,
 }
 
+/// What the server knows of one boot of a device beyond what that boot's own stamps say: it heard of it later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub enum BootClock {
+    /// A handshake in that boot, after the act: server time minus monotonic time, milliseconds.
+    #[n(0)]
+    Pinned(#[n(0)] i64),
+    /// No handshake took place in it. What this server has of it had happened when it was received, at this time.
+    #[n(1)]
+    Until(#[n(0)] i64),
+}
+
+impl BootClock {
+    /// The better of two: a handshake, else the earlier receipt.
+    #[must_use]
+    pub fn better(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Pinned(_), _) => self,
+            (_, Self::Pinned(_)) => other,
+            (Self::Until(one), Self::Until(two)) => Self::Until(one.min(two)),
+        }
+    }
+}
+
 /// When something happened, as far as can be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Occurred {
     /// Corrected time, milliseconds since 1970 UTC.
     pub at_ms: i64,
-    /// Largest possible error, milliseconds; zero when a handshake pinned the boot, [`UNBOUNDED_DOUBT_MS`] when neither that nor the
-    /// receipt is known.
+    /// Largest possible error, milliseconds; zero when a handshake pinned the boot, [`i64::MAX`] when the server has received nothing yet
+    /// that would bound it.
     pub doubt_ms: i64,
 }
 
@@ -76,19 +101,23 @@ impl Stamp {
         }
     }
 
-    /// The corrected time. `pinned_ms` is the offset of the boot when a later handshake told it; `received_ms` is
-    /// the server's receipt, the upper bound of anything that happened.
-    pub fn occurred(&self, pinned_ms: Option<i64>, received_ms: Option<i64>) -> Occurred {
+    /// The corrected time. `boot` is what the server has learned of the act's boot since.
+    pub fn occurred(&self, boot: Option<BootClock>) -> Occurred {
+        let pinned_ms = match boot {
+            Some(BootClock::Pinned(offset_ms)) => Some(offset_ms),
+            Some(BootClock::Until(_)) | None => None,
+        };
         if let Some(offset) = self.offset_ms.or(pinned_ms) {
             let at_ms = offset.saturating_add_unsigned(self.moment.mono_ms);
             return Occurred { at_ms, doubt_ms: 0 };
         }
         let low = self.last_contact_ms;
-        let high = received_ms.unwrap_or(i64::MAX).max(low);
+        let Some(BootClock::Until(received_ms)) = boot else {
+            return Occurred { at_ms: self.moment.wall_ms.max(low), doubt_ms: i64::MAX };
+        };
+        let high = received_ms.max(low);
         let at_ms = self.moment.wall_ms.clamp(low, high);
-        let doubt_ms =
-            if received_ms.is_some() { (at_ms - low).max(high - at_ms) } else { UNBOUNDED_DOUBT_MS };
-        Occurred { at_ms, doubt_ms }
+        Occurred { at_ms, doubt_ms: at_ms.saturating_sub(low).max(high.saturating_sub(at_ms)) }
     }
 
     /// The text that travels as the change's message: `1;user;wall;boot;mono;offset;contact`, numbers in hex.
@@ -157,10 +186,6 @@ impl fmt::Debug for Act {
     }
 }
 
-/// The doubt about an act that nothing bounds from above: a wall clock may be off by anything. The largest integer that every JSON reader
-/// holds exactly.
-pub const UNBOUNDED_DOUBT_MS: i64 = (1 << 53) - 1;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,23 +211,20 @@ mod tests {
 
     #[test]
     fn a_handshake_in_the_boot_pins_the_time_whatever_the_wall_clock_says() {
-        assert_eq!(stamp(Some(2_000)).occurred(None, None), Occurred { at_ms: 2_100, doubt_ms: 0 });
-        assert_eq!(stamp(None).occurred(Some(2_000), None), Occurred { at_ms: 2_100, doubt_ms: 0 });
+        assert_eq!(stamp(Some(2_000)).occurred(None), Occurred { at_ms: 2_100, doubt_ms: 0 });
+        let later = Some(BootClock::Pinned(2_000));
+        assert_eq!(stamp(None).occurred(later), Occurred { at_ms: 2_100, doubt_ms: 0 });
     }
 
     #[test]
     fn without_a_handshake_the_time_lies_between_last_contact_and_receipt() {
-        let late = stamp(None).occurred(None, Some(4_000));
-        assert_eq!(late, Occurred { at_ms: 4_000, doubt_ms: 3_000 });
-        assert!(!late.is_doubtful());
-        assert!(stamp(None).occurred(None, Some(40_000_000)).is_doubtful());
-    }
-
-    #[test]
-    fn without_handshake_and_receipt_the_wall_clock_is_never_believed_in_silence() {
-        let unknown = stamp(None).occurred(None, None);
-        assert_eq!(unknown, Occurred { at_ms: 5_000, doubt_ms: UNBOUNDED_DOUBT_MS });
-        assert!(unknown.is_doubtful());
+        let until = |received_ms| stamp(None).occurred(Some(BootClock::Until(received_ms)));
+        assert_eq!(until(4_000), Occurred { at_ms: 4_000, doubt_ms: 3_000 });
+        assert!(!until(4_000).is_doubtful());
+        assert!(until(40_000_000).is_doubtful());
+        assert!(stamp(None).occurred(None).is_doubtful(), "until the server has it, nothing bounds it");
+        assert_eq!(BootClock::Until(5).better(BootClock::Until(3)), BootClock::Until(3));
+        assert_eq!(BootClock::Until(5).better(BootClock::Pinned(9)), BootClock::Pinned(9));
     }
 
     #[test]

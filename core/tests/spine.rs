@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fieldbook_core::access::Role;
-use fieldbook_core::company::{Company, DeviceStatus, LocalGate, NewLead, Settled, TeamRow, UserRow};
+use fieldbook_core::company::{
+    Company, CompanyError, DeviceStatus, Incoming, LocalGate, NewLead, Settled, TeamRow, UserRow,
+};
 use fieldbook_core::document::{Edit, NoClocks, Value};
 use fieldbook_core::ids::{DeviceId, DocId, DocKind, EntryId, TeamId, UserId};
 use fieldbook_core::replica::{DocEdits, Identity, ListQuery, Replica};
 use fieldbook_core::store::{MemoryStore, Store};
-use fieldbook_core::sync::message::{FromPhone, FromServer, Origin, decode_frame, frames};
+use fieldbook_core::sync::message::{
+    FromPhone, FromServer, HoldReason, Origin, Verdict, WireCode, decode_frame, frames,
+};
 use fieldbook_core::sync::phone::{Link, SyncReport};
 use fieldbook_core::sync::server::{Effect, Session};
 use fieldbook_core::time::Moment;
@@ -30,6 +34,14 @@ struct Phone {
     seeds: u64,
     bytes_up: usize,
     bytes_down: usize,
+    clock: Clock,
+}
+
+/// A phone's clocks: which boot, when it began, how far the wall clock is off.
+struct Clock {
+    boot: u64,
+    booted_ms: i64,
+    skew_ms: i64,
 }
 
 const TEAM: TeamId = TeamId([77; 8]);
@@ -64,16 +76,25 @@ impl Office {
         let store = Arc::new(MemoryStore::new());
         let mut replica = Replica::open(store.clone()).unwrap();
         replica.enrol(identity(n)).unwrap();
-        self.phones.insert(n, Phone { store, replica, seeds: 0, bytes_up: 0, bytes_down: 0 });
+        let clock = Clock { boot: u64::from(n), booted_ms: T0 - 1_000, skew_ms: 0 };
+        self.phones.insert(n, Phone { store, replica, seeds: 0, bytes_up: 0, bytes_down: 0, clock });
     }
 
-    fn moment(&self) -> Moment {
-        Moment { wall_ms: self.now_ms, boot: 1, mono_ms: (self.now_ms - T0) as u64 + 1_000 }
+    fn moment(&self, n: u8) -> Moment {
+        let Clock { boot, booted_ms, skew_ms } = self.phones[&n].clock;
+        let mono_ms = (self.now_ms - booted_ms).unsigned_abs();
+        Moment { wall_ms: self.now_ms + skew_ms, boot, mono_ms }
+    }
+
+    fn reboot(&mut self, n: u8, boot: u64) {
+        let (booted_ms, phone) = (self.now_ms, self.phones.get_mut(&n).unwrap());
+        phone.clock.boot = boot;
+        phone.clock.booted_ms = booted_ms;
     }
 
     fn edit(&mut self, n: u8, lots: &[DocEdits]) {
         self.now_ms += 1_000;
-        let now = self.moment();
+        let now = self.moment(n);
         let phone = self.phones.get_mut(&n).unwrap();
         phone.seeds += 1;
         let mut seed = [n; 32];
@@ -96,7 +117,7 @@ impl Office {
     /// Runs one whole connection of a phone, byte for byte as on the wire.
     fn sync(&mut self, n: u8) -> SyncReport {
         self.now_ms += 1_000;
-        let now = self.moment();
+        let now = self.moment(n);
         let mut link = Link::new();
         let phone = self.phones.get_mut(&n).unwrap();
         let mut up = link.open(&phone.replica, "token", "test", now).unwrap();
@@ -244,7 +265,7 @@ fn an_edit_without_signal_becomes_durable_merged_and_visible() {
     }
     let rows = office.phones[&9]
         .replica
-        .list(&ListQuery { limit: 50, ..Default::default() }, office.moment())
+        .list(&ListQuery { limit: 50, ..Default::default() }, office.moment(9))
         .unwrap();
     assert_eq!((rows.len(), rows[0].index, rows[0].owner), (1, 33, Some(user(1))));
 }
@@ -461,6 +482,37 @@ fn a_server_restored_from_a_backup_gets_back_what_it_had_acknowledged() {
 }
 
 #[test]
+fn a_server_set_back_without_a_restore_turns_the_phone_away_which_keeps_what_only_it_has() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "市二医院");
+    office.sync(1);
+    let backup = office.store.rows();
+    office.set(1, lead, "next_action", "已确认");
+    office.sync(1);
+
+    office.store = Arc::new(MemoryStore::from_rows(backup));
+    office.company = Company::open(office.store.clone(), "", &[1; 64]).unwrap();
+    let now = office.moment();
+    let phone = office.phones.get_mut(&1).unwrap();
+    let mut link = Link::new();
+    let before = phone.store.rows();
+    let first = link.open(&phone.replica, "token", "test", now).unwrap();
+    let [FromPhone::Hello(hello)] = &first[..] else { panic!("nothing to push: {first:?}") };
+    let refused = Session::open(&office.company, device(1), hello, now.wall_ms).unwrap().unwrap_err();
+    assert_eq!(refused.code, WireCode::Cursor);
+    let turn = link.receive(&mut phone.replica, vec![FromServer::Error(refused)], now).unwrap();
+    assert!(turn.closed.is_some() && turn.send.is_empty());
+    assert!(phone.store.rows() == before, "the phone keeps everything");
+
+    // Brought back as a restore the same bytes get the lost work from the phone.
+    office.company = office.company.restored(now.wall_ms).unwrap();
+    office.gate = LocalGate::new(10);
+    office.sync(1);
+    assert_eq!(office.server_value(lead, "next_action").as_deref(), Some("已确认"));
+    office.heads_agree(1, lead);
+}
+
+#[test]
 fn reconnecting_costs_what_changed_and_not_what_is_held() {
     let cost = |held: u8| {
         let mut office = Office::new();
@@ -480,4 +532,203 @@ fn reconnecting_costs_what_changed_and_not_what_is_held() {
     };
     let (small, large) = (cost(20), cost(200));
     assert!(large <= small + 64, "{small} bytes with 20 leads, {large} with 200");
+}
+
+#[test]
+fn a_boot_that_had_not_heard_of_the_server_is_pinned_by_its_first_handshake() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "瑞金医院");
+    office.sync(1);
+    office.sync(9);
+    // In the basement the battery falls out; the clock comes back three days ahead.
+    office.now_ms += 3_600_000;
+    office.reboot(1, 0xb0);
+    office.phones.get_mut(&1).unwrap().clock.skew_ms = 3 * 86_400_000;
+    office.set(1, lead, "next_action", "甲先写");
+    let written_ms = office.now_ms;
+    office.now_ms += 600_000;
+    office.set(9, lead, "next_action", "主管后写");
+    let pinned = |office: &Office| {
+        let clocks = office.company.clocks(lead).unwrap();
+        office.company.load(lead).unwrap().register("next_action", &clocks).unwrap()
+    };
+    office.sync(9);
+    office.sync(1);
+    office.sync(9);
+    office.sync(1);
+    assert_eq!(pinned(&office).value, "主管后写".into(), "the later act counts, whatever a wall clock says");
+    for n in [1, 9] {
+        let row = office.phones[&n].replica.summary(lead).unwrap();
+        assert_eq!((row.next_action.as_str(), row.conflicts), ("主管后写", 1), "phone {n}");
+        assert!(row.updated_ms < office.now_ms, "phone {n} shows no time to come");
+    }
+    let clocks = office.company.clocks(lead).unwrap();
+    let conflict = office.company.load(lead).unwrap().conflicts(&clocks).remove(0);
+    let early = conflict.values.iter().find(|value| value.value == "甲先写".into()).unwrap();
+    assert_eq!((early.at.at_ms, early.at.is_doubtful()), (written_ms, false));
+}
+
+#[test]
+fn a_boot_that_ended_before_any_handshake_is_bounded_and_flagged() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "华西医院");
+    office.sync(1);
+    let contact_ms = office.now_ms;
+    office.now_ms += 3_600_000;
+    office.reboot(1, 0xb1);
+    office.phones.get_mut(&1).unwrap().clock.skew_ms = -9 * 86_400_000;
+    office.set(1, lead, "next_action", "约院长");
+    office.now_ms += 3_600_000;
+    office.reboot(1, 0xb2);
+    office.sync(1);
+    let clocks = office.company.clocks(lead).unwrap();
+    let at = office.company.load(lead).unwrap().register("next_action", &clocks).unwrap().at;
+    assert!(at.at_ms >= contact_ms, "it was not before the last contact: {at:?}");
+    assert!(at.at_ms + at.doubt_ms >= office.now_ms - 1_000 && at.is_doubtful(), "{at:?}");
+}
+
+#[test]
+fn a_team_that_moves_takes_its_pool_along() {
+    let mut office = Office::new();
+    let (region, other) = (TeamId([70; 8]), TeamId([71; 8]));
+    office.hire(8, Role::Manager);
+    for (team, leader) in [(region, 8), (other, 9)] {
+        let row = TeamRow { name: "大区".into(), parent: None, leaders: vec![user(leader)] };
+        office.company.put_team(team, row, 1).unwrap();
+    }
+    let pool = TeamRow { name: "杭州组".into(), parent: Some(region), leaders: vec![] };
+    office.company.put_team(TEAM, pool.clone(), 1).unwrap();
+    let id = DocId::fresh(DocKind::Lead, EntryId([0x77; 16]));
+    let edits = vec![Edit::Set { field: "customer_name".into(), value: "池中医院".into() }];
+    let lead = NewLead { id, edits, team: Some(TEAM), ..NewLead::default() };
+    office.company.intake(&[lead], T0).unwrap();
+    office.sync(8);
+    office.sync(9);
+    assert!(office.phones[&8].replica.holds(id).unwrap() && !office.phones[&9].replica.holds(id).unwrap());
+    office.company.put_team(TEAM, TeamRow { parent: Some(other), ..pool }, 2).unwrap();
+    office.sync(8);
+    office.sync(9);
+    for doc in [id, DocId::ruling_of(id), DocId::advancement_of(id)] {
+        assert!(!office.phones[&8].replica.holds(doc).unwrap(), "the old region's manager lets go of it");
+        assert!(office.phones[&9].replica.holds(doc).unwrap(), "the new one's gets it");
+    }
+}
+
+#[test]
+fn what_was_true_at_the_greeting_counts_no_longer_when_the_push_is_judged() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "同济医院");
+    office.sync(1);
+    office.set(1, lead, "brand", "联影");
+    let push = office.phones[&1].replica.pushes(0, 1, 1 << 20).unwrap().remove(0);
+    let greeted = Incoming { who: office.company.principal(device(1)).unwrap(), push };
+    office.company.set_device_status(device(1), DeviceStatus::Revoked, 5).unwrap();
+    let judged = |office: &mut Office| {
+        let (doc, now_ms) = (greeted.push.doc, office.now_ms);
+        office.company.prepare(doc, std::slice::from_ref(&greeted), &mut office.gate, now_ms).unwrap()
+    };
+    let prepared = judged(&mut office);
+    let outcome = office.company.store().commit_one(prepared.batch.clone()).unwrap();
+    let Settled::Done { answers, .. } = prepared.settle(outcome) else { panic!("contended") };
+    assert_eq!(answers[0].verdict, Verdict::Held { reason: HoldReason::Revoked });
+    // And one that was judged a moment before is judged again.
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "同济医院");
+    office.sync(1);
+    office.set(1, lead, "brand", "联影");
+    let prepared = judged(&mut office);
+    office.company.set_device_status(device(1), DeviceStatus::Stolen, 5).unwrap();
+    let outcome = office.company.store().commit_one(prepared.batch.clone()).unwrap();
+    assert!(matches!(prepared.settle(outcome), Settled::Again));
+    office.company.set_device_status(device(1), DeviceStatus::Wiped, 6).unwrap();
+    assert_eq!(office.company.device(device(1)).unwrap().status, DeviceStatus::Stolen, "it stays stolen");
+}
+
+#[test]
+fn whoever_left_gets_no_leads() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "同仁医院");
+    let gone = UserRow { name: "销售2".into(), role: Role::Rep, team: Some(TEAM), active: false };
+    office.company.put_user(user(2), gone, 3).unwrap();
+    let refused = |result: Result<(), CompanyError>| matches!(result, Err(CompanyError::Refused(_)));
+    assert!(refused(office.company.assign(lead, user(2), user(9), "", 4).map(|_| ())));
+    let id = DocId::fresh(DocKind::Lead, EntryId([0x78; 16]));
+    let edits = vec![Edit::Set { field: "customer_name".into(), value: "同仁医院".into() }];
+    let new = NewLead { id, edits, owner: Some(user(2)), ..NewLead::default() };
+    assert!(refused(office.company.intake(&[new], 4).map(|_| ())));
+}
+
+#[test]
+fn an_account_is_opened_by_whoever_names_it_and_by_nobody_else() {
+    let mut office = Office::new();
+    // An account of rep 2, which rep 1 has heard of and names in a lead of their own.
+    office.now_ms += 1_000;
+    let account = DocId::fresh(DocKind::Account, EntryId([0x31; 16]));
+    office.set(2, account, "name", "仁济集团");
+    office.sync(2);
+    let lead = office.lead_from_office(1, "仁济医院");
+    office.sync(1);
+    office.sync(9);
+    office.set(1, lead, "account", &account.to_string());
+    office.sync(1);
+    assert!(!office.phones[&1].replica.holds(account).unwrap(), "naming opens nothing");
+    // Their manager, who may read it, writes something else into the same lead.
+    office.sync(9);
+    office.set(9, lead, "next_action", "约院长");
+    office.sync(9);
+    office.sync(1);
+    assert!(
+        !office.phones[&1].replica.holds(account).unwrap(),
+        "and nobody answers for what they did not write"
+    );
+    office.set(9, lead, "account", "");
+    office.sync(9);
+    office.set(9, lead, "account", &account.to_string());
+    office.sync(9);
+    office.sync(1);
+    assert!(office.phones[&1].replica.holds(account).unwrap(), "the manager names it: that opens it");
+}
+
+#[test]
+fn a_return_moves_nobody_elses_lead() {
+    let mut office = Office::new();
+    let (mine, theirs) = (office.lead_from_office(1, "甲医院"), office.lead_from_office(2, "乙医院"));
+    let backup = office.store.rows();
+    // After the backup: a lead of rep 1, whose ruling the restored server will not have.
+    let late = office.lead_from_office(1, "丙医院");
+    office.sync(1);
+    let store = Arc::new(MemoryStore::from_rows(backup));
+    office.company = Company::open(store.clone(), "", &[1; 64]).unwrap().restored(office.now_ms).unwrap();
+    office.store = store;
+    let now = office.moment(1);
+    let mut link = Link::new();
+    let replica = &mut office.phones.get_mut(&1).unwrap().replica;
+    let up = link.open(replica, "token", "test", now).unwrap();
+    let Some(FromPhone::Hello(hello)) = up.first() else { panic!("no hello") };
+    let opened = Session::open(&office.company, device(1), hello, office.now_ms).unwrap();
+    let Ok((_, welcome)) = opened else { panic!("not greeted") };
+    let turn = link.receive(replica, vec![welcome], now).unwrap();
+    let mut returned = turn
+        .send
+        .into_iter()
+        .find_map(|message| match message {
+            FromPhone::Return(returned) if returned.doc == DocId::ruling_of(late) => Some(returned),
+            _ => None,
+        })
+        .unwrap();
+    let honest = returned.clone();
+    returned.origin = Some(Origin { parent: theirs.0.to_vec().into(), key: String::new() });
+    office.company.take_back(&returned, office.now_ms).unwrap();
+    assert_eq!(office.company.owner_of(theirs).unwrap().owner, Some(user(2)));
+    assert!(
+        office.company.header(theirs).unwrap().unwrap().owners.iter().all(|(owner, _)| *owner == user(2))
+    );
+    assert!(office.company.header(DocId::ruling_of(late)).unwrap().is_none(), "nothing of it was taken");
+    // Something that the receipt does not vouch for, beside what it does, never reaches the decoder.
+    let mut padded = honest.clone();
+    padded.changes.push(vec![0x85, 0x6f, 0x4a, 0x83, 1, 2, 3, 4, 1, 0].into());
+    office.company.take_back(&padded, office.now_ms).unwrap();
+    assert_eq!(office.company.owner_of(late).err().map(|_| ()), Some(()), "its lead has not come back yet");
+    assert!(office.company.header(DocId::ruling_of(late)).unwrap().is_some(), "the ruling has");
+    assert_eq!(office.company.owner_of(mine).unwrap().owner, Some(user(1)));
 }

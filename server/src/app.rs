@@ -13,6 +13,7 @@ use fieldbook_core::store::StoreError;
 use tokio::sync::{broadcast, watch};
 
 use crate::auth::{Auth, Entropy, IssuedCode, Standing};
+use crate::backup::tombstones::{TombstoneError, Tombstones};
 use crate::config::Config;
 use crate::engine::{Engine, EngineError};
 use crate::evidence::{Bounds, EvidenceStore};
@@ -25,6 +26,8 @@ pub struct App {
     pub company: Company,
     /// Sign-in.
     pub auth: Auth,
+    /// What ended for good, beside the store and outside its backups.
+    pub tombstones: Arc<Tombstones>,
     /// Photos and signed forms.
     pub evidence: EvidenceStore,
     /// The engine under the company, for backup and upkeep.
@@ -85,6 +88,9 @@ pub enum OpenError {
     /// The company's rows.
     #[error(transparent)]
     Company(#[from] CompanyError),
+    /// The tombstones beside the store.
+    #[error(transparent)]
+    Tombstones(#[from] TombstoneError),
 }
 
 impl App {
@@ -108,7 +114,10 @@ impl App {
         let store = engine.store();
         let company = Company::open(store.clone(), &config.company_name, &seed())?
             .with_lock_after_days(config.lock_after_days);
-        let auth = Auth::new(store, config.public_url(), config.auth.clone());
+        let tombstones = Arc::new(Tombstones::open(&config.data_dir)?);
+        let auth = Auth::new(store, config.public_url(), config.auth.clone())
+            .in_epoch(company.epoch())
+            .with_tombstones(tombstones.clone());
         auth.maintain(clock.now_ms(), &mut Entropy::from_system())?;
         let root = config.data_dir.join(EVIDENCE_FOLDER);
         let bounds = Bounds {
@@ -119,7 +128,18 @@ impl App {
         let (notices, _) = broadcast::channel(NOTICES_MAX);
         let (stopping, _) = watch::channel(false);
         let gate: Mutex<Box<dyn Gate>> = Mutex::new(Box::new(LocalGate::new(0)));
-        Ok(Arc::new(Self { config, company, auth, evidence, engine, gate, notices, stopping, clock }))
+        Ok(Arc::new(Self {
+            config,
+            company,
+            auth,
+            tombstones,
+            evidence,
+            engine,
+            gate,
+            notices,
+            stopping,
+            clock,
+        }))
     }
 
     /// The server's time.

@@ -1,22 +1,28 @@
 //! Backups: the store as of one instant and every blob that it can name, in a folder of their own, with a manifest that vouches for them.
 //!
-//! Making one needs no stop of the server. Restoring one begins a new epoch of the log and a new actor of the server (design decision 6), so
-//! that phones which saw more than the backup holds give it back.
+//! Making one needs no stop of the server. Restoring one is [`restore`]'s; what may not come back with it is kept apart in [`tombstones`].
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fieldbook_core::company::{Company, CompanyError};
+use fieldbook_core::company::CompanyError;
 use fieldbook_core::store::StoreError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::app::{App, Clock, EVIDENCE_FOLDER, SystemClock, private_folder};
-use crate::auth::Entropy;
+use crate::app::{App, EVIDENCE_FOLDER, private_folder};
 use crate::config::Config;
-use crate::engine::{Engine, EngineError, store_path};
+use crate::engine::{Engine, EngineError};
+use crate::evidence::EvidenceError;
+
+pub mod tombstones;
+
+mod restore;
+
+pub use restore::{Reapplied, restore};
+use tombstones::TombstoneError;
 
 /// What a backup says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +41,8 @@ pub struct Manifest {
     pub blobs: u64,
     /// Their bytes.
     pub blob_bytes: u64,
+    /// SHA-256 of `evidence.sent`, hex: which device sent which of them, without which nobody may read them.
+    pub sent_sha256: String,
 }
 
 /// Why a backup was not made or not restored.
@@ -69,6 +77,21 @@ pub enum BackupError {
     /// The company in it.
     #[error(transparent)]
     Company(#[from] CompanyError),
+    /// The tombstones, of this data folder or of the one that was named.
+    #[error(transparent)]
+    Tombstones(#[from] TombstoneError),
+    /// There are no tombstones where they were said to be.
+    #[error("{0} holds no tombstones; name the data folder of the old server, or the file")]
+    NoTombstones(PathBuf),
+}
+
+impl From<EvidenceError> for BackupError {
+    fn from(error: EvidenceError) -> Self {
+        match error {
+            EvidenceError::Io(error) => Self::Io(error),
+            other => Self::Io(io::Error::other(other)),
+        }
+    }
 }
 
 /// Makes a backup of a running company in the new folder `to`, which appears when it is whole.
@@ -92,6 +115,11 @@ pub fn make(app: &App, to: &Path) -> Result<Manifest, BackupError> {
     // Blobs after the store: one that the store names is there, one more does no harm.
     let from = app.config.data_dir.join(EVIDENCE_FOLDER).join(BLOBS);
     let (blobs, blob_bytes) = copy_blobs(&from, &partial.join(EVIDENCE_FOLDER), &mut |_, _| Ok(()))?;
+    // Marks after the blobs: one more than there are blobs does no harm.
+    let sent = partial.join(SENT);
+    let mut file = File::create(&sent)?;
+    file.write_all(app.evidence.marks()?.as_bytes())?;
+    file.sync_all()?;
     let manifest = Manifest {
         format: FORMAT,
         created_ms,
@@ -100,6 +128,7 @@ pub fn make(app: &App, to: &Path) -> Result<Manifest, BackupError> {
         store_sha256: hash_file(&store)?,
         blobs,
         blob_bytes,
+        sent_sha256: hash_file(&sent)?,
     };
     let mut file = File::create(partial.join(MANIFEST))?;
     file.write_all(&serde_json::to_vec_pretty(&manifest).map_err(io::Error::other)?)?;
@@ -108,61 +137,6 @@ pub fn make(app: &App, to: &Path) -> Result<Manifest, BackupError> {
     fs::rename(&partial, to)?;
     sync_parent(to)?;
     tracing::info!(blobs, blob_bytes, "a backup was made");
-    Ok(manifest)
-}
-
-/// Restores a backup into the configured data folder, which holds no store yet, under the configured engine. The store appears at the
-/// end, in a new epoch; before that, a restore that failed can be begun again.
-///
-/// # Errors
-/// [`BackupError`].
-pub fn restore(config: &Config, from: &Path) -> Result<Manifest, BackupError> {
-    let manifest = read_manifest(from)?;
-    let data_dir = &config.data_dir;
-    for kind in [crate::config::Engine::Redb, crate::config::Engine::Sled] {
-        if store_path(kind, data_dir).exists() {
-            return Err(BackupError::NotEmpty(data_dir.clone()));
-        }
-    }
-    if hash_file(&from.join(STORE))? != manifest.store_sha256 {
-        return Err(BackupError::Damaged("store.redb is not what the manifest vouches for".into()));
-    }
-    private_folder(data_dir)?;
-    let evidence = data_dir.join(EVIDENCE_FOLDER).join(BLOBS);
-    let mut check = |name: &str, path: &Path| {
-        let good = hash_file(path)? == name;
-        if good {
-            Ok(())
-        } else {
-            Err(BackupError::Damaged(format!("evidence {name} is not what its name says")))
-        }
-    };
-    let (blobs, _) = copy_blobs(&from.join(EVIDENCE_FOLDER), &evidence, &mut check)?;
-    if blobs < manifest.blobs {
-        let reason = format!("{} pieces of evidence are missing", manifest.blobs - blobs);
-        return Err(BackupError::Damaged(reason));
-    }
-    let work = data_dir.join(RESTORING);
-    if work.exists() {
-        fs::remove_dir_all(&work)?;
-    }
-    fs::create_dir_all(&work)?;
-    let copy = work.join("backup.redb");
-    fs::copy(from.join(STORE), &copy)?;
-    let stage = work.join("data");
-    fs::create_dir_all(&stage)?;
-    let engine = Engine::open(config.engine, &stage)?;
-    engine.fill_from(&copy)?;
-    let mut seed = [0; 64];
-    seed[..32].copy_from_slice(&Entropy::from_system().draw::<32>());
-    let company =
-        Company::open(engine.store(), &config.company_name, &seed)?.restored(SystemClock.now_ms())?;
-    tracing::info!(epoch = company.epoch(), "the company begins a new epoch");
-    drop(company);
-    engine.close()?;
-    drop(engine);
-    install(&stage, data_dir, &store_path(config.engine, &stage))?;
-    fs::remove_dir_all(&work)?;
     Ok(manifest)
 }
 
@@ -243,17 +217,6 @@ fn copy_blobs(
     Ok((blobs, bytes))
 }
 
-/// Moves what an engine left in `stage` into the data folder, the store itself last.
-fn install(stage: &Path, data_dir: &Path, store: &Path) -> io::Result<()> {
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(stage)?.map(|e| e.map(|e| e.path())).collect::<io::Result<_>>()?;
-    files.sort_by_key(|path| path == store);
-    for path in files {
-        fs::rename(&path, data_dir.join(path.file_name().unwrap_or_default()))?;
-    }
-    File::open(data_dir)?.sync_all()
-}
-
 fn hash_file(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
@@ -285,9 +248,10 @@ pub fn open_verified(config: Config) -> Result<Arc<App>, crate::app::OpenError> 
 #[cfg(test)]
 mod tests;
 
-const FORMAT: u32 = 1;
+/// 2: with `evidence.sent`, without which no evidence can be read after a restore.
+const FORMAT: u32 = 2;
 const MANIFEST: &str = "manifest.json";
 const STORE: &str = "store.redb";
+const SENT: &str = "evidence.sent";
 const BLOBS: &str = "blobs";
-const RESTORING: &str = "restoring";
 const PAGE: usize = 1_024;

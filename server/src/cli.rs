@@ -1,4 +1,4 @@
-//! The command line: `fieldbook serve | init | import | backup | restore | verify | config | demo`. Reads arguments, calls, prints; decides nothing.
+//! The command line: `fieldbook serve | init | import | backup | restore | verify | keys | config | demo`. Reads arguments, calls, prints; decides nothing.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use fieldbook_core::store::StoreError;
 use serde_json::Value;
 
 use crate::app::{App, OpenError, SystemClock};
+use crate::backup::Reapplied;
 use crate::config::{Config, keys};
 use crate::control::{self, Order};
 use crate::engine::{EngineError, store_path};
@@ -45,6 +46,14 @@ enum Command {
     Restore {
         /// The backup's folder.
         from: PathBuf,
+        /// The old server's data folder, or the file `tombstones` of it: what ended since the backup ends again.
+        #[arg(long)]
+        tombstones: Option<PathBuf>,
+    },
+    /// The keys that sign access tokens.
+    Keys {
+        #[command(subcommand)]
+        what: KeysCommand,
     },
     /// Read everything and tell what is damaged; the server must not run.
     Verify,
@@ -62,6 +71,16 @@ enum Command {
         /// Address space that the worker may take.
         #[arg(long, default_value_t = 512)]
         memory_mb: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Replace the signing key now, whatever its age.
+    Rotate {
+        /// The old keys leaked: they verify nothing from now on, and every phone asks for its next token at once.
+        #[arg(long)]
+        distrust: bool,
     },
 }
 
@@ -134,10 +153,14 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let done = carry_out(&config, &Order::Backup { to: std::path::absolute(to)? })?;
             print(&format!("{done:#}\n"))
         }
-        Command::Restore { from } => {
-            let manifest = backup::restore(&config, &from)?;
-            let words = "restored; phones that saw more than this backup give it back when they connect";
-            print(&format!("{:#}\n{words}\n", serde_json::to_value(&manifest)?))
+        Command::Restore { from, tombstones } => restore(&config, &from, tombstones.as_deref()),
+        Command::Keys { what: KeysCommand::Rotate { distrust } } => {
+            holds_store(&config)?;
+            let done = carry_out(&config, &Order::RotateKeys { distrust })?;
+            print(match done["distrusted"].as_array().map_or(0, Vec::len) {
+                0 => "a fresh key signs; the old one verifies until its last token has expired\n",
+                _ => "a fresh key signs; the old ones are trusted no longer, phones refresh by themselves\n",
+            })
         }
         Command::Verify => {
             holds_store(&config)?;
@@ -165,6 +188,18 @@ fn init(config: &Config, args: InitArgs) -> Result<ExitCode, Failure> {
     let done = carry_out(config, &Order::Init { name: args.name, again: args.again })?;
     let text = |key: &str| done[key].as_str().unwrap_or_default().to_owned();
     print(&format!("Administrator's one-time code: {}\nServer: {}\n", text("code"), text("server")))
+}
+
+fn restore(config: &Config, from: &Path, tombstones: Option<&Path>) -> Result<ExitCode, Failure> {
+    let (manifest, reapplied) = backup::restore(config, from, tombstones)?;
+    print(&format!("{:#}\n", serde_json::to_value(&manifest)?))?;
+    print("restored; phones that saw more than this backup give it back when they connect\n")?;
+    match reapplied {
+        Reapplied::All(stones) => {
+            print(&format!("{stones} tombstones: what had ended since the backup has ended again\n"))
+        }
+        Reapplied::NoneFound => print(NO_TOMBSTONES),
+    }
 }
 
 fn import(config: &Config, args: ImportArgs) -> Result<ExitCode, Failure> {
@@ -236,3 +271,9 @@ fn print(text: &str) -> Result<ExitCode, Failure> {
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
+
+const NO_TOMBSTONES: &str = "\
+there were no tombstones: phones that were revoked or reported stolen, people who left, codes that were used and keys that were
+distrusted since the backup are as good as they were then. End them again before you serve, or empty the data folder and restore with
+--tombstones OLD_DATA_FOLDER
+";

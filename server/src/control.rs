@@ -16,6 +16,7 @@ use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
 use crate::app::{App, blocking};
+use crate::auth::Entropy;
 use crate::backup;
 use crate::rest::{ImportOptions, import_table};
 
@@ -34,6 +35,11 @@ pub enum Order {
     Backup {
         /// An absolute path.
         to: PathBuf,
+    },
+    /// Replace the signing key.
+    RotateKeys {
+        /// The old ones verify nothing any more.
+        distrust: bool,
     },
     /// Import a table.
     Import {
@@ -66,6 +72,12 @@ pub fn carry_out(app: &App, order: &Order) -> Answer {
         Order::Backup { to } => {
             let manifest = backup::make(app, to).map_err(|e| e.to_string())?;
             serde_json::to_value(manifest).map_err(|e| e.to_string())
+        }
+        Order::RotateKeys { distrust } => {
+            let done = app.auth.rotate_keys(app.now_ms(), &mut Entropy::from_system(), *distrust);
+            let names = done.map_err(|e| e.to_string())?;
+            tracing::warn!(distrusted = names.len(), "the signing key was replaced by an operator");
+            Ok(json!({"distrusted": names.iter().map(ToString::to_string).collect::<Vec<_>>()}))
         }
         Order::Import { file, errors, owner, team, namespace, dry_run } => {
             let bytes = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;

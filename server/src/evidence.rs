@@ -9,6 +9,7 @@
 //!
 //! Who may read a blob is not decided here: the caller passes what the company says of (user, hash).
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -238,6 +239,28 @@ impl EvidenceStore {
         Ok((good, damaged))
     }
 
+    /// Which device has sent which blob, a line each, in order: what a backup keeps, since a blob is readable only through whoever sent it.
+    ///
+    /// # Errors
+    /// [`EvidenceError::Io`].
+    pub fn marks(&self) -> Result<String, EvidenceError> {
+        let mut lines = Vec::new();
+        for folder in fs::read_dir(self.root.join(UPLOADS)).map_err(failed)? {
+            let folder = folder.map_err(failed)?;
+            let device = folder.file_name().to_string_lossy().into_owned();
+            for entry in fs::read_dir(folder.path()).map_err(failed)? {
+                let path = entry.map_err(failed)?.path();
+                if path.extension().is_some_and(|e| e == MARK)
+                    && let Some(hash) = path.file_stem()
+                {
+                    lines.push(format!("{device} {}\n", hash.to_string_lossy()));
+                }
+            }
+        }
+        lines.sort();
+        Ok(lines.concat())
+    }
+
     fn complete(
         &self,
         device: DeviceId,
@@ -254,10 +277,7 @@ impl EvidenceStore {
         file.sync_all().map_err(failed)?;
         let blob = self.blob_path(hash);
         let folder = self.root.join(BLOBS).join(&hash.to_string()[..2]);
-        if !folder.is_dir() {
-            fs::create_dir_all(&folder).map_err(failed)?;
-            sync_dir(&self.root.join(BLOBS)).map_err(failed)?;
-        }
+        make_durable_folder(&folder).map_err(failed)?;
         fs::rename(upload, &blob).map_err(failed)?;
         sync_dir(&folder).map_err(failed)?;
         // The mark that this device sent it all; an empty file, durable with its folder.
@@ -268,7 +288,7 @@ impl EvidenceStore {
     /// A new upload of a device: its folder, and room under the bound.
     fn begin(&self, device: DeviceId) -> Result<(), EvidenceError> {
         let folder = self.device_folder(device);
-        fs::create_dir_all(&folder).map_err(failed)?;
+        make_durable_folder(&folder).map_err(failed)?;
         let mut open = 0;
         for entry in fs::read_dir(&folder).map_err(failed)? {
             open += usize::from(entry.map_err(failed)?.path().extension().is_some_and(|e| e == PARTIAL));
@@ -304,6 +324,41 @@ impl EvidenceStore {
     fn lock(&self, hash: Hash32) -> MutexGuard<'_, ()> {
         self.locks[usize::from(hash.0[0]) % LOCKS].lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Puts the marks of a backup ([`EvidenceStore::marks`]) into a folder of evidence that is being restored.
+///
+/// # Errors
+/// What the disk says; `InvalidData` for a line that is no mark.
+pub fn restore_marks(root: &Path, marks: &str) -> io::Result<()> {
+    let uploads = root.join(UPLOADS);
+    fs::create_dir_all(&uploads)?;
+    let mut folders = BTreeSet::new();
+    for line in marks.lines() {
+        let mark = line.split_once(' ');
+        let mark = mark.and_then(|(device, hash)| {
+            Some((device.parse::<DeviceId>().ok()?, hash.parse::<Hash32>().ok()?))
+        });
+        let (device, hash) =
+            mark.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no mark of evidence"))?;
+        let folder = uploads.join(device.to_string());
+        fs::create_dir_all(&folder)?;
+        File::create(folder.join(format!("{hash}.{MARK}")))?;
+        folders.insert(folder);
+    }
+    for folder in folders.iter().chain([&uploads]) {
+        sync_dir(folder)?;
+    }
+    Ok(())
+}
+
+/// A folder is durable when the one around it is: without that a power cut takes along whatever was synced inside.
+fn make_durable_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder)?;
+    folder.parent().map_or(Ok(()), sync_dir)
 }
 
 fn length(path: &Path) -> Result<u64, EvidenceError> {

@@ -2,7 +2,7 @@
 //! `tests/foreign/setup.sh`; a language whose tools are missing fails, it is never skipped.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use fieldbook_core::access::Role;
 
@@ -25,11 +25,31 @@ fn the_swift_client_tells_its_story() {
     run("swift");
 }
 
+/// What `docs/protocol.md` says is enough for a client: one in Python's standard library, which knows no code of this project, makes a lead.
+#[test]
+fn a_stranger_with_the_protocol_page_alone_is_a_phone() {
+    let folder = tempfile::tempdir().unwrap();
+    let office = Office::start(folder.path());
+    let rep = office.hire("李销售", Role::Rep);
+    let output = Command::new("python3")
+        .arg("-B")
+        .arg(script("stranger/stranger.py"))
+        .env("FIELDBOOK_ADDRESS", office.address())
+        .env("FIELDBOOK_CODE", office.code(rep))
+        .output()
+        .unwrap();
+    let said = told(&output);
+    assert!(output.status.success() && said.contains("\n9 passed, 0 failed"), "{said}");
+    let lead = said.lines().find_map(|line| line.strip_prefix("lead ")).unwrap().parse().unwrap();
+    assert_eq!(office.value(lead, "customer_name").as_deref(), Some("陌生人医院"));
+    assert_eq!(office.value(lead, "next_action").as_deref(), Some("写协议的人请喝茶"));
+    assert_eq!(office.app().company.owner_of(lead).unwrap().owner, Some(rep));
+}
+
 #[test]
 fn the_committed_bindings_are_those_of_the_library() {
     let output = Command::new(script("generate.sh")).arg("--check").output().unwrap();
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said = told(&output);
     assert!(output.status.success(), "{said}");
 }
 
@@ -46,11 +66,14 @@ fn run(language: &str) {
         .env("FIELDBOOK_CODE", office.code(rep))
         .output()
         .unwrap();
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said = told(&output);
     assert!(output.status.success(), "{said}");
     let last = said.lines().rev().find(|line| line.contains(" passed, "));
     assert!(last.is_some_and(|line| line.ends_with(", 0 failed") && !line.starts_with("0 ")), "{said}");
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 fn script(name: &str) -> std::path::PathBuf {

@@ -381,6 +381,38 @@ fn a_phone_speaks_tls_and_refuses_a_certificate_of_nobody() {
     book.enrol(&invitation, "手机", LONG, None).unwrap();
     assert!(book.sync_now(LONG, None).unwrap().down >= 1);
     assert_eq!(book.leads(&Default::default()).unwrap().len(), 1);
+    book.shutdown();
+
+    // A login page on the way, or a wrong date, looks like this too. It passes, so the phone goes on trying.
+    phone.open();
+    let ear = phone.listen();
+    phone.book().start_background().unwrap();
+    ear.until("it says why", || phone.book().status().unwrap().last_error == "certificate");
+    assert!(phone.book().status().unwrap().background);
+}
+
+#[test]
+fn an_app_may_ask_for_as_many_rounds_as_it_likes() {
+    let folder = tempfile::tempdir().unwrap();
+    let office = Office::start(folder.path());
+    let li = office.hire("李销售", Role::Rep);
+    let phone = office.phone(li, "li");
+    let ear = phone.listen();
+    phone.book().start_background().unwrap();
+    ear.until("online", || phone.book().status().unwrap().online);
+    std::thread::scope(|scope| {
+        // A round over a standing connection makes a fresh one: that is no failure, however often it happens.
+        scope.spawn(|| {
+            (0..8).for_each(|_| drop(phone.sync()));
+            phone.book().stop_background().unwrap();
+            phone.sync();
+        });
+        ear.until("the last round", || {
+            let status = phone.book().status().unwrap();
+            assert_eq!(status.last_error, "");
+            !status.background && !status.online
+        });
+    });
 }
 
 #[test]

@@ -183,6 +183,16 @@ impl Channel {
         key[1..].copy_from_slice(&id);
         key
     }
+
+    /// The channel of a key of one user or team; `None` for every other.
+    pub fn of_people(key: &[u8]) -> Option<Self> {
+        let (tag, id) = key.split_first()?;
+        match tag {
+            1 => UserId::from_slice(id).map(Channel::User),
+            2 => TeamId::from_slice(id).map(Channel::Team),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Channel {

@@ -5,26 +5,26 @@ use std::collections::BTreeSet;
 
 use super::rows::Header;
 use super::{Company, CompanyError, keys};
-use crate::access::{Channel, Person, Ties, Verb};
-use crate::document::{Clocks, Doc, Value};
+use crate::access::{Channel, Person, Verb};
+use crate::document::{Clocks, Doc};
 use crate::ids::{DocId, DocKind, UserId};
 use crate::limits;
 use crate::store::{Batch, Direction, Range};
 
-/// The account that a lead document names.
-pub(super) fn named_account(doc: &Doc, clocks: &dyn Clocks) -> Option<DocId> {
+/// The account that a lead document names, and who wrote that name.
+pub(super) fn named_account(doc: &Doc, clocks: &dyn Clocks) -> Option<(DocId, UserId)> {
     if doc.kind() != DocKind::Lead {
         return None;
     }
-    let named = doc.value("account", clocks);
-    let account = named.as_ref().and_then(Value::as_text)?.parse::<DocId>().ok()?;
-    (account.kind() == Some(DocKind::Account)).then_some(account)
+    let named = doc.register("account", clocks)?;
+    let account = named.value.as_text()?.parse::<DocId>().ok()?;
+    (account.kind() == Some(DocKind::Account)).then_some((account, named.user))
 }
 
 /// Who answers for it that a lead names an account.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum NamedBy<'a> {
-    /// Whoever pushed the change.
+    /// Whoever wrote the name, and pushed it just now.
     Person(&'a Person),
     /// Nobody in particular wrote it just now: it opens nothing that the lead's owners do not read already.
     Owners,
@@ -111,7 +111,8 @@ impl Company {
         if all.is_empty() {
             all.extend(header.creator);
         }
-        let ties: Ties = self.ties_of(&all.into_iter().collect::<Vec<_>>(), None)?;
-        self.plan_retie(batch, account, &ties)
+        let people = self.ties_now(&all.into_iter().collect::<Vec<_>>(), None)?;
+        people.guard(batch);
+        self.plan_retie(batch, account, &people.ties)
     }
 }

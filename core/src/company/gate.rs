@@ -87,6 +87,9 @@ pub enum Accepted {
         /// The new changes as chunks of type 1.
         #[n(1)]
         changes: Vec<ByteVec>,
+        /// Boots that wrote some of them before any handshake (O1).
+        #[n(2)]
+        unpinned: Vec<u64>,
     },
     /// Readable, but not to be merged.
     #[n(1)]
@@ -121,6 +124,9 @@ pub struct Judged {
     /// The account that the document, a lead, names now.
     #[n(4)]
     pub account: Option<DocId>,
+    /// Who wrote that name.
+    #[n(5)]
+    pub account_by: Option<UserId>,
 }
 
 /// Something that judges.
@@ -188,9 +194,11 @@ impl Gate for LocalGate {
             job.pushes.iter().zip(&slices).map(|(push, changes)| pushed(push, changes)).collect();
         let (doc, verdicts) = admit_all(doc, &pushes, &AdmitLimits::default());
         let verdicts = verdicts.into_iter().map(accepted).collect();
-        let saved = (job.want_saved && doc.change_count() > before).then(|| doc.save().into());
-        let account = named_account(&doc, &NoClocks);
-        let judged = Judged { verdicts, heads: doc.heads(), changes: doc.change_count(), saved, account };
+        let saved = (job.want_saved && doc.change_count() > before).then(|| doc.save_checked()).flatten();
+        let (account, account_by) = named_account(&doc, &NoClocks).unzip();
+        let (heads, changes) = (doc.heads(), doc.change_count());
+        let saved = saved.map(ByteVec::from);
+        let judged = Judged { verdicts, heads, changes, saved, account, account_by };
         self.keep(job.doc, doc);
         Ok(judged)
     }
@@ -211,7 +219,10 @@ fn accepted(verdict: Result<Admitted, Refusal>) -> Accepted {
         Ok(admitted) => {
             let incarnation = admitted.actor.map_or(0, |actor| actor.incarnation);
             let changes = admitted.changes.into_iter().map(|raw| raw.bytes.into()).collect();
-            Accepted::Merge { incarnation, changes }
+            let unpinned = admitted.stamps.iter().filter(|stamp| stamp.offset_ms.is_none());
+            let mut unpinned: Vec<u64> = unpinned.map(|stamp| stamp.moment.boot).collect();
+            unpinned.dedup();
+            Accepted::Merge { incarnation, changes, unpinned }
         }
         Err(Refusal::Fork { .. }) => Accepted::Hold(HoldReason::Fork),
         Err(Refusal::MissingDeps(_)) => Accepted::Hold(HoldReason::MissingDeps),

@@ -1,6 +1,6 @@
 //! Held work: pushes that are on the disk but not merged, until a person accepts or discards them (design decision 10).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
@@ -16,6 +16,7 @@ use crate::ids::{Actor, DocId, DocKind, UserId};
 use crate::limits;
 use crate::store::{Batch, Direction, Outcome, Range};
 use crate::sync::message::{HoldReason, Origin};
+use crate::time::BootClock;
 
 /// What became of held work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Encode, Decode)]
@@ -131,12 +132,17 @@ impl Company {
             let mut touched = BTreeSet::new();
             match judged.verdicts.into_iter().next() {
                 Some(Accepted::Merge { changes, .. }) if changes.is_empty() => {}
-                Some(Accepted::Merge { incarnation, changes }) => {
+                Some(Accepted::Merge { incarnation, changes, unpinned }) => {
+                    let until = |boot| (boot, BootClock::Until(row.received_ms));
+                    let boots: BTreeMap<u64, BootClock> = unpinned.into_iter().map(until).collect();
                     let ties = header.access();
                     touched = channels_of(doc.kind().unwrap_or(DocKind::Lead), &ties);
                     let departures = self.departures(doc, touched.iter().copied())?;
-                    if raw.is_none() && doc.kind() == Some(DocKind::Lead) {
-                        self.plan_ruling_of_created(&mut batch, doc, row.user, &ties, now_ms)?;
+                    let is_new = raw.is_none() && doc.kind() == Some(DocKind::Lead);
+                    if is_new && self.header(DocId::ruling_of(doc))?.is_none() {
+                        self.plan_ruling_of_created(&mut batch, doc, row.user, &ties, &boots, now_ms)?;
+                    } else if let Some(lead) = self.lead_of(doc, header.origin.as_ref()) {
+                        touched.extend(self.plan_clocks(&mut batch, lead, &boots, now_ms)?);
                     }
                     batch.guard(keys::header(doc), raw);
                     plan_ties(&mut batch, doc, &mut header, &touched, &departures, true);
@@ -150,15 +156,14 @@ impl Company {
                         Lot { device: actor.device, incarnation, received_ms: now_ms, late: true, changes };
                     let (change_key, slot) = keys::changes_slot(doc);
                     batch.put_at(change_key, Some(slot), encode(&ChangesRow { lots: vec![lot] }), None);
-                    let by = self.person(row.user)?;
                     if doc.kind() == Some(DocKind::Lead) {
-                        touched.extend(self.plan_link(
-                            &mut batch,
-                            doc,
-                            &mut header,
-                            judged.account,
-                            NamedBy::Person(&by),
-                        )?);
+                        let by = self.person(row.user)?;
+                        let by = if judged.account_by == Some(row.user) {
+                            NamedBy::Person(&by)
+                        } else {
+                            NamedBy::Owners
+                        };
+                        touched.extend(self.plan_link(&mut batch, doc, &mut header, judged.account, by)?);
                     }
                     let (value, slot) = header.to_value();
                     batch.put_at(keys::header(doc), None, value, Some(slot));
@@ -184,7 +189,11 @@ impl Company {
         let unborn = || CompanyError::Refused("the document does not exist (any more)".into());
         let kind = doc.kind().ok_or_else(unborn)?;
         let ties = match (kind, &row.origin) {
-            (DocKind::Lead | DocKind::Account, None) => self.ties_of(&[row.user], None)?,
+            (DocKind::Lead, None) => match self.ruled(doc)? {
+                Some(ruled) => ruled.ties,
+                None => self.ties_of(&[row.user], None)?,
+            },
+            (DocKind::Account, None) => self.ties_of(&[row.user], None)?,
             (DocKind::Calendar, Some(origin)) if origin.parent.as_slice() == row.user.0 => {
                 self.ties_of(&[row.user], None)?
             }

@@ -8,7 +8,7 @@ use crate::store::{Position, Slot};
 pub const META: &[u8] = b"m";
 /// All users.
 pub const USERS: &[u8] = b"u/";
-/// All users whose documents have yet to follow them.
+/// All channels whose documents have yet to follow their people.
 pub const RETIES: &[u8] = b"r/";
 /// All teams.
 pub const TEAMS: &[u8] = b"t/";
@@ -104,9 +104,9 @@ pub fn user(user: UserId) -> Vec<u8> {
     key(USERS, &[&user.0])
 }
 
-/// `r/user`: the user's documents have yet to follow their team and role.
-pub fn retie(user: UserId) -> Vec<u8> {
-    key(RETIES, &[&user.0])
+/// `r/channel`: the documents of this user's or team's channel have yet to follow a change of team or role.
+pub fn retie(channel: Channel) -> Vec<u8> {
+    key(RETIES, &[&channel.to_key()])
 }
 
 /// `t/team`.

@@ -6,14 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use super::accounts::NamedBy;
 use super::maintain::Own;
+use super::people::TiesNow;
 use super::rows::{Header, plan_ties};
 use super::{Company, CompanyError, keys};
 use crate::access::{Channel, Role, Ties, Verb, channels_of};
 use crate::document::{Doc, Edit, NoClocks, Value};
 use crate::ids::{DocId, DocKind, EntryId, TeamId, UserId};
 use crate::limits;
+use crate::model::clock_edit;
 use crate::store::{Batch, Direction, Outcome, Position, Range};
 use crate::sync::message::Origin;
+use crate::time::BootClock;
 
 /// A lead that the office brings in.
 #[derive(Debug, Clone, Default)]
@@ -77,8 +80,8 @@ impl Company {
         let mut touched = BTreeSet::new();
         let mut ids: Vec<DocId> = leads.iter().map(|lead| lead.id).collect();
         let mut open: Vec<usize> = (0..leads.len()).collect();
-        let mut ties = TiesOf { company: self, known: BTreeMap::new() };
         for _ in 0..super::TRIES {
+            let mut ties = TiesOf { company: self, known: BTreeMap::new() };
             let mut batches = Vec::with_capacity(open.len());
             let mut planned = Vec::with_capacity(open.len());
             for at in open {
@@ -110,6 +113,7 @@ impl Company {
         for at in open {
             let (news, _) = self.transact(|| {
                 let mut batch = Batch::new();
+                let mut ties = TiesOf { company: self, known: BTreeMap::new() };
                 let news = self.plan_intake(&mut batch, &leads[at], &ties.of(&leads[at])?, now_ms)?;
                 Ok((batch, news))
             })?;
@@ -122,20 +126,21 @@ impl Company {
         &self,
         batch: &mut Batch,
         lead: &NewLead,
-        ties: &Ties,
+        people: &TiesNow,
         now_ms: i64,
     ) -> Result<BTreeSet<Channel>, CompanyError> {
+        people.guard(batch);
+        let ties = &people.ties;
         if let Some(external) = &lead.external_id {
             batch.guard(keys::external(external), None).put(keys::external(external), lead.id.0);
         }
-        let mut doc = Doc::genesis(DocKind::Lead);
-        doc.edit(self.actor(), &self.stamp(now_ms), &lead.edits)
-            .map_err(|e| CompanyError::Refused(format!("lead {}: {e}", lead.id)))?;
+        let doc = self.new_doc(lead, now_ms)?;
         let own = Own { id: lead.id, origin: None, doc, header: None, raw: None };
         let by = lead.by.map(|user| self.person(user)).transpose()?;
         let by = by.as_ref().map_or(NamedBy::Company, NamedBy::Person);
         let mut touched = self.plan_new_by(batch, own, ties, by)?;
         let facts = RulingFacts {
+            boots: BTreeMap::new(),
             owner: lead.owner,
             creator: None,
             team: lead.team,
@@ -154,6 +159,39 @@ impl Company {
         Ok(touched)
     }
 
+    /// Whether a lead document can hold what is known of a lead.
+    ///
+    /// # Errors
+    /// [`CompanyError::Refused`] with the reason.
+    pub fn check_new_lead(&self, lead: &NewLead) -> Result<(), CompanyError> {
+        self.new_doc(lead, 0).map(|_| ())
+    }
+
+    /// The document of a new lead. A text that is longer than one change may be is written in several.
+    fn new_doc(&self, lead: &NewLead, now_ms: i64) -> Result<Doc, CompanyError> {
+        let mut doc = Doc::genesis(DocKind::Lead);
+        let mut edits = Vec::with_capacity(lead.edits.len());
+        let mut rest = Vec::new();
+        for edit in &lead.edits {
+            match edit {
+                Edit::Splice { text, at, delete, insert } if insert.chars().count() > TEXT_PIECE => {
+                    let pieces: Vec<char> = insert.chars().collect();
+                    for (n, piece) in pieces.chunks(TEXT_PIECE).enumerate() {
+                        let (at, delete) = (at + n * TEXT_PIECE, if n == 0 { *delete } else { 0 });
+                        let insert = piece.iter().collect();
+                        rest.push(vec![Edit::Splice { text: text.clone(), at, delete, insert }]);
+                    }
+                }
+                other => edits.push(other.clone()),
+            }
+        }
+        let refused = |e| CompanyError::Refused(format!("{e}"));
+        for edits in std::iter::once(edits).filter(|edits| !edits.is_empty()).chain(rest) {
+            doc.edit(self.actor(), &self.stamp(now_ms), &edits).map_err(refused)?;
+        }
+        Ok(doc)
+    }
+
     /// Adds the ruling of a lead that a phone created: it is its creator's.
     pub(super) fn plan_ruling_of_created(
         &self,
@@ -161,9 +199,11 @@ impl Company {
         lead: DocId,
         creator: UserId,
         ties: &Ties,
+        boots: &BTreeMap<u64, BootClock>,
         now_ms: i64,
     ) -> Result<(), CompanyError> {
         let facts = RulingFacts {
+            boots: boots.clone(),
             owner: Some(creator),
             creator: Some(creator),
             team: None,
@@ -203,8 +243,10 @@ impl Company {
     ) -> Result<Assigned, CompanyError> {
         let plan = || {
             let mut batch = Batch::new();
-            batch.guard(keys::user(to), self.store.get(&keys::user(to))?);
-            let ties = self.ties_of(&[to], None)?;
+            let people = self.ties_now(&[to], None)?;
+            people.guard(&mut batch);
+            self.check_active(to)?;
+            let ties = people.ties;
             let owner = self.owner_of(lead)?;
             if owner.owner == Some(to) && owner.joint.is_empty() {
                 return Ok((batch, BTreeSet::new()));
@@ -263,56 +305,6 @@ impl Company {
         let (value, slot) = header.to_value();
         batch.put_at(keys::header(id), None, value, Some(slot));
         Ok(wanted.symmetric_difference(&old).copied().collect())
-    }
-
-    /// Brings everything that a user owns into the channels that follow from their team and role now. Returns the channels with news.
-    ///
-    /// # Errors
-    /// [`CompanyError`] of the store.
-    pub fn retie_user(&self, user: UserId) -> Result<BTreeSet<Channel>, CompanyError> {
-        let mut touched = BTreeSet::new();
-        let due = self.store.get(&keys::retie(user))?;
-        let prefix = keys::members(Channel::User(user));
-        let mut range = Range::prefix(&prefix);
-        loop {
-            let page = self.store.scan(&range, Direction::Forward, RETIE_PAGE)?;
-            let Some((last, _)) = page.last() else { break };
-            range = Range::prefix_after(&prefix, last);
-            for id in page.iter().filter_map(|(key, _)| keys::parse_member(key)) {
-                let (news, _) = self.transact(|| {
-                    let mut batch = Batch::new();
-                    let mut news = BTreeSet::new();
-                    batch.guard(keys::user(user), self.store.get(&keys::user(user))?);
-                    let Some(header) = self.header(id)? else { return Ok((batch, news)) };
-                    let owners: Vec<UserId> = header.owners.iter().map(|(user, _)| *user).collect();
-                    let ties = self.ties_of(&owners, None)?;
-                    if ties != header.access() {
-                        news = self.plan_retie(&mut batch, id, &ties)?;
-                    }
-                    Ok((batch, news))
-                })?;
-                touched.extend(news);
-            }
-        }
-        if due.is_some() {
-            let mut batch = Batch::new();
-            batch.guard(keys::retie(user), due).delete(keys::retie(user));
-            // When the guard fails somebody has changed the user again, and does this again.
-            self.store.commit_one(batch)?;
-        }
-        Ok(touched)
-    }
-
-    /// Goes on with what a server that stopped had begun: everybody whose documents have not followed them yet.
-    pub(super) fn finish_reties(self) -> Result<Self, CompanyError> {
-        for (key, _) in
-            self.store.scan(&Range::prefix(keys::RETIES), Direction::Forward, limits::SCAN_MAX_ROWS)?
-        {
-            if let Some(user) = key.get(keys::RETIES.len()..).and_then(UserId::from_slice) {
-                self.retie_user(user)?;
-            }
-        }
-        Ok(self)
     }
 
     /// A document for somebody who asks through REST.
@@ -424,23 +416,30 @@ impl Company {
 /// The ties of leads by owner and pool, each worked out once.
 struct TiesOf<'a> {
     company: &'a Company,
-    known: BTreeMap<(Option<UserId>, Option<TeamId>), Ties>,
+    known: BTreeMap<(Option<UserId>, Option<TeamId>), TiesNow>,
 }
 
 impl TiesOf<'_> {
-    fn of(&mut self, lead: &NewLead) -> Result<Ties, CompanyError> {
+    fn of(&mut self, lead: &NewLead) -> Result<TiesNow, CompanyError> {
         if let Some(ties) = self.known.get(&(lead.owner, lead.team)) {
             return Ok(ties.clone());
         }
+        if let Some(owner) = lead.owner {
+            self.company.check_active(owner)?;
+        }
         let owners: Vec<UserId> = lead.owner.into_iter().collect();
-        let ties = self.company.ties_of(&owners, lead.team)?;
+        let ties = self.company.ties_now(&owners, lead.team)?;
         self.known.insert((lead.owner, lead.team), ties.clone());
         Ok(ties)
     }
 }
 
+/// Characters of a text that one change inserts: each is an operation, and beside them there is room for the other fields.
+const TEXT_PIECE: usize = 2_000;
+
 /// What the server knows of a new lead beyond the lead itself.
 struct RulingFacts {
+    boots: BTreeMap<u64, BootClock>,
     owner: Option<UserId>,
     creator: Option<UserId>,
     team: Option<TeamId>,
@@ -462,8 +461,14 @@ impl RulingFacts {
         ]
         .into_iter()
         .flatten()
+        .chain(self.boots.iter().map(|(boot, clock)| clock_edit(*boot, *clock)))
         .collect()
     }
+}
+
+/// The team in whose pool a lead without an owner waits.
+pub(super) fn pool_of(ruling: &Doc) -> Option<TeamId> {
+    ruling.value("team", &NoClocks).as_ref().and_then(Value::as_text).and_then(|id| id.parse().ok())
 }
 
 /// The edits that record an assignment in a ruling.
@@ -500,6 +505,3 @@ pub(super) fn family(lead: DocId) -> [DocId; 5] {
 pub(super) fn origin_of(lead: DocId) -> Origin {
     Origin { parent: lead.0.to_vec().into(), key: String::new() }
 }
-
-/// Documents moved between two looks at the store.
-const RETIE_PAGE: usize = 256;

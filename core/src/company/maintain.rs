@@ -98,11 +98,13 @@ impl Company {
             };
             let (key, slot) = keys::changes_slot(own.id);
             batch.put_at(key, Some(slot), encode(&ChangesRow { lots: vec![lot] }), None);
-            if super::push::wants_compaction(&header) {
-                self.plan_snapshot(batch, own.id, &mut header, own.doc.save())?;
+            if super::push::wants_compaction(&header)
+                && let Some(saved) = own.doc.save_checked()
+            {
+                self.plan_snapshot(batch, own.id, &mut header, saved)?;
             }
         }
-        let account = super::accounts::named_account(&own.doc, &NoClocks);
+        let account = super::accounts::named_account(&own.doc, &NoClocks).map(|(account, _)| account);
         let news = if kind == DocKind::Lead {
             self.plan_link(batch, own.id, &mut header, account, NamedBy::Owners)?
         } else {
@@ -145,7 +147,7 @@ impl Company {
         let departures = self.departures(own.id, wanted.iter().copied())?;
         plan_ties(batch, own.id, &mut header, &wanted, &departures, true);
         self.plan_snapshot(batch, own.id, &mut header, own.doc.save())?;
-        let account = super::accounts::named_account(&own.doc, &NoClocks);
+        let account = super::accounts::named_account(&own.doc, &NoClocks).map(|(account, _)| account);
         let news = self.plan_link(batch, own.id, &mut header, account, by)?;
         let (value, slot) = header.to_value();
         batch.put_at(keys::header(own.id), None, value, Some(slot));
@@ -175,10 +177,5 @@ impl Company {
         header.snapshot_at = HERE;
         batch.put(keys::snapshot(doc), saved);
         Ok(())
-    }
-
-    /// The clocks that the ruling of a lead pins (O1); for now every change is taken at its own word.
-    pub fn clocks(&self) -> NoClocks {
-        NoClocks
     }
 }

@@ -20,7 +20,9 @@ use crate::store::{Batch, FORMAT_KEY, Outcome, Position, Store, StoreError};
 use crate::time::{Moment, Stamp};
 
 mod accounts;
+mod clocks;
 mod feed;
+mod follow;
 mod gate;
 mod held;
 mod keys;
@@ -102,7 +104,7 @@ impl Company {
         if let Some(meta) = meta {
             let meta = Arc::new(rows::decode(keys::META, meta)?);
             let company = Self { store, meta, lock_after_days: limits::LOCK_AFTER_DAYS };
-            return company.found_directory()?.finish_reties();
+            return company.found_directory()?.finish_following();
         }
         let meta = rows::Meta::found(name, seed);
         let mut batch = Batch::new();

@@ -11,7 +11,7 @@ use crate::access::{Channel, Person, Role, Ties};
 use crate::document::{Edit, Value};
 use crate::ids::{DeviceId, DocId, EntryId, TeamId, UserId};
 use crate::limits;
-use crate::store::{Batch, Direction, Position, Range};
+use crate::store::{Batch, Direction, Position, Range, Row};
 use crate::sync::message::{ChannelState, Fill, Hello, VERSIONS, Welcome, WireCode, WireError};
 
 /// A user of the company.
@@ -92,6 +92,8 @@ pub struct Principal {
     pub status: DeviceStatus,
     /// The highest position that the device acknowledged.
     pub acked: Position,
+    /// The boot in which the device said hello, and server time minus monotonic time within it, milliseconds (O1).
+    pub clock: Option<(u64, i64)>,
 }
 
 /// What a handshake came to.
@@ -110,7 +112,7 @@ pub struct Greeting {
 }
 
 impl Company {
-    /// Adds or changes a user. Documents follow a changed team or role through [`Company::retie_user`]. Returns the channels with news.
+    /// Adds or changes a user. Documents follow a changed team or role. Returns the channels with news.
     ///
     /// # Errors
     /// [`CompanyError::Unknown`] for a team that does not exist.
@@ -124,9 +126,11 @@ impl Company {
             ("team", row.team.map_or(Value::Null, |t| Value::Text(t.to_string()))),
             ("active", Value::Bool(row.active)),
         ];
+        let channel = Channel::User(id);
+        let entry = Listed { field: "users", id: id.0, followed: Some(channel) };
         let mut touched =
-            self.put_listed(keys::user(id), encode(&row), "users", &id.0, &values, &[id], now_ms)?;
-        touched.extend(self.retie_user(id)?);
+            self.put_listed(keys::user(id), &entry, now_ms, |_| Ok(Some((encode(&row), values.to_vec()))))?;
+        touched.extend(self.follow(channel)?);
         Ok(touched)
     }
 
@@ -137,7 +141,7 @@ impl Company {
     pub fn put_team(&self, id: TeamId, row: TeamRow, now_ms: i64) -> Result<BTreeSet<Channel>, CompanyError> {
         if let Some(parent) = row.parent {
             self.team(parent)?;
-            if self.team_chain(Some(parent))?.contains(&id) {
+            if self.team_chain(Some(parent))?.contains_key(&id) {
                 return Err(CompanyError::Refused(format!("team {id} would be above itself")));
             }
         }
@@ -147,18 +151,14 @@ impl Company {
             ("parent", row.parent.map_or(Value::Null, |t| Value::Text(t.to_string()))),
             ("lead", leader),
         ];
-        // Moved below another team, it takes everybody's documents along.
+        // Moved below another team, it takes along what its people own and what waits in its pool.
         let moved = self.team(id).is_ok_and(|old| old.parent != row.parent);
-        let mut below = Vec::new();
-        for (user, member) in if moved { self.users()? } else { Vec::new() } {
-            if self.team_chain(member.team)?.contains(&id) {
-                below.push(user);
-            }
-        }
+        let channel = Channel::Team(id);
+        let entry = Listed { field: "teams", id: id.0, followed: moved.then_some(channel) };
         let mut touched =
-            self.put_listed(keys::team(id), encode(&row), "teams", &id.0, &values, &below, now_ms)?;
-        for user in below {
-            touched.extend(self.retie_user(user)?);
+            self.put_listed(keys::team(id), &entry, now_ms, |_| Ok(Some((encode(&row), values.to_vec()))))?;
+        if moved {
+            touched.extend(self.follow(channel)?);
         }
         Ok(touched)
     }
@@ -174,18 +174,17 @@ impl Company {
         name: &str,
         now_ms: i64,
     ) -> Result<BTreeSet<Channel>, CompanyError> {
-        if !self.user(user)?.active {
-            return Err(CompanyError::Refused(format!("user {user} is not active")));
-        }
-        if id == self.meta.device || self.store.get(&keys::device(id))?.is_some() {
-            return Err(CompanyError::Refused(format!("device {id} is enrolled already")));
-        }
+        self.check_active(user)?;
         let row =
             DeviceRow { user, name: name.to_owned(), status: DeviceStatus::Active, enrolled_ms: now_ms };
-        self.put_device_row(id, &row, now_ms)
+        self.put_device_row(id, now_ms, |old| match old {
+            None if id != self.meta.device => Ok(Some(row.clone())),
+            _ => Err(CompanyError::Refused(format!("device {id} is enrolled already"))),
+        })
     }
 
-    /// Revokes a device, or reports it stolen. Returns the channels with news.
+    /// Revokes a device, or reports it stolen. What is stolen stays stolen, and what is wiped is not merely revoked. Returns the channels
+    /// with news.
     ///
     /// # Errors
     /// [`CompanyError::Unknown`].
@@ -195,65 +194,82 @@ impl Company {
         status: DeviceStatus,
         now_ms: i64,
     ) -> Result<BTreeSet<Channel>, CompanyError> {
-        let row = DeviceRow { status, ..self.device(id)? };
-        self.put_device_row(id, &row, now_ms)
+        self.put_device_row(id, now_ms, |old| {
+            let old = old.ok_or_else(|| CompanyError::Unknown { what: "device", id: id.to_string() })?;
+            let stands = old.status == status
+                || old.status == DeviceStatus::Stolen
+                || (old.status == DeviceStatus::Wiped && status == DeviceStatus::Revoked);
+            Ok((!stands).then_some(DeviceRow { status, ..old }))
+        })
     }
 
     fn put_device_row(
         &self,
         id: DeviceId,
-        row: &DeviceRow,
         now_ms: i64,
+        next: impl Fn(Option<DeviceRow>) -> Result<Option<DeviceRow>, CompanyError>,
     ) -> Result<BTreeSet<Channel>, CompanyError> {
-        let values = [
-            ("user", Value::Text(row.user.to_string())),
-            ("name", Value::from(row.name.as_str())),
-            ("revoked", Value::Bool(row.status != DeviceStatus::Active)),
-        ];
-        self.put_listed(keys::device(id), encode(row), "devices", &id.0, &values, &[], now_ms)
+        let key = keys::device(id);
+        let entry = Listed { field: "devices", id: id.0, followed: None };
+        self.put_listed(key.clone(), &entry, now_ms, |old| {
+            let old = old.map(|old| decode(&key, old)).transpose()?;
+            let Some(row) = next(old)? else { return Ok(None) };
+            let values = vec![
+                ("user", Value::Text(row.user.to_string())),
+                ("name", Value::from(row.name.as_str())),
+                ("revoked", Value::Bool(row.status != DeviceStatus::Active)),
+            ];
+            Ok(Some((encode(&row), values)))
+        })
+    }
+
+    /// Refuses somebody who has left.
+    ///
+    /// # Errors
+    /// [`CompanyError::Refused`], [`CompanyError::Unknown`].
+    pub(super) fn check_active(&self, user: UserId) -> Result<(), CompanyError> {
+        if self.user(user)?.active {
+            return Ok(());
+        }
+        Err(CompanyError::Refused(format!("user {user} is not active")))
     }
 
     /// Writes a row and its entry in the directory document together, and whose documents have to follow: a server that stops in between
-    /// goes on when it starts.
-    #[expect(clippy::too_many_arguments, reason = "one plan of one batch")]
+    /// goes on when it starts. `next` gives the row, and what the directory says of it, from the row that is there; `None`: it stays.
     fn put_listed(
         &self,
         key: Vec<u8>,
-        row: Vec<u8>,
-        field: &str,
-        id: &[u8; 8],
-        values: &[(&str, Value)],
-        followed: &[UserId],
+        entry: &Listed,
         now_ms: i64,
+        next: impl Fn(Option<&[u8]>) -> Result<Option<ListedRow>, CompanyError>,
     ) -> Result<BTreeSet<Channel>, CompanyError> {
-        let mut entry = [0; 16];
-        entry[..8].copy_from_slice(id);
-        let entry = EntryId(entry);
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&entry.id);
+        let id = EntryId(id);
         let plan = || {
             let mut batch = Batch::new();
-            batch.put(key.clone(), row.clone());
-            for user in followed {
-                batch.put(keys::retie(*user), row.clone());
+            let old = self.store.get(&key)?;
+            let Some((row, values)) = next(old.as_deref())? else { return Ok((batch, BTreeSet::new())) };
+            batch.guard(key.clone(), old).put(key.clone(), row.clone());
+            if let Some(channel) = entry.followed {
+                batch.put(keys::retie(channel), row);
             }
             let directory = self.own(DocId::directory(), None)?;
-            let edits = match directory.doc.record(field, entry, &crate::document::NoClocks) {
-                None => vec![Edit::AddRecord {
-                    field: field.to_owned(),
-                    id: entry,
-                    values: values
-                        .iter()
-                        .filter(|(_, v)| !v.is_null())
-                        .map(|(name, v)| ((*name).to_owned(), v.clone()))
-                        .collect(),
-                }],
+            let field = entry.field.to_owned();
+            let edits = match directory.doc.record(entry.field, id, &crate::document::NoClocks) {
+                None => {
+                    let values = values.into_iter().filter(|(_, v)| !v.is_null());
+                    let values = values.map(|(name, v)| (name.to_owned(), v)).collect();
+                    vec![Edit::AddRecord { field, id, values }]
+                }
                 Some(old) => values
-                    .iter()
+                    .into_iter()
                     .filter(|(name, v)| old.get(*name).unwrap_or(&Value::Null) != v)
-                    .map(|(name, v)| Edit::SetRecord {
-                        field: field.to_owned(),
-                        id: entry,
-                        name: (*name).to_owned(),
-                        value: v.clone(),
+                    .map(|(name, value)| Edit::SetRecord {
+                        field: field.clone(),
+                        id,
+                        name: name.to_owned(),
+                        value,
                     })
                     .collect(),
             };
@@ -354,10 +370,11 @@ impl Company {
         what: &'static str,
         id: &str,
     ) -> Result<R, CompanyError> {
-        match self.store.get(key)? {
-            Some(value) => decode(key, &value),
-            None => Err(CompanyError::Unknown { what, id: id.to_owned() }),
-        }
+        decode(key, &self.raw_row(key, what, id)?)
+    }
+
+    fn raw_row(&self, key: &[u8], what: &'static str, id: &str) -> Result<Vec<u8>, CompanyError> {
+        self.store.get(key)?.ok_or_else(|| CompanyError::Unknown { what, id: id.to_owned() })
     }
 
     /// A person with the teams that they lead.
@@ -365,8 +382,12 @@ impl Company {
     /// # Errors
     /// [`CompanyError::Unknown`].
     pub fn person(&self, id: UserId) -> Result<Person, CompanyError> {
-        let row = self.user(id)?;
-        let leads = match row.role {
+        let role = self.user(id)?.role;
+        self.person_of(id, role)
+    }
+
+    fn person_of(&self, id: UserId, role: Role) -> Result<Person, CompanyError> {
+        let leads = match role {
             Role::Manager => self
                 .teams()?
                 .into_iter()
@@ -375,31 +396,43 @@ impl Company {
                 .collect(),
             _ => BTreeSet::new(),
         };
-        Ok(Person { user: id, role: row.role, leads })
+        Ok(Person { user: id, role, leads })
     }
 
-    /// A team and every team above it. Bounded against a circle in a damaged store.
-    pub(super) fn team_chain(&self, team: Option<TeamId>) -> Result<BTreeSet<TeamId>, CompanyError> {
-        let mut chain = BTreeSet::new();
+    /// A team and every team above it, with their rows. Bounded against a circle in a damaged store.
+    fn team_chain(&self, team: Option<TeamId>) -> Result<BTreeMap<TeamId, Vec<u8>>, CompanyError> {
+        let mut chain = BTreeMap::new();
         let mut next = team;
         while let Some(team) = next {
-            if !chain.insert(team) || chain.len() > limits::CHANNELS_MAX {
+            if chain.contains_key(&team) || chain.len() > limits::CHANNELS_MAX {
                 break;
             }
-            next = self.team(team)?.parent;
+            let key = keys::team(team);
+            let raw = self.raw_row(&key, "team", &team.to_string())?;
+            next = decode::<TeamRow>(&key, &raw)?.parent;
+            chain.insert(team, raw);
         }
         Ok(chain)
     }
 
     /// Whom a document of these owners belongs to.
     pub(super) fn ties_of(&self, owners: &[UserId], pool: Option<TeamId>) -> Result<Ties, CompanyError> {
-        let mut ties = Ties { owners: BTreeSet::new(), teams: self.team_chain(pool)? };
+        Ok(self.ties_now(owners, pool)?.ties)
+    }
+
+    /// Whom a document of these owners belongs to, with the rows that say so, for a batch that must not be written when they change.
+    pub(super) fn ties_now(&self, owners: &[UserId], pool: Option<TeamId>) -> Result<TiesNow, CompanyError> {
+        let mut found = TiesNow::default();
+        found.add_teams(self.team_chain(pool)?);
         for owner in owners {
-            let row = self.user(*owner)?;
-            ties.owners.insert((*owner, row.role));
-            ties.teams.extend(self.team_chain(row.team)?);
+            let key = keys::user(*owner);
+            let raw = self.raw_row(&key, "user", &owner.to_string())?;
+            let row: UserRow = decode(&key, &raw)?;
+            found.ties.owners.insert((*owner, row.role));
+            found.rows.insert(key, raw);
+            found.add_teams(self.team_chain(row.team)?);
         }
-        Ok(ties)
+        Ok(found)
     }
 
     pub(super) fn contact(&self, device: DeviceId) -> Result<ContactRow, CompanyError> {
@@ -412,13 +445,26 @@ impl Company {
     /// # Errors
     /// [`CompanyError::Unknown`] for the device.
     pub fn principal(&self, device: DeviceId) -> Result<Principal, CompanyError> {
-        let row = self.device(device)?;
-        let mut status = row.status;
-        if status == DeviceStatus::Active && !self.user(row.user)?.active {
-            status = DeviceStatus::Revoked;
-        }
-        let acked = self.contact(device)?.acked;
-        Ok(Principal { device, person: self.person(row.user)?, status, acked })
+        let (principal, _) = self.principal_with_rows(device)?;
+        Ok(Principal { acked: self.contact(device)?.acked, ..principal })
+    }
+
+    /// As [`Company::principal`], but for what the device acknowledged, with the rows of device and user that say so.
+    pub(super) fn principal_with_rows(
+        &self,
+        device: DeviceId,
+    ) -> Result<(Principal, [Row; 2]), CompanyError> {
+        let device_key = keys::device(device);
+        let device_row = self.raw_row(&device_key, "device", &device.to_string())?;
+        let row: DeviceRow = decode(&device_key, &device_row)?;
+        let user_key = keys::user(row.user);
+        let user_row = self.raw_row(&user_key, "user", &row.user.to_string())?;
+        let user: UserRow = decode(&user_key, &user_row)?;
+        let left = row.status == DeviceStatus::Active && !user.active;
+        let status = if left { DeviceStatus::Revoked } else { row.status };
+        let person = self.person_of(row.user, user.role)?;
+        let principal = Principal { device, person, status, acked: 0, clock: None };
+        Ok((principal, [(device_key, device_row), (user_key, user_row)]))
     }
 
     /// Answers a phone's first message. The token was checked by the shell, which passes the device that it names.
@@ -437,8 +483,10 @@ impl Company {
             let detail = format!("this server speaks {} to {}", VERSIONS.0, VERSIONS.1);
             return Ok(Err(WireError { code: WireCode::Version, detail }));
         }
+        // The hello was on its way for a moment; what that costs is far below the doubt that anybody minds.
+        let clock = Some((hello.boot, now_ms.saturating_sub_unsigned(hello.mono_ms)));
         let principal = match self.principal(device) {
-            Ok(principal) => principal,
+            Ok(principal) => Principal { clock, ..principal },
             Err(CompanyError::Unknown { .. }) => {
                 return Ok(Err(device_error("this device is not enrolled here")));
             }
@@ -460,6 +508,7 @@ impl Company {
         let rotate_to = behind.then(|| incarnation.saturating_add(1));
         self.note_contact(device, hello, &contact, now_ms)?;
         let quarantine_only = principal.status != DeviceStatus::Active;
+        let principal = self.note_farewell(principal)?;
         let fallback = fallback.filter(|_| !quarantine_only);
         let channels = if quarantine_only {
             BTreeMap::new()
@@ -528,6 +577,26 @@ impl Company {
         Ok(newest.first().and_then(|(key, _)| keys::parse_answered(key)).unwrap_or((0, 0)))
     }
 
+    /// A revoked device is heard once; connections break, so it may come a few times to say it. One that never ends is wiped unheard.
+    fn note_farewell(&self, principal: Principal) -> Result<Principal, CompanyError> {
+        if principal.status != DeviceStatus::Revoked {
+            return Ok(principal);
+        }
+        let (farewells, _) = self.transact(|| {
+            let key = keys::contact(principal.device);
+            let old = self.store.get(&key)?;
+            let mut contact: ContactRow =
+                old.as_deref().map_or(Ok(Default::default()), |v| decode(&key, v))?;
+            contact.farewells = contact.farewells.saturating_add(1);
+            let mut batch = Batch::new();
+            batch.guard(key.clone(), old).put(key, encode(&contact));
+            Ok((batch, contact.farewells))
+        })?;
+        let status =
+            if farewells > limits::FAREWELLS_MAX { DeviceStatus::Wiped } else { DeviceStatus::Revoked };
+        Ok(Principal { status, ..principal })
+    }
+
     fn note_contact(
         &self,
         device: DeviceId,
@@ -578,6 +647,38 @@ impl Company {
         Ok(Some(batch))
     }
 }
+
+/// Whom a document belongs to, and the rows of people and teams from which that follows.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TiesNow {
+    pub ties: Ties,
+    rows: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl TiesNow {
+    fn add_teams(&mut self, chain: BTreeMap<TeamId, Vec<u8>>) {
+        self.ties.teams.extend(chain.keys());
+        self.rows.extend(chain.into_iter().map(|(team, raw)| (keys::team(team), raw)));
+    }
+
+    /// Demands of a batch that nothing of it has changed.
+    pub fn guard(&self, batch: &mut Batch) {
+        for (key, raw) in &self.rows {
+            batch.guard(key.clone(), Some(raw.clone()));
+        }
+    }
+}
+
+/// An entry of the directory document.
+struct Listed {
+    field: &'static str,
+    id: [u8; 8],
+    /// The channel whose documents have to follow.
+    followed: Option<Channel>,
+}
+
+/// A row, and what the directory says of it.
+type ListedRow = (Vec<u8>, Vec<(&'static str, Value)>);
 
 /// How stale the stored time of the last contact may be.
 const CONTACT_FLUSH_MS: i64 = 60_000;

@@ -12,12 +12,13 @@ use super::gate::{Accepted, Base, Gate, GateJob, GatePush, claimed_actor};
 use super::held::{HeldRow, HeldState};
 use super::rows::{ChangesRow, FeedEntry, HERE, Header, Lot, decode, encode, plan_ties};
 use super::{Company, CompanyError, DeviceStatus, Principal, keys};
-use crate::access::{Channel, Ties, Verb, channels_of, may_create};
+use crate::access::{Channel, Person, Ties, Verb, channels_of, may_create};
 use crate::document::claimed_hash;
-use crate::ids::{Actor, DocId, DocKind, UserId};
+use crate::ids::{Actor, DeviceId, DocId, DocKind, UserId};
 use crate::limits;
-use crate::store::{Batch, Direction, Outcome, Position, Range, Slot};
+use crate::store::{Batch, Direction, Outcome, Position, Range, Row, Slot};
 use crate::sync::message::{Answer, HoldReason, Origin, Push, RefuseCode, Verdict};
+use crate::time::BootClock;
 
 /// One push with who brought it.
 #[derive(Debug, Clone)]
@@ -125,15 +126,15 @@ impl Company {
         now_ms: i64,
     ) -> Result<Prepared, CompanyError> {
         let target = self.target(doc, incoming)?;
+        let (present, rows) = self.present(incoming)?;
         let mut verdicts: Vec<Option<PlannedVerdict>> = Vec::with_capacity(incoming.len());
         let mut held_actors = BTreeSet::new();
         let mut passed = Vec::new();
         let mut strangers = BTreeSet::new();
-        for (i, one) in incoming.iter().enumerate() {
+        for (i, one) in present.iter().enumerate() {
             let verdict = match self.admission(doc, one, &target)? {
                 Admission::Merge { late } => {
-                    let actor = claimed_actor(one.who.device, &one.push.changes);
-                    let suffix = match actor {
+                    let suffix = match one.actor {
                         Some(actor) => held_actors.contains(&actor) || self.has_held(doc, actor)?,
                         None => false,
                     };
@@ -162,12 +163,15 @@ impl Company {
                 }
             }
             if let Some(PlannedVerdict::Held(_)) = verdict {
-                held_actors.extend(claimed_actor(one.who.device, &one.push.changes));
+                held_actors.extend(one.actor);
             }
             verdicts.push(verdict);
         }
         let mut plan =
-            Planning { company: self, doc, incoming, target, verdicts, now_ms, batch: Batch::new() };
+            Planning { company: self, doc, incoming: present, target, verdicts, now_ms, batch: Batch::new() };
+        for (key, row) in rows {
+            plan.batch.guard(key, Some(row));
+        }
         let judged = plan.judge(&passed, gate)?;
         let here = plan.target.header.as_ref().map(Header::channels).unwrap_or_default();
         strangers.retain(|user| !here.contains(&Channel::User(*user)));
@@ -178,8 +182,8 @@ impl Company {
     }
 
     /// Whether the document holds every change of a push already. Costs a load: asked only of what would not be merged.
-    fn is_merged(&self, doc: DocId, header: &Header, one: &Incoming) -> Result<bool, CompanyError> {
-        if claimed_actor(one.who.device, &one.push.changes).is_none() {
+    fn is_merged(&self, doc: DocId, header: &Header, one: &Present<'_>) -> Result<bool, CompanyError> {
+        if one.actor.is_none() {
             return Ok(false);
         }
         let stored = self.base(doc, header)?.load(doc)?;
@@ -187,9 +191,33 @@ impl Company {
         Ok(one.push.changes.iter().all(is_held))
     }
 
+    /// Who brings these pushes, as they stand now: since the phone was greeted it may have been revoked, or its user may have left. The
+    /// rows that say so are guarded, so that a push that is judged at that very moment is judged again.
+    fn present<'a>(&self, incoming: &'a [Incoming]) -> Result<(Vec<Present<'a>>, Vec<Row>), CompanyError> {
+        let mut rows = Vec::new();
+        let mut known: BTreeMap<DeviceId, Principal> = BTreeMap::new();
+        let mut present = Vec::with_capacity(incoming.len());
+        for one in incoming {
+            let device = one.who.device;
+            let now = match known.get(&device) {
+                Some(now) => now.clone(),
+                None => {
+                    let (now, read) = self.principal_with_rows(device)?;
+                    rows.extend(read);
+                    known.entry(device).or_insert(now).clone()
+                }
+            };
+            // What the phone had acknowledged when it sent this, not what it has since.
+            let who = Principal { acked: one.who.acked, clock: one.who.clock, ..now };
+            let actor = claimed_actor(device, &one.push.changes);
+            present.push(Present { who, actor, push: &one.push });
+        }
+        Ok((present, rows))
+    }
+
     fn target(&self, doc: DocId, incoming: &[Incoming]) -> Result<Target, CompanyError> {
         let header_key = keys::header(doc);
-        let origin = proven_origin(doc, incoming);
+        let origin = proven_origin(doc, incoming.iter().map(|one| &one.push));
         let parent_doc = origin.and_then(|origin| DocId::from_slice(&origin.parent));
         let parent_key = keys::header(parent_doc.unwrap_or_default());
         let mut found = self.store.get_many(&[&header_key, &parent_key])?.into_iter();
@@ -204,7 +232,7 @@ impl Company {
         Ok(Target { header, raw, ties, parent, departures: BTreeMap::new() })
     }
 
-    fn admission(&self, doc: DocId, one: &Incoming, target: &Target) -> Result<Admission, CompanyError> {
+    fn admission(&self, doc: DocId, one: &Present<'_>, target: &Target) -> Result<Admission, CompanyError> {
         let refuse = |code, detail: &str| Ok(Admission::Refuse(code, detail.to_owned()));
         let Some(kind) = doc.kind() else {
             return refuse(RefuseCode::Malformed, "the document id names no kind");
@@ -249,7 +277,7 @@ impl Company {
         &self,
         doc: DocId,
         kind: DocKind,
-        one: &Incoming,
+        one: &Present<'_>,
         target: &Target,
     ) -> Result<Admission, CompanyError> {
         let refuse = |code, detail: &str| Ok(Admission::Refuse(code, detail.to_owned()));
@@ -354,15 +382,23 @@ pub(super) fn derived_right(doc: DocId, kind: DocKind, origin: &Origin) -> bool 
 
 /// Where the document comes from, from a push that tells the truth about it. What somebody else claims in the same moment counts for
 /// nothing.
-fn proven_origin(doc: DocId, incoming: &[Incoming]) -> Option<&Origin> {
+fn proven_origin<'a>(doc: DocId, mut pushes: impl Iterator<Item = &'a Push>) -> Option<&'a Origin> {
     let kind = doc.kind()?;
-    incoming.iter().filter_map(|one| one.push.origin.as_ref()).find(|origin| derived_right(doc, kind, origin))
+    pushes.find_map(|push| push.origin.as_ref().filter(|origin| derived_right(doc, kind, origin)))
+}
+
+/// A push with who brings it now.
+struct Present<'a> {
+    who: Principal,
+    /// The actor that it claims to be of, one of the device's own; `None`: it is not.
+    actor: Option<Actor>,
+    push: &'a Push,
 }
 
 struct Planning<'a> {
     company: &'a Company,
     doc: DocId,
-    incoming: &'a [Incoming],
+    incoming: Vec<Present<'a>>,
     target: Target,
     verdicts: Vec<Option<PlannedVerdict>>,
     now_ms: i64,
@@ -379,6 +415,10 @@ struct Merge {
     changes: u64,
     saved: Option<ByteVec>,
     account: Option<DocId>,
+    /// Who names the account, when their push is among those that are merged: nobody answers for what somebody else wrote.
+    named_by: Option<Person>,
+    /// What this server learned of boots that wrote before any handshake (O1).
+    boots: BTreeMap<u64, BootClock>,
 }
 
 impl Planning<'_> {
@@ -416,14 +456,27 @@ impl Planning<'_> {
             changes: judged.changes,
             saved: judged.saved,
             account: judged.account,
+            named_by: None,
+            boots: BTreeMap::new(),
         };
         let mut held = BTreeSet::new();
         for ((i, late), verdict) in passed.iter().zip(judged.verdicts) {
             let who = &self.incoming[*i].who;
             let planned = match verdict {
                 Accepted::Merge { changes, .. } if changes.is_empty() => PlannedVerdict::Known,
-                Accepted::Merge { incarnation, changes } => {
+                Accepted::Merge { incarnation, changes, unpinned } => {
+                    for boot in unpinned {
+                        let clock = match who.clock {
+                            Some((now, offset_ms)) if now == boot => BootClock::Pinned(offset_ms),
+                            _ => BootClock::Until(self.now_ms),
+                        };
+                        let known = merge.boots.entry(boot).or_insert(clock);
+                        *known = known.better(clock);
+                    }
                     merge.creator.get_or_insert_with(|| who.clone());
+                    if judged.account_by == Some(who.person.user) {
+                        merge.named_by = Some(who.person.clone());
+                    }
                     if *late {
                         merge.strangers.insert(who.person.user);
                     }
@@ -441,7 +494,7 @@ impl Planning<'_> {
                 Accepted::Refuse { code, detail } => PlannedVerdict::Refused(code, detail),
             };
             // What builds on held work is held with it, and not refused for the gap.
-            let actor = claimed_actor(who.device, &self.incoming[*i].push.changes);
+            let actor = self.incoming[*i].actor;
             let behind = actor.is_some_and(|actor| held.contains(&actor));
             let planned = match planned {
                 PlannedVerdict::Refused(RefuseCode::OutOfOrder, _) if behind => {
@@ -484,10 +537,19 @@ impl Planning<'_> {
 
     /// Keeps held pushes as they came. One that is kept already stays as it is: a repeated push undoes no decision.
     fn hold(&mut self) -> Result<(), CompanyError> {
-        for (one, verdict) in self.incoming.iter().zip(&self.verdicts) {
+        let mut planned: BTreeMap<Vec<u8>, &[ByteVec]> = BTreeMap::new();
+        for (one, verdict) in self.incoming.iter().zip(&mut self.verdicts) {
             let Some(PlannedVerdict::Held(reason)) = verdict else { continue };
-            let Some(actor) = claimed_actor(one.who.device, &one.push.changes) else { continue };
-            let Some(key) = self.company.free_held_key(self.doc, actor, &one.push)? else { continue };
+            let Some(actor) = one.actor else {
+                *verdict = Some(PlannedVerdict::Refused(
+                    RefuseCode::Malformed,
+                    "not a change of this device".into(),
+                ));
+                continue;
+            };
+            let Some(key) = self.company.free_held_key(self.doc, actor, one.push, &planned)? else {
+                continue;
+            };
             let row = HeldRow {
                 user: one.who.person.user,
                 reason: *reason,
@@ -496,16 +558,8 @@ impl Planning<'_> {
                 changes: one.push.changes.clone(),
                 state: HeldState::Waiting,
             };
-            self.batch.guard(key.clone(), None).put(key, encode(&row));
-        }
-        for (one, verdict) in self.incoming.iter().zip(&mut self.verdicts) {
-            let held = matches!(verdict, Some(PlannedVerdict::Held(_)));
-            if held && claimed_actor(one.who.device, &one.push.changes).is_none() {
-                *verdict = Some(PlannedVerdict::Refused(
-                    RefuseCode::Malformed,
-                    "not a change of this device".into(),
-                ));
-            }
+            self.batch.guard(key.clone(), None).put(key.clone(), encode(&row));
+            planned.insert(key, &one.push.changes);
         }
         Ok(())
     }
@@ -514,14 +568,14 @@ impl Planning<'_> {
     fn note_answered(&mut self) {
         for (one, verdict) in self.incoming.iter().zip(&self.verdicts) {
             if matches!(verdict, Some(PlannedVerdict::Merged | PlannedVerdict::Held(_)))
-                && let Some(actor) = claimed_actor(one.who.device, &one.push.changes)
+                && let Some(actor) = one.actor
             {
                 self.batch.put(keys::answered(one.who.device, actor.incarnation, one.push.id), []);
             }
         }
     }
 
-    fn merge(&mut self, merge: Merge) -> Result<BTreeSet<Channel>, CompanyError> {
+    fn merge(&mut self, mut merge: Merge) -> Result<BTreeSet<Channel>, CompanyError> {
         let (doc, company) = (self.doc, self.company);
         self.batch.guard(keys::header(doc), self.target.raw.clone());
         let bytes: usize = merge.lots.iter().flat_map(|lot| &lot.changes).map(|change| change.len()).sum();
@@ -533,9 +587,16 @@ impl Planning<'_> {
             }
             None => {
                 let (header, wanted) = self.new_header(&merge)?;
+                // What a restored server has of the lead may say that it is somebody else's by now.
+                let creator = header.creator.filter(|user| !wanted.contains(&Channel::User(*user)));
+                merge.strangers.extend(creator.filter(|_| company.was_restored()));
                 self.turn_away(&merge.strangers, &wanted);
                 (header, wanted)
             }
+        };
+        let clocks = match company.lead_of(doc, header.origin.as_ref()) {
+            Some(lead) => company.plan_clocks(&mut self.batch, lead, &merge.boots, self.now_ms)?,
+            None => BTreeSet::new(),
         };
         plan_ties(&mut self.batch, doc, &mut header, &wanted, &self.target.departures, true);
         header.content_at = HERE;
@@ -549,12 +610,13 @@ impl Planning<'_> {
             company.plan_snapshot(&mut self.batch, doc, &mut header, saved.to_vec())?;
         }
         if doc.kind() == Some(DocKind::Lead) {
-            let by = merge.creator.as_ref().map_or(NamedBy::Owners, |who| NamedBy::Person(&who.person));
+            let by = merge.named_by.as_ref().map_or(NamedBy::Owners, NamedBy::Person);
             wanted.extend(company.plan_link(&mut self.batch, doc, &mut header, merge.account, by)?);
         }
         let (value, slot) = header.to_value();
         self.batch.put_at(keys::header(doc), None, value, Some(slot));
         wanted.extend(merge.strangers.into_iter().map(Channel::User));
+        wanted.extend(clocks);
         Ok(wanted)
     }
 
@@ -579,12 +641,17 @@ impl Planning<'_> {
         let (doc, company) = (self.doc, self.company);
         let kind = doc.kind().unwrap_or(DocKind::Lead);
         let creator: UserId = merge.creator.as_ref().map(|who| who.person.user).unwrap_or_default();
-        let ties = match kind {
-            DocKind::Lead | DocKind::Account | DocKind::Calendar => {
+        let ruled = if kind == DocKind::Lead { company.ruled(doc)? } else { None };
+        let ties = match (kind, &ruled) {
+            (_, Some(ruled)) => {
+                ruled.guard(&mut self.batch);
+                ruled.ties.clone()
+            }
+            (DocKind::Lead | DocKind::Account | DocKind::Calendar, None) => {
                 // Should they change teams before this is written, it is planned again.
-                let row = company.store.get(&keys::user(creator))?;
-                self.batch.guard(keys::user(creator), row);
-                company.ties_of(&[creator], None)?
+                let people = company.ties_now(&[creator], None)?;
+                people.guard(&mut self.batch);
+                people.ties
             }
             _ => self.target.ties.clone(),
         };
@@ -593,10 +660,17 @@ impl Planning<'_> {
         }
         let wanted = channels_of(kind, &ties);
         self.target.departures = company.departures(doc, wanted.iter().copied())?;
-        if kind == DocKind::Lead {
-            company.plan_ruling_of_created(&mut self.batch, doc, creator, &ties, self.now_ms)?;
+        if kind == DocKind::Lead && ruled.is_none() {
+            company.plan_ruling_of_created(
+                &mut self.batch,
+                doc,
+                creator,
+                &ties,
+                &merge.boots,
+                self.now_ms,
+            )?;
         }
-        let origin = proven_origin(doc, self.incoming).cloned();
+        let origin = proven_origin(doc, self.incoming.iter().map(|one| one.push)).cloned();
         let header = Header {
             origin,
             owners: ties.owners.into_iter().collect(),
@@ -616,12 +690,23 @@ pub(super) fn wants_compaction(header: &Header) -> bool {
 
 impl Company {
     /// Where to keep a held push; `None` when it is kept already. A phone that was restored from a backup gives a number twice.
-    fn free_held_key(&self, doc: DocId, actor: Actor, push: &Push) -> Result<Option<Vec<u8>>, CompanyError> {
-        for copy in 0.. {
+    fn free_held_key(
+        &self,
+        doc: DocId,
+        actor: Actor,
+        push: &Push,
+        planned: &BTreeMap<Vec<u8>, &[ByteVec]>,
+    ) -> Result<Option<Vec<u8>>, CompanyError> {
+        for copy in 0..=HELD_COPIES {
             let key = keys::held(doc, actor, push.id ^ copy << HELD_COPY_SHIFT);
-            let Some(value) = self.store.get(&key)? else { return Ok(Some(key)) };
-            let row: HeldRow = decode(&key, &value)?;
-            if row.changes == push.changes || copy == HELD_COPIES {
+            let same = match planned.get(&key) {
+                Some(changes) => *changes == push.changes,
+                None => match self.store.get(&key)? {
+                    Some(value) => decode::<HeldRow>(&key, &value)?.changes == push.changes,
+                    None => return Ok(Some(key)),
+                },
+            };
+            if same {
                 return Ok(None);
             }
         }

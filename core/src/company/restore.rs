@@ -7,10 +7,11 @@ use minicbor::bytes::ByteVec;
 
 use super::held::{HeldRow, HeldState};
 use super::maintain::Own;
+use super::push::derived_right;
 use super::rows::{ChangesRow, HERE, Lot, encode, plan_ties};
 use super::{Company, CompanyError, SERVER_USER, keys};
 use crate::access::{Channel, Ties, channels_of};
-use crate::document::{Doc, NoClocks, RawChange, Value, plain_change};
+use crate::document::{Doc, NoClocks, RawChange, Value, vouched_for};
 use crate::ids::{Actor, DocId, DocKind, Hash32, UserId};
 use crate::limits;
 use crate::store::Batch;
@@ -24,6 +25,14 @@ impl Company {
     /// [`CompanyError`] of the store.
     pub fn take_back(&self, returned: &Return, now_ms: i64) -> Result<BTreeSet<Channel>, CompanyError> {
         let Some(kind) = returned.doc.kind() else { return Ok(BTreeSet::new()) };
+        // The receipt is for the document alone: where it comes from has to follow from its id, or it would move somebody else's lead.
+        let from_there = match &returned.origin {
+            Some(origin) => derived_right(returned.doc, kind, origin),
+            None => !is_derived(kind),
+        };
+        if !from_there {
+            return Ok(BTreeSet::new());
+        }
         let is_ours = |voucher: &&Voucher| {
             voucher.heads.len() <= limits::CHANGE_MAX_DEPS
                 && self.receipt(voucher.epoch, returned.doc, &voucher.heads) == voucher.receipt
@@ -36,10 +45,9 @@ impl Company {
             .flat_map(|v| v.heads.clone())
             .collect();
         let mut whole = Doc::genesis(kind);
-        // Only bytes that pass the same scan as a push reach the decoder here.
-        let plain: Option<Vec<Vec<u8>>> =
-            returned.changes.iter().map(|change| plain_change(change)).collect();
-        if heads.is_empty() || plain.is_none_or(|plain| whole.apply(&plain).is_err()) {
+        // Only bytes that passed this company's gate before, which their hashes prove, reach the decoder here.
+        let plain = vouched_for(&slices(&returned.changes), &heads);
+        if plain.is_empty() || whole.apply(&plain).is_err() {
             return Ok(BTreeSet::new());
         }
         let vouched = whole.changes_behind(&heads);
@@ -166,6 +174,13 @@ impl Company {
         }
     }
 
+    /// The ruling of a lead that this server does not have: phones returned the one and not yet the other.
+    pub(super) fn ruled(&self, lead: DocId) -> Result<Option<Ruled>, CompanyError> {
+        let ruling = self.own(DocId::ruling_of(lead), None)?;
+        let Some(raw) = ruling.raw else { return Ok(None) };
+        Ok(Some(Ruled { key: keys::header(ruling.id), raw, ties: self.ties_of_ruling(&ruling.doc)? }))
+    }
+
     /// Whom a ruling gives its lead to: its owners, or the team in whose pool it waits. People whom the backup never saw are passed
     /// over.
     fn ties_of_ruling(&self, ruling: &Doc) -> Result<Ties, CompanyError> {
@@ -173,8 +188,7 @@ impl Company {
         let joint = ruling.set("joint_owners", &NoClocks).into_keys();
         let owner = owner.as_ref().and_then(Value::as_text).map(str::to_owned);
         let owners = self.known(owner.into_iter().chain(joint).filter_map(|id| id.parse().ok()));
-        let team = ruling.value("team", &NoClocks).filter(|_| owners.is_empty());
-        let team = team.as_ref().and_then(Value::as_text).and_then(|id| id.parse().ok());
+        let team = super::leads::pool_of(ruling).filter(|_| owners.is_empty());
         self.ties_of(&owners, team.filter(|team| self.team(*team).is_ok()))
     }
 
@@ -199,6 +213,29 @@ impl Company {
         }
         Ok(touched)
     }
+}
+
+/// A ruling that was there before its lead.
+pub(super) struct Ruled {
+    key: Vec<u8>,
+    raw: Vec<u8>,
+    /// Whom it gives the lead to.
+    pub ties: Ties,
+}
+
+impl Ruled {
+    /// Demands of a batch that the ruling has not changed.
+    pub fn guard(&self, batch: &mut Batch) {
+        batch.guard(self.key.clone(), Some(self.raw.clone()));
+    }
+}
+
+/// Whether documents of this kind are one parent's and come with it.
+fn is_derived(kind: DocKind) -> bool {
+    matches!(
+        kind,
+        DocKind::Ruling | DocKind::Advancement | DocKind::Finance | DocKind::Service | DocKind::Calendar
+    )
 }
 
 /// The lead whose family follows this document.

@@ -214,6 +214,10 @@ pub struct ContactRow {
     /// How far the device's clock was off at the last handshake, milliseconds.
     #[n(2)]
     pub skew_ms: i64,
+    /// Connections since the device was revoked, on which it was heard.
+    #[n(3)]
+    #[cbor(default)]
+    pub farewells: u32,
 }
 
 /// Bytes of a row.

@@ -5,7 +5,7 @@
 //! copy that survived all of it is handed out. Bytes that no limit here stops may still cost time and memory inside the
 //! decoder, so the server runs this in a process that it can kill.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::Change;
 
@@ -229,12 +229,12 @@ fn seal(doc: &Doc, bounds: &AdmitLimits) -> Result<Doc, Refusal> {
     if same { Ok(sealed) } else { Err(Refusal::Unfaithful) }
 }
 
-/// The user, time and device that a change claims, for whoever judges when it was made. `None` for foreign bytes.
+/// The user, time and device that a change claims, for whoever judges when it was made; nothing is decoded by automerge. `None` for
+/// foreign bytes.
 pub fn claimed_stamp(change: &[u8]) -> Option<(Actor, Stamp)> {
-    let scanned = chunk::scan(change).ok()?;
-    let parsed = guarded(|| Change::from_bytes(scanned.raw).map_err(malformed)).ok()?;
-    let stamp = parsed.message().and_then(Stamp::from_message)?;
-    Some((Actor::from_bytes(parsed.actor_id().to_bytes())?, stamp))
+    let head = chunk::scan(change).ok()?.head;
+    let stamp = Stamp::from_message(std::str::from_utf8(&head.message).ok()?)?;
+    Some((head.actor, stamp))
 }
 
 /// The hash of a change, read without decoding what is in it. `None` for foreign bytes.
@@ -242,10 +242,23 @@ pub fn claimed_hash(change: &[u8]) -> Option<Hash32> {
     chunk::scan(change).ok().map(|scanned| scanned.hash)
 }
 
-/// A change as the plain chunk (type 1) that it is or inflates to, within its bound; `None` for anything else. Nothing is decoded by
-/// automerge.
-pub fn plain_change(change: &[u8]) -> Option<Vec<u8>> {
-    chunk::scan(change).ok().map(|scanned| scanned.raw)
+/// Those of `changes` that stand behind `heads`, as plain chunks in the order they came. A hash names its bytes and, through them, the
+/// hashes behind it: when somebody vouches for the heads, what is found here is byte for byte what they vouch for. Nothing is decoded by
+/// automerge, and whatever else is among the changes never will be.
+pub fn vouched_for<B: AsRef<[u8]>>(changes: &[B], heads: &[Hash32]) -> Vec<Vec<u8>> {
+    let scanned: Vec<_> = changes.iter().filter_map(|change| chunk::scan(change.as_ref()).ok()).collect();
+    let by_hash: BTreeMap<Hash32, &[Hash32]> =
+        scanned.iter().map(|one| (one.hash, one.head.deps.as_slice())).collect();
+    let mut behind = BTreeSet::new();
+    let mut open = heads.to_vec();
+    while let Some(hash) = open.pop() {
+        if let Some(deps) = by_hash.get(&hash)
+            && behind.insert(hash)
+        {
+            open.extend_from_slice(deps);
+        }
+    }
+    scanned.into_iter().filter(|one| behind.contains(&one.hash)).map(|one| one.raw).collect()
 }
 
 struct Batch<'a> {

@@ -22,11 +22,20 @@ pub(super) enum ChunkError {
     Malformed,
 }
 
-/// One change chunk as type 1.
+/// One change chunk as type 1, with what its head says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Scanned {
     pub raw: Vec<u8>,
     pub hash: Hash32,
+    pub head: Head,
+}
+
+/// What stands before the columns of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    pub deps: Vec<Hash32>,
+    pub actor: Actor,
+    pub message: Vec<u8>,
 }
 
 /// Checks that `bytes` are exactly one change chunk within the limits, inflating it if need be.
@@ -53,12 +62,12 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Scanned, ChunkError> {
         }
         _ => return Err(ChunkError::NotAChange),
     };
-    scan_body(body)?;
+    let head = scan_body(body)?;
     let raw = chunk(body);
     if raw[4..8] != *checksum || (kind == CHANGE && raw != bytes) {
         return Err(ChunkError::Malformed);
     }
-    Ok(Scanned { hash: hash(body), raw })
+    Ok(Scanned { hash: hash(body), raw, head })
 }
 
 /// The chunk of type 1 around a body.
@@ -90,18 +99,19 @@ fn inflate(deflated: &[u8]) -> Result<Vec<u8>, ChunkError> {
 }
 
 /// Walks the body of a change, so that no count in it can drive a decoder for long.
-fn scan_body(body: &[u8]) -> Result<(), ChunkError> {
+fn scan_body(body: &[u8]) -> Result<Head, ChunkError> {
     let mut input = Input(body);
     let deps = input.count()?;
     within(deps, limits::CHANGE_MAX_DEPS)?;
-    input.take(deps * Hash32::LEN)?;
-    actor(&mut input)?;
+    let deps = input.take(deps * Hash32::LEN)?.chunks_exact(Hash32::LEN).filter_map(Hash32::from_slice);
+    let deps = deps.collect();
+    let author = actor(&mut input)?;
     let _seq = input.uleb()?;
     let _start_op = input.uleb()?;
     let _time = input.sleb()?;
     let message = input.count()?;
     within(message, limits::STAMP_MAX_BYTES)?;
-    input.take(message)?;
+    let message = input.take(message)?.to_vec();
     let others = input.count()?;
     within(others, limits::CHANGE_MAX_DEPS)?;
     for _ in 0..others {
@@ -130,14 +140,15 @@ fn scan_body(body: &[u8]) -> Result<(), ChunkError> {
     if !input.0.is_empty() || ops == 0 {
         return Err(ChunkError::Malformed);
     }
-    within_u64(ops, limits::CHANGE_MAX_OPS as u64)
+    within_u64(ops, limits::CHANGE_MAX_OPS as u64)?;
+    Ok(Head { deps, actor: author, message })
 }
 
-fn actor(input: &mut Input<'_>) -> Result<(), ChunkError> {
+fn actor(input: &mut Input<'_>) -> Result<Actor, ChunkError> {
     if input.count()? != Actor::LEN {
         return Err(ChunkError::Malformed);
     }
-    input.take(Actor::LEN).map(|_| ())
+    Actor::from_bytes(input.take(Actor::LEN)?).ok_or(ChunkError::Malformed)
 }
 
 struct Runs {

@@ -103,6 +103,14 @@ impl Doc {
         self.am.save()
     }
 
+    /// As [`Doc::save`], loaded again and compared, for whoever is about to drop what it was saved from. `None`: keep that.
+    pub fn save_checked(&self) -> Option<Vec<u8>> {
+        let saved = guarded(|| Ok(self.am.save())).ok()?;
+        let loaded = Self::load(self.kind, &saved).ok()?;
+        let same = loaded.heads() == self.heads() && loaded.change_count() == self.change_count();
+        same.then_some(saved)
+    }
+
     /// The changes that no other change depends on, sorted.
     pub fn heads(&self) -> Vec<Hash32> {
         self.am.get_heads().into_iter().map(|hash| Hash32(hash.0)).collect()

@@ -20,7 +20,7 @@ mod value;
 
 pub use admit::{
     AdmitLimits, Admitted, Author, Pushed, Refusal, WriteScope, admit, admit_all, claimed_hash,
-    claimed_stamp, plain_change,
+    claimed_stamp, vouched_for,
 };
 pub use conflict::{Conflict, ConflictValue, Path, resolution};
 pub use doc::{Doc, DocError, RawChange};

@@ -10,12 +10,12 @@ use automerge::{ObjId, ROOT, ReadDoc, ValueRef};
 use super::schema::{self, KIND_KEY, Meaning};
 use super::{Doc, Value, genesis};
 use crate::ids::{Actor, DeviceId, EntryId, Hash32, UserId};
-use crate::time::{Occurred, Stamp};
+use crate::time::{BootClock, Occurred, Stamp};
 
 /// What is known of the clocks of the devices that wrote: the ruling's `clocks` set, or nothing.
 pub trait Clocks {
-    /// Server time minus monotonic time, milliseconds, within this boot of a device.
-    fn offset_ms(&self, boot: u64) -> Option<i64>;
+    /// What the server learned of this boot of a device after the acts in it.
+    fn of_boot(&self, boot: u64) -> Option<BootClock>;
 }
 
 /// No boot is pinned: every change is taken at its own word.
@@ -23,13 +23,13 @@ pub trait Clocks {
 pub struct NoClocks;
 
 impl Clocks for NoClocks {
-    fn offset_ms(&self, _: u64) -> Option<i64> {
+    fn of_boot(&self, _: u64) -> Option<BootClock> {
         None
     }
 }
 
-impl Clocks for BTreeMap<u64, i64> {
-    fn offset_ms(&self, boot: u64) -> Option<i64> {
+impl Clocks for BTreeMap<u64, BootClock> {
+    fn of_boot(&self, boot: u64) -> Option<BootClock> {
         self.get(&boot).copied()
     }
 }
@@ -100,9 +100,7 @@ impl Doc {
     /// When the newest change was made; `None` when nobody wrote anything yet.
     pub fn updated(&self, clocks: &dyn Clocks) -> Option<Occurred> {
         let stamps = self.history().stamps();
-        stamps
-            .map(|stamp| stamp.occurred(clocks.offset_ms(stamp.moment.boot), None))
-            .max_by_key(|at| at.at_ms)
+        stamps.map(|stamp| stamp.occurred(clocks.of_boot(stamp.moment.boot))).max_by_key(|at| at.at_ms)
     }
 
     /// The effective value of a register with its author and time.
@@ -162,7 +160,7 @@ impl Doc {
 
     /// When the document was last changed, corrected milliseconds since 1970 UTC; zero when it never was.
     pub fn last_change_ms(&self, clocks: &dyn Clocks) -> i64 {
-        let at = |stamp: &Stamp| stamp.occurred(clocks.offset_ms(stamp.moment.boot), None).at_ms;
+        let at = |stamp: &Stamp| stamp.occurred(clocks.of_boot(stamp.moment.boot)).at_ms;
         self.history().stamps().map(at).max().unwrap_or(0)
     }
 
@@ -224,7 +222,7 @@ impl Doc {
         let meta = self.history().of_op(op);
         let stamp = meta.and_then(|meta| meta.stamp);
         let at = stamp.map_or(Occurred { at_ms: i64::MIN, doubt_ms: 0 }, |stamp| {
-            stamp.occurred(clocks.offset_ms(stamp.moment.boot), None)
+            stamp.occurred(clocks.of_boot(stamp.moment.boot))
         });
         let actor = meta.map(|meta| meta.actor);
         let counter = if let ObjId::Id(counter, ..) = op { *counter } else { 0 };

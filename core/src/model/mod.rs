@@ -26,7 +26,7 @@ pub use event::{
 pub use fields::is_filled;
 pub use lead::{Contact, LeadFields, LeadModel, NEEDS, NewLead, Tag, Todo, notes_edit, tag_edit, untag_edit};
 pub use policy::{DEFAULT_LOCK_AFTER_DAYS, PolicyModel, PolicyVersion};
-pub use ruling::{RulingFields, RulingModel, clocks_of, pin_clock_edit};
+pub use ruling::{RulingFields, RulingModel, clock_edit, clock_edits, clocks_of};
 pub use summary::LeadSummary;
 
 #[cfg(test)]

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::fields::{registers, root_registers};
 use crate::document::{Clocks, Doc, Edit, LogEntry, NoClocks};
 use crate::ids::{DocId, TeamId, UserId};
+use crate::time::BootClock;
 
 registers! {
     /// The registers of a ruling.
@@ -36,8 +39,8 @@ pub struct RulingModel {
     pub fields: RulingFields,
     /// 共同负责人 (O3).
     pub joint_owners: BTreeSet<UserId>,
-    /// Boot → server time minus monotonic time, milliseconds.
-    pub clocks: BTreeMap<u64, i64>,
+    /// What the server learned of boots that wrote to the lead before their first handshake.
+    pub clocks: BTreeMap<u64, BootClock>,
     /// Recorded decisions, in order (O7). What they say belongs to the rules.
     pub decisions: Vec<LogEntry>,
 }
@@ -55,14 +58,45 @@ impl RulingModel {
     }
 }
 
-/// The pinned clocks of a ruling, by which every document of its lead is read. The server alone writes them.
-pub fn clocks_of(ruling: &Doc) -> BTreeMap<u64, i64> {
-    let pinned =
-        |(boot, offset): (String, String)| Some((u64::from_str_radix(&boot, 16).ok()?, offset.parse().ok()?));
-    ruling.set("clocks", &NoClocks).into_iter().filter_map(pinned).collect()
+/// The clocks of a ruling, by which every document of its lead is read. The server alone writes them.
+pub fn clocks_of(ruling: &Doc) -> BTreeMap<u64, BootClock> {
+    let read = |(boot, body): (String, String)| {
+        let body: ClockBody = serde_json::from_str(&body).ok()?;
+        let clock = match body {
+            ClockBody { offset_ms: Some(offset_ms), .. } => BootClock::Pinned(offset_ms),
+            ClockBody { until_ms: Some(until_ms), .. } => BootClock::Until(until_ms),
+            _ => return None,
+        };
+        Some((u64::from_str_radix(&boot, 16).ok()?, clock))
+    };
+    ruling.set("clocks", &NoClocks).into_iter().filter_map(read).collect()
 }
 
-/// The edit that pins a boot.
-pub fn pin_clock_edit(boot: u64, offset_ms: i64) -> Edit {
-    Edit::PutElement { set: "clocks".to_owned(), key: format!("{boot:x}"), body: offset_ms.to_string() }
+/// The edits that tell `ruling` of these boots; none for what it knows as well or better.
+pub fn clock_edits(ruling: &Doc, boots: &BTreeMap<u64, BootClock>) -> Vec<Edit> {
+    let known = clocks_of(ruling);
+    let news = boots.iter().filter_map(|(boot, clock)| {
+        let best = known.get(boot).map_or(*clock, |known| known.better(*clock));
+        (known.get(boot) != Some(&best)).then(|| clock_edit(*boot, best))
+    });
+    news.collect()
+}
+
+/// The edit that tells of one boot.
+pub fn clock_edit(boot: u64, clock: BootClock) -> Edit {
+    let body = match clock {
+        BootClock::Pinned(offset_ms) => ClockBody { offset_ms: Some(offset_ms), until_ms: None },
+        BootClock::Until(until_ms) => ClockBody { offset_ms: None, until_ms: Some(until_ms) },
+    };
+    let body = serde_json::to_string(&body).unwrap_or_default();
+    Edit::PutElement { set: "clocks".to_owned(), key: format!("{boot:x}"), body }
+}
+
+/// An element of the set `clocks`.
+#[derive(Serialize, Deserialize)]
+struct ClockBody {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    offset_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until_ms: Option<i64>,
 }

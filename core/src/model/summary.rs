@@ -1,5 +1,7 @@
 //! The row that stands for a lead in lists, kept beside the documents so that a list of 10,000 leads loads none.
 
+use std::collections::BTreeMap;
+
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,7 @@ use super::ruling::{RulingFields, clocks_of};
 use super::search;
 use crate::document::{Clocks, Doc};
 use crate::ids::{DocId, UserId};
+use crate::time::BootClock;
 
 /// One lead in a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
@@ -64,6 +67,11 @@ pub struct LeadSummary {
     /// The earliest day (ISO) on which an open todo is due; of a todo with a time the day in UTC. `None`: no todo is.
     #[n(16)]
     pub next_due: Option<String>,
+    /// What the ruling says of the boots that wrote before any handshake (O1): by it the times of this row are read.
+    #[n(17)]
+    #[cbor(default)]
+    #[serde(default)]
+    pub clocks: BTreeMap<u64, BootClock>,
 }
 
 impl LeadSummary {
@@ -74,21 +82,21 @@ impl LeadSummary {
 
     /// The row of a lead from all that is held of it, every time corrected by the ruling's clocks.
     pub fn read(id: DocId, lead: &Doc, ruling: Option<&Doc>, advancement: Option<&Doc>) -> Self {
-        let clocks = ruling.map(clocks_of).unwrap_or_default();
         let mut row = Self::of(id);
-        row.take_lead(lead, &clocks);
         if let Some(ruling) = ruling {
-            row.take_ruling(ruling, &clocks);
+            row.take_ruling(ruling);
         }
+        row.take_lead(lead);
         if let Some(advancement) = advancement {
-            row.take_advancement(advancement, &clocks);
+            row.take_advancement(advancement);
         }
         row
     }
 
     /// Takes in what the lead says now.
-    pub fn take_lead(&mut self, lead: &Doc, clocks: &dyn Clocks) {
-        let fields = LeadFields::read(lead, clocks);
+    pub fn take_lead(&mut self, lead: &Doc) {
+        let clocks = std::mem::take(&mut self.clocks);
+        let fields = LeadFields::read(lead, &clocks);
         self.held = true;
         self.missing = fields.missing().into_iter().map(str::to_owned).collect();
         self.customer_name = fields.customer_name.unwrap_or_default();
@@ -100,26 +108,30 @@ impl LeadSummary {
         self.next_action = fields.next_action.unwrap_or_default();
         self.expected_close = fields.expected_close.unwrap_or_default();
         self.deleted = fields.deleted.unwrap_or(false);
-        let todos = Todo::read_all(lead, "todos", clocks).into_values();
+        let todos = Todo::read_all(lead, "todos", &clocks).into_values();
         self.next_due = todos.filter(|_| !self.deleted).filter_map(|todo| todo.due_day_utc()).min();
-        self.conflicts = self.table_conflicts + lead.conflicts(clocks).len() as u32;
-        self.touch(lead, clocks);
+        self.conflicts = self.table_conflicts + lead.conflicts(&clocks).len() as u32;
+        self.touch(lead, &clocks);
+        self.clocks = clocks;
     }
 
     /// Takes in what the ruling says now.
-    pub fn take_ruling(&mut self, ruling: &Doc, clocks: &dyn Clocks) {
-        let fields = RulingFields::read(ruling, clocks);
+    pub fn take_ruling(&mut self, ruling: &Doc) {
+        self.clocks = clocks_of(ruling);
+        let fields = RulingFields::read(ruling, &self.clocks);
         self.owner = fields.owner;
         self.stage = fields.stage.unwrap_or_default();
     }
 
     /// Takes in what the advancement table says now.
-    pub fn take_advancement(&mut self, advancement: &Doc, clocks: &dyn Clocks) {
-        let conflicts = advancement.conflicts(clocks).len() as u32;
+    pub fn take_advancement(&mut self, advancement: &Doc) {
+        let clocks = std::mem::take(&mut self.clocks);
+        let conflicts = advancement.conflicts(&clocks).len() as u32;
         self.conflicts = self.conflicts - self.table_conflicts + conflicts;
         self.table_conflicts = conflicts;
-        self.index = AdvancementModel::read(advancement, clocks).index;
-        self.touch(advancement, clocks);
+        self.index = AdvancementModel::read(advancement, &clocks).index;
+        self.touch(advancement, &clocks);
+        self.clocks = clocks;
     }
 
     /// Whether the row belongs into a list.

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::*;
 use crate::document::{Doc, Edit, NoClocks};
 use crate::ids::{Actor, DeviceId, DocId, DocKind, EntryId, Hash32, UserId};
-use crate::time::{Act, ClockKnowledge, Moment, Stamp};
+use crate::time::{Act, BootClock, ClockKnowledge, Moment, Stamp};
 
 fn act(n: u8, wall_ms: i64) -> Act {
     let moment = Moment { wall_ms, boot: u64::from(n), mono_ms: 0 };
@@ -270,9 +270,9 @@ fn a_summary_tells_what_a_list_shows_and_survives_bytes() {
     let mut piecemeal = LeadSummary::of(id);
     assert!(!piecemeal.listed());
     for _ in 0..2 {
-        piecemeal.take_advancement(&table, &NoClocks);
-        piecemeal.take_ruling(&ruling, &NoClocks);
-        piecemeal.take_lead(&lead, &NoClocks);
+        piecemeal.take_advancement(&table);
+        piecemeal.take_ruling(&ruling);
+        piecemeal.take_lead(&lead);
     }
     assert_eq!(piecemeal, row, "in any order, and again");
     let bytes = minicbor::to_vec(&row).unwrap();
@@ -280,10 +280,10 @@ fn a_summary_tells_what_a_list_shows_and_survives_bytes() {
     assert_eq!(serde_json::from_str::<LeadSummary>(&serde_json::to_string(&row).unwrap()).unwrap(), row);
 
     // The server pins the second phone's boot to long ago: the first phone's name counts.
-    write(&mut ruling, &act(3, 9_000), &[pin_clock_edit(2, 10)]);
+    write(&mut ruling, &act(3, 9_000), &[clock_edit(2, BootClock::Pinned(10))]);
     let row = LeadSummary::read(id, &lead, Some(&ruling), Some(&table));
     assert_eq!(row.customer_name, "协和东院");
-    assert_eq!(RulingModel::read(&ruling, &NoClocks).clocks, BTreeMap::from([(2, 10)]));
+    assert_eq!(RulingModel::read(&ruling, &NoClocks).clocks, BTreeMap::from([(2, BootClock::Pinned(10))]));
 }
 
 #[test]

@@ -110,12 +110,13 @@ impl Replica {
         let mut summaries = Summaries::new(self.store.clone());
         let mut heads = self.heads_for(messages, &mut summaries)?;
         let mut answered = BTreeSet::new();
+        let mut restamped = BTreeSet::new();
         for message in messages {
             if let FromServer::Delta(Delta { doc, .. }) | FromServer::Gone(doc) = message
                 && answered.contains(doc)
             {
                 // An answer may have rebuilt the document: news of it have to see that.
-                self.flush(&mut batch, &mut summaries)?;
+                restamped.extend(self.flush(&mut batch, &mut summaries)?);
                 answered.clear();
             }
             match message {
@@ -140,7 +141,7 @@ impl Replica {
                     // An answer reads the head from the store, so what this frame planned has to be there.
                     heads.remove(&answer.doc);
                     answered.insert(answer.doc);
-                    self.flush(&mut batch, &mut summaries)?;
+                    restamped.extend(self.flush(&mut batch, &mut summaries)?);
                     match self.take_answer(&mut batch, &mut summaries, answer, now_ms)? {
                         Outcome::Nothing => {}
                         Outcome::Durable { changes, rebuild } => {
@@ -159,13 +160,37 @@ impl Replica {
         }
         let full = self.sync.channels.iter().all(|state| state.fill == Fill::Complete);
         if self.sync.sweep && full && self.resuming.is_none() {
-            self.flush(&mut batch, &mut summaries)?;
+            restamped.extend(self.flush(&mut batch, &mut summaries)?);
             self.plan_sweep(&mut batch, &mut summaries, &mut applied)?;
         }
         self.put_sync(&mut batch);
-        summaries.flush(&mut batch)?;
+        restamped.extend(summaries.flush(&mut batch)?);
         self.store.commit_one(batch)?;
+        self.restamp(&restamped)?;
         Ok(applied)
+    }
+
+    /// Reads the rows of these leads again: their rulings told when something really happened (O1). Rare: somebody wrote in a boot that
+    /// had not heard of the server yet.
+    fn restamp(&mut self, leads: &BTreeSet<DocId>) -> Result<(), ReplicaError> {
+        let mut batch = Batch::new();
+        let mut summaries = Summaries::new(self.store.clone());
+        for lead in leads {
+            // It may have left with the very frame that brought its clocks.
+            if !summaries.reread(*lead)? {
+                continue;
+            }
+            for id in [*lead, DocId::advancement_of(*lead)] {
+                if let (Some(head), Some(doc)) = (self.head(id)?, self.read_doc(id)?) {
+                    summaries.take(id, &head, &doc)?;
+                }
+            }
+        }
+        summaries.flush(&mut batch)?;
+        if !batch.is_empty() {
+            self.store.commit_one(batch)?;
+        }
+        Ok(())
     }
 
     /// The server was restored and has taken back what this phone could return: from here on its new epoch counts, and every channel is
@@ -199,7 +224,9 @@ impl Replica {
                 // An answer in the new epoch does not say that the document is this phone's.
                 let stale =
                     head.at > 0 && head.sent.as_ref().is_none_or(|sent| sent.epoch != self.sync.epoch);
-                if let Some(doc) = keys::parse_head(key).filter(|_| stale) {
+                // What came and could not be merged is asked for again, and the answer to that decides.
+                let undecided = |doc: &DocId| self.wanted.contains(doc);
+                if let Some(doc) = keys::parse_head(key).filter(|doc| stale && !undecided(doc)) {
                     self.take_gone(batch, summaries, &mut heads, doc, applied)?;
                 }
             }
@@ -209,14 +236,18 @@ impl Replica {
     }
 
     /// Commits what was planned so far when an answer needs to see it; most frames never come here twice.
-    fn flush(&mut self, batch: &mut Batch, summaries: &mut Summaries) -> Result<(), ReplicaError> {
+    fn flush(
+        &mut self,
+        batch: &mut Batch,
+        summaries: &mut Summaries,
+    ) -> Result<BTreeSet<DocId>, ReplicaError> {
         if batch.is_empty() {
-            return Ok(());
+            return Ok(BTreeSet::new());
         }
         let done = std::mem::replace(summaries, Summaries::new(self.store.clone()));
-        done.flush(batch)?;
+        let restamped = done.flush(batch)?;
         self.store.commit_one(std::mem::take(batch))?;
-        Ok(())
+        Ok(restamped)
     }
 
     /// Reads the heads, and the summary rows, of every document of a frame at once.
@@ -260,7 +291,8 @@ impl Replica {
             None => self.head(id)?,
         };
         let is_sent_whole = delta.heads.is_empty();
-        let is_whole = delta.snapshot.is_some() || known.is_none();
+        // What was sent whole takes the place of what is held: that may be a branch which the server has not merged.
+        let is_whole = is_sent_whole || known.is_none();
         let has_own = self.pending.contains_key(&id);
         let mut head = known.clone().unwrap_or_default();
         let mut vouched = delta.heads.clone();

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::decode;
+use super::rows::{UndoRow, decode};
 use super::{Replica, ReplicaError, keys};
+use crate::document::Edit;
 use crate::ids::DocId;
 use crate::limits;
 use crate::model::LeadSummary;
@@ -84,6 +85,18 @@ impl Replica {
             Range { from: keys::DUE.to_vec(), to: after_prefix(&[keys::DUE, day.as_bytes()].concat()) };
         let rows = self.store.scan(&range, Direction::Forward, limit.min(limits::SCAN_MAX_ROWS))?;
         Ok(rows.iter().filter_map(|(key, _)| keys::parse_due(key)).collect())
+    }
+
+    /// Whether undo may bring back a piece of evidence of this lead: its bytes must not go before.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] of the store.
+    pub fn undo_names_evidence(&self, lead: DocId) -> Result<bool, ReplicaError> {
+        let Some(value) = self.store.get(keys::UNDO)? else { return Ok(false) };
+        let rows: Vec<UndoRow> = serde_json::from_slice(&value)
+            .map_err(|e| ReplicaError::Row { key: "undo".into(), detail: e.to_string() })?;
+        let names = |edit: &Edit| matches!(edit, Edit::Append { log, .. } if log == "evidence");
+        Ok(rows.iter().any(|row| row.doc == lead && row.edits.iter().any(names)))
     }
 
     /// The summary row of one lead.

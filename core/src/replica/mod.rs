@@ -202,12 +202,14 @@ impl Replica {
         self.identity.as_ref().ok_or(ReplicaError::NotEnrolled)
     }
 
-    /// Keeps who this phone is. Repeating it for the same device renews tokens and names.
+    /// Keeps who this phone is. Repeating it for the same device of the same user renews tokens and names, and nothing else: what the phone
+    /// holds and what waits in its outbox stay.
     ///
     /// # Errors
-    /// [`ReplicaError::AlreadyEnrolled`] for another device.
+    /// [`ReplicaError::AlreadyEnrolled`] for another device or another user.
     pub fn enrol(&mut self, identity: Identity) -> Result<(), ReplicaError> {
-        if self.identity.as_ref().is_some_and(|old| old.device != identity.device) {
+        let other = |old: &Identity| (old.device, old.user) != (identity.device, identity.user);
+        if self.identity.as_ref().is_some_and(other) {
             return Err(ReplicaError::AlreadyEnrolled);
         }
         let mut batch = Batch::new();
@@ -237,7 +239,7 @@ impl Replica {
 
     /// The corrected time now, milliseconds since 1970 UTC.
     pub fn now_ms(&self, now: Moment) -> i64 {
-        Stamp::new(Default::default(), now, &self.clock).occurred(None, None).at_ms
+        Stamp::new(Default::default(), now, &self.clock).occurred(None).at_ms
     }
 
     /// Refuses to read when the phone was too long without contact.
@@ -495,3 +497,33 @@ const HOT_DOCS: usize = 64;
 /// Changes behind a snapshot on the phone before it is rewritten: a read applies at most this many.
 const TAIL_MAX: usize = 32;
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::DeviceId;
+    use crate::store::MemoryStore;
+
+    fn identity(device: u8, user: u8, token: &str) -> Identity {
+        Identity {
+            device: DeviceId([device; 8]),
+            user: UserId([user; 8]),
+            user_name: "李销售".into(),
+            company: "智康医疗".into(),
+            server_url: "https://crm.example".into(),
+            refresh_token: token.into(),
+            zone: "Asia/Shanghai".into(),
+        }
+    }
+
+    #[test]
+    fn enrolling_again_renews_the_same_device_of_the_same_user_alone() {
+        let mut replica = Replica::open(Arc::new(MemoryStore::new())).unwrap();
+        replica.enrol(identity(1, 1, "first")).unwrap();
+        replica.enrol(identity(1, 1, "second")).unwrap();
+        for other in [identity(2, 1, "other device"), identity(1, 2, "other user")] {
+            assert!(matches!(replica.enrol(other), Err(ReplicaError::AlreadyEnrolled)));
+        }
+        assert_eq!(replica.identity().unwrap().refresh_token, "second");
+    }
+}

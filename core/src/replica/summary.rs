@@ -1,12 +1,12 @@
 //! The summary rows beside the documents: what a list shows without loading anything. They are written in the same batch as the
 //! change that they reflect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::rows::{HeadRow, decode, encode};
 use super::{ReplicaError, keys};
-use crate::document::{Doc, NoClocks};
+use crate::document::Doc;
 use crate::ids::{DocId, DocKind};
 use crate::model::LeadSummary;
 use crate::store::{Batch, Store};
@@ -16,6 +16,8 @@ pub(super) struct Summaries {
     store: Arc<dyn Store>,
     /// As stored (`None`: not there) and as it becomes (`None`: removed).
     touched: BTreeMap<DocId, Touched>,
+    /// Leads of which the ruling told of clocks: what else their rows say was read by the old ones.
+    restamped: BTreeSet<DocId>,
 }
 
 struct Touched {
@@ -25,7 +27,7 @@ struct Touched {
 
 impl Summaries {
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, touched: BTreeMap::new() }
+        Self { store, touched: BTreeMap::new(), restamped: BTreeSet::new() }
     }
 
     /// Reads the rows of several leads at once, for a frame full of news.
@@ -48,12 +50,25 @@ impl Summaries {
         let Some(touched) = self.touched.get_mut(&lead) else { return Ok(()) };
         let row = touched.new.get_or_insert_with(|| LeadSummary::of(lead));
         match doc.kind() {
-            DocKind::Lead => row.take_lead(doc, &NoClocks),
-            DocKind::Ruling => row.take_ruling(doc, &NoClocks),
-            DocKind::Advancement => row.take_advancement(doc, &NoClocks),
+            DocKind::Lead => row.take_lead(doc),
+            DocKind::Ruling => {
+                let before = std::mem::take(&mut row.clocks);
+                row.take_ruling(doc);
+                if row.clocks != before {
+                    self.restamped.insert(lead);
+                }
+            }
+            DocKind::Advancement => row.take_advancement(doc),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Forgets when a lead last changed: its documents are about to be taken in again, by other clocks. Tells whether it has a row.
+    pub fn reread(&mut self, lead: DocId) -> Result<bool, ReplicaError> {
+        self.expect(&[lead])?;
+        let row = self.touched.get_mut(&lead).and_then(|touched| touched.new.as_mut());
+        Ok(row.map(|row| row.updated_ms = 0).is_some())
     }
 
     /// Removes the row of a lead that is wiped.
@@ -65,8 +80,9 @@ impl Summaries {
         Ok(())
     }
 
-    /// Adds what changed to the batch. A row without its lead (a ruling that came first) is kept but not listed.
-    pub fn flush(self, batch: &mut Batch) -> Result<(), ReplicaError> {
+    /// Adds what changed to the batch. A row without its lead (a ruling that came first) is kept but not listed. Gives the leads whose
+    /// rows have to be read again, by the clocks of their ruling.
+    pub fn flush(self, batch: &mut Batch) -> Result<BTreeSet<DocId>, ReplicaError> {
         for (lead, Touched { old, new }) in self.touched {
             if old == new {
                 continue;
@@ -80,7 +96,7 @@ impl Summaries {
                 None => batch.delete(keys::summary(lead)),
             };
         }
-        Ok(())
+        Ok(self.restamped)
     }
 }
 

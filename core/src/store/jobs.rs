@@ -4,6 +4,7 @@
 use minicbor::{Decode, Encode};
 
 use super::{Batch, Direction, Outcome, Range, Store, StoreError};
+use crate::limits;
 
 /// A job that is due and now held by the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,22 +62,34 @@ pub fn lease(
     ttl_ms: i64,
     most: usize,
 ) -> Result<Vec<Lease>, StoreError> {
-    let range = Range { from: queue_prefix(queue), to: due_key(queue, now_ms.saturating_add(1), b"") };
-    let key_at = range.from.len() + 8;
+    let prefix = queue_prefix(queue);
+    let mut range = Range { from: prefix.clone(), to: due_key(queue, now_ms.saturating_add(1), b"") };
+    let key_at = prefix.len() + 8;
     let mut leases = Vec::new();
     let mut batches = Vec::new();
-    for (row_key, value) in store.scan(&range, Direction::Forward, most)? {
-        let row: JobRow = minicbor::decode(&value)
-            .map_err(|e| StoreError::Damaged(format!("a job of queue {queue}: {e}")))?;
-        if row.leased_until_ms > now_ms {
-            continue;
+    // Jobs that others hold stand in the way of those that nobody holds yet: they are passed over, page by page.
+    while leases.len() < most {
+        let page = store.scan(&range, Direction::Forward, most.min(limits::SCAN_MAX_ROWS))?;
+        let Some((last, _)) = page.last() else { break };
+        range.from = Range::prefix_after(&prefix, last).from;
+        for (row_key, value) in page {
+            let row: JobRow = minicbor::decode(&value)
+                .map_err(|e| StoreError::Damaged(format!("a job of queue {queue}: {e}")))?;
+            if row.leased_until_ms > now_ms || leases.len() == most {
+                continue;
+            }
+            let leased_until_ms = now_ms.saturating_add(ttl_ms);
+            let leased = encode(&JobRow { leased_until_ms, payload: row.payload.clone() });
+            let mut batch = Batch::new();
+            batch.guard(row_key.clone(), Some(value)).put(row_key.clone(), leased.clone());
+            batches.push(batch);
+            leases.push(Lease {
+                key: row_key[key_at..].to_vec(),
+                payload: row.payload,
+                row_key,
+                row: leased,
+            });
         }
-        let leased =
-            encode(&JobRow { leased_until_ms: now_ms.saturating_add(ttl_ms), payload: row.payload.clone() });
-        let mut batch = Batch::new();
-        batch.guard(row_key.clone(), Some(value)).put(row_key.clone(), leased.clone());
-        batches.push(batch);
-        leases.push(Lease { key: row_key[key_at..].to_vec(), payload: row.payload, row_key, row: leased });
     }
     let outcomes = store.commit(batches)?;
     Ok(leases
@@ -126,5 +139,20 @@ mod tests {
         finish(&mut done, &again[0]);
         assert_eq!(store.commit_one(done).unwrap(), Outcome::Done(None));
         assert!(lease(&store, "timers", 499, 10, 9).unwrap().is_empty());
+    }
+
+    #[test]
+    fn jobs_that_others_hold_do_not_hide_those_that_are_free() {
+        let store = MemoryStore::new();
+        let mut batch = Batch::new();
+        for n in 0..5u8 {
+            enqueue(&mut batch, "timers", 100 + i64::from(n), &[n], b"");
+        }
+        store.commit_one(batch).unwrap();
+        let keys = |leases: Vec<Lease>| leases.into_iter().map(|lease| lease.key[0]).collect::<Vec<_>>();
+        assert_eq!(keys(lease(&store, "timers", 200, 50, 2).unwrap()), [0, 1]);
+        assert_eq!(keys(lease(&store, "timers", 200, 50, 2).unwrap()), [2, 3]);
+        assert_eq!(keys(lease(&store, "timers", 200, 50, 2).unwrap()), [4]);
+        assert_eq!(keys(lease(&store, "timers", 200, 50, 2).unwrap()), [] as [u8; 0]);
     }
 }

@@ -51,6 +51,8 @@ pub struct Session {
     /// Whether anything may have changed since the log was last read to its end.
     news: bool,
     heard: bool,
+    /// What a revoked device has brought so far.
+    farewell_bytes: usize,
     /// The phone is giving back what this restored server lost. Until it has, its pushes may build on what is not there yet, and what
     /// is sent to it might be less than it has.
     returning: bool,
@@ -84,6 +86,7 @@ impl Session {
             wanted: BTreeSet::new(),
             news: true,
             heard: false,
+            farewell_bytes: 0,
         };
         Ok(Ok((session, FromServer::Welcome(greeting.welcome))))
     }
@@ -122,8 +125,19 @@ impl Session {
             |code, detail: &str| Ok(vec![Effect::Close(WireError { code, detail: detail.to_owned() })]);
         match message {
             FromPhone::Hello(_) => close(WireCode::OutOfOrder, "a second hello"),
-            FromPhone::Push(_) if self.principal.status == DeviceStatus::Stolen => Ok(vec![Effect::Wipe]),
+            // Reported stolen, or wiped already: nothing that it says is kept.
+            FromPhone::Push(_)
+                if matches!(self.principal.status, DeviceStatus::Stolen | DeviceStatus::Wiped) =>
+            {
+                Ok(vec![Effect::Wipe])
+            }
             FromPhone::Push(push) => {
+                if self.is_leaving() {
+                    self.farewell_bytes += push.changes.iter().map(|change| change.len()).sum::<usize>();
+                    if self.farewell_bytes > limits::FAREWELL_MAX_BYTES {
+                        return close(WireCode::TooMany, "more than an outbox ever held");
+                    }
+                }
                 if self.unanswered() >= limits::PUSHES_IN_FLIGHT {
                     return close(WireCode::TooMany, "too many unanswered pushes");
                 }

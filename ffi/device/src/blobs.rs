@@ -25,6 +25,20 @@ pub(crate) struct BlobRow {
     /// It waits for an unmetered network.
     #[n(3)]
     pub unmetered_only: bool,
+    /// The server would not take it.
+    #[n(4)]
+    pub refused: Option<Refused>,
+}
+
+/// Why, and since when, the server does not take a piece.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Refused {
+    /// Code of the error.
+    #[n(0)]
+    pub code: String,
+    /// When it was last tried, corrected, milliseconds since 1970 UTC.
+    #[n(1)]
+    pub at_ms: i64,
 }
 
 /// How far a piece is.
@@ -81,7 +95,15 @@ pub(crate) fn put_row(store: &SecureStore, hash: Hash32, row: &BlobRow) -> Resul
 /// The server has the bytes.
 pub(crate) fn mark_safe(store: &SecureStore, hash: Hash32) -> Result<(), Error> {
     match row(store, hash)? {
-        Some(row) => put_row(store, hash, &BlobRow { state: BlobState::Safe, ..row }),
+        Some(row) => put_row(store, hash, &BlobRow { state: BlobState::Safe, refused: None, ..row }),
+        None => Ok(()),
+    }
+}
+
+/// The server would not take the bytes.
+pub(crate) fn mark_refused(store: &SecureStore, hash: Hash32, why: Refused) -> Result<(), Error> {
+    match row(store, hash)?.filter(|row| row.state == BlobState::Waiting) {
+        Some(row) => put_row(store, hash, &BlobRow { refused: Some(why), ..row }),
         None => Ok(()),
     }
 }
@@ -173,7 +195,13 @@ mod tests {
     }
 
     fn row_of(bytes: &[u8], state: BlobState) -> BlobRow {
-        BlobRow { bytes: bytes.len() as u64, state, leads: vec![DocId([2; 16])], unmetered_only: false }
+        BlobRow {
+            bytes: bytes.len() as u64,
+            state,
+            leads: vec![DocId([2; 16])],
+            unmetered_only: false,
+            refused: None,
+        }
     }
 
     #[test]

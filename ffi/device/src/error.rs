@@ -37,7 +37,7 @@ pub enum Error {
     /// The phone is not enrolled.
     #[error("this phone is not enrolled")]
     NotEnrolled,
-    /// The phone is enrolled already.
+    /// The phone is enrolled already, and its sign-in is good or the code is not for its user.
     #[error("this phone is enrolled already")]
     AlreadyEnrolled,
     /// Too long without contact: reads are locked until the next one; what waits for the server is kept.
@@ -89,7 +89,8 @@ pub enum Error {
         /// Its sentence.
         detail: String,
     },
-    /// The server no longer knows this sign-in: the phone has to be enrolled again. What waits in the outbox is kept.
+    /// The server no longer knows this sign-in: a new code for the same user brings the phone back (`enrol`). What it holds and what waits in
+    /// the outbox is kept.
     #[error("this phone is signed out: {0}")]
     SignedOut(String),
     /// The server told this phone to delete everything, and it did.
@@ -157,11 +158,17 @@ impl Error {
         }
     }
 
-    /// Whether trying again later cannot help without somebody doing something.
+    /// Whether trying again later cannot help without somebody doing something to this phone. A certificate of nobody is mostly that of
+    /// a hotel's login page, or right but for the phone's date: both pass by themselves.
     pub(crate) fn is_final(&self) -> bool {
         !matches!(
             self,
-            Error::Offline(_) | Error::TimedOut(_) | Error::Server { .. } | Error::Disk(_) | Error::Cancelled
+            Error::Offline(_)
+                | Error::TimedOut(_)
+                | Error::Certificate(_)
+                | Error::Server { .. }
+                | Error::Disk(_)
+                | Error::Cancelled
         )
     }
 }

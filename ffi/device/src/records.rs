@@ -10,9 +10,10 @@ use fieldbook_core::model::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Network {
     /// Everything may go over it.
-    #[default]
     Unmetered,
-    /// Evidence that was attached for an unmetered network waits.
+    /// Evidence that was attached for an unmetered network waits. So it is until the app says what network there is: nobody's photographs
+    /// go over mobile data because an app forgot to ask.
+    #[default]
     Metered,
     /// There is none: a standing connection rests until this changes.
     Offline,
@@ -47,6 +48,8 @@ pub struct SyncReport {
     pub evidence_bytes: u64,
     /// Pieces that still wait, for a better network or after a failure.
     pub evidence_waiting: u32,
+    /// Pieces that the server would not take.
+    pub evidence_refused: u32,
 }
 
 /// Who this phone is.
@@ -75,6 +78,8 @@ pub struct Status {
     pub unanswered: u64,
     /// Pieces of evidence that are not yet durable on the server.
     pub evidence_waiting: u32,
+    /// Pieces of evidence that the server would not take; they stay on this phone and are offered again once a day.
+    pub evidence_refused: u32,
     /// Work that the server did not merge.
     pub held: u32,
     /// Server time of the last contact; 0: never.
@@ -278,6 +283,8 @@ pub struct EvidenceItem {
 pub enum EvidencePlace {
     /// On this phone, on their way to the server.
     Waiting,
+    /// On this phone; the server would not take them, and is asked again once a day.
+    Refused,
     /// On this phone and on the server.
     Safe,
     /// Not on this phone: the server has them, or the phone that took them does.
@@ -295,7 +302,7 @@ pub struct Attachment {
     pub captured_at_ms: Option<i64>,
     /// The event that it proves.
     pub event: Option<EntryId>,
-    /// The bytes wait for an unmetered network.
+    /// The bytes wait for an unmetered network; only a phone that is being revoked sends them over any.
     pub unmetered_only: bool,
 }
 

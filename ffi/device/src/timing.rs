@@ -18,7 +18,8 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(100);
 pub(crate) const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// Longest wait. A phone back in the city is back within two minutes even if nobody tells the app about the network.
 pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(120);
-/// A connection that lived this long counts as good: the next wait is the first one again.
+/// A connection on which the server answered and that lived this long, and by far longer than the wait before it, counts as good: the next
+/// wait is the first one again.
 pub(crate) const STEADY: Duration = Duration::from_secs(30);
 /// An access token with less left than this is refreshed before it is used: a handshake takes as long.
 pub(crate) const TOKEN_MARGIN_MS: i64 = 30_000;

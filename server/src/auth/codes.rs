@@ -2,6 +2,9 @@
 //!
 //! A code is 24 characters without look-alikes: 40 bits that name it and 80 that prove it. The proof is stored as a hash; a few
 //! wrong proofs lock the code. A phone that lost the answer may redeem again with the same claim and gets the same device.
+//!
+//! Who redeems may be a phone that was enrolled before and has lost its sign-in: whether it gets its own device back is decided by the
+//! caller, before the code counts as used.
 
 use fieldbook_core::ids::{DeviceId, UserId};
 use fieldbook_core::store::{Batch, Direction, Outcome, Range, Store, StoreError};
@@ -10,6 +13,25 @@ use minicbor::{Decode, Encode};
 use super::{
     Auth, Entropy, MS_PER_DAY, MS_PER_HOUR, RETRIES_MAX, SWEEP_MAX_ROWS, decode_row, encode_row, hash_of,
 };
+use crate::backup::tombstones::Tombstone;
+
+/// Who makes a code, and at which device: the code lives no longer than that device is in good standing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maker {
+    /// Who.
+    pub user: UserId,
+    /// Where.
+    pub device: DeviceId,
+}
+
+/// What a good code offers, before it counts as used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// Whose phone it enrols.
+    pub user: UserId,
+    /// The device at which it was made; `None`: the server itself.
+    pub made_at: Option<DeviceId>,
+}
 
 /// A code that was just made. The text is shown once; nobody can read it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +89,15 @@ pub enum CodeError {
     /// Too many wrong attempts.
     #[error("this enrolment code is locked after too many wrong attempts; ask for a new one")]
     Locked,
+    /// The phone that asks belongs to somebody else. The code is as good as before.
+    #[error("this phone is enrolled for another user than the code is for")]
+    OtherUser,
+    /// The company never enrolled the phone that asks to come back. The code is as good as before.
+    #[error("this phone was enrolled by another company")]
+    Stranger,
+    /// The phone that asks to come back was revoked, reported stolen or wiped. The code is as good as before.
+    #[error("this phone was taken out of service; a code does not bring it back")]
+    Ended,
     /// The store failed; the code is as good as before.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -86,6 +117,8 @@ struct CodeRow {
     wrong_attempts: u32,
     #[n(5)]
     used: Option<UsedRow>,
+    #[n(6)]
+    made_at: Option<DeviceId>,
 }
 
 #[derive(Debug, Clone, Encode, Decode)]
@@ -100,33 +133,107 @@ impl CodeRow {
     fn is_locked(&self) -> bool {
         self.wrong_attempts >= WRONG_ATTEMPTS_MAX
     }
+
+    fn is_open(&self, now_ms: i64) -> bool {
+        self.used.is_none() && !self.is_locked() && now_ms < self.expires_ms
+    }
+}
+
+/// The open codes that a user made at their own phones: `auth/own-codes/user`.
+#[derive(Debug, Default, Encode, Decode)]
+struct OwnCodes {
+    /// Names of codes, oldest first.
+    #[n(0)]
+    codes: Vec<minicbor::bytes::ByteArray<5>>,
 }
 
 impl Auth {
-    /// Makes a code that enrols one device of `user`.
+    /// Makes a code that enrols one device of `user`, for the office; without a maker it is the server's own.
     ///
     /// # Errors
     /// As [`Store::commit`].
     pub fn issue_code(
         &self,
         user: UserId,
-        created_by: Option<UserId>,
+        maker: Option<Maker>,
         now_ms: i64,
         entropy: &mut Entropy,
     ) -> Result<IssuedCode, StoreError> {
+        let (code, row) = self.draw_code(user, maker, now_ms, entropy);
+        let mut batch = Batch::new();
+        batch.put(row_key(code.id), encode_row(&row));
+        self.store.commit_one(batch)?;
+        Ok(code)
+    }
+
+    /// Makes a code for another phone of whoever asks. There are [`OWN_CODES_MAX`] of them at a time: one more takes the place of the
+    /// oldest, so that a phone in the wrong hands gathers no stock of codes.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn issue_own_code(
+        &self,
+        maker: Maker,
+        now_ms: i64,
+        entropy: &mut Entropy,
+    ) -> Result<IssuedCode, StoreError> {
+        let (code, row) = self.draw_code(maker.user, Some(maker), now_ms, entropy);
+        let own_key = own_key(maker.user);
+        for _ in 0..RETRIES_MAX {
+            let stored = self.store.get(&own_key)?;
+            let own: OwnCodes =
+                stored.as_ref().map_or(Ok(OwnCodes::default()), |row| decode_row("own codes", row))?;
+            let mut open = Vec::new();
+            for id in own.codes {
+                let known = self.store.get(&row_key(CodeId(*id)))?;
+                let known: Option<CodeRow> =
+                    known.map(|row| decode_row("enrolment codes", &row)).transpose()?;
+                if known.is_some_and(|row| row.is_open(now_ms)) {
+                    open.push(id);
+                }
+            }
+            let mut batch = Batch::new();
+            for old in open.drain(..(open.len() + 1).saturating_sub(OWN_CODES_MAX)) {
+                self.bury(Tombstone::Code(CodeId(*old)), now_ms)?;
+                batch.delete(row_key(CodeId(*old)));
+            }
+            open.push(code.id.0.into());
+            batch
+                .guard(own_key.clone(), stored)
+                .put(own_key.clone(), encode_row(&OwnCodes { codes: open }))
+                .put(row_key(code.id), encode_row(&row));
+            if let Outcome::Done(_) = self.store.commit_one(batch)? {
+                return Ok(code);
+            }
+        }
+        Err(StoreError::Io("a user's codes changed faster than they could be read".into()))
+    }
+
+    fn draw_code(
+        &self,
+        user: UserId,
+        maker: Option<Maker>,
+        now_ms: i64,
+        entropy: &mut Entropy,
+    ) -> (IssuedCode, CodeRow) {
         let id = CodeId(entropy.draw());
         let proof: [u8; 10] = entropy.draw();
         let expires_ms = now_ms + i64::from(self.config.enrol_ttl_hours) * MS_PER_HOUR;
-        let proof_hash = hash_of("code", &proof);
-        let row = CodeRow { proof: proof_hash, user, created_by, expires_ms, wrong_attempts: 0, used: None };
-        let mut batch = Batch::new();
-        batch.put(row_key(id), encode_row(&row));
-        self.store.commit_one(batch)?;
-        Ok(IssuedCode { id, text: spell(id, proof), expires_ms })
+        let row = CodeRow {
+            proof: hash_of("code", &proof),
+            user,
+            created_by: maker.map(|maker| maker.user),
+            expires_ms,
+            wrong_attempts: 0,
+            used: None,
+            made_at: maker.map(|maker| maker.device),
+        };
+        (IssuedCode { id, text: spell(id, proof), expires_ms }, row)
     }
 
     /// Redeems a code. `claim` is random and chosen by the phone: with the same claim the same answer comes again, so that a lost
-    /// answer does not cost a code.
+    /// answer does not cost a code. `admit` says, before the code counts as used, which device it is for: `None` for a fresh one, or why
+    /// it is for nobody.
     ///
     /// # Errors
     /// [`CodeError`].
@@ -134,6 +241,7 @@ impl Auth {
         &self,
         text: &str,
         claim: &[u8],
+        admit: impl Fn(Offer) -> Result<Option<DeviceId>, CodeError>,
         now_ms: i64,
         entropy: &mut Entropy,
     ) -> Result<Redeemed, CodeError> {
@@ -159,7 +267,9 @@ impl Auth {
                     Err(CodeError::Used)
                 };
             } else {
-                let device = entropy.device();
+                let admitted = admit(Offer { user: row.user, made_at: row.made_at })?;
+                let device = admitted.unwrap_or_else(|| entropy.device());
+                self.bury(Tombstone::Code(id), now_ms)?;
                 row.used = Some(UsedRow { device, claim });
                 answer = Ok(Redeemed { user: row.user, device });
             }
@@ -185,8 +295,11 @@ impl Auth {
     ///
     /// # Errors
     /// As [`Store::commit`].
-    pub fn revoke_code(&self, id: CodeId) -> Result<bool, StoreError> {
+    pub fn revoke_code(&self, id: CodeId, now_ms: i64) -> Result<bool, StoreError> {
         let known = self.store.get(&row_key(id))?.is_some();
+        if known {
+            self.bury(Tombstone::Code(id), now_ms)?;
+        }
         let mut batch = Batch::new();
         batch.delete(row_key(id));
         self.store.commit_one(batch)?;
@@ -199,14 +312,15 @@ impl Auth {
     ///
     /// # Errors
     /// As [`Store::commit`].
-    pub fn revoke_own_codes(&self, user: UserId) -> Result<(), StoreError> {
-        let mut batch = Batch::new();
-        for code in self.list_codes(SWEEP_MAX_ROWS)? {
+    pub fn revoke_own_codes(&self, user: UserId, now_ms: i64) -> Result<(), StoreError> {
+        each_page(&*self.store, |batch, key, value| {
+            let code = info(&key, &value)?;
             if code.user == user && code.created_by == Some(user) && code.used_by.is_none() {
-                batch.delete(row_key(code.id));
+                self.bury(Tombstone::Code(code.id), now_ms)?;
+                batch.delete(key);
             }
-        }
-        if batch.is_empty() { Ok(()) } else { self.store.commit_one(batch).map(|_| ()) }
+            Ok(())
+        })
     }
 }
 
@@ -228,14 +342,33 @@ impl std::str::FromStr for CodeId {
 
 /// Removes codes a month after they expired; until then a list shows what became of them.
 pub(super) fn sweep(store: &dyn Store, now_ms: i64) -> Result<(), StoreError> {
-    let mut batch = Batch::new();
-    for (key, value) in store.scan(&Range::prefix(PREFIX), Direction::Forward, SWEEP_MAX_ROWS)? {
+    each_page(store, |batch, key, value| {
         let row: CodeRow = decode_row("enrolment codes", &value)?;
         if now_ms >= row.expires_ms + KEEP_EXPIRED_MS {
             batch.delete(key);
         }
+        Ok(())
+    })
+}
+
+/// Shows every code to `plan`, page by page, and commits what it planned for a page.
+fn each_page(
+    store: &dyn Store,
+    mut plan: impl FnMut(&mut Batch, Vec<u8>, Vec<u8>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut range = Range::prefix(PREFIX);
+    loop {
+        let page = store.scan(&range, Direction::Forward, SWEEP_MAX_ROWS)?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        range = Range::prefix_after(PREFIX, last);
+        let mut batch = Batch::new();
+        for (key, value) in page {
+            plan(&mut batch, key, value)?;
+        }
+        if !batch.is_empty() {
+            store.commit_one(batch)?;
+        }
     }
-    if batch.is_empty() { Ok(()) } else { store.commit_one(batch).map(|_| ()) }
 }
 
 fn info(key: &[u8], value: &[u8]) -> Result<CodeInfo, StoreError> {
@@ -300,11 +433,18 @@ fn read(text: &str) -> Option<(CodeId, [u8; 10])> {
     Some((CodeId(id.try_into().ok()?), proof.try_into().ok()?))
 }
 
-fn row_key(id: CodeId) -> Vec<u8> {
+pub(super) fn row_key(id: CodeId) -> Vec<u8> {
     [PREFIX, &id.0[..]].concat()
 }
 
+fn own_key(user: UserId) -> Vec<u8> {
+    [OWN_PREFIX, &user.0[..]].concat()
+}
+
+/// Open codes that a user has from their own phones: one for the next phone, one that was lost on the way, one to spare.
+pub const OWN_CODES_MAX: usize = 3;
 const PREFIX: &[u8] = b"auth/code/";
+const OWN_PREFIX: &[u8] = b"auth/own-codes/";
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// A person mistypes twice; a program tries more often.
 const WRONG_ATTEMPTS_MAX: u32 = 5;

@@ -12,7 +12,7 @@ use fieldbook_core::store::{Batch, Direction, Outcome, Range, Store, StoreError}
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use minicbor::{Decode, Encode};
 
-use super::{Entropy, MS_PER_DAY, MS_PER_S, crypto, decode_row, encode_row};
+use super::{Entropy, MS_PER_DAY, MS_PER_S, RETRIES_MAX, crypto, decode_row, encode_row};
 use crate::config::{AuthConfig, KeyAlgorithm};
 
 /// Names a signing key in a token's header.
@@ -151,7 +151,7 @@ impl KeyRing {
     }
 
     /// Puts a fresh key in the place of the current one. When another process does the same at the same moment, one of the two
-    /// wins and both use it.
+    /// wins and both use it, unless the old ones are to be distrusted: that is tried again until it is done.
     pub fn rotate(
         &self,
         store: &dyn Store,
@@ -160,33 +160,18 @@ impl KeyRing {
         entropy: &mut Entropy,
         distrust: bool,
     ) -> Result<(), StoreError> {
-        let before = store.get(CURRENT_KEY)?;
-        let kid = Kid(entropy.draw());
-        let row = KeyRow {
-            algorithm: config.algorithm as u8,
-            secret: entropy.draw::<32>().to_vec(),
-            created_ms: now_ms,
-            verifies_until_ms: None,
-        };
-        // The last token of an old key may be signed by a node that has not reloaded yet.
-        let last_token_ms = i64::from(config.access_ttl_s + config.leeway_s) * MS_PER_S + 2 * RELOAD_MS;
-        let until_ms = if distrust { now_ms } else { now_ms + last_token_ms };
-        let mut batch = Batch::new();
-        batch
-            .guard(CURRENT_KEY, before)
-            .put(CURRENT_KEY, kid.0.to_vec())
-            .put(kid.row_key(), encode_row(&row));
-        for (key, value) in store.scan(&Range::prefix(KEY_PREFIX), Direction::Forward, KEYS_MAX)? {
-            let mut old: KeyRow = decode_row("signing keys", &value)?;
-            if old.verifies_until_ms.is_none_or(|old_until| old_until > until_ms) {
-                old.verifies_until_ms = Some(until_ms);
-                batch.put(key, encode_row(&old));
+        for _ in 0..RETRIES_MAX {
+            if let Outcome::Done(_) =
+                store.commit_one(plan_rotation(store, config, now_ms, entropy, distrust)?)?
+            {
+                return self.load(store, now_ms);
+            }
+            tracing::info!("another process rotated the signing key in the same moment");
+            if !distrust {
+                return self.load(store, now_ms);
             }
         }
-        if let Outcome::Conflict(_) = store.commit_one(batch)? {
-            tracing::info!("another process rotated the signing key in the same moment");
-        }
-        self.load(store, now_ms)
+        Err(StoreError::Io("the signing keys changed faster than they could be read".into()))
     }
 
     fn state(&self) -> RwLockReadGuard<'_, RingState> {
@@ -197,9 +182,7 @@ impl KeyRing {
         let (values, mut pages) = store.read(&[CURRENT_KEY], &[(Range::prefix(KEY_PREFIX), KEYS_MAX)])?;
         let mut keys = BTreeMap::new();
         for (key, row) in pages.pop().unwrap_or_default() {
-            let kid = key[KEY_PREFIX.len()..].try_into().map(Kid);
-            let kid =
-                kid.map_err(|_| StoreError::Damaged("a signing key has a name of the wrong length".into()))?;
+            let kid = named(&key)?;
             keys.insert(kid, Arc::new(open(kid, &row)?));
         }
         let current = values.into_iter().next().flatten().and_then(|v| v.as_slice().try_into().ok()).map(Kid);
@@ -207,6 +190,59 @@ impl KeyRing {
             RingState { keys, current, loaded_ms: now_ms };
         Ok(())
     }
+}
+
+fn plan_rotation(
+    store: &dyn Store,
+    config: &AuthConfig,
+    now_ms: i64,
+    entropy: &mut Entropy,
+    distrust: bool,
+) -> Result<Batch, StoreError> {
+    let before = store.get(CURRENT_KEY)?;
+    let kid = Kid(entropy.draw());
+    let row = KeyRow {
+        algorithm: config.algorithm as u8,
+        secret: entropy.draw::<32>().to_vec(),
+        created_ms: now_ms,
+        verifies_until_ms: None,
+    };
+    // The last token of an old key may be signed by a node that has not reloaded yet.
+    let last_token_ms = i64::from(config.access_ttl_s + config.leeway_s) * MS_PER_S + 2 * RELOAD_MS;
+    let until_ms = if distrust { now_ms } else { now_ms + last_token_ms };
+    let mut batch = Batch::new();
+    batch.guard(CURRENT_KEY, before).put(CURRENT_KEY, kid.0.to_vec()).put(kid.row_key(), encode_row(&row));
+    for (key, value) in store.scan(&Range::prefix(KEY_PREFIX), Direction::Forward, KEYS_MAX)? {
+        let mut old: KeyRow = decode_row("signing keys", &value)?;
+        if old.verifies_until_ms.is_none_or(|old_until| old_until > until_ms) {
+            old.verifies_until_ms = Some(until_ms);
+            batch.put(key, encode_row(&old));
+        }
+    }
+    Ok(batch)
+}
+
+/// The names of all keys that the store has.
+pub(super) fn kids(store: &dyn Store) -> Result<Vec<Kid>, StoreError> {
+    let rows = store.scan(&Range::prefix(KEY_PREFIX), Direction::Forward, KEYS_MAX)?;
+    rows.iter().map(|(key, _)| named(key)).collect()
+}
+
+/// Plans the removal of a key; when it was the current one, the next maintenance makes another.
+pub(super) fn plan_forget<'a>(
+    store: &dyn Store,
+    batch: &'a mut Batch,
+    kid: Kid,
+) -> Result<&'a mut Batch, StoreError> {
+    if store.get(CURRENT_KEY)?.is_some_and(|current| current == kid.0) {
+        batch.delete(CURRENT_KEY);
+    }
+    Ok(batch.delete(kid.row_key()))
+}
+
+fn named(key: &[u8]) -> Result<Kid, StoreError> {
+    let kid = key[KEY_PREFIX.len()..].try_into().map(Kid);
+    kid.map_err(|_| StoreError::Damaged("a signing key has a name of the wrong length".into()))
 }
 
 fn open(kid: Kid, row: &[u8]) -> Result<SigningKey, StoreError> {

@@ -6,29 +6,32 @@
 //!
 //! * An **access token** is a JWT bound to one device, short-lived, signed by a key that its `kid` names ([`keys`]).
 //! * A **refresh token** is opaque, stored as a hash, and changes with every use; using an old one again revokes the device's
-//!   sign-in ([`refresh`]).
+//!   sign-in; after a restore it proves itself ([`refresh`], [`proof`]).
 //! * An **enrolment code** is typed or scanned once ([`codes`]).
 
 use std::sync::Arc;
 
 use fieldbook_core::access::Role;
 use fieldbook_core::ids::{DeviceId, UserId};
-use fieldbook_core::store::{Store, StoreError};
+use fieldbook_core::store::{Batch, Store, StoreError};
 use sha2::{Digest, Sha256};
 
+use crate::backup::tombstones::{Tombstone, Tombstones};
 use crate::config::AuthConfig;
 
 pub mod access;
 pub mod codes;
 mod crypto;
 pub mod keys;
+mod proof;
 pub mod refresh;
 #[cfg(test)]
 mod tests;
 
 pub use access::{Principal, Scope, TokenError};
-pub use codes::{CodeError, CodeId, CodeInfo, IssuedCode, Redeemed};
-pub use refresh::RefreshError;
+pub use codes::{CodeError, CodeId, CodeInfo, IssuedCode, Maker, Offer, Redeemed};
+pub use keys::Kid;
+pub use refresh::{FamilyId, RefreshError};
 
 /// The sign-in of one company, over its store. Cheap to share; calls block on the store.
 pub struct Auth {
@@ -36,6 +39,8 @@ pub struct Auth {
     issuer: String,
     config: AuthConfig,
     ring: keys::KeyRing,
+    epoch: u64,
+    tombstones: Option<Arc<Tombstones>>,
 }
 
 /// What the company says of a device at this moment.
@@ -68,7 +73,20 @@ impl Auth {
     /// first token is asked for, and about once an hour.
     pub fn new(store: Arc<dyn Store>, issuer: impl Into<String>, config: AuthConfig) -> Self {
         crypto::install();
-        Self { store, issuer: issuer.into(), config, ring: keys::KeyRing::default() }
+        let ring = keys::KeyRing::default();
+        Self { store, issuer: issuer.into(), config, ring, epoch: 1, tombstones: None }
+    }
+
+    /// Says which epoch of the log this is: what was written in an earlier one was restored from a backup.
+    #[must_use]
+    pub fn in_epoch(self, epoch: u64) -> Self {
+        Self { epoch, ..self }
+    }
+
+    /// Keeps what ends here outside the backup too.
+    #[must_use]
+    pub fn with_tombstones(self, tombstones: Arc<Tombstones>) -> Self {
+        Self { tombstones: Some(tombstones), ..self }
     }
 
     /// Creates, rotates and removes signing keys as the configuration says, and removes what expired long ago.
@@ -77,16 +95,58 @@ impl Auth {
     /// As [`Store::commit`].
     pub fn maintain(&self, now_ms: i64, entropy: &mut Entropy) -> Result<(), StoreError> {
         self.ring.maintain(&*self.store, &self.config, now_ms, entropy)?;
+        self.make_proof_key(entropy)?;
         codes::sweep(&*self.store, now_ms)?;
-        refresh::sweep(&*self.store, now_ms)
+        let ttl_ms = i64::from(self.config.refresh_ttl_days) * MS_PER_DAY;
+        refresh::sweep(&*self.store, self.epoch, ttl_ms, now_ms)
     }
 
-    /// Replaces the signing key now, whatever its age; with `distrust`, the old ones stop verifying at once too (a leak).
+    /// Replaces the signing key now, whatever its age; with `distrust`, the old ones stop verifying at once too (a leak), and the proof key
+    /// goes with them. Returns the names of the keys that are distrusted.
     ///
     /// # Errors
     /// As [`Store::commit`].
-    pub fn rotate_keys(&self, now_ms: i64, entropy: &mut Entropy, distrust: bool) -> Result<(), StoreError> {
-        self.ring.rotate(&*self.store, &self.config, now_ms, entropy, distrust)
+    pub fn rotate_keys(
+        &self,
+        now_ms: i64,
+        entropy: &mut Entropy,
+        distrust: bool,
+    ) -> Result<Vec<Kid>, StoreError> {
+        let mut distrusted = Vec::new();
+        if distrust {
+            distrusted = keys::kids(&*self.store)?;
+            distrusted.extend(self.proof_kid()?);
+            for kid in &distrusted {
+                self.bury(Tombstone::Key(*kid), now_ms)?;
+            }
+            self.replace_proof_key(entropy)?;
+        }
+        self.ring.rotate(&*self.store, &self.config, now_ms, entropy, distrust)?;
+        Ok(distrusted)
+    }
+
+    /// Ends again what ended after the backup: of all tombstones those that sign-in owns.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn end_again(&self, stone: Tombstone, now_ms: i64) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        match stone {
+            Tombstone::Code(id) => batch.delete(codes::row_key(id)),
+            Tombstone::Key(kid) => {
+                if self.proof_kid()? == Some(kid) {
+                    batch.delete(proof::PROOF_KEY);
+                }
+                keys::plan_forget(&*self.store, &mut batch, kid)?
+            }
+            Tombstone::SignIn(device, family) => return self.end_sign_in(device, family, now_ms),
+            Tombstone::Device { .. } | Tombstone::User { .. } => return Ok(()),
+        };
+        self.store.commit_one(batch).map(|_| ())
+    }
+
+    fn bury(&self, stone: Tombstone, now_ms: i64) -> Result<(), StoreError> {
+        self.tombstones.as_ref().map_or(Ok(()), |tombstones| tombstones.bury(stone, now_ms))
     }
 }
 

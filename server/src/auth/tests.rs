@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use fieldbook_core::store::MemoryStore;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 
@@ -8,6 +10,7 @@ use crate::config::KeyAlgorithm;
 const NOW_MS: i64 = 1_790_000_000_000;
 const USER: UserId = UserId([1; 8]);
 const DEVICE: DeviceId = DeviceId([2; 8]);
+const MAKER: Maker = Maker { user: USER, device: DEVICE };
 
 fn config(algorithm: KeyAlgorithm) -> AuthConfig {
     AuthConfig {
@@ -42,6 +45,11 @@ impl World {
     fn refresh(&mut self, token: &str, now_ms: i64) -> Result<Tokens, RefreshError> {
         self.auth.refresh(token, |_, _| Ok(Standing::Active(Role::Rep)), now_ms, &mut self.entropy)
     }
+}
+
+/// A code that any phone may redeem, as a new device.
+fn fresh(_: Offer) -> Result<Option<DeviceId>, CodeError> {
+    Ok(None)
 }
 
 fn claims() -> Claims {
@@ -193,7 +201,7 @@ fn a_refresh_token_changes_with_every_use_and_an_old_one_ends_the_sign_in() {
     assert!(matches!(world.refresh(&first.refresh, NOW_MS + 3), Err(RefreshError::Reused)));
     assert!(matches!(world.refresh(&third.refresh, NOW_MS + 4), Err(RefreshError::Revoked)));
     let stored: Vec<u8> = world.store.rows().into_iter().flat_map(|(k, v)| [k, v].concat()).collect();
-    let secret = hex::decode(&third.refresh[4 + 48..]).unwrap();
+    let secret = hex::decode(&third.refresh[4 + 80..4 + 144]).unwrap();
     assert!(!stored.windows(32).any(|w| w == secret), "no token lies in the store");
 }
 
@@ -238,10 +246,13 @@ fn a_code_enrols_one_device_however_often_the_phone_asks() {
     let code = world.auth.issue_code(USER, None, NOW_MS, &mut world.entropy).unwrap();
     assert_eq!(code.text.len(), 29);
     let typed = code.text.to_lowercase().replace('-', " ").replace('0', "o").replace('1', "l");
-    let one = world.auth.redeem_code(&typed, b"phone-a", NOW_MS + 1, &mut world.entropy).unwrap();
+    let one = world.auth.redeem_code(&typed, b"phone-a", fresh, NOW_MS + 1, &mut world.entropy).unwrap();
     assert_eq!(one.user, USER);
-    assert_eq!(world.auth.redeem_code(&code.text, b"phone-a", NOW_MS + 2, &mut world.entropy).unwrap(), one);
-    let other = world.auth.redeem_code(&code.text, b"phone-b", NOW_MS + 3, &mut world.entropy);
+    assert_eq!(
+        world.auth.redeem_code(&code.text, b"phone-a", fresh, NOW_MS + 2, &mut world.entropy).unwrap(),
+        one
+    );
+    let other = world.auth.redeem_code(&code.text, b"phone-b", fresh, NOW_MS + 3, &mut world.entropy);
     assert!(matches!(other, Err(CodeError::Used)));
     assert_eq!(world.auth.list_codes(10).unwrap()[0].used_by, Some(one.device));
 }
@@ -250,12 +261,12 @@ fn a_code_enrols_one_device_however_often_the_phone_asks() {
 fn a_code_expires_locks_and_can_be_revoked() {
     let mut world = world(KeyAlgorithm::EdDsa);
     let redeem = |world: &mut World, text: &str, now_ms| {
-        world.auth.redeem_code(text, b"phone", now_ms, &mut world.entropy).map(|_| ())
+        world.auth.redeem_code(text, b"phone", fresh, now_ms, &mut world.entropy).map(|_| ())
     };
     let old = world.auth.issue_code(USER, None, NOW_MS, &mut world.entropy).unwrap();
     assert!(matches!(redeem(&mut world, &old.text, old.expires_ms), Err(CodeError::Expired)));
 
-    let code = world.auth.issue_code(USER, Some(USER), NOW_MS, &mut world.entropy).unwrap();
+    let code = world.auth.issue_code(USER, Some(MAKER), NOW_MS, &mut world.entropy).unwrap();
     let last = if code.text.ends_with('7') { '8' } else { '7' };
     let wrong = format!("{}{last}", &code.text[..28]);
     for _ in 0..5 {
@@ -265,13 +276,170 @@ fn a_code_expires_locks_and_can_be_revoked() {
     assert!(world.auth.list_codes(10).unwrap().iter().any(|c| c.id == code.id && c.locked));
 
     let gone = world.auth.issue_code(USER, None, NOW_MS, &mut world.entropy).unwrap();
-    assert!(world.auth.revoke_code(gone.id).unwrap());
+    assert!(world.auth.revoke_code(gone.id, NOW_MS).unwrap());
     assert!(matches!(redeem(&mut world, &gone.text, NOW_MS), Err(CodeError::Invalid)));
     for rubbish in ["", "----", "XXXX-XXXX", "七七七七", &"A".repeat(1_000)] {
         assert!(matches!(redeem(&mut world, rubbish, NOW_MS), Err(CodeError::Invalid)));
     }
     world.auth.maintain(NOW_MS + 40 * 24 * 3_600_000, &mut world.entropy).unwrap();
     assert!(world.auth.list_codes(10).unwrap().is_empty(), "swept a month later");
+}
+
+/// The store as a backup has it, brought back in a new epoch.
+fn restored(backup: Rows, now_ms: i64) -> World {
+    let store = Arc::new(MemoryStore::from_rows(backup));
+    let auth = Auth::new(store.clone(), "https://crm.example", config(KeyAlgorithm::EdDsa)).in_epoch(2);
+    let mut entropy = Entropy::new([8; 32]);
+    auth.maintain(now_ms, &mut entropy).unwrap();
+    World { store, auth, entropy }
+}
+
+/// Every row of a store.
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// A company, its backup, the token that the backup knows as the newest, one from before it, and the tokens that it gave afterwards.
+fn backed_up() -> (World, Rows, [String; 2], [String; 2]) {
+    let mut world = world(KeyAlgorithm::EdDsa);
+    let first = world.auth.sign_in(USER, DEVICE, Role::Rep, NOW_MS, &mut world.entropy).unwrap();
+    let second = world.refresh(&first.refresh, NOW_MS + 1).unwrap();
+    let newest = world.refresh(&second.refresh, NOW_MS + 2).unwrap();
+    let backup = world.store.rows();
+    let third = world.refresh(&newest.refresh, NOW_MS + 3).unwrap();
+    let fourth = world.refresh(&third.refresh, NOW_MS + 4).unwrap();
+    (world, backup, [first.refresh, newest.refresh], [third.refresh, fourth.refresh])
+}
+
+#[test]
+fn a_restored_server_goes_on_with_what_it_gave_after_the_backup() {
+    let (_, backup, _, [third, fourth]) = backed_up();
+    for token in [&fourth, &third] {
+        let mut again = restored(backup.clone(), NOW_MS + 5);
+        again.refresh(token, NOW_MS + 6).unwrap();
+        // The answer was lost: the same token once more, and then on as ever.
+        let next = again.refresh(token, NOW_MS + 7).unwrap();
+        assert!(again.refresh(&next.refresh, NOW_MS + 8).is_ok());
+    }
+}
+
+#[test]
+fn a_restored_server_takes_no_forged_old_or_second_token() {
+    let (mut old_server, backup, [first, newest], [third, fourth]) = backed_up();
+    let mut again = restored(backup.clone(), NOW_MS + 5);
+    // The last digit of the number and of the MAC.
+    let (number, mac) = (4 + 63, fourth.len() - 1);
+    let with = |at: usize| {
+        let digit = if fourth.as_bytes()[at] == b'9' { '8' } else { '9' };
+        format!("{}{digit}{}", &fourth[..at], &fourth[at + 1..])
+    };
+    for (what, token) in [("another number", with(number)), ("another MAC", with(mac)), ("an old one", first)]
+    {
+        let refused = again.refresh(&token, NOW_MS + 6);
+        assert!(matches!(refused, Err(RefreshError::Reused)), "{what}: {refused:?}");
+        assert!(matches!(again.refresh(&newest, NOW_MS + 7), Err(RefreshError::Revoked)), "{what}");
+        again = restored(backup.clone(), NOW_MS + 5);
+    }
+    // Whoever stole the token of the backup is found out when the phone comes with its own, and the other way round.
+    again.refresh(&newest, NOW_MS + 6).unwrap();
+    assert!(matches!(again.refresh(&fourth, NOW_MS + 7), Err(RefreshError::Reused)));
+    let mut again = restored(backup, NOW_MS + 5);
+    again.refresh(&fourth, NOW_MS + 6).unwrap();
+    assert!(matches!(again.refresh(&third, NOW_MS + 7), Err(RefreshError::Reused)));
+    // Without a restore a MAC changes nothing.
+    let fifth = old_server.refresh(&fourth, NOW_MS + 5).unwrap();
+    old_server.refresh(&fifth.refresh, NOW_MS + 6).unwrap();
+    assert!(matches!(old_server.refresh(&fourth, NOW_MS + 7), Err(RefreshError::Reused)));
+}
+
+#[test]
+fn a_newer_token_ends_when_it_says_itself_and_not_with_the_row_of_the_backup() {
+    let day = 24 * 3_600_000;
+    let mut world = world(KeyAlgorithm::EdDsa);
+    let first = world.auth.sign_in(USER, DEVICE, Role::Rep, NOW_MS, &mut world.entropy).unwrap();
+    let backup = world.store.rows();
+    let second = world.refresh(&first.refresh, NOW_MS + 80 * day).unwrap();
+    for (after_days, good) in [(91, true), (169, true), (171, false)] {
+        let now_ms = NOW_MS + after_days * day;
+        let mut again = restored(backup.clone(), now_ms);
+        assert_eq!(again.refresh(&second.refresh, now_ms).is_ok(), good, "{after_days}");
+        assert!(again.refresh(&first.refresh, now_ms).is_err());
+    }
+}
+
+#[test]
+fn a_token_vouches_for_its_device_and_user_until_the_keys_are_distrusted() {
+    let (mut world, _, [first, _], [_, fourth]) = backed_up();
+    let vouches = |world: &World, token: &str, user, device| world.auth.vouches(token, user, device).unwrap();
+    assert!(vouches(&world, &fourth, USER, DEVICE) && vouches(&world, &first, USER, DEVICE));
+    assert!(!vouches(&world, &fourth, UserId([9; 8]), DEVICE), "another user");
+    assert!(!vouches(&world, &fourth, USER, DeviceId([9; 8])), "another device");
+    assert!(!vouches(&world, "", USER, DEVICE));
+    let other = self::world(KeyAlgorithm::EdDsa);
+    let mut stranger = restored(other.store.rows(), NOW_MS);
+    stranger.auth.rotate_keys(NOW_MS, &mut stranger.entropy, true).unwrap();
+    assert!(!vouches(&stranger, &fourth, USER, DEVICE), "another company");
+    let distrusted = world.auth.rotate_keys(NOW_MS + 9, &mut world.entropy, true).unwrap();
+    assert_eq!(distrusted.len(), 2, "a signing key and the proof key");
+    assert!(!vouches(&world, &fourth, USER, DEVICE));
+    let next = world.refresh(&fourth, NOW_MS + 10).unwrap();
+    assert!(vouches(&world, &next.refresh, USER, DEVICE), "the sign-in itself goes on");
+}
+
+#[test]
+fn a_users_own_phones_have_three_codes_at_a_time() {
+    let mut world = world(KeyAlgorithm::EdDsa);
+    let own = |world: &mut World| world.auth.issue_own_code(MAKER, NOW_MS, &mut world.entropy).unwrap();
+    let other = Maker { user: UserId([9; 8]), device: DEVICE };
+    let foreign = world.auth.issue_own_code(other, NOW_MS, &mut world.entropy).unwrap();
+    let office = world.auth.issue_code(USER, Some(other), NOW_MS, &mut world.entropy).unwrap();
+    let codes: Vec<IssuedCode> = (0..50).map(|_| own(&mut world)).collect();
+    let redeem = |world: &mut World, text: &str| {
+        world.auth.redeem_code(text, b"phone", fresh, NOW_MS, &mut world.entropy).is_ok()
+    };
+    let good: Vec<usize> = (0..50).filter(|at| redeem(&mut world, &codes[*at].text)).collect();
+    assert_eq!(good, [47, 48, 49], "the newest ones");
+    assert!(redeem(&mut world, &foreign.text) && redeem(&mut world, &office.text));
+    // Used ones make room.
+    let again: Vec<IssuedCode> = (0..3).map(|_| own(&mut world)).collect();
+    assert!(again.iter().all(|code| redeem(&mut world, &code.text)));
+}
+
+#[test]
+fn every_page_of_codes_is_looked_at() {
+    let mut world = world(KeyAlgorithm::EdDsa);
+    for _ in 0..SWEEP_MAX_ROWS + 200 {
+        world.auth.issue_code(USER, None, NOW_MS, &mut world.entropy).unwrap();
+    }
+    // Their names are random: some of these stand behind the first page.
+    let own: Vec<IssuedCode> = (0..60)
+        .map(|_| world.auth.issue_code(USER, Some(MAKER), NOW_MS, &mut world.entropy).unwrap())
+        .collect();
+    world.auth.revoke_own_codes(USER, NOW_MS).unwrap();
+    for code in &own {
+        let refused = world.auth.redeem_code(&code.text, b"thief", fresh, NOW_MS, &mut world.entropy);
+        assert!(matches!(refused, Err(CodeError::Invalid)));
+    }
+    world.auth.maintain(NOW_MS + 40 * 24 * 3_600_000, &mut world.entropy).unwrap();
+    assert!(!world.store.rows().keys().any(|key| key.starts_with(b"auth/code/")), "all are swept");
+}
+
+#[test]
+fn whoever_decides_about_a_code_decides_before_it_is_used() {
+    let mut world = world(KeyAlgorithm::EdDsa);
+    let code = world.auth.issue_code(USER, Some(MAKER), NOW_MS, &mut world.entropy).unwrap();
+    let refused = world.auth.redeem_code(
+        &code.text,
+        b"phone",
+        |offer| {
+            assert_eq!((offer.user, offer.made_at), (USER, Some(DEVICE)));
+            Err(CodeError::OtherUser)
+        },
+        NOW_MS,
+        &mut world.entropy,
+    );
+    assert!(matches!(refused, Err(CodeError::OtherUser)));
+    let mine = |_: Offer| Ok(Some(DEVICE));
+    let redeemed = world.auth.redeem_code(&code.text, b"phone", mine, NOW_MS, &mut world.entropy).unwrap();
+    assert_eq!(redeemed.device, DEVICE, "it is as good as before");
 }
 
 /// Base64url without padding, for headers that no library would write.

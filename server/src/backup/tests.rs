@@ -6,6 +6,7 @@ use fieldbook_core::ids::{DeviceId, DocId, DocKind, EntryId, Hash32};
 
 use super::*;
 use crate::app::SystemClock;
+use crate::engine::store_path;
 
 fn config(data_dir: &Path, engine: &str) -> Config {
     let variables = [
@@ -75,13 +76,14 @@ fn a_backup_of_a_running_company_is_restored_under_either_engine_in_a_new_epoch(
     let before = files(&backup);
     for engine in ["redb", "sled"] {
         let config = config(&scene.folder.path().join(engine), engine);
-        restore(&config, &backup).unwrap();
+        restore(&config, &backup, None).unwrap();
         let app = open(&config);
         assert!(app.company.epoch() > 1, "{engine}");
         let lead = app.company.load(scene.lead).unwrap();
         assert_eq!(lead.value("customer_name", &NoClocks), Some(Value::Text("医院1".into())));
         assert!(app.company.load(scene.late).is_err(), "{engine}: it came after the backup");
-        assert!(app.evidence.acknowledged(scene.photo).unwrap());
+        assert!(app.evidence.is_acknowledged_to(DeviceId([1; 8]), scene.photo).unwrap());
+        assert!(!app.evidence.is_acknowledged_to(DeviceId([2; 8]), scene.photo).unwrap());
         let found = verify(&app).unwrap();
         assert_eq!((found.damaged, found.blobs), (vec![], 1), "{engine}");
     }
@@ -94,7 +96,7 @@ fn a_backup_never_overwrites_and_a_restore_never_overwrites() {
     let backup = scene.folder.path().join("backup");
     assert!(matches!(make(&scene.app, &backup), Err(BackupError::Exists(_))));
     for engine in ["redb", "sled"] {
-        let refused = restore(&config(&scene.folder.path().join("data"), engine), &backup);
+        let refused = restore(&config(&scene.folder.path().join("data"), engine), &backup, None);
         assert!(matches!(refused, Err(BackupError::NotEmpty(_))), "{engine}");
     }
 }
@@ -107,13 +109,16 @@ fn a_damaged_or_foreign_backup_is_refused_and_leaves_no_store() {
     let blob = files(&backup.join("evidence")).into_keys().next().unwrap();
     let manifest = backup.join("manifest.json");
     type Spoil = (PathBuf, fn(&mut Vec<u8>), &'static str);
-    let spoils: [Spoil; 4] = [
+    let spoils: [Spoil; 5] = [
+        (backup.join("evidence.sent"), |bytes| bytes[3] ^= 1, "evidence.sent is not what"),
         (backup.join("store.redb"), |bytes| bytes[5_000] ^= 1, "store.redb is not what"),
         (blob, |bytes| bytes[3] ^= 1, "is not what its name says"),
         (manifest.clone(), |bytes| *bytes = b"{}".to_vec(), "no backup that this version reads"),
         (
             manifest,
-            |bytes| *bytes = String::from_utf8_lossy(bytes).replace(": 1,", ": 9,").into_bytes(),
+            |bytes| {
+                *bytes = String::from_utf8_lossy(bytes).replace("\"format\": 2", "\"format\": 9").into_bytes()
+            },
             "format 9",
         ),
     ];
@@ -123,13 +128,31 @@ fn a_damaged_or_foreign_backup_is_refused_and_leaves_no_store() {
         spoil(&mut bad);
         assert_ne!(bad, good);
         fs::write(&path, bad).unwrap();
-        let refused = restore(&target, &backup).unwrap_err().to_string();
+        let refused = restore(&target, &backup, None).unwrap_err().to_string();
         assert!(refused.contains(expected), "{refused}");
         assert!(!store_path(target.engine, &target.data_dir).exists());
         fs::write(&path, good).unwrap();
     }
     // The same folder takes the good backup afterwards.
-    restore(&target, &backup).unwrap();
+    restore(&target, &backup, None).unwrap();
+}
+
+#[test]
+fn tombstones_that_are_missing_where_they_should_be_or_damaged_stop_a_restore() {
+    let scene = scene();
+    let backup = scene.folder.path().join("backup");
+    let target = config(&scene.folder.path().join("target"), "redb");
+    let nowhere = scene.folder.path().join("backup");
+    let refused = restore(&target, &backup, Some(&nowhere)).unwrap_err();
+    assert!(matches!(refused, BackupError::NoTombstones(_)), "a backup holds none: {refused}");
+    let file = scene.folder.path().join("copy");
+    fs::write(&file, "1 device 0303030303030303 stolen 0000000000000000\n").unwrap();
+    let refused = restore(&target, &backup, Some(&file)).unwrap_err();
+    assert!(matches!(refused, BackupError::Tombstones(_)), "{refused}");
+    assert!(!store_path(target.engine, &target.data_dir).exists());
+    // A server that ended nothing has an empty file, and that is an answer.
+    let data = scene.folder.path().join("data");
+    assert_eq!(restore(&target, &backup, Some(&data)).unwrap().1, Reapplied::All(0));
 }
 
 #[test]
@@ -145,8 +168,8 @@ fn verifying_names_what_is_damaged() {
 fn only_its_owner_enters_a_backup_and_a_data_folder() {
     use std::os::unix::fs::PermissionsExt;
     let scene = scene();
-    restore(&config(&scene.folder.path().join("target"), "redb"), &scene.folder.path().join("backup"))
-        .unwrap();
+    let target = config(&scene.folder.path().join("target"), "redb");
+    restore(&target, &scene.folder.path().join("backup"), None).unwrap();
     for folder in ["data", "backup", "target"] {
         let mode = fs::metadata(scene.folder.path().join(folder)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700, "{folder}");

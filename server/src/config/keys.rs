@@ -4,7 +4,7 @@
 //! default can never be out of bounds.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -69,6 +69,13 @@ pub const KEYS: &[Key] = &[
         takes: "text of 16 to 200 characters, or empty",
         help: "The bearer token with which another machine may read /metrics. Empty: only this machine may; set it when a proxy on this machine passes requests on.",
         set: |d, v| put(&mut d.0.metrics_token, token(v)),
+    },
+    Key {
+        name: "server.trusted_proxy",
+        default: "",
+        takes: "IP address, or empty",
+        help: "The proxy in front. In requests from this address, and from no other, the last address of X-Forwarded-For is taken for the caller's, so that whoever guesses codes is slowed down alone. Empty: all that come through a proxy share its address.",
+        set: |d, v| put(&mut d.0.trusted_proxy, address(v)),
     },
     Key {
         name: "store.engine",
@@ -276,6 +283,7 @@ impl Draft {
             data_dir: PathBuf::new(),
             shutdown_s: 0,
             metrics_token: None,
+            trusted_proxy: None,
             engine: Engine::Redb,
             tls: None,
             auth,
@@ -343,6 +351,13 @@ fn token(text: &str) -> Result<Option<String>, String> {
         16..=200 => Ok(Some(text.to_owned())),
         _ => Err("expected 16 to 200 characters".into()),
     }
+}
+
+fn address(text: &str) -> Result<Option<IpAddr>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| "expected an IP address".into())
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {

@@ -5,7 +5,7 @@
 //! misspelt key that is silently ignored is how a server runs for a year without TLS.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
@@ -28,6 +28,8 @@ pub struct Config {
     pub shutdown_s: u32,
     /// `server.metrics_token`: who may read `/metrics` from another machine; `None`: only this machine may.
     pub metrics_token: Option<String>,
+    /// `server.trusted_proxy`: whose X-Forwarded-For is believed.
+    pub trusted_proxy: Option<IpAddr>,
     /// `store.engine`
     pub engine: Engine,
     /// `tls.cert` and `tls.key`: both or neither.

@@ -1,7 +1,7 @@
 //! `fieldbook demo`: the whole product at work on this machine, told as a short story. A real server on the embedded engine, real
-//! hospitals as leads, three phones through the same runtime that the apps link, two of them in a dead spot while the office moves a lead.
+//! hospitals as leads, three phones through the same runtime that the apps link, two of them without signal while the office moves a lead.
 //!
-//! The only place where the server's crate knows the phone's.
+//! The only place where the server's crate knows the phone's. [`story`] plays, [`verdict`] judges, [`air`] is the network that gets lost.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use fieldbook_core::access::Role;
 use fieldbook_core::company::{TeamRow, UserRow};
 use fieldbook_core::ids::{TeamId, UserId};
+use tokio::runtime::Handle;
 
 use crate::app::{App, SystemClock, blocking};
 use crate::auth::Entropy;
@@ -19,7 +20,17 @@ use crate::hub::{GateProgram, Hub};
 use crate::rest::{ImportOptions, import_table};
 use crate::serve;
 
+mod aftermath;
+mod air;
+mod handset;
 mod story;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use handset::Handset;
+use story::Phones;
+use verdict::Verdict;
 
 /// Arguments of the command.
 #[derive(Debug, clap::Args)]
@@ -44,9 +55,14 @@ struct Colleague {
 
 /// The demonstration's company.
 struct Cast {
+    /// A rep.
     li: Colleague,
+    /// Another.
     wang: Colleague,
+    /// Their manager.
     chen: Colleague,
+    /// The director, who has no phone here.
+    zhou: Colleague,
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -75,22 +91,45 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
     let cast = blocking(move || found(&stage)).await?;
     let phones = folder.path.join("phones");
     std::fs::create_dir_all(&phones)?;
-    let stage = app.clone();
-    let converged = blocking(move || story::play(&stage, &cast, &phones)).await?;
+    let (stage, runtime) = (app.clone(), Handle::current());
+    let (cast, converged) = blocking(move || perform(&stage, &runtime, cast, &phones)).await?;
 
     if args.stay {
         let stage = app.clone();
-        let code = blocking(move || stage.bootstrap("管理员", true)).await?;
-        say(&format!(
-            "\nThe server stays. Address: {base}\nEnrol a phone with: {base}/enrol#{code}\nStop it with Ctrl-C.",
-            base = app.config.public_url(),
-            code = code.text
-        ))?;
+        say(&blocking(move || ways_in(&stage, &cast)).await?)?;
         running.until_signal().await?;
     } else {
         running.stop().await?;
     }
     Ok(if converged { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Plays and judges. Whether everything converged.
+fn perform(app: &App, runtime: &Handle, cast: Cast, folder: &Path) -> Result<(Cast, bool), Failure> {
+    let phone = |who: &Colleague| Handset::enrol(app, runtime, who, folder);
+    let phones = Phones { li: phone(&cast.li)?, wang: phone(&cast.wang)?, chen: phone(&cast.chen)? };
+    let mut verdict = Verdict::default();
+    let leads = story::play(app, &cast, &phones, &mut verdict)?;
+    for phone in phones.all() {
+        verdict.compare(app, phone)?;
+    }
+    verdict.expect_no_byte(&phones.li, leads.moved.id)?;
+    Ok((cast, verdict.tell()?))
+}
+
+/// Where the server that stays is found, and what gets somebody in.
+fn ways_in(app: &App, cast: &Cast) -> Result<String, Failure> {
+    let base = app.config.public_url();
+    let mut entropy = Entropy::from_system();
+    let rep = app.auth.issue_code(cast.li.user, None, app.now_ms(), &mut entropy)?;
+    let admin = app.bootstrap("管理员", true)?;
+    Ok(format!(
+        "\nThe server stays. Open {base}/api/openapi.json to see what it answers to.\n\
+         Enrol a phone of {} with {base}/enrol#{}\n\
+         Enrol an administrator with {base}/enrol#{}\n\
+         Stop it with Ctrl-C.",
+        cast.li.name, rep.text, admin.text
+    ))
 }
 
 /// People, and real hospitals as their leads.
@@ -100,7 +139,7 @@ fn found(app: &App) -> Result<Cast, Failure> {
     let own_team = TeamId(entropy.draw());
     let mut hire = |name: &'static str, role: Role| -> Result<Colleague, Failure> {
         let user = entropy.user();
-        let team = (role != Role::Admin).then_some(own_team);
+        let team = (role != Role::Director).then_some(own_team);
         if role == Role::Manager {
             let row = TeamRow { name: "华东组".into(), parent: None, leaders: vec![user] };
             app.company.put_team(own_team, row, now_ms)?;
@@ -108,6 +147,7 @@ fn found(app: &App) -> Result<Cast, Failure> {
         app.company.put_user(user, UserRow { name: name.to_owned(), role, team, active: true }, now_ms)?;
         Ok(Colleague { user, name })
     };
+    let zhou = hire("周总监", Role::Director)?;
     let chen = hire("陈主管", Role::Manager)?;
     let li = hire("李销售", Role::Rep)?;
     let wang = hire("王销售", Role::Rep)?;
@@ -122,10 +162,10 @@ fn found(app: &App) -> Result<Cast, Failure> {
         imported += report.imported;
     }
     say(&format!(
-        "The office imported {imported} real hospitals as leads: {} and {} share them.",
+        "The office imported {imported} real hospitals as leads, half of them for {}, half for {}.",
         li.name, wang.name
     ))?;
-    Ok(Cast { li, wang, chen })
+    Ok(Cast { li, wang, chen, zhou })
 }
 
 fn say(words: &str) -> std::io::Result<()> {

@@ -1,43 +1,106 @@
-//! What the demonstration's people do, and whether everybody ends up with the same.
+//! What the demonstration's people do: two of them lose the signal and work on the same two leads, the office gives one of the two to
+//! the third meanwhile, then they come back. Tells it as it goes; what must be true in the end goes to the [`Verdict`].
 
-use std::path::Path;
-use std::time::Duration;
+use fieldbook_core::ids::{DocId, EntryId};
+use fieldbook_core::model::{LeadFields, NewLead, Visit};
+use fieldbook_device::{LeadQuery, LeadRow};
 
-use fieldbook_core::document::NoClocks;
-use fieldbook_core::ids::DocId;
-use fieldbook_core::model::{LeadFields, LeadModel, NewLead, Visit};
-use fieldbook_device::{Config, Fieldbook, Happening, LeadQuery, LeadRow, SyncReport, TimelineItem};
-
-use super::{Cast, Colleague, Failure, say};
+use super::handset::{Handset, name};
+use super::verdict::Verdict;
+use super::{Cast, Failure, aftermath, say};
 use crate::app::App;
-use crate::auth::Entropy;
 
-/// Plays the story. Whether everybody converged.
-pub(super) fn play(app: &App, cast: &Cast, folder: &Path) -> Result<bool, Failure> {
-    let li = enrol(app, &cast.li, folder)?;
-    let wang = enrol(app, &cast.wang, folder)?;
-    let chen = enrol(app, &cast.chen, folder)?;
-    for (who, phone) in [(&cast.li, &li), (&cast.wang, &wang), (&cast.chen, &chen)] {
-        let report = phone.sync_now(LIMIT, None)?;
-        say(&format!("{}'s phone: first sync of {} documents, {}.", who.name, report.down, cost(&report)))?;
+/// The phones, in the order in which the story names them.
+pub(super) struct Phones {
+    /// The rep who owns both leads at first.
+    pub li: Handset,
+    /// The rep who gets one of them.
+    pub wang: Handset,
+    /// The manager of both.
+    pub chen: Handset,
+}
+
+/// The two leads that it is about.
+pub(super) struct Leads {
+    /// Stays with 李销售.
+    pub shared: LeadRow,
+    /// Goes to 王销售.
+    pub moved: LeadRow,
+}
+
+/// What was logged without signal: one visit a person and lead.
+pub(super) struct Visits {
+    /// At the lead that stays, by 李销售 and by 陈主管.
+    pub shared: [EntryId; 2],
+    /// At the lead that moves, by the same.
+    pub moved: [EntryId; 2],
+}
+
+/// Plays the story.
+///
+/// # Errors
+/// Whatever kept the parts from working together.
+pub(super) fn play(app: &App, cast: &Cast, phones: &Phones, verdict: &mut Verdict) -> Result<Leads, Failure> {
+    for phone in phones.all() {
+        phone.sync_aloud()?;
     }
-    let shared = pick(&li, 0)?;
-    let moved = pick(&wang, 0)?;
+    let leads = opening(phones)?;
+    let visits = basement(phones, &leads, verdict)?;
+    office(app, cast, phones, &leads)?;
+    return_of_the_signal(phones, &leads, verdict)?;
+    aftermath::merged(phones, &leads, &visits, verdict)?;
+    let open = aftermath::conflicts(phones, &leads, verdict)?;
+    aftermath::kept(phones, &leads, &visits, verdict)?;
+    aftermath::settle(phones, &leads, &open, verdict)?;
+    Ok(leads)
+}
 
-    say("\n-- Two reps walk into basements without signal; the manager stays in the office. --")?;
-    li.log_visit(
-        shared.id,
-        &Visit {
-            customer_state: "方案沟通".into(),
-            next_action: "确认CT机安装场地尺寸".into(),
-            expected_close: "2026-12-20".into(),
-            note: "张院长说3月启动招标，预算380万，倾向联影".into(),
-            ..Visit::default()
+impl Phones {
+    /// All three.
+    pub fn all(&self) -> [&Handset; 3] {
+        [&self.li, &self.wang, &self.chen]
+    }
+}
+
+/// With signal: the two leads, and a first note in one of them.
+fn opening(phones: &Phones) -> Result<Leads, Failure> {
+    let [shared, moved] =
+        <[LeadRow; 2]>::try_from(phones.li.own_leads(2)?).map_err(|_| "two leads are needed")?;
+    phones.li.book.edit_notes(shared.id, NOTE_BEFORE)?;
+    phones.li.sync()?;
+    phones.chen.sync()?;
+    Ok(Leads { shared, moved })
+}
+
+fn basement(phones: &Phones, leads: &Leads, verdict: &mut Verdict) -> Result<Visits, Failure> {
+    let Phones { li, chen, .. } = phones;
+    say(&format!(
+        "\n-- {} and {} go down to basements: their phones lose the signal. --",
+        li.who.name, chen.who.name
+    ))?;
+    for phone in [li, chen] {
+        phone.lose_signal();
+        verdict.expect(phone.is_cut_off(), format!("{}'s phone was to be cut off", phone.who.name));
+    }
+    let (shared, moved) = (leads.shared.id, leads.moved.id);
+    let li_shared = act(
+        li,
+        shared,
+        &Deed {
+            state: "方案沟通", next: "确认CT机安装场地尺寸", brand: BRANDS[0], note: NOTES[0]
         },
     )?;
-    li.edit_lead(shared.id, &LeadFields { brand: Some("联影".into()), ..LeadFields::default() }, &[])?;
-    li.tick(shared.id, "decision_maker", true)?;
-    let fresh = NewLead {
+    li.book.tick(shared, "decision_maker", true)?;
+    li.book.tick(shared, TICKED_APART, true)?;
+    let li_moved =
+        act(li, moved, &Deed { state: "报价", next: "送分期方案", brand: "东软", note: MOVED_NOTES[0] })?;
+    let chen_shared =
+        act(chen, shared, &Deed { state: "方案沟通", next: "约院长见面", brand: BRANDS[1], note: NOTES[1] })?;
+    chen.book.tick(shared, TICKED_APART, false)?;
+    chen.book.tick(shared, "next_meeting", true)?;
+    let chen_moved =
+        act(chen, moved, &Deed { state: "报价", next: "申请折扣", brand: "东软", note: MOVED_NOTES[1] })?;
+    li.book.create_lead(&NewLead {
         fields: LeadFields {
             customer_name: Some("上海示范医院影像科".into()),
             contact_phone: Some("000-0000-0000".into()),
@@ -45,143 +108,100 @@ pub(super) fn play(app: &App, cast: &Cast, folder: &Path) -> Result<bool, Failur
             ..LeadFields::default()
         },
         ..NewLead::default()
-    };
-    let created = li.create_lead(&fresh)?;
-    let found = li.leads(&LeadQuery { text: "shsf".into(), ..LeadQuery::default() })?;
+    })?;
+    let hits = li.book.leads(&LeadQuery { text: "shsf".into(), ..LeadQuery::default() })?.len();
     say(&format!(
-        "{} logs a visit at {}, ticks the table, notes the brand 联影, and creates a lead that a search for \"shsf\" finds ({} hit).",
-        cast.li.name,
-        name(&shared),
-        found.len()
+        "Both edit {} and {}: brand, next action, notes, a visit each; both tick the table of the first.",
+        name(&leads.shared),
+        name(&leads.moved)
     ))?;
-    wang.log_visit(
-        moved.id,
-        &Visit { customer_state: "报价".into(), note: "客户要求分期".into(), ..Visit::default() },
-    )?;
-    say(&format!("{} logs a visit at {}.", cast.wang.name, name(&moved)))?;
-    say(&format!(
-        "Not yet on the server: {} and {} changes.",
-        li.status()?.unanswered,
-        wang.status()?.unanswered
-    ))?;
-
-    chen.edit_lead(shared.id, &LeadFields { brand: Some("西门子".into()), ..LeadFields::default() }, &[])?;
-    chen.tick(shared.id, "decision_maker", false)?;
-    chen.sync_now(LIMIT, None)?;
-    let now_ms = app.now_ms();
-    let assigned = app.company.assign(moved.id, cast.li.user, cast.chen.user, "王销售离岗", now_ms)?;
-    app.announce(assigned.touched);
-    say(&format!(
-        "Meanwhile {} notes the brand 西门子 for {}, and the office moves {} to {}.",
-        cast.chen.name,
-        name(&shared),
-        name(&moved),
-        cast.li.name
-    ))?;
-
-    say("\n-- The signal is back. --")?;
-    for (who, phone) in [(&cast.li, &li), (&cast.wang, &wang), (&cast.chen, &chen), (&cast.li, &li)] {
-        let report = phone.sync_now(LIMIT, None)?;
+    say(&format!("{} also creates a lead; \"shsf\" finds it ({hits} hit).", li.who.name))?;
+    for phone in [li, chen] {
+        let cut_off = phone.is_cut_off();
+        verdict.expect(cut_off, format!("{}'s phone was to be cut off until it came back", phone.who.name));
+        let waiting = phone.book.status()?.unanswered;
+        let heard = if cut_off { "no network" } else { "it has network" };
         say(&format!(
-            "{}'s phone: {} changes up, {} documents down, {} set aside, {} wiped, {}.",
-            who.name,
-            report.up,
-            report.down,
-            report.set_aside,
-            report.wiped,
-            cost(&report)
+            "  {}'s phone tries to sync: {heard}. {waiting} changes wait on its disk.",
+            phone.who.name
         ))?;
     }
-    for conflict in li.conflicts(shared.id)? {
-        let values: Vec<String> = conflict
-            .values
-            .iter()
-            .map(|v| format!("{} ({}, {})", v.value, v.user_name, v.device_name))
-            .collect();
-        say(&format!("Conflict at {}, field {}: {}.", name(&shared), conflict.label, values.join(" | ")))?;
-    }
-    let kept = li.lead(moved.id)?;
-    let is_visit = |item: &&TimelineItem| matches!(item.what, Happening::Visit { .. });
-    let visits: Vec<String> =
-        kept.timeline.iter().filter(is_visit).map(|item| item.user_name.clone()).collect();
+    Ok(Visits { shared: [li_shared, chen_shared], moved: [li_moved, chen_moved] })
+}
+
+/// What somebody does to a lead without signal.
+struct Deed {
+    state: &'static str,
+    next: &'static str,
+    brand: &'static str,
+    note: &'static str,
+}
+
+/// A visit (which writes state and next action too), the brand, and a line in the notes.
+fn act(phone: &Handset, lead: DocId, deed: &Deed) -> Result<EntryId, Failure> {
+    let visit = phone.book.log_visit(
+        lead,
+        &Visit {
+            customer_state: deed.state.into(),
+            next_action: deed.next.into(),
+            expected_close: "2026-12-20".into(),
+            note: deed.note.into(),
+            ..Visit::default()
+        },
+    )?;
+    let set = LeadFields { brand: Some(deed.brand.into()), ..LeadFields::default() };
+    phone.book.edit_lead(lead, &set, &[])?;
+    let notes = phone.book.lead(lead)?.notes;
+    phone.book.edit_notes(lead, &format!("{notes}{}。", deed.note))?;
+    Ok(visit)
+}
+
+fn office(app: &App, cast: &Cast, phones: &Phones, leads: &Leads) -> Result<(), Failure> {
+    let Phones { li, wang, .. } = phones;
+    let assigned = app.company.assign(
+        leads.moved.id,
+        wang.who.user,
+        cast.zhou.user,
+        "李销售负责片区调整",
+        app.now_ms(),
+    )?;
+    app.announce(assigned.touched);
     say(&format!(
-        "{} now belongs to {}; the visit that {} logged without knowing of the move is there (visits by: {}).",
-        name(&moved),
-        kept.row.owner_name,
-        cast.wang.name,
-        visits.join(", ")
+        "Meanwhile {} in the office moves {} from {} to {}.",
+        cast.zhou.name,
+        name(&leads.moved),
+        li.who.name,
+        wang.who.name
     ))?;
-    let left = wang.lead(moved.id).is_err();
-    say(&format!(
-        "{}'s phone holds {} of it.",
-        cast.wang.name,
-        if left { "no byte" } else { "still something" }
-    ))?;
+    wang.sync_aloud()?;
+    Ok(())
+}
 
-    let brand = li.conflicts(shared.id)?.into_iter().find(|conflict| conflict.path.field == "brand");
-    if let Some(conflict) = brand
-        && let Some(choice) = conflict.values.iter().find(|v| v.user == cast.li.user)
-    {
-        li.resolve(conflict.doc, &conflict.path, &choice.value)?;
-        say(&format!("{} settles the brand: {}.", cast.li.name, choice.value))?;
+/// The catch-up of each phone, with its cost; the first one comes twice, for what the second brought.
+fn return_of_the_signal(phones: &Phones, leads: &Leads, verdict: &mut Verdict) -> Result<(), Failure> {
+    let Phones { li, wang, chen } = phones;
+    say("\n-- The signal is back. The catch-up: --")?;
+    for phone in [li, chen] {
+        phone.find_signal();
+        let report = phone.sync_aloud()?;
+        verdict.expect(
+            report.up > 0 && report.set_aside == 0,
+            format!("all work of {} was to be merged", phone.who.name),
+        );
     }
-    li.sync_now(LIMIT, None)?;
-    chen.sync_now(LIMIT, None)?;
-
-    let mut converged = left;
-    for lead in [shared.id, moved.id, created] {
-        converged &= same(app, lead, &[&li, &chen])?;
-    }
-    for phone in [&li, &wang, &chen] {
-        converged &= phone.status()?.unanswered == 0;
-    }
-    say(if converged { "\nEverybody holds the same: converged." } else { "\nNOT CONVERGED." })?;
-    for phone in [&li, &wang, &chen] {
-        phone.shutdown();
-    }
-    Ok(converged)
+    wang.sync_aloud()?;
+    li.sync_aloud()?;
+    let gone = li.book.lead(leads.moved.id).is_err();
+    verdict.expect(gone, format!("{} was to leave {}'s phone", name(&leads.moved), li.who.name));
+    Ok(())
 }
 
-fn enrol(app: &App, who: &Colleague, folder: &Path) -> Result<Fieldbook, Failure> {
-    let mut entropy = Entropy::from_system();
-    let code = app.auth.issue_code(who.user, None, app.now_ms(), &mut entropy)?;
-    let config = Config::new(folder.join(format!("{}.store", who.user)), entropy.draw());
-    let phone = Fieldbook::open(config)?;
-    let invitation = format!("{}/enrol#{}", app.config.public_url(), code.text);
-    phone.enrol(&invitation, &format!("{}的手机", who.name), LIMIT, None)?;
-    Ok(phone)
-}
-
-/// Whether these phones and the server read the same lead.
-fn same(app: &App, lead: DocId, phones: &[&Fieldbook]) -> Result<bool, Failure> {
-    let server = LeadModel::read(&app.company.load(lead)?, &NoClocks);
-    for phone in phones {
-        let page = phone.lead(lead)?;
-        if page.fields != server.fields
-            || page.notes != server.notes
-            || page.timeline.len() != server.events.len()
-        {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-fn pick(phone: &Fieldbook, offset: u32) -> Result<LeadRow, Failure> {
-    let mut rows = phone.leads(&LeadQuery { offset, limit: 1, ..LeadQuery::default() })?;
-    rows.pop().ok_or_else(|| "the phone holds no lead".into())
-}
-
-fn name(lead: &LeadRow) -> &str {
-    if lead.hospital.is_empty() { &lead.customer_name } else { &lead.hospital }
-}
-
-fn cost(report: &SyncReport) -> String {
-    format!(
-        "{} bytes up, {} down, {} round trips, {} ms",
-        report.bytes_up, report.bytes_down, report.round_trips, report.millis
-    )
-}
-
-/// Longer than any step of the demonstration takes.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const NOTE_BEFORE: &str = "影像科CT更新项目。";
+/// By 李销售 and by 陈主管.
+pub(super) const NOTES: [&str; 2] = ["张院长说3月启动招标", "预算380万，财务已口头同意"];
+/// By 李销售 and by 陈主管.
+pub(super) const BRANDS: [&str; 2] = ["联影", "西门子"];
+/// 李销售 ticks it, 陈主管 says that it is open.
+pub(super) const TICKED_APART: &str = "budget_approval";
+/// In the lead that moves, by 李销售 and by 陈主管.
+pub(super) const MOVED_NOTES: [&str; 2] = ["客户要求分期", "可以让两个点"];

@@ -228,7 +228,14 @@ impl Gate for ProcessGate {
         };
         if guilty.len() == job.pushes.len() {
             let verdicts = job.pushes.iter().map(|_| refused()).collect();
-            return Ok(Judged { verdicts, heads: job.heads.clone(), changes: 0, saved: None, account: None });
+            return Ok(Judged {
+                verdicts,
+                heads: job.heads.clone(),
+                changes: 0,
+                saved: None,
+                account: None,
+                account_by: None,
+            });
         }
         let pushes =
             job.pushes.iter().enumerate().filter(|(i, _)| !guilty.contains(i)).map(|(_, p)| p.clone());

@@ -13,6 +13,7 @@ pub mod report;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod workbook;
 
 pub use columns::Field;
 pub use plan::{ImportedLead, Plan, RejectedRow, plan_import};
@@ -25,5 +26,11 @@ pub const FILE_MAX_BYTES: usize = 64 << 20;
 pub const ROWS_MAX: usize = 200_000;
 /// Columns of one file.
 pub const COLUMNS_MAX: usize = 512;
+/// Cells of one file, empty ones in front of filled ones counted: what a table takes in memory follows from it.
+pub const CELLS_MAX: usize = 10_000_000;
+/// Text of one file's cells. One text of a workbook may stand in every cell.
+pub const TEXT_MAX_BYTES: usize = 256 << 20;
+/// A workbook's parts, inflated: 64 MiB of deflate can stand for 64 GiB.
+pub const INFLATED_MAX_BYTES: u64 = 512 << 20;
 /// One cell. What is longer is an unclosed quote that swallowed the rest of the file.
 pub const CELL_MAX_BYTES: usize = fieldbook_core::limits::VALUE_MAX_BYTES;

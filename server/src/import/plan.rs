@@ -77,6 +77,17 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Moves rows that no lead can hold, by line and reason, to the rejected ones.
+    pub fn refuse(&mut self, table: &Table, refused: Vec<(u64, String)>) {
+        for (line, reason) in refused {
+            self.leads.retain(|lead| lead.line != line);
+            let row = table.rows.iter().find(|row| row.line == line);
+            let cells = row.map(|row| row.cells.clone()).unwrap_or_default();
+            self.rejected.push(RejectedRow { line, reason, cells });
+        }
+        self.rejected.sort_by_key(|row| row.line);
+    }
+
     /// Leads that lack a mandatory field.
     pub fn incomplete(&self) -> usize {
         self.leads.iter().filter(|lead| !lead.missing().is_empty()).count()

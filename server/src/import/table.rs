@@ -1,12 +1,11 @@
 //! Reads a file into a header and rows of text, whatever program wrote it: CSV in UTF-8, UTF-16 or GB18030 (GBK), with commas, semicolons
-//! or tabs, quoted line breaks and all; or the first filled sheet of an Excel or OpenDocument workbook.
+//! or tabs, quoted line breaks and all; or the first filled sheet of an Excel workbook ([`super::workbook`]).
+//!
+//! A file is somebody's, and may be made to hurt: what it can make this server allocate is bounded before it is allocated.
 
-use std::io::Cursor;
-
-use calamine::{Data, Reader};
 use encoding_rs::{GB18030, UTF_8, UTF_16BE, UTF_16LE};
 
-use super::{COLUMNS_MAX, FILE_MAX_BYTES, ROWS_MAX, columns};
+use super::{CELLS_MAX, COLUMNS_MAX, FILE_MAX_BYTES, ROWS_MAX, TEXT_MAX_BYTES, columns, workbook};
 
 /// A file as rows of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,20 +30,22 @@ pub struct TableRow {
 /// Why a whole file was refused. Nothing of it was imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// Larger than [`FILE_MAX_BYTES`].
-    #[error("the file has {bytes} bytes; up to {FILE_MAX_BYTES} can be imported at once, split it")]
+    /// Larger than [`FILE_MAX_BYTES`], or with more text than [`TEXT_MAX_BYTES`].
+    #[error(
+        "the file has {bytes} bytes; up to {FILE_MAX_BYTES} (of text {TEXT_MAX_BYTES}) can be imported at once, split it"
+    )]
     TooLarge {
         /// Its size.
         bytes: usize,
     },
     /// More rows or columns than allowed.
     #[error(
-        "the table has {rows} rows and {columns} columns; up to {ROWS_MAX} and {COLUMNS_MAX} can be imported at once, split it"
+        "the table has more than {ROWS_MAX} rows, {COLUMNS_MAX} columns or {CELLS_MAX} cells (seen: {rows} rows, {columns} columns); split it"
     )]
     TooMany {
-        /// Its rows.
+        /// Rows seen.
         rows: usize,
-        /// Its columns.
+        /// Columns seen.
         columns: usize,
     },
     /// No row at all, or only a header.
@@ -69,13 +70,47 @@ pub fn read_table(bytes: &[u8]) -> Result<Table, ImportError> {
     if bytes.len() > FILE_MAX_BYTES {
         return Err(ImportError::TooLarge { bytes: bytes.len() });
     }
-    let is_workbook = bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\xd0\xcf\x11\xe0");
-    let (format, rows) = if is_workbook { read_workbook(bytes)? } else { read_csv(bytes)? };
-    let columns = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
-    if rows.len() > ROWS_MAX || columns > COLUMNS_MAX {
-        return Err(ImportError::TooMany { rows: rows.len(), columns });
+    if bytes.starts_with(b"\xd0\xcf\x11\xe0") {
+        let advice = "an Excel file of before 2007, or an encrypted one; save it as .xlsx without a password, or as CSV";
+        return Err(ImportError::Unreadable(advice.into()));
     }
-    with_header(format, rows, columns)
+    let is_workbook = bytes.starts_with(b"PK\x03\x04");
+    let (format, rows) = if is_workbook { workbook::read(bytes)? } else { read_csv(bytes)? };
+    with_header(format, rows.rows, rows.columns)
+}
+
+/// Rows as they are read, within the bounds of one file.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub rows: Vec<TableRow>,
+    columns: usize,
+    cells: usize,
+    text_bytes: usize,
+}
+
+impl Rows {
+    /// Adds a row without the empty cells at its end; a blank row is left out.
+    pub fn push(&mut self, line: u64, mut cells: Vec<String>) -> Result<(), ImportError> {
+        while cells.last().is_some_and(String::is_empty) {
+            cells.pop();
+        }
+        if cells.is_empty() {
+            return Ok(());
+        }
+        self.columns = self.columns.max(cells.len());
+        self.cells += cells.len();
+        self.text_bytes += cells.iter().map(String::len).sum::<usize>();
+        self.rows.push(TableRow { line, cells });
+        let (rows, columns) = (self.rows.len(), self.columns);
+        // The header and what stands above it are no rows of the table.
+        if rows > ROWS_MAX + HEADER_SEARCH_ROWS || columns > COLUMNS_MAX || self.cells > CELLS_MAX {
+            return Err(ImportError::TooMany { rows, columns });
+        }
+        if self.text_bytes > TEXT_MAX_BYTES {
+            return Err(ImportError::TooLarge { bytes: self.text_bytes });
+        }
+        Ok(())
+    }
 }
 
 /// The header is the row, among the first few, that names most columns that we know: sheets often begin with a title.
@@ -99,7 +134,7 @@ fn with_header(format: String, mut rows: Vec<TableRow>, columns: usize) -> Resul
     Ok(Table { format, header, rows })
 }
 
-fn read_csv(bytes: &[u8]) -> Result<(String, Vec<TableRow>), ImportError> {
+fn read_csv(bytes: &[u8]) -> Result<(String, Rows), ImportError> {
     let (text, encoding) = decode(bytes);
     let delimiter = delimiter_of(&text);
     let mut reader = csv::ReaderBuilder::new()
@@ -108,30 +143,27 @@ fn read_csv(bytes: &[u8]) -> Result<(String, Vec<TableRow>), ImportError> {
         .delimiter(delimiter)
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
-    let mut rows = Vec::new();
+    let mut rows = Rows::default();
     let mut record = csv::StringRecord::new();
     let unreadable = |e: csv::Error| ImportError::Unreadable(e.to_string());
     while reader.read_record(&mut record).map_err(unreadable)? {
         // The reader's position before a record counts the blank lines that it then skips.
         let line = record.position().map_or(0, |p| line_at(&text, p.byte()));
-        push_row(&mut rows, line, record.iter().map(str::to_owned).collect());
-        if rows.len() > ROWS_MAX {
-            break;
-        }
+        rows.push(line, record.iter().map(str::to_owned).collect())?;
     }
-    Ok((format!("csv, {encoding}"), number_lines(&text, rows)))
+    number_lines(&text, &mut rows.rows);
+    Ok((format!("csv, {encoding}"), rows))
 }
 
 /// While reading, `line` holds a byte offset; one pass turns offsets into lines.
-fn number_lines(text: &str, mut rows: Vec<TableRow>) -> Vec<TableRow> {
+fn number_lines(text: &str, rows: &mut [TableRow]) {
     let (mut at, mut line) = (0usize, 1u64);
-    for row in &mut rows {
+    for row in rows {
         let offset = row.line as usize;
         line += text.as_bytes()[at..offset].iter().filter(|b| **b == b'\n').count() as u64;
         at = offset;
         row.line = line;
     }
-    rows
 }
 
 /// The offset of the first byte of the record: blank lines before it are skipped.
@@ -160,51 +192,5 @@ fn delimiter_of(text: &str) -> u8 {
     [b',', b'\t', b';'].into_iter().max_by_key(|d| (count(*d), *d == b',')).unwrap_or(b',')
 }
 
-fn read_workbook(bytes: &[u8]) -> Result<(String, Vec<TableRow>), ImportError> {
-    let unreadable = |e: calamine::Error| ImportError::Unreadable(e.to_string());
-    let mut book = calamine::open_workbook_auto_from_rs(Cursor::new(bytes)).map_err(unreadable)?;
-    for name in book.sheet_names() {
-        let sheet = book.worksheet_range(&name).map_err(unreadable)?;
-        if sheet.height() > ROWS_MAX + HEADER_SEARCH_ROWS || sheet.width() > COLUMNS_MAX {
-            return Err(ImportError::TooMany { rows: sheet.height(), columns: sheet.width() });
-        }
-        let first = u64::from(sheet.start().map_or(0, |(row, _)| row)) + 1;
-        let mut rows = Vec::new();
-        for (i, row) in sheet.rows().enumerate() {
-            push_row(&mut rows, first + i as u64, row.iter().map(cell_text).collect());
-        }
-        if rows.len() > 1 {
-            return Ok((format!("workbook, sheet {name}"), rows));
-        }
-    }
-    Err(ImportError::Empty)
-}
-
-fn cell_text(cell: &Data) -> String {
-    match cell {
-        Data::Empty | Data::Error(_) => String::new(),
-        Data::String(text) => text.trim().to_owned(),
-        // A telephone number that Excel took for a number.
-        Data::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => format!("{number:.0}"),
-        Data::DateTime(when) if when.is_datetime() => {
-            let (year, month, day, hour, minute, second, _) = when.to_ymd_hms_milli();
-            let midnight = (hour, minute, second) == (0, 0, 0);
-            let time = if midnight { String::new() } else { format!(" {hour:02}:{minute:02}:{second:02}") };
-            format!("{year:04}-{month:02}-{day:02}{time}")
-        }
-        other => other.to_string().trim().to_owned(),
-    }
-}
-
-/// Adds a row without the empty cells at its end; a blank row is left out.
-fn push_row(rows: &mut Vec<TableRow>, line: u64, mut cells: Vec<String>) {
-    while cells.last().is_some_and(String::is_empty) {
-        cells.pop();
-    }
-    if !cells.is_empty() {
-        rows.push(TableRow { line, cells });
-    }
-}
-
 /// Titles, dates and notes above a header.
-const HEADER_SEARCH_ROWS: usize = 10;
+pub(super) const HEADER_SEARCH_ROWS: usize = 10;

@@ -132,6 +132,29 @@ impl<S: Sync> FromRequestParts<S> for Peer {
     }
 }
 
+/// The network address that a request began at: behind the proxy that the operator trusts, what that proxy says of it; else the other end.
+pub struct Origin(pub IpAddr);
+
+impl FromRequestParts<Arc<App>> for Origin {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        let Peer(peer) = Peer::from_request_parts(parts, app).await?;
+        // An address of IPv4 comes in the clothes of IPv6 when the server listens on both.
+        let peer = peer.to_canonical();
+        if app.config.trusted_proxy.map(|proxy| proxy.to_canonical()) != Some(peer) {
+            return Ok(Self(peer));
+        }
+        // A caller may write anything before it; what the proxy itself saw stands last.
+        let last = parts.headers.get_all(FORWARDED_FOR).iter().next_back();
+        let last =
+            last.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse::<IpAddr>().ok());
+        Ok(Self(last.map_or(peer, |last| last.to_canonical())))
+    }
+}
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
 /// A JSON body.
 #[derive(FromRequest)]
 #[from_request(via(axum::Json), rejection(ApiError))]

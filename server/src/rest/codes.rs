@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::caller::{Caller, Path};
 use super::{ApiError, Problem};
 use crate::app::{App, blocking};
-use crate::auth::{CodeId, CodeInfo, Entropy};
+use crate::auth::{CodeId, CodeInfo, Entropy, Maker};
 
 /// A code that was just made. It is shown once.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,7 +48,8 @@ pub struct Code {
     locked: bool,
 }
 
-/// Make a one-time code that enrols one phone of a user.
+/// Make a one-time code that enrols one phone of a user, or lets one of theirs that is signed out come back with all that it holds. It ends
+/// with the device at which it was made.
 #[utoipa::path(post, path = "/api/users/{user}/codes", tag = "phones", security(("bearer" = [])), params(("user" = String, Path)),
     responses((status = 201, body = NewCode), (status = 403, body = Problem), (status = 404, body = Problem)))]
 pub(super) async fn issue(
@@ -61,15 +62,16 @@ pub(super) async fn issue(
         if !app.company.user(user)?.active {
             return Err(ApiError::conflict("this user is not active"));
         }
-        let code =
-            app.auth.issue_code(user, Some(caller.user()), app.now_ms(), &mut Entropy::from_system())?;
+        let maker = Maker { user: caller.user(), device: caller.device };
+        let code = app.auth.issue_code(user, Some(maker), app.now_ms(), &mut Entropy::from_system())?;
         let qr = qr_content(&app.config.public_url(), &code.text);
         Ok(NewCode { id: code.id.to_string(), code: code.text, qr, expires_ms: code.expires_ms })
     });
     Ok((StatusCode::CREATED, Json(code.await?)))
 }
 
-/// Make a one-time code for the caller's own next phone: handing over to a new phone, or a second one.
+/// Make a one-time code for the caller's own next phone: handing over to a new phone, or a second one. Three of them are open at a time;
+/// one more takes the place of the oldest. They end with the phone that made them.
 #[utoipa::path(post, path = "/api/handover", tag = "phones", security(("bearer" = [])),
     responses((status = 201, body = NewCode), (status = 401, body = Problem)))]
 pub(super) async fn handover(
@@ -78,7 +80,8 @@ pub(super) async fn handover(
 ) -> Result<(StatusCode, Json<NewCode>), ApiError> {
     let code = blocking(move || {
         let user = caller.user();
-        let code = app.auth.issue_code(user, Some(user), app.now_ms(), &mut Entropy::from_system())?;
+        let maker = Maker { user, device: caller.device };
+        let code = app.auth.issue_own_code(maker, app.now_ms(), &mut Entropy::from_system())?;
         tracing::info!(%user, device = %caller.device, "a user asked for a code for another phone");
         let qr = qr_content(&app.config.public_url(), &code.text);
         Ok::<_, ApiError>(NewCode {
@@ -110,7 +113,7 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, ApiError> {
     caller.require(OfficeVerb::Administer)?;
     let id: CodeId = id.parse().map_err(|_| ApiError::not_found("there is no such code"))?;
-    if blocking(move || app.auth.revoke_code(id)).await? {
+    if blocking(move || app.auth.revoke_code(id, app.now_ms())).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ApiError::not_found("there is no such code"))

@@ -85,9 +85,8 @@ pub(super) async fn list(
         for lead in leads {
             for id in [lead, DocId::advancement_of(lead)] {
                 match app.company.read_as(caller.user(), id) {
-                    Ok(doc) => {
-                        conflicts.extend(doc.conflicts(&app.company.clocks()).into_iter().map(|c| row(id, c)))
-                    }
+                    Ok(doc) => conflicts
+                        .extend(doc.conflicts(&app.company.clocks(id)?).into_iter().map(|c| row(id, c))),
                     Err(ReadRefused::Unknown) => {}
                     Err(other) => return Err(other.into()),
                 }
@@ -108,7 +107,7 @@ pub(super) async fn of_document(
 ) -> Result<Json<Vec<ConflictRow>>, ApiError> {
     blocking(move || {
         let doc = app.company.read_as(caller.user(), id)?;
-        Ok(Json(doc.conflicts(&app.company.clocks()).into_iter().map(|c| row(id, c)).collect()))
+        Ok(Json(doc.conflicts(&app.company.clocks(id)?).into_iter().map(|c| row(id, c)).collect()))
     })
     .await
 }
@@ -126,7 +125,8 @@ pub(super) async fn resolve(
     blocking(move || {
         let doc = app.company.read_as(caller.user(), id)?;
         may_resolve(&app, &caller, id)?;
-        let conflicts = doc.conflicts(&app.company.clocks());
+        let clocks = app.company.clocks(id)?;
+        let conflicts = doc.conflicts(&clocks);
         let gone = || ApiError::conflict("this conflict is not there (any more); look at the document again");
         let conflict = conflicts.iter().find(|c| c.path == choice.path).ok_or_else(gone)?;
         let chosen = conflict.values.iter().position(|v| v.value == choice.value).ok_or_else(gone)?;
@@ -134,7 +134,7 @@ pub(super) async fn resolve(
         let touched = app.company.edit_as_office(id, &[edit], app.now_ms())?;
         tracing::info!(document = %id, by = %caller.user(), "a conflict was resolved");
         app.announce(touched);
-        let left = app.company.read_as(caller.user(), id)?.conflicts(&app.company.clocks());
+        let left = app.company.read_as(caller.user(), id)?.conflicts(&clocks);
         Ok(Json(left.into_iter().map(|c| row(id, c)).collect()))
     })
     .await

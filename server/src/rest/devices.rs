@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::caller::{Caller, Path};
 use super::{ApiError, Problem};
 use crate::app::{App, Notice, blocking};
+use crate::backup::tombstones::Tombstone;
 
 /// A phone.
 #[derive(Debug, Serialize, ToSchema)]
@@ -80,9 +81,11 @@ async fn end(
         }
         let final_already = matches!(row.status, DeviceStatus::Stolen | DeviceStatus::Wiped);
         if !final_already {
+            let stolen = status == DeviceStatus::Stolen;
+            app.tombstones.bury(Tombstone::Device { device: id, stolen }, app.now_ms())?;
             let touched = app.company.set_device_status(id, status, app.now_ms())?;
             app.announce(touched);
-            app.auth.revoke_own_codes(row.user)?;
+            app.auth.revoke_own_codes(row.user, app.now_ms())?;
             // Nobody listens without a hub.
             let _ = app.notices.send(Notice::Device(id));
             tracing::warn!(device = %id, by = %caller.user(), ?status, "a device was taken out of service");

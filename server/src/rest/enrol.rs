@@ -1,4 +1,5 @@
-//! A phone's way in: a one-time code becomes a device with tokens, and a refresh token becomes the next pair.
+//! A phone's way in: a one-time code becomes a device with tokens, and a refresh token becomes the next pair. A phone that has lost its
+//! sign-in comes back with a code as the device that it was, so that nothing that it holds is stranded.
 
 use std::sync::Arc;
 
@@ -7,14 +8,15 @@ use axum::{Extension, Json};
 use fieldbook_core::access::Role;
 use fieldbook_core::company::{CompanyError, DeviceStatus};
 use fieldbook_core::ids::{DeviceId, UserId};
+use fieldbook_core::store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::caller::{Body, Peer};
+use super::caller::{Body, Origin};
 use super::limiter::Limiter;
 use super::{ApiError, Problem};
 use crate::app::{App, blocking};
-use crate::auth::{CodeError, Entropy, RefreshError, Standing, Tokens};
+use crate::auth::{CodeError, Entropy, Offer, Standing, Tokens};
 use crate::metrics;
 
 /// What a new phone sends.
@@ -28,6 +30,23 @@ pub struct EnrolRequest {
     claim: String,
     /// What the user calls the phone, up to 100 characters.
     device_name: String,
+    /// From a phone that was enrolled before and is signed out: who it was. It gets no new id.
+    resumes: Option<Resumes>,
+}
+
+/// Who a phone was.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resumes {
+    /// Its id.
+    #[schema(value_type = String)]
+    device: DeviceId,
+    /// Whose it was; the code must be for them.
+    #[schema(value_type = String)]
+    user: UserId,
+    /// The last refresh token that it had, of whatever age. A server that was restored from a backup older than the enrolment knows by it
+    /// that the company enrolled this device.
+    refresh_token: Option<String>,
 }
 
 /// What an enrolled phone gets.
@@ -84,7 +103,7 @@ pub struct TokenResponse {
 pub(super) async fn enrol(
     State(app): State<Arc<App>>,
     Extension(limiter): Extension<Arc<Limiter>>,
-    Peer(from): Peer,
+    Origin(from): Origin,
     Body(request): Body<EnrolRequest>,
 ) -> Result<Json<EnrolResponse>, ApiError> {
     limiter.check(from, app.now_ms())?;
@@ -108,22 +127,17 @@ pub(super) async fn enrol(
 
 /// Get the next pair of tokens.
 #[utoipa::path(post, path = "/api/token/refresh", tag = "sign-in", request_body = RefreshRequest, responses(
-    (status = 200, body = TokenResponse), (status = 401, body = Problem), (status = 429, body = Problem)
+    (status = 200, body = TokenResponse), (status = 401, body = Problem)
 ))]
 pub(super) async fn refresh(
     State(app): State<Arc<App>>,
-    Extension(limiter): Extension<Arc<Limiter>>,
-    Peer(from): Peer,
     Body(request): Body<RefreshRequest>,
 ) -> Result<Json<TokenResponse>, ApiError> {
-    limiter.check(from, app.now_ms())?;
+    // Nobody guesses 256 bits, so nobody is counted: behind one address a whole company refreshes.
     blocking(move || {
         let now_ms = app.now_ms();
         let standing = |user, device| app.standing(user, device);
         let outcome = app.auth.refresh(&request.refresh_token, standing, now_ms, &mut Entropy::from_system());
-        if matches!(outcome, Err(RefreshError::Unknown)) {
-            limiter.failed(from, now_ms);
-        }
         metrics::sign_in("refresh", outcome.is_ok());
         Ok(Json(token_response(outcome?, now_ms)))
     })
@@ -145,12 +159,19 @@ impl<E: Into<ApiError>> From<E> for EnrolRefused {
 fn enrol_device(app: &App, request: &EnrolRequest) -> Result<EnrolResponse, EnrolRefused> {
     let now_ms = app.now_ms();
     let mut entropy = Entropy::from_system();
-    let redeemed = app.auth.redeem_code(&request.code, request.claim.as_bytes(), now_ms, &mut entropy);
+    let claim = request.claim.as_bytes();
+    let resumes = request.resumes.as_ref();
+    let admit = |offer| admit(app, resumes, offer);
+    let redeemed = app.auth.redeem_code(&request.code, claim, admit, now_ms, &mut entropy);
     let redeemed = redeemed.map_err(|error| EnrolRefused {
         guessing: matches!(error, CodeError::Invalid | CodeError::Locked),
         error: error.into(),
     })?;
     let (user, device) = (redeemed.user, redeemed.device);
+    // The same claim with another story: the code went to the device of the first one.
+    if resumes.is_some_and(|resumes| resumes.device != device) {
+        return Err(ApiError::from(CodeError::Used).into());
+    }
     match app.company.device(device) {
         // The answer was lost and the phone asks again.
         Ok(known) if known.user == user && known.status == DeviceStatus::Active => {}
@@ -165,7 +186,7 @@ fn enrol_device(app: &App, request: &EnrolRequest) -> Result<EnrolResponse, Enro
         return Err(ApiError::from(CodeError::Used).into());
     };
     let tokens = app.auth.sign_in(user, device, role, now_ms, &mut entropy)?;
-    tracing::info!(%device, %user, "a device enrolled");
+    tracing::info!(%device, %user, again = resumes.is_some(), "a device enrolled");
     let public = app.config.public_url();
     Ok(EnrolResponse {
         device,
@@ -177,6 +198,36 @@ fn enrol_device(app: &App, request: &EnrolRequest) -> Result<EnrolResponse, Enro
         timezone: app.config.timezone.iana_name().unwrap_or("UTC").to_owned(),
         tokens: token_response(tokens, now_ms),
     })
+}
+
+/// Which device an unused code is for, decided before it counts as used.
+fn admit(app: &App, resumes: Option<&Resumes>, offer: Offer) -> Result<Option<DeviceId>, CodeError> {
+    let found = |device| match app.company.principal(device) {
+        Ok(known) => Ok(Some(known)),
+        Err(CompanyError::Unknown { .. }) => Ok(None),
+        Err(CompanyError::Store(error)) => Err(CodeError::Store(error)),
+        Err(other) => Err(CodeError::Store(StoreError::Damaged(other.to_string()))),
+    };
+    if let Some(device) = offer.made_at
+        && found(device)?.is_none_or(|maker| maker.status != DeviceStatus::Active)
+    {
+        return Err(CodeError::Invalid);
+    }
+    let Some(Resumes { device, user, refresh_token }) = resumes else { return Ok(None) };
+    if *user != offer.user {
+        return Err(CodeError::OtherUser);
+    }
+    match found(*device)? {
+        Some(known) if known.person.user != *user => Err(CodeError::OtherUser),
+        Some(known) if known.status == DeviceStatus::Active => Ok(Some(*device)),
+        Some(_) => Err(CodeError::Ended),
+        None if app.tombstones.has_device(*device) => Err(CodeError::Ended),
+        // Enrolled after the backup that this server was restored from: its changes name this device, so it stays this device.
+        None if app.auth.vouches(refresh_token.as_deref().unwrap_or_default(), *user, *device)? => {
+            Ok(Some(*device))
+        }
+        None => Err(CodeError::Stranger),
+    }
 }
 
 fn token_response(tokens: Tokens, now_ms: i64) -> TokenResponse {

@@ -152,6 +152,9 @@ impl From<CodeError> for ApiError {
             CodeError::Expired => "code_expired",
             CodeError::Used => "code_used",
             CodeError::Locked => "code_locked",
+            CodeError::OtherUser => "code_other_user",
+            CodeError::Stranger => "device_stranger",
+            CodeError::Ended => "device_revoked",
         };
         Self::new(StatusCode::FORBIDDEN, code, error.to_string())
     }

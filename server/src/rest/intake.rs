@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use fieldbook_core::access::OfficeVerb;
-use fieldbook_core::company::NewLead;
+use fieldbook_core::company::{CompanyError, NewLead};
 use fieldbook_core::document::{Edit, Value};
 use fieldbook_core::ids::{EntryId, TeamId, UserId};
 use serde::{Deserialize, Serialize};
@@ -93,21 +93,35 @@ pub(super) async fn import(
 /// importing again goes on.
 pub fn import_table(app: &App, bytes: &[u8], options: &ImportOptions) -> Result<ImportReport, ApiError> {
     let table = read_table(bytes)?;
-    let plan = plan_import(&table, options.namespace.as_deref())?;
-    let mut imported = 0;
-    if !options.dry_run {
-        for lot in plan.leads.chunks(LOT) {
-            let mut known_before = Vec::with_capacity(lot.len());
-            for lead in lot {
-                known_before.push(app.company.header(lead.lead)?.is_some());
+    let mut plan = plan_import(&table, options.namespace.as_deref())?;
+    let (mut imported, mut known) = (0, 0);
+    let mut refused = Vec::new();
+    for lot in plan.leads.chunks(LOT) {
+        let (mut good, mut new) = (0, Vec::with_capacity(lot.len()));
+        for lead in lot {
+            let made = new_lead(lead, options);
+            // What no lead document can hold is this row's fault alone: the others of the table go on.
+            match app.company.check_new_lead(&made) {
+                Ok(()) => {
+                    good += 1;
+                    known += usize::from(app.company.header(lead.lead)?.is_some());
+                    new.push(made);
+                }
+                Err(CompanyError::Refused(why)) => refused.push((lead.line, why)),
+                Err(other) => return Err(other.into()),
             }
-            let new: Vec<NewLead> = lot.iter().map(|lead| new_lead(lead, options)).collect();
+        }
+        imported += good;
+        if !options.dry_run {
             let (_, touched) = app.company.intake(&new, app.now_ms())?;
-            imported += known_before.iter().filter(|known| !**known).count();
             app.announce(touched);
         }
     }
-    let known = if options.dry_run { 0 } else { plan.leads.len() - imported };
+    plan.refuse(&table, refused);
+    imported -= known;
+    if options.dry_run {
+        (imported, known) = (0, 0);
+    }
     metrics::imported(imported, known, plan.rejected.len());
     let mut errors = Vec::new();
     if !plan.rejected.is_empty() {

@@ -15,6 +15,7 @@ use super::caller::{Body, Caller, Path};
 use super::{ApiError, Problem};
 use crate::app::{App, blocking};
 use crate::auth::Entropy;
+use crate::backup::tombstones::Tombstone;
 
 /// A user of the company.
 #[derive(Debug, Serialize, ToSchema)]
@@ -153,8 +154,17 @@ fn put_user(app: &App, caller: &Caller, id: UserId, body: UserBody) -> Result<Us
         ));
     }
     let row = UserRow { name, role: body.role, team: body.team, active: body.active };
+    let was_active = app.company.user(id).map_or(true, |old| old.active);
+    let stone = Tombstone::User { user: id, active: row.active };
+    // Whoever leaves is out first, whoever comes back is in last: a crash in between never lets a restore let them in.
+    if was_active && !row.active {
+        app.tombstones.bury(stone, app.now_ms())?;
+    }
     let touched = app.company.put_user(id, row.clone(), app.now_ms())?;
     app.announce(touched);
+    if !was_active && row.active {
+        app.tombstones.bury(stone, app.now_ms())?;
+    }
     send_away(app, &[id])?;
     Ok(User { id, row: row.into() })
 }

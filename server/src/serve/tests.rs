@@ -1,3 +1,5 @@
+use fieldbook_core::access::Role;
+use fieldbook_core::ids::{DeviceId, UserId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -6,6 +8,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::*;
 use crate::app::SystemClock;
+use crate::auth::Scope;
 use crate::control::{self, Order};
 use crate::hub::GateProgram;
 
@@ -125,6 +128,22 @@ async fn an_operator_reaches_a_running_server_through_the_data_folder() {
     let backup = folder.path().join("backup");
     assert_eq!(ask(Order::Backup { to: backup.clone() }).await.unwrap()["epoch"], 1);
     assert!(backup.join("manifest.json").exists());
+
+    let issue = || {
+        let (user, device) = (UserId([1; 8]), DeviceId([2; 8]));
+        let now_ms = app.now_ms();
+        let mut entropy = Entropy::from_system();
+        app.auth.issue_access(user, device, Role::Rep, Scope::Full, now_ms, &mut entropy).unwrap().0
+    };
+    let good = |token: &str| app.auth.verify_access(token, app.now_ms()).is_ok();
+    let (first, count) = (issue(), |answer: serde_json::Value| answer["distrusted"].as_array().map(Vec::len));
+    assert_eq!(count(ask(Order::RotateKeys { distrust: false }).await.unwrap()), Some(0));
+    let second = issue();
+    assert!(good(&first) && good(&second), "the old key verifies what it signed");
+    let distrusted = ask(Order::RotateKeys { distrust: true }).await.unwrap();
+    assert!(count(distrusted).is_some_and(|keys| keys >= 2));
+    assert!(!good(&first) && !good(&second) && good(&issue()), "and not once it is distrusted");
+
     let taken = App::open(app.config.clone(), Arc::new(SystemClock)).map(|_| ()).unwrap_err().to_string();
     assert!(taken.contains("in use"), "{taken}");
     door.abort();

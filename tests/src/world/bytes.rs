@@ -2,8 +2,9 @@
 //! beyond 256 bytes say nothing to somebody who only searches the disk.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 
-use fieldbook_core::document::{Doc, plain_change};
+use fieldbook_core::document::Doc;
 use fieldbook_core::ids::DocId;
 
 /// Every word that acts write carries the number of its family between two of these.
@@ -21,8 +22,12 @@ pub(super) fn families_in(value: &[u8]) -> BTreeSet<usize> {
     let mut families = marks_in(value);
     let starts = value.windows(MAGIC.len()).enumerate().filter(|(_, bytes)| *bytes == MAGIC);
     for (at, _) in starts {
-        let chunk = chunk_at(&value[at..]);
-        families.extend(chunk.and_then(plain_change).map(|plain| marks_in(&plain)).unwrap_or_default());
+        if let Some(body) = deflated_body(&value[at..]) {
+            let mut plain = Vec::new();
+            // What is no deflated body inflates to nothing, or to what was not there to be read.
+            let _ = flate2::read::DeflateDecoder::new(body).read_to_end(&mut plain);
+            families.extend(marks_in(&plain));
+        }
     }
     families
 }
@@ -36,18 +41,15 @@ pub(super) fn families_of_snapshot(doc: DocId, saved: &[u8]) -> BTreeSet<usize> 
     loaded.changes_after(&genesis).iter().flat_map(|change| marks_in(&change.bytes)).collect()
 }
 
-/// The chunk that begins here: magic, checksum, type, length as ULEB128, body.
-fn chunk_at(bytes: &[u8]) -> Option<&[u8]> {
-    let (mut length, mut at) = (0usize, HEAD_BYTES);
-    for shift in (0..28).step_by(7) {
-        let byte = *bytes.get(at)?;
-        length |= usize::from(byte & 0x7f) << shift;
-        at += 1;
-        if byte & 0x80 == 0 {
-            break;
-        }
+/// The body of the chunk that begins here, if it is a deflated change: magic, checksum, type, length as ULEB128, body.
+fn deflated_body(bytes: &[u8]) -> Option<&[u8]> {
+    if *bytes.get(TYPE_AT)? != DEFLATED_CHANGE {
+        return None;
     }
-    bytes.get(..at.checked_add(length)?)
+    let rest = &bytes[TYPE_AT + 1..];
+    let digits = 1 + rest.iter().take_while(|byte| **byte & 0x80 != 0).count();
+    let length = rest.get(..digits.min(4))?.iter().rev().fold(0, |n, byte| n << 7 | usize::from(byte & 0x7f));
+    rest.get(digits..digits.checked_add(length)?)
 }
 
 /// The families whose words are in these bytes.
@@ -67,8 +69,9 @@ fn marks_in(value: &[u8]) -> BTreeSet<usize> {
     families
 }
 
-/// Magic, checksum and type.
-const HEAD_BYTES: usize = 9;
+/// Behind magic and checksum.
+const TYPE_AT: usize = 8;
+const DEFLATED_CHANGE: u8 = 2;
 
 #[cfg(test)]
 mod tests {

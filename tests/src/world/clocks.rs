@@ -1,17 +1,20 @@
 //! The clocks of phones and server, and what the product may say of the time in spite of them (design decision 7).
 //!
 //! The company's time is the server's clock. An act in a boot that has seen a handshake is right to half of that handshake's round trip,
-//! and what the phone's own quartz strayed since; by the clock that the server had then: when somebody sets that one, what phones took from
-//! it stays wrong by as much until they connect again. Every other act is right to the doubt that it admits, and flagged when that is
-//! beyond five minutes; where the server's clock was set between the last contact and the receipt, the doubt lacks what it was set by.
+//! one whose boot met the server later to the time that the hello took, both to what the phone's own quartz strayed meanwhile; and by the
+//! clock that the server had then: when somebody sets that one, what was taken from it stays wrong by as much. Every other act is right to
+//! the doubt that it admits, and flagged when that is beyond five minutes; where the server's clock was set between the last contact and
+//! the receipt, the doubt lacks what it was set by.
 
+use fieldbook_core::company::CompanyError;
 use fieldbook_core::document::claimed_stamp;
-use fieldbook_core::ids::Hash32;
+use fieldbook_core::ids::{DocId, Hash32};
 use fieldbook_core::limits::CLOCK_DOUBT_MS;
 use fieldbook_core::replica::ReplicaError;
-use fieldbook_core::time::{Moment, Stamp};
+use fieldbook_core::time::{BootClock, Moment, Stamp};
 
-use super::{Step, World, violated};
+use super::invariants::load;
+use super::{Step, Violation, World, violated};
 
 /// The clocks of a device.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +60,22 @@ impl World {
         self.now_ms + self.office.skew_ms
     }
 
-    /// A change that nobody had seen before is on a phone's disk: what the phone says of its time, before any server received it.
+    /// Notes what an onlooker sees of a welcome that reaches its phone.
+    pub(super) fn shake_hands(&mut self, n: usize, conn: u64, contact_ms: i64) {
+        let server_skew_ms = self.ledger.welcomes.get(&contact_ms).copied().unwrap_or(0);
+        let sent_ms = self.net.get(conn).map_or(self.now_ms, |conn| conn.dialled_ms);
+        let met = Handshake { sent_ms, came_ms: self.now_ms, server_skew_ms };
+        self.ledger.handshakes.insert((self.phones[n].device, contact_ms), met);
+    }
+
+    /// Notes what an onlooker sees of a hello that reaches the server.
+    pub(super) fn hello_arrives(&mut self, n: usize, conn: u64, boot: u64) {
+        let sent_ms = self.net.get(conn).map_or(self.now_ms, |conn| conn.dialled_ms);
+        let met = Handshake { sent_ms, came_ms: self.now_ms, server_skew_ms: self.office.skew_ms };
+        self.ledger.hellos.entry((self.phones[n].device, boot)).or_default().push(met);
+    }
+
+    /// A change that nobody had seen before is on a phone's disk: what the phone says of its time, before any server has it.
     pub(super) fn note_time(&mut self, n: usize, hash: Hash32, change: &[u8]) -> Step {
         let Some((_, stamp)) = claimed_stamp(change) else {
             return violated("times_are_true_or_flagged", format!("{hash} by phone {n} has no stamp"));
@@ -71,40 +89,63 @@ impl World {
         self.times_are_true_or_flagged(n, hash, None)
     }
 
-    /// `times_are_true_or_flagged` for what the server took at `received_ms` of its clock.
-    pub(super) fn times_are_true_or_flagged(
-        &mut self,
-        n: usize,
-        hash: Hash32,
-        received_ms: Option<i64>,
-    ) -> Step {
+    /// `times_are_true_or_flagged` for what the server says of everything in a document.
+    pub(super) fn check_times_of(&mut self, doc: DocId) -> Step {
+        let Some(company) = self.office.company.clone() else { return Ok(()) };
+        let stumbled =
+            |e: CompanyError| Violation { invariant: "the_office_never_stumbles", detail: e.to_string() };
+        let Some(stored) = load(&company, doc)? else { return Ok(()) };
+        let clocks = company.clocks(doc).map_err(stumbled)?;
+        for (hash, phone) in self.ledger.of(doc) {
+            let boot = self.ledger.times.get(&hash).map(|act| act.stamp.moment.boot);
+            if stored.contains(&hash) {
+                let clock = boot.and_then(|boot| clocks.get(&boot)).copied();
+                self.times_are_true_or_flagged(phone, hash, clock)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn times_are_true_or_flagged(&mut self, n: usize, hash: Hash32, clock: Option<BootClock>) -> Step {
         let Some(ActTime { stamp, true_ms }) = self.ledger.times.get(&hash).copied() else { return Ok(()) };
-        let said = stamp.occurred(None, received_ms);
-        let met = self.ledger.handshakes.get(&(self.phones[n].device, stamp.last_contact_ms)).copied();
-        let (wanted_ms, bound_ms, flagged) = match (stamp.offset_ms, met) {
-            (Some(_), Some(met)) => {
-                let strays_ms = (true_ms - met.sent_ms) * DRIFT_MAX_PPM / 1_000_000;
-                let half_ms = (met.came_ms - met.sent_ms) / 2;
-                (true_ms + met.server_skew_ms, half_ms + strays_ms + ROUNDING_MS, true)
+        let device = self.phones[n].device;
+        let said = stamp.occurred(clock);
+        let off_by = |met: &Handshake, trip_ms: i64| {
+            let strayed_ms = (true_ms - met.sent_ms).abs() * DRIFT_MAX_PPM / 1_000_000;
+            let error_ms = (said.at_ms - true_ms - met.server_skew_ms).abs();
+            (error_ms, trip_ms + strayed_ms + ROUNDING_MS)
+        };
+        let (name, (error_ms, bound_ms)) = match (stamp.offset_ms, clock) {
+            (Some(_), _) => {
+                let met = self.ledger.handshakes.get(&(device, stamp.last_contact_ms));
+                let Some(met) = met else {
+                    let detail = format!("{hash} by phone {n} names a handshake that never was: {stamp:?}");
+                    return violated("times_are_true_or_flagged", detail);
+                };
+                ("times by handshake", off_by(met, (met.came_ms - met.sent_ms) / 2))
             }
-            (Some(_), None) => {
-                let detail = format!("{hash} by phone {n} names a handshake that never was: {stamp:?}");
-                return violated("times_are_true_or_flagged", detail);
+            (None, Some(BootClock::Pinned(_))) => {
+                let hellos = self.ledger.hellos.get(&(device, stamp.moment.boot)).into_iter().flatten();
+                let best = hellos
+                    .map(|met| off_by(met, met.came_ms - met.sent_ms))
+                    .min_by_key(|(error, most)| error - most);
+                ("times pinned later", best.unwrap_or((i64::MAX, 0)))
             }
-            (None, met) => {
-                let skew_ms = self.office.skew_ms;
-                let set_by_ms = met.map_or(0, |met| (met.server_skew_ms - skew_ms).abs());
-                (true_ms + skew_ms, said.doubt_ms.saturating_add(set_by_ms), said.is_doubtful())
+            (None, _) => {
+                let (behind_ms, ahead_ms) = self.office.skews_ms;
+                let error_ms = (said.at_ms - true_ms - self.office.skew_ms).abs();
+                ("times in doubt", (error_ms, said.doubt_ms.saturating_add(ahead_ms - behind_ms)))
             }
         };
-        let error_ms = (said.at_ms - wanted_ms).abs();
-        self.tally.add(if stamp.offset_ms.is_some() { "times pinned" } else { "times in doubt" }, 1);
-        let hidden = error_ms > bound_ms.max(CLOCK_DOUBT_MS) && !flagged;
+        self.tally.add(name, 1);
+        // The doubt that the server's clock adds is nobody's to see, and nobody's to flag.
+        let (behind_ms, ahead_ms) = self.office.skews_ms;
+        let hidden = name == "times in doubt"
+            && error_ms > CLOCK_DOUBT_MS + ahead_ms - behind_ms
+            && !said.is_doubtful();
         if error_ms > bound_ms || hidden {
-            let detail = format!(
-                "{hash} by phone {n} is {error_ms} ms off where {bound_ms} were admitted, and {}flagged",
-                if flagged { "" } else { "not " }
-            );
+            let detail =
+                format!("{hash} by phone {n} is {error_ms} ms off where {bound_ms} were admitted: {said:?}");
             return violated("times_are_true_or_flagged", detail);
         }
         Ok(())

@@ -62,8 +62,11 @@ impl World {
             ..NewLead::default()
         };
         let now_ms = self.server_ms();
-        let touched = self.office(|_, company| company.intake(&[new], now_ms))?;
-        if let Some((_, touched)) = touched {
+        let touched = self.office(|_, company| match company.intake(&[new], now_ms) {
+            Err(CompanyError::Refused(_)) => Ok(None),
+            other => other.map(Some),
+        })?;
+        if let Some(Some((_, touched))) = touched {
             self.tell(format!("the office takes in lead {family} for {}", if pool { 0 } else { owner.0[0] }));
             self.wake(&touched);
         }
@@ -82,7 +85,8 @@ impl World {
         let to = user(1 + self.dice.below(u64::from(REPS)) as u8);
         let (by, now_ms) = (user(super::MANAGER), self.server_ms());
         let assigned = self.office(|_, company| match company.assign(lead, to, by, "调整", now_ms) {
-            Err(CompanyError::Unknown { .. }) => Ok(None),
+            // Unknown to a restored server, or for somebody who left.
+            Err(CompanyError::Unknown { .. } | CompanyError::Refused(_)) => Ok(None),
             other => other.map(Some),
         })?;
         if let Some(Some(assigned)) = assigned {
@@ -165,17 +169,12 @@ impl World {
         let n = all[self.dice.below(all.len() as u64) as usize];
         let status = if self.dice.one_in(3) { DeviceStatus::Stolen } else { DeviceStatus::Revoked };
         let (device, now_ms) = (self.phones[n].device, self.server_ms());
-        let set = self.office(|_, company| match company.set_device_status(device, status, now_ms) {
-            Err(CompanyError::Unknown { .. }) => Ok(None),
-            other => other.map(Some),
-        })?;
-        if let Some(Some(touched)) = set {
-            self.tell(format!("the office marks phone {n} {status:?}"));
-            self.office.tombstones.insert(device, status);
-            self.tally.add("retired", 1);
-            self.send_away(device);
-            self.wake(&touched);
-        }
+        self.office.tombstones.insert(device, status);
+        self.tell(format!("the office marks phone {n} {status:?}"));
+        self.tally.add("retired", 1);
+        let touched = self.office(|office, company| office.decide_again(company, now_ms))?;
+        self.send_away(device);
+        self.wake(&touched.unwrap_or_default());
         Ok(())
     }
 
@@ -188,7 +187,8 @@ impl World {
             return Ok(());
         }
         self.office.dismissed.insert(rep);
-        let Some(touched) = self.office(|office, company| office.dismiss_again(company))? else {
+        let now_ms = self.server_ms();
+        let Some(touched) = self.office(|office, company| office.decide_again(company, now_ms))? else {
             // The server died over it; whoever did it does it again when it starts.
             return Ok(());
         };

@@ -77,6 +77,8 @@ impl World {
                 self.tell(format!("the server's clock is set {} s off", skew_ms / 1_000));
                 self.tally.add("server clocks set", 1);
                 self.office.skew_ms = skew_ms;
+                let (behind_ms, ahead_ms) = self.office.skews_ms;
+                self.office.skews_ms = (behind_ms.min(skew_ms), ahead_ms.max(skew_ms));
             }
             _ => {}
         }

@@ -64,12 +64,14 @@ pub(super) struct Ledger {
     pub cursors: BTreeMap<usize, (u64, u64, Position)>,
     /// Changes that a restored server lost, with who held them then: phone and generation.
     pub lost: BTreeMap<Hash32, Vec<(usize, u64)>>,
+    /// Of those, what the server has again without having answered their author since: it may still have to say goodbye.
+    pub returned: BTreeSet<Hash32>,
     /// Changes told durable that could not be looked up because the server was down.
     unchecked: BTreeSet<Hash32>,
     /// When each change was made.
     pub times: BTreeMap<Hash32, ActTime>,
-    /// Changes whose time was looked at when the server took them.
-    pub received: BTreeSet<Hash32>,
+    /// Hellos that reached a server, by device and boot.
+    pub hellos: BTreeMap<(DeviceId, u64), Vec<Handshake>>,
     /// What the server's clock said in each welcome, with how far it was off.
     pub welcomes: BTreeMap<i64, i64>,
     /// Every handshake that a device took, by what the server's clock said in it.
@@ -113,15 +115,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// What a restored server lost is there again: from now on it may not be lost once more.
-    pub fn came_back(&mut self, hash: &Hash32) -> bool {
-        self.lost.remove(hash).is_some()
-    }
-
-    /// What phones made of a document, with what they were told of it.
-    pub fn of(&self, doc: DocId) -> Vec<(Hash32, Fate)> {
+    /// What phones made of a document, and which.
+    pub fn of(&self, doc: DocId) -> Vec<(Hash32, usize)> {
         let made = self.made.iter().filter(|(_, made)| made.doc == doc);
-        made.map(|(hash, made)| (*hash, made.fate)).collect()
+        made.map(|(hash, made)| (*hash, made.phone)).collect()
     }
 
     /// The hashes of a push's changes.
@@ -138,7 +135,8 @@ impl Ledger {
 
     /// Whether a push was answered by a server that has not been restored since.
     pub fn is_answered(&self, push: &Push) -> bool {
-        self.all_told(push) && self.hashes(push).iter().all(|hash| !self.lost.contains_key(hash))
+        let answered = |hash: &Hash32| !self.lost.contains_key(hash) && !self.returned.contains(hash);
+        self.all_told(push) && self.hashes(push).iter().all(answered)
     }
 
     /// The phone's disk was replaced: what it holds now is what it always held.
@@ -193,6 +191,7 @@ impl World {
 
     fn was_told(&mut self, n: usize, hash: Hash32, fate: Fate, number: u64) -> Step {
         let Some(made) = self.ledger.made.get_mut(&hash) else { return Ok(()) };
+        self.ledger.returned.remove(&hash);
         // A backup put back may be told anew; once durable, it stays durable.
         if made.fate != Fate::Durable || fate == Fate::Durable {
             made.fate = fate;
@@ -245,6 +244,24 @@ impl World {
                     format!("{hash} of {name} by phone {}", made.phone),
                 );
             }
+        }
+        Ok(())
+    }
+
+    /// What a restored server had lost of a document and has again: from here on it is stored like everything else.
+    pub(super) fn found_again(&mut self, doc: DocId) -> Step {
+        let Some(company) = self.office.company.clone() else { return Ok(()) };
+        let missing: Vec<Hash32> = self.ledger.lost.keys().copied().collect();
+        let of_doc = |hash: &Hash32| self.ledger.made.get(hash).is_some_and(|made| made.doc == doc);
+        let missing: Vec<Hash32> = missing.into_iter().filter(of_doc).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let Some(held) = super::invariants::load(&company, doc)? else { return Ok(()) };
+        for hash in missing.into_iter().filter(|hash| held.contains(hash)) {
+            self.ledger.lost.remove(&hash);
+            self.ledger.returned.insert(hash);
+            self.tally.add("came back", 1);
         }
         Ok(())
     }

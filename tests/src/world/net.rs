@@ -25,6 +25,8 @@ pub struct Conn {
     pub phone: usize,
     /// Nothing sent from now on arrives.
     pub broken: bool,
+    /// When its hello set out.
+    pub dialled_ms: i64,
     /// Frames that have not arrived.
     pub in_flight: usize,
     /// Nothing arrives this way any more, and neither end knows.
@@ -55,10 +57,17 @@ pub struct Net {
 
 impl Net {
     /// Opens a connection of this phone.
-    pub fn open(&mut self, phone: usize) -> u64 {
+    pub fn open(&mut self, phone: usize, dialled_ms: i64) -> u64 {
         self.next += 1;
-        let conn =
-            Conn { phone, broken: false, in_flight: 0, deaf: None, dies_at: [i64::MAX; 2], last_at: [0; 2] };
+        let conn = Conn {
+            phone,
+            broken: false,
+            dialled_ms,
+            in_flight: 0,
+            deaf: None,
+            dies_at: [i64::MAX; 2],
+            last_at: [0; 2],
+        };
         self.conns.insert(self.next, conn);
         self.next
     }

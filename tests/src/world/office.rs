@@ -10,7 +10,7 @@ use fieldbook_core::company::{
 };
 use fieldbook_core::ids::{DeviceId, DocId, UserId};
 use fieldbook_core::store::{Batch, Outcome, Position, Store};
-use fieldbook_core::sync::message::{FromPhone, FromServer, Verdict, decode_frame};
+use fieldbook_core::sync::message::{FromPhone, FromServer, decode_frame};
 use fieldbook_core::sync::server::{Effect, Session};
 use fieldbook_engines::faults::{Dice, FaultyStore, Snapshot};
 
@@ -42,6 +42,8 @@ pub(super) struct Office {
     pub refused: BTreeSet<String>,
     /// How far its clock is off.
     pub skew_ms: i64,
+    /// The most that it was ever off, behind and ahead.
+    pub skews_ms: (i64, i64),
 }
 
 struct Waiting {
@@ -51,8 +53,7 @@ struct Waiting {
 }
 
 enum Planned {
-    /// With when the server took them.
-    Pushes(Box<Prepared>, Vec<Waiting>, i64),
+    Pushes(Box<Prepared>, Vec<Waiting>),
     Noted(Batch),
 }
 
@@ -80,6 +81,7 @@ impl Office {
             dismissed: BTreeSet::new(),
             refused: BTreeSet::new(),
             skew_ms: 0,
+            skews_ms: (0, 0),
         }
     }
 
@@ -108,13 +110,24 @@ impl Office {
         hire().map_err(|e| Violation { invariant: "the_office_never_stumbles", detail: e.to_string() })
     }
 
-    /// Makes sure that those who left the company are out of it: kept outside the backups, like the tombstones.
-    pub fn dismiss_again(&mut self, company: &Company) -> Result<BTreeSet<Channel>, CompanyError> {
+    /// Makes sure that what was decided about people and phones is so: it is kept outside the backups, and whoever decided while the
+    /// server died does it again.
+    pub fn decide_again(&self, company: &Company, now_ms: i64) -> Result<BTreeSet<Channel>, CompanyError> {
         let mut touched = BTreeSet::new();
         for id in &self.dismissed {
             let row = company.user(*id)?;
             if row.active {
-                touched.extend(company.put_user(*id, UserRow { active: false, ..row }, T0)?);
+                touched.extend(company.put_user(*id, UserRow { active: false, ..row }, now_ms)?);
+            }
+        }
+        for (device, status) in &self.tombstones {
+            let known = match company.device(*device) {
+                Ok(row) => row.status,
+                Err(CompanyError::Unknown { .. }) => continue,
+                Err(other) => return Err(other),
+            };
+            if known != *status && known != DeviceStatus::Wiped {
+                touched.extend(company.set_device_status(*device, *status, now_ms)?);
             }
         }
         Ok(touched)
@@ -188,7 +201,8 @@ impl World {
             Err(other) => return violated("the_office_never_stumbles", other.to_string()),
         }
         self.tell("the server starts");
-        self.office(|office, company| office.dismiss_again(company))?;
+        let now_ms = self.server_ms();
+        self.office(|office, company| office.decide_again(company, now_ms))?;
         self.check_stored()
     }
 
@@ -226,18 +240,8 @@ impl World {
         self.ledger.head = 0;
         self.phones.iter_mut().for_each(|phone| phone.checked = (0, 0));
         self.note_lost()?;
-        for (device, status) in self.office.tombstones.clone() {
-            let marked =
-                self.office(|_, company| match company.set_device_status(device, status, now_ms) {
-                    Err(CompanyError::Unknown { .. }) => Ok(()),
-                    other => other.map(|_| ()),
-                })?;
-            if marked.is_none() {
-                // The disk failed in the middle of the repair.
-                return self.restore_server(backup);
-            }
-        }
-        if self.office(|office, company| office.dismiss_again(company))?.is_none() {
+        if self.office(|office, company| office.decide_again(company, now_ms))?.is_none() {
+            // The disk failed in the middle of the repair.
             return self.restore_server(backup);
         }
         Ok(())
@@ -259,6 +263,7 @@ impl World {
                 self.ledger.sent(phone, push);
             }
             if let FromPhone::Hello(hello) = message {
+                self.hello_arrives(phone, conn, hello.boot);
                 let device = self.phones[phone].device;
                 let greeted = self.office(|_, company| Session::open(company, device, &hello, now_ms))?;
                 match greeted {
@@ -307,11 +312,11 @@ impl World {
                     self.tally.add("returns", 1);
                     let touched = self.office(|_, company| company.take_back(&returned, now_ms))?;
                     let Some(touched) = touched else { return Ok(()) };
+                    self.found_again(returned.doc)?;
                     let name = self.name(returned.doc);
                     let news = if touched.is_empty() { "nothing new" } else { "news" };
                     self.tell(format!("{name} is returned over {conn}: {news}"));
                     self.wake(&touched);
-                    self.check_stored_of(BTreeSet::from([returned.doc]))?;
                 }
                 Effect::Pump => self.start_pump(conn),
                 Effect::Close(error) => {
@@ -376,10 +381,10 @@ impl World {
                 self.office(|office, company| company.prepare(doc, &incoming, &mut office.gate, now_ms))?;
             let Some(prepared) = prepared else { return Ok(()) };
             if prepared.batch.is_empty() {
-                self.settle(prepared, Outcome::Done(None), lot, now_ms)?;
+                self.settle(prepared, Outcome::Done(None), lot)?;
             } else {
                 self.office.writing.insert(doc);
-                self.office.queue.push(Planned::Pushes(Box::new(prepared), lot, now_ms));
+                self.office.queue.push(Planned::Pushes(Box::new(prepared), lot));
                 self.start_flush();
             }
         }
@@ -400,35 +405,28 @@ impl World {
         let Some(outcomes) = self.office(|_, company| Ok(company.store().commit(batches)?))? else {
             return Ok(());
         };
-        let mut written = BTreeSet::new();
         for (planned, outcome) in queue.into_iter().zip(outcomes) {
-            if let Planned::Pushes(prepared, lot, received_ms) = planned {
-                written.insert(prepared.doc);
+            if let Planned::Pushes(prepared, lot) = planned {
                 if let Outcome::Done(Some(at)) = outcome {
                     self.count_compaction(prepared.doc, at)?;
                 }
-                self.settle(*prepared, outcome, lot, received_ms)?;
+                self.settle(*prepared, outcome, lot)?;
             }
         }
-        self.check_stored_of(written)
+        Ok(())
     }
 
-    fn settle(&mut self, prepared: Prepared, outcome: Outcome, lot: Vec<Waiting>, received_ms: i64) -> Step {
+    fn settle(&mut self, prepared: Prepared, outcome: Outcome, lot: Vec<Waiting>) -> Step {
         let doc = prepared.doc;
         self.office.writing.remove(&doc);
         match prepared.settle(outcome) {
             Settled::Done { answers, touched } => {
                 self.wake(&touched);
+                self.found_again(doc)?;
+                self.check_stored_in(&[doc])?;
+                self.check_times_of(doc)?;
                 for (waiting, answer) in lot.into_iter().zip(answers) {
                     self.tally.add("answers", 1);
-                    if matches!(answer.verdict, Verdict::Durable { .. }) {
-                        let phone = self.net.get(waiting.conn).map_or(0, |conn| conn.phone);
-                        for hash in self.ledger.hashes(&waiting.incoming.push) {
-                            if self.ledger.received.insert(hash) {
-                                self.times_are_true_or_flagged(phone, hash, Some(received_ms))?;
-                            }
-                        }
-                    }
                     let name = self.name(doc);
                     self.tell(format!(
                         "push {} of {name} over {}: {:?}",

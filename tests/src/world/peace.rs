@@ -173,6 +173,7 @@ impl World {
             let Some((loaded, header)) = loaded.zip(company.header(doc).map_err(stumbled)?) else { continue };
             self.tally.add("conflicts", loaded.conflicts(&NoClocks).len() as u64);
             self.tally.add("links to a customer", u64::from(header.link.is_some()));
+            self.check_times_of(doc)?;
             let name = self.name(doc);
             if loaded.heads() != header.heads || loaded.change_count() != header.changes {
                 return violated("headers_tell_the_truth", name);

@@ -12,7 +12,7 @@ use fieldbook_core::sync::phone::{Link, Turn};
 use fieldbook_core::time::Moment;
 use fieldbook_engines::faults::{FaultyStore, Snapshot};
 
-use super::clocks::{Clock, DRIFT_MAX_PPM, Handshake};
+use super::clocks::{Clock, DRIFT_MAX_PPM};
 use super::ledger::documents;
 use super::{Event, PHONES_MAX, Step, Violation, Way, World, device, violated};
 
@@ -51,8 +51,6 @@ pub(super) struct Phone {
 pub(super) struct Line {
     pub conn: u64,
     pub link: Link,
-    /// When the hello set out.
-    pub dialled_ms: i64,
 }
 
 impl Phone {
@@ -276,9 +274,9 @@ impl World {
         let Some(messages) = self.app(n, |replica, now| link.open(replica, "token", "world", now))? else {
             return Ok(());
         };
-        let conn = self.net.open(n);
+        let conn = self.net.open(n, self.now_ms);
         self.tell(format!("phone {n} connects: {conn}"));
-        self.phones[n].line = Some(Line { conn, link, dialled_ms: self.now_ms });
+        self.phones[n].line = Some(Line { conn, link });
         self.send(Way::Up, conn, messages);
         Ok(())
     }
@@ -337,7 +335,7 @@ impl World {
             _ => None,
         });
         if let Some(contact_ms) = greeted {
-            self.shake_hands(n, line.dialled_ms, contact_ms);
+            self.shake_hands(n, conn, contact_ms);
         }
         let heard = self.app(n, |replica, now| line.link.receive(replica, messages, now))?;
         let Some(Turn { send, applied, closed }) = heard else {
@@ -361,13 +359,6 @@ impl World {
         self.phones[n].line = Some(line);
         self.send(Way::Up, conn, send);
         self.observe(n, &answers)
-    }
-
-    /// Notes what an onlooker saw of a handshake.
-    fn shake_hands(&mut self, n: usize, sent_ms: i64, contact_ms: i64) {
-        let server_skew_ms = self.ledger.welcomes.get(&contact_ms).copied().unwrap_or(0);
-        let met = Handshake { sent_ms, came_ms: self.now_ms, server_skew_ms };
-        self.ledger.handshakes.insert((self.phones[n].device, contact_ms), met);
     }
 
     fn wiped(&mut self, n: usize) -> Step {
@@ -417,7 +408,7 @@ impl World {
             if let Some(status) = status {
                 touched.extend(company.set_device_status(device, status, now_ms)?);
             }
-            touched.extend(office.dismiss_again(company)?);
+            touched.extend(office.decide_again(company, now_ms)?);
             Ok(touched)
         })?;
         match put {

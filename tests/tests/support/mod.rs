@@ -16,6 +16,7 @@ use fieldbook_device::{
 };
 use fieldbook_server::app::{App, SystemClock};
 use fieldbook_server::auth::Entropy;
+use fieldbook_server::backup::{self, Reapplied};
 use fieldbook_server::hub::{GateProgram, Hub};
 use fieldbook_server::serve::{self, Running};
 use tokio::runtime::Runtime;
@@ -26,6 +27,8 @@ pub const LONG: Duration = Duration::from_secs(60);
 /// A server that runs.
 pub struct Office {
     folder: PathBuf,
+    /// The server's data folder in it; every restore begins another.
+    data: String,
     listen: String,
     settings: Vec<(String, String)>,
     running: Option<(Runtime, Arc<App>, Running)>,
@@ -43,6 +46,7 @@ impl Office {
         let settings = settings.iter().map(|(k, v)| (k.to_string(), v.clone())).collect();
         let mut office = Self {
             folder: folder.to_owned(),
+            data: "server".into(),
             listen: "127.0.0.1:0".into(),
             settings,
             running: None,
@@ -56,13 +60,7 @@ impl Office {
 
     /// Opens the door (again), on the address that it had.
     pub fn open(&mut self) {
-        let mut variables = vec![
-            ("FIELDBOOK_SERVER_LISTEN".to_owned(), self.listen.clone()),
-            ("FIELDBOOK_SERVER_DATA_DIR".to_owned(), self.folder.join("server").display().to_string()),
-            ("FIELDBOOK_SERVER_SHUTDOWN_S".to_owned(), "1".to_owned()),
-        ];
-        variables.extend(self.settings.iter().cloned());
-        let mut config = fieldbook_server::config::Config::load(None, variables.into_iter()).unwrap();
+        let mut config = self.server_config();
         let runtime = Runtime::new().unwrap();
         let (app, running) = runtime.block_on(async {
             let listener = serve::bind(&mut config).unwrap();
@@ -73,6 +71,41 @@ impl Office {
         });
         self.listen = running.address.to_string();
         self.running = Some((runtime, app, running));
+    }
+
+    fn server_config(&self) -> fieldbook_server::config::Config {
+        let mut variables = vec![
+            ("FIELDBOOK_SERVER_LISTEN".to_owned(), self.listen.clone()),
+            ("FIELDBOOK_SERVER_DATA_DIR".to_owned(), self.data_folder().display().to_string()),
+            ("FIELDBOOK_SERVER_SHUTDOWN_S".to_owned(), "1".to_owned()),
+        ];
+        variables.extend(self.settings.iter().cloned());
+        fieldbook_server::config::Config::load(None, variables).unwrap()
+    }
+
+    /// Changes a setting; it holds from the next opening.
+    pub fn set(&mut self, variable: &str, value: &str) {
+        self.settings.push((variable.into(), value.into()));
+    }
+
+    pub fn data_folder(&self) -> PathBuf {
+        self.folder.join(&self.data)
+    }
+
+    /// A backup of the running server.
+    pub fn backup(&self, name: &str) -> PathBuf {
+        let to = self.folder.join(name);
+        backup::make(self.app(), &to).unwrap();
+        to
+    }
+
+    /// The server is gone; another one, with nothing but the backup and perhaps the tombstones, opens on its address.
+    pub fn restore(&mut self, from: &Path, tombstones: Option<&Path>) -> Reapplied {
+        self.close();
+        self.data.push_str("-again");
+        let (_, reapplied) = backup::restore(&self.server_config(), from, tombstones).unwrap();
+        self.open();
+        reapplied
     }
 
     /// Stops the server in order. Its data stay.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::time::Occurred;
+use crate::time::{BootClock, Occurred};
 
 fn with(base: &Doc, n: u8, wall_ms: i64, edits: &[Edit]) -> Doc {
     let mut doc = base.clone();
@@ -75,12 +75,12 @@ fn two_phones_that_edit_one_field_keep_both_values_until_a_person_chooses() {
     assert_eq!(conflicts[0].path.field, "contacts");
     let names = &conflicts[1];
     assert_eq!(names.values[0].value, "甲".into());
-    assert_eq!(names.values[0].at, Occurred { at_ms: 500, doubt_ms: crate::time::UNBOUNDED_DOUBT_MS });
+    assert_eq!(names.values[0].at, Occurred { at_ms: 500, doubt_ms: i64::MAX });
     assert_eq!((names.values[1].user, names.values[1].device), (UserId([2; 8]), DeviceId([2; 8])));
     assert_eq!(name(&doc), Some("甲".into()), "the later act counts, whichever automerge prefers");
     assert_eq!(doc.register("customer_name", &NoClocks).unwrap().user, UserId([1; 8]));
     // A handshake that pins the first phone's boot far in the past turns the order round.
-    let pinned = BTreeMap::from([(1u64, 0i64)]);
+    let pinned = BTreeMap::from([(1u64, BootClock::Pinned(0))]);
     assert_eq!(doc.value("customer_name", &pinned), Some("乙".into()));
 
     for (conflict, choice) in conflicts.iter().zip([1, 0]) {

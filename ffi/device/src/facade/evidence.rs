@@ -104,6 +104,7 @@ impl Fieldbook {
             state: BlobState::Safe,
             leads: vec![lead],
             unmetered_only: false,
+            refused: None,
         };
         blobs::keep(&shared.store, hash, &bytes, &row)?;
         Ok(bytes)
@@ -120,6 +121,8 @@ fn keep(shared: &Shared, lead: DocId, what: &Attachment, hash: Hash32, bytes: &[
             }
             // Who wants it up sooner gets it up sooner.
             row.unmetered_only &= what.unmetered_only;
+            // Attaching it anew is asking the server anew.
+            row.refused = None;
             blobs::put_row(store, hash, &row)
         }
         None => {
@@ -129,6 +132,7 @@ fn keep(shared: &Shared, lead: DocId, what: &Attachment, hash: Hash32, bytes: &[
                 state: BlobState::Waiting,
                 leads: vec![lead],
                 unmetered_only,
+                refused: None,
             };
             blobs::keep(store, hash, bytes, &row)
         }

@@ -87,8 +87,12 @@ impl Fieldbook {
     /// Enrols this phone with the content of a QR code (`https://…/enrol#CODE`). `device_name` is what the user calls the phone, 1 to 100
     /// characters. Repeating it after a lost answer costs no second code.
     ///
+    /// A phone that is signed out ([`Error::SignedOut`]) comes back by a new code for the same user: it stays the device that it is, and keeps
+    /// what it holds and what waits for the server.
+    ///
     /// # Errors
-    /// [`Error::Invitation`], [`Error::AlreadyEnrolled`], [`Error::Server`] with the server's code, [`Error::Certificate`],
+    /// [`Error::Invitation`]; [`Error::AlreadyEnrolled`] when the phone is signed in, or the code is not for its user or not of its server;
+    /// [`Error::SignedOut`] for a phone that was revoked; [`Error::Server`] with the server's code, [`Error::Certificate`],
     /// [`Error::PlainHttp`], [`Error::Offline`], [`Error::TimedOut`], [`Error::Cancelled`].
     pub fn enrol(
         &self,
@@ -180,10 +184,12 @@ impl Fieldbook {
             .shared
             .with(|replica, now| Ok::<_, Error>((replica.identity().is_ok(), replica.status(now)?)))?;
         let (background, online, error) = self.shared.engine.state();
+        let evidence = upload::waiting(&self.shared)?;
         Ok(Status {
             enrolled,
             unanswered: status.unanswered,
-            evidence_waiting: upload::waiting(&self.shared)?,
+            evidence_waiting: evidence.to_send,
+            evidence_refused: evidence.refused,
             held: status.kept as u32,
             last_contact_ms: status.last_contact_ms,
             clock_skew_ms: status.clock_skew_ms,
@@ -231,7 +237,8 @@ impl Fieldbook {
     /// [`Error::Invalid`] when work would be lost that is not to be discarded; [`Error::Closed`]; [`Error`] of the store.
     pub fn leave(&self, discard_unsent: bool) -> Result<(), Error> {
         self.shared.engine.set_background(false);
-        let evidence = upload::waiting(&self.shared)?;
+        let waiting = upload::waiting(&self.shared)?;
+        let evidence = waiting.to_send + waiting.refused;
         self.shared.with(|replica, _| {
             let unsent = replica.unanswered();
             if !discard_unsent && (unsent > 0 || evidence > 0) {

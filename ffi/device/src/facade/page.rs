@@ -8,6 +8,7 @@ use fieldbook_core::model::{
     AdvancementModel, DirectoryModel, Event, LeadModel, LoggedEvent, LoggedEvidence, RulingModel,
 };
 use fieldbook_core::replica::{Replica, ReplicaError};
+use fieldbook_core::time::BootClock;
 
 use super::Fieldbook;
 use super::conflicts::conflict_items;
@@ -35,10 +36,12 @@ impl Fieldbook {
         })?;
         // Where the bytes are is known to the store alone; nothing is locked for it.
         for piece in &mut page.evidence {
-            piece.place = match blobs::row(&self.shared.store, piece.hash)?.map(|row| row.state) {
-                Some(BlobState::Waiting) => EvidencePlace::Waiting,
-                Some(BlobState::Safe) => EvidencePlace::Safe,
-                Some(BlobState::Incomplete) | None => EvidencePlace::Elsewhere,
+            let row = blobs::row(&self.shared.store, piece.hash)?;
+            piece.place = match row.map(|row| (row.state, row.refused)) {
+                Some((BlobState::Waiting, None)) => EvidencePlace::Waiting,
+                Some((BlobState::Waiting, Some(_))) => EvidencePlace::Refused,
+                Some((BlobState::Safe, _)) => EvidencePlace::Safe,
+                Some((BlobState::Incomplete, _)) | None => EvidencePlace::Elsewhere,
             };
         }
         Ok(page)
@@ -70,7 +73,7 @@ impl Docs {
 
     /// The clocks that the server pinned for those who wrote (O1).
     pub fn clocks(&self) -> &dyn Clocks {
-        static NONE: BTreeMap<u64, i64> = BTreeMap::new();
+        static NONE: BTreeMap<u64, BootClock> = BTreeMap::new();
         self.ruling.as_ref().map_or(&NONE, |ruling| &ruling.clocks)
     }
 

@@ -110,9 +110,8 @@ impl<'a> Talk<'a> {
         };
         let heard = tokio::time::Instant::now();
         let mut link = Link::new();
-        if upload::waiting(shared)? > 0 {
-            link.delay_farewell();
-        }
+        // Whatever waits now: until the server has said that it is the farewell, more may be attached.
+        link.delay_farewell();
         let first = shared.with(|replica, now| link.open(replica, token, &shared.agent, now))?;
         let mut talk = Self {
             shared,
@@ -141,7 +140,8 @@ impl<'a> Talk<'a> {
         loop {
             if uploading.is_none() && self.has_evidence && (self.is_settled()? || self.is_leaving()?) {
                 self.has_evidence = false;
-                uploading = Some(Box::pin(upload::run(shared.clone())));
+                let leaving = self.is_leaving()?;
+                uploading = Some(Box::pin(upload::run(shared.clone(), leaving)));
             }
             rounds.retain(|round| !round.is_closed());
             if engine.is_stopping() {
@@ -156,7 +156,7 @@ impl<'a> Talk<'a> {
                 }
                 // Who asked meanwhile wants what the server has from now on: a fresh handshake says so for certain.
                 if engine.has_rounds() {
-                    return Ok(End::Again);
+                    return Ok(End::Fresh);
                 }
             }
             if rounds.is_empty() && !engine.has_rounds() && !engine.stays() {
@@ -181,8 +181,9 @@ impl<'a> Talk<'a> {
                     match done {
                         Ok(uploaded) => {
                             self.tally.uploaded.add(uploaded);
-                            let farewell = self.shared.with(|replica, _| self.link.farewell(replica))?;
-                            self.send(farewell);
+                            if self.is_leaving()? {
+                                self.leave()?;
+                            }
                         }
                         // A revoked phone keeps its evidence, and itself, until the server has it.
                         Err(error) if self.is_leaving()? => return Err(error),
@@ -208,6 +209,17 @@ impl<'a> Talk<'a> {
                 }
             }
         }
+    }
+
+    /// A revoked phone has sent what it could. It says goodbye, upon which it is wiped, only when nothing was attached meanwhile.
+    fn leave(&mut self) -> Result<(), Error> {
+        if upload::waiting(self.shared)?.to_send > 0 {
+            self.has_evidence = true;
+            return Ok(());
+        }
+        let farewell = self.shared.with(|replica, _| self.link.farewell(replica))?;
+        self.send(farewell);
+        Ok(())
     }
 
     fn is_leaving(&self) -> Result<bool, Error> {
@@ -321,6 +333,7 @@ impl<'a> Talk<'a> {
                 tally.leads.iter().filter_map(|lead| replica.summary(*lead).ok()).map(|row| row.conflicts);
             Ok::<_, Error>((conflicts.sum(), replica.kept()?.len() as u32))
         })?;
+        let waiting = upload::waiting(self.shared)?;
         Ok(SyncReport {
             up: link.durable,
             down: link.changed,
@@ -334,7 +347,8 @@ impl<'a> Talk<'a> {
             held,
             evidence_up: tally.uploaded.files,
             evidence_bytes: tally.uploaded.bytes,
-            evidence_waiting: upload::waiting(self.shared)?,
+            evidence_waiting: waiting.to_send,
+            evidence_refused: waiting.refused,
         })
     }
 

@@ -6,12 +6,12 @@ use std::time::Instant;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::{backoff, connection};
+use super::backoff::Patience;
+use super::connection;
 use crate::error::Error;
 use crate::listen::Change;
 use crate::records::{Network, SyncReport};
 use crate::shared::{Shared, lock};
-use crate::timing::STEADY;
 
 /// What the app wants of the connection, and what the connection tells the app.
 #[derive(Default)]
@@ -40,7 +40,9 @@ pub(crate) type Round = oneshot::Sender<Result<SyncReport, Error>>;
 pub(super) enum End {
     /// Nobody wants it any longer.
     Done,
-    /// Another one is wanted at once.
+    /// The app asked for a round while it stood: a fresh one is to say for certain.
+    Fresh,
+    /// The server wants another one at once.
     Again,
 }
 
@@ -172,8 +174,7 @@ impl Engine {
 /// Runs until [`Engine::stop`].
 pub(crate) async fn run(shared: Arc<Shared>) {
     let engine = &shared.engine;
-    // Failures, and connections that did not last, in a row.
-    let (mut failed, mut again) = (0u32, 0u32);
+    let mut patience = Patience::default();
     loop {
         match engine.next() {
             Next::Stop => break,
@@ -188,21 +189,20 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let end = connection::hold(&shared, &mut rounds).await;
         let was_online = engine.state().1;
         engine.set_online(false);
-        if began.elapsed() >= STEADY {
-            (failed, again) = (0, 0);
-        }
+        patience.ended(was_online.then(|| began.elapsed()));
         let end = match end {
-            Ok(End::Again) if again >= AGAIN_MAX => {
+            Ok(End::Again) if !patience.again() => {
                 Err(Error::Offline("the server sends this phone away again and again".into()))
             }
             other => other,
         };
         match end {
-            Ok(End::Done) => (failed, again) = (0, 0),
-            Ok(End::Again) => {
-                again += 1;
+            Ok(End::Done) => patience.done(),
+            Ok(End::Fresh) => {
+                patience.done();
                 lock(&engine.wishes).rounds.extend(rounds);
             }
+            Ok(End::Again) => lock(&engine.wishes).rounds.extend(rounds),
             Err(error) => {
                 tracing::debug!(code = error.code(), "a connection failed");
                 for round in rounds {
@@ -215,9 +215,10 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                 }
                 shared.notifier.tell([Change::Status]);
                 if engine.stays() {
-                    failed += 1;
                     let dice = u64::from_be_bytes(first8(shared.entropy.seed()));
-                    engine.pause(backoff::wait(failed, dice)).await;
+                    engine.pause(patience.failed(dice)).await;
+                } else {
+                    patience = Patience::default();
                 }
                 continue;
             }
@@ -248,5 +249,3 @@ fn first8(seed: [u8; 32]) -> [u8; 8] {
 
 /// Threads of one app that wait for a round at once.
 const ROUNDS_MAX: usize = 64;
-/// Reconnections in a row without a pause.
-const AGAIN_MAX: u32 = 5;

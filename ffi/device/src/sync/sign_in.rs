@@ -1,5 +1,8 @@
 //! Enrolment and tokens. A refresh token is used once and replaced in the same breath; a lost answer costs nothing, because the
 //! enrolment carries a claim of the phone's own and the server honours the refresh token before the newest.
+//!
+//! A phone whose sign-in is over (it was silent for too long, its store or its server came back from a backup) is enrolled again as the device
+//! that it is: it keeps what it holds, and its outbox goes up.
 
 use fieldbook_core::ids::{DeviceId, UserId};
 use fieldbook_core::replica::Identity;
@@ -17,6 +20,17 @@ struct EnrolRequest<'a> {
     code: &'a str,
     claim: &'a str,
     device_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resumes: Option<Resumes<'a>>,
+}
+
+/// Who a signed-out phone is.
+#[derive(Debug, Serialize)]
+struct Resumes<'a> {
+    device: DeviceId,
+    user: UserId,
+    /// Proves to a server that was restored from an older backup that the company enrolled this device. It opens nothing any more.
+    refresh_token: &'a str,
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,19 +74,31 @@ struct ClaimRow {
     claim: String,
 }
 
-/// Redeems an invitation.
+/// Redeems an invitation. A phone that is signed out comes back by it as the device that it is, with all that it holds.
 ///
 /// # Errors
-/// [`Error::AlreadyEnrolled`], [`Error::Server`] with the server's code, and those of the way.
+/// [`Error::AlreadyEnrolled`] when the sign-in is good, or the code is for somebody else or of another company; [`Error::Server`] with the
+/// server's code, and those of the way.
 pub(crate) async fn enrol(shared: &Shared, invitation: &Invitation, device_name: &str) -> Result<(), Error> {
-    if shared.with(|replica, _| Ok::<_, Error>(replica.identity().is_ok()))? {
-        return Err(Error::AlreadyEnrolled);
+    let _alone = shared.refreshing.lock().await;
+    let old = shared.with(|replica, _| Ok::<_, Error>(replica.identity().ok().cloned()))?;
+    if let Some(old) = &old {
+        check_signed_out(shared, old, invitation).await?;
     }
     shared.dialer.check(&invitation.server)?;
     let claim = claim(shared, &invitation.code)?;
     let mut http = Http::connect(&shared.dialer, &invitation.server, &shared.agent).await?;
-    let request = EnrolRequest { code: &invitation.code, claim: &claim, device_name };
-    let answer: EnrolAnswer = http.post("/api/enrol", None, &request).await?;
+    let resumes = old.as_ref().map(|old| Resumes {
+        device: old.device,
+        user: old.user,
+        refresh_token: &old.refresh_token,
+    });
+    let request = EnrolRequest { code: &invitation.code, claim: &claim, device_name, resumes };
+    let answer = http.post("/api/enrol", None, &request).await;
+    let answer: EnrolAnswer = answer.map_err(|error| match error {
+        Error::Server { code, .. } if SOMEBODY_ELSE.contains(&code.as_str()) => Error::AlreadyEnrolled,
+        other => other,
+    })?;
     let identity = Identity {
         device: answer.device,
         user: answer.user,
@@ -90,6 +116,19 @@ pub(crate) async fn enrol(shared: &Shared, invitation: &Invitation, device_name:
     Ok(())
 }
 
+/// Lets an enrolled phone redeem a code only when its sign-in is over, which its own server says, and only at that server: a foreign
+/// invitation must not get to see a token of ours.
+async fn check_signed_out(shared: &Shared, old: &Identity, invitation: &Invitation) -> Result<(), Error> {
+    if invitation.server.to_string() != old.server_url {
+        return Err(Error::AlreadyEnrolled);
+    }
+    match refresh(shared, old).await {
+        Ok(_) => Err(Error::AlreadyEnrolled),
+        Err(Error::SignedOut(_)) => Ok(()),
+        Err(other) => Err(other),
+    }
+}
+
 /// An access token that is good for a handshake.
 ///
 /// # Errors
@@ -103,12 +142,17 @@ pub(crate) async fn access_token(shared: &Shared) -> Result<String, Error> {
     {
         return Ok(row.token);
     }
+    refresh(shared, &identity).await
+}
+
+/// Exchanges the refresh token; the caller holds [`Shared::refreshing`].
+async fn refresh(shared: &Shared, identity: &Identity) -> Result<String, Error> {
     let server = Address::parse(&identity.server_url)?;
     let mut http = Http::connect(&shared.dialer, &server, &shared.agent).await?;
     let request = RefreshRequest { refresh_token: &identity.refresh_token };
     let tokens: Tokens = http.post("/api/token/refresh", None, &request).await?;
     let refresh_token = tokens.refresh_token.clone();
-    shared.with(|replica, _| replica.enrol(Identity { refresh_token, ..identity }))?;
+    shared.with(|replica, _| replica.enrol(Identity { refresh_token, ..identity.clone() }))?;
     keep_access(shared, &tokens)?;
     Ok(tokens.access_token)
 }
@@ -159,6 +203,8 @@ fn put<T: Encode<()>>(shared: &Shared, key: &[u8], row: &T) -> Result<(), Error>
     Ok(())
 }
 
+/// What the server answers when the phone is not what the code is for.
+const SOMEBODY_ELSE: [&str; 2] = ["code_other_user", "device_stranger"];
 /// Beside the replica's own rows; below its wipe, which deletes every key from `a` on.
 const ACCESS: &[u8] = b"d/access";
 const CLAIM: &[u8] = b"d/claim";

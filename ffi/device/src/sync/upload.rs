@@ -12,8 +12,9 @@ use serde::Deserialize;
 use tokio::task::block_in_place;
 
 use super::sign_in;
-use crate::blobs::{self, BlobRow, BlobState};
+use crate::blobs::{self, BlobRow, BlobState, Refused};
 use crate::error::Error;
+use crate::listen::Change;
 use crate::net::{Http, Reply, refusal};
 use crate::records::Network;
 use crate::shared::{Shared, lock};
@@ -41,30 +42,50 @@ struct Progress {
     received_bytes: Option<u64>,
 }
 
-/// Sends what waits and may go over the present network, and removes copies that the phone may no longer keep.
+/// What is not yet durable on the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// Pieces that go up when they may.
+    pub to_send: u32,
+    /// Pieces that the server would not take; they stay here and are offered again once a day.
+    pub refused: u32,
+}
+
+/// Sends what waits and may go over the present network, and removes copies that the phone may no longer keep. A phone that is `leaving`
+/// sends everything now, over whatever network there is: it is about to be wiped. A piece that the server will not take is noted and does
+/// not keep the others back.
 ///
 /// # Errors
 /// Those of the way. What was acknowledged until then stays acknowledged.
-pub(crate) async fn run(shared: Arc<Shared>) -> Result<Uploaded, Error> {
+pub(crate) async fn run(shared: Arc<Shared>, leaving: bool) -> Result<Uploaded, Error> {
     let mut done = Uploaded::default();
     let mut line: Option<(Http, String)> = None;
     let rows = block_in_place(|| blobs::rows(&shared.store))?;
     for (hash, row) in rows {
-        match block_in_place(|| settle(&shared, hash, &row))? {
-            Fate::Keep | Fate::Remove => {}
-            Fate::Send => {
-                let (http, token) = match &mut line {
-                    Some(open) => open,
-                    None => line.insert(sign_in::signed_in(&shared).await?),
-                };
-                done.bytes += send(&shared, http, token, hash, &row).await?;
+        if block_in_place(|| settle(&shared, hash, &row, leaving))? != Fate::Send {
+            continue;
+        }
+        let (http, token) = match &mut line {
+            Some(open) => open,
+            None => line.insert(sign_in::signed_in(&shared).await?),
+        };
+        match send(&shared, http, token, hash, &row).await {
+            Ok(bytes) => {
+                done.bytes += bytes;
                 done.files += 1;
                 let safe = BlobRow { state: BlobState::Safe, ..row };
                 block_in_place(|| {
                     blobs::mark_safe(&shared.store, hash)?;
-                    settle(&shared, hash, &safe)
+                    settle(&shared, hash, &safe, leaving)
                 })?;
+                tell_leads(&shared, &safe);
             }
+            Err(error) if concerns_piece(&error) => {
+                tracing::warn!(code = error.code(), "the server does not take a piece of evidence");
+                block_in_place(|| note_refusal(&shared, hash, &error))?;
+                tell_leads(&shared, &row);
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(done)
@@ -74,9 +95,39 @@ pub(crate) async fn run(shared: Arc<Shared>) -> Result<Uploaded, Error> {
 ///
 /// # Errors
 /// [`Error`] of the store.
-pub(crate) fn waiting(shared: &Shared) -> Result<u32, Error> {
-    let rows = blobs::rows(&shared.store)?;
-    Ok(rows.iter().filter(|(_, row)| row.state == BlobState::Waiting).count() as u32)
+pub(crate) fn waiting(shared: &Shared) -> Result<Waiting, Error> {
+    let mut waiting = Waiting::default();
+    for (_, row) in blobs::rows(&shared.store)?.iter().filter(|(_, row)| row.state == BlobState::Waiting) {
+        match row.refused {
+            Some(_) => waiting.refused += 1,
+            None => waiting.to_send += 1,
+        }
+    }
+    Ok(waiting)
+}
+
+/// Whether it is this piece that cannot go up, and not the way to the server or the sign-in.
+fn concerns_piece(error: &Error) -> bool {
+    match error {
+        Error::Server { code, .. } => !code.starts_with("token_"),
+        Error::StoreDamaged(_) => true,
+        _ => false,
+    }
+}
+
+fn note_refusal(shared: &Shared, hash: Hash32, error: &Error) -> Result<(), Error> {
+    let at_ms = shared.with(|replica, now| Ok::<_, Error>(replica.now_ms(now)))?;
+    let code = match error {
+        Error::Server { code, .. } => code.clone(),
+        other => other.code().to_owned(),
+    };
+    let _alone = lock(&shared.attaching);
+    blobs::mark_refused(&shared.store, hash, Refused { code, at_ms })
+}
+
+/// Whoever shows a lead that names the piece shows where its bytes are.
+fn tell_leads(shared: &Shared, row: &BlobRow) {
+    shared.notifier.tell(row.leads.iter().map(|lead| Change::Lead { id: *lead }));
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,26 +138,43 @@ enum Fate {
 }
 
 /// Decides, and removes what is to go. Nothing is attached meanwhile: what is kept but not yet named must not look dropped.
-fn settle(shared: &Shared, hash: Hash32, row: &BlobRow) -> Result<Fate, Error> {
+fn settle(shared: &Shared, hash: Hash32, row: &BlobRow, leaving: bool) -> Result<Fate, Error> {
     let _alone = lock(&shared.attaching);
-    let fate = fate(shared, hash, row)?;
+    let (standing, now_ms) =
+        shared.with(|replica, now| Ok::<_, Error>((standing(replica, hash, row)?, replica.now_ms(now))))?;
+    let situation = Situation { leaving, unmetered: shared.engine.network() == Network::Unmetered, now_ms };
+    let fate = fate(row, standing, situation);
     if fate == Fate::Remove {
         blobs::remove(&shared.store, hash)?;
     }
     Ok(fate)
 }
 
-fn fate(shared: &Shared, hash: Hash32, row: &BlobRow) -> Result<Fate, Error> {
-    let standing = shared.with(|replica, _| standing(replica, hash, row))?;
-    Ok(match (row.state, standing) {
+/// What a piece's fate depends on besides itself.
+#[derive(Debug, Clone, Copy)]
+struct Situation {
+    /// The server hears this phone for the last time.
+    leaving: bool,
+    /// Everything may go over the network.
+    unmetered: bool,
+    now_ms: i64,
+}
+
+fn fate(row: &BlobRow, standing: Standing, at: Situation) -> Fate {
+    let Situation { leaving, unmetered, now_ms } = at;
+    match (row.state, standing) {
         (BlobState::Incomplete, _) | (BlobState::Safe, Standing::Named) => Fate::Keep,
-        // Taken back by its author before it went up.
-        (_, Standing::Dropped) | (BlobState::Safe, Standing::Gone) => Fate::Remove,
-        (BlobState::Waiting, _) if row.unmetered_only && shared.engine.network() != Network::Unmetered => {
-            Fate::Keep
-        }
-        (BlobState::Waiting, _) => Fate::Send,
-    })
+        (BlobState::Safe, _) => Fate::Remove,
+        // Taken back by its author before it went up. Undo may name it again: then its bytes must be here.
+        (BlobState::Waiting, Standing::Dropped) => Fate::Remove,
+        (BlobState::Waiting, Standing::Undoable) if !leaving => Fate::Keep,
+        (BlobState::Waiting, _) if leaving => Fate::Send,
+        (BlobState::Waiting, _) if row.unmetered_only && !unmetered => Fate::Keep,
+        (BlobState::Waiting, _) => match &row.refused {
+            Some(refused) if now_ms.saturating_sub(refused.at_ms) < REFUSED_AGAIN_MS => Fate::Keep,
+            _ => Fate::Send,
+        },
+    }
 }
 
 /// What the documents say of a piece.
@@ -114,28 +182,37 @@ fn fate(shared: &Shared, hash: Hash32, row: &BlobRow) -> Result<Fate, Error> {
 enum Standing {
     /// A lead on this phone names it.
     Named,
-    /// The leads are here and none names it (any more).
+    /// Its leads are all here and none names it (any more).
     Dropped,
-    /// Its leads have left this phone.
+    /// As [`Standing::Dropped`], but that was the last act on this phone, and undo takes it back.
+    Undoable,
+    /// A lead that it belongs to has left this phone, and may name it where it is now.
     Gone,
 }
 
 fn standing(replica: &mut Replica, hash: Hash32, row: &BlobRow) -> Result<Standing, ReplicaError> {
-    let mut held = false;
+    let (mut gone, mut undoable) = (false, false);
     for lead in &row.leads {
         let doc = match replica.load(*lead) {
             Ok(doc) => doc,
-            Err(ReplicaError::Unknown(_)) => continue,
+            Err(ReplicaError::Unknown(_)) => {
+                gone = true;
+                continue;
+            }
             Err(other) => return Err(other),
         };
-        held = true;
         // The entry that names it may be among work that waits for a person: the bytes belong to it.
         let named = model::evidence(&doc, &NoClocks).iter().any(|piece| piece.evidence.hash == hash);
         if named || replica.has_kept(*lead)? {
             return Ok(Standing::Named);
         }
+        undoable |= replica.undo_names_evidence(*lead)?;
     }
-    Ok(if held { Standing::Dropped } else { Standing::Gone })
+    Ok(match (gone, undoable) {
+        (true, _) => Standing::Gone,
+        (false, true) => Standing::Undoable,
+        (false, false) => Standing::Dropped,
+    })
 }
 
 /// Sends the parts that the server lacks; gives the bytes that were sent.
@@ -158,7 +235,8 @@ async fn send(
         // Parts begin where ours begin.
         let number = progress.received_bytes.unwrap_or(0).min(row.bytes.saturating_sub(1)) / part_bytes;
         let offset = number * part_bytes;
-        let part = block_in_place(|| blobs::part(&shared.store, hash, number as u32))?.unwrap_or_default();
+        let part = block_in_place(|| blobs::part(&shared.store, hash, number as u32))?;
+        let part = part.ok_or_else(|| Error::StoreDamaged(format!("a part of evidence {hash}")))?;
         let length = part.len() as u64;
         let reply = http.put(&format!("{path}?total={}&offset={offset}", row.bytes), token, part).await?;
         sent += length;
@@ -181,4 +259,66 @@ fn answer(reply: &Reply) -> Result<Progress, Error> {
         return Ok(Progress { state: "partial".into(), received_bytes: Some(received_bytes) });
     }
     if (200..300).contains(&reply.status) { reply.json() } else { Err(refusal(reply)) }
+}
+
+/// How long a piece that the server would not take rests before it is offered again: by then somebody may have raised the server's bound.
+const REFUSED_AGAIN_MS: i64 = 24 * 60 * 60 * 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_bytes_go_before_the_server_has_them_or_nobody_can_name_them() {
+        use BlobState::{Safe, Waiting};
+        use Fate::{Keep, Remove, Send};
+        use Standing::{Dropped, Gone, Named, Undoable};
+        let check = |state, standing, unmetered_only, leaving, expected| {
+            let row = BlobRow { bytes: 1, state, leads: Vec::new(), unmetered_only, refused: None };
+            let at = Situation { leaving, unmetered: false, now_ms: 0 };
+            assert_eq!(
+                fate(&row, standing, at),
+                expected,
+                "{state:?} {standing:?} {unmetered_only} {leaving}"
+            );
+        };
+        for (state, standing, unmetered_only, leaving, expected) in [
+            (Waiting, Named, false, false, Send),
+            (Waiting, Named, true, false, Keep),
+            (Waiting, Named, true, true, Send),
+            (Waiting, Gone, false, false, Send),
+            (Waiting, Gone, true, false, Keep),
+            (Waiting, Gone, true, true, Send),
+            (Waiting, Undoable, false, false, Keep),
+            (Waiting, Undoable, false, true, Send),
+            (Waiting, Dropped, false, false, Remove),
+            (Waiting, Dropped, true, true, Remove),
+            (Safe, Named, false, true, Keep),
+            (Safe, Gone, false, false, Remove),
+            (Safe, Undoable, false, false, Remove),
+            (Safe, Dropped, false, false, Remove),
+        ] {
+            check(state, standing, unmetered_only, leaving, expected);
+        }
+    }
+
+    #[test]
+    fn a_refused_piece_rests_for_a_day() {
+        let refused = Some(Refused { code: "evidence_size".into(), at_ms: 1_000 });
+        let row = BlobRow {
+            bytes: 1,
+            state: BlobState::Waiting,
+            leads: Vec::new(),
+            unmetered_only: false,
+            refused,
+        };
+        for (now_ms, leaving, expected) in [
+            (1_001, false, Fate::Keep),
+            (1_000 + REFUSED_AGAIN_MS, false, Fate::Send),
+            (1_001, true, Fate::Send),
+        ] {
+            let at = Situation { leaving, unmetered: true, now_ms };
+            assert_eq!(fate(&row, Standing::Named, at), expected, "{now_ms} {leaving}");
+        }
+    }
 }

@@ -185,3 +185,29 @@ async fn a_table_is_imported_once_however_often_it_is_sent() {
     );
     assert_eq!(office.bytes("POST", &path, &li, csv.as_bytes()).await.status, StatusCode::FORBIDDEN);
 }
+
+#[tokio::test]
+async fn a_row_that_no_lead_can_hold_takes_no_other_row_with_it() {
+    let office = Office::open().await;
+    let li = office.person("李雷", "rep", None).await;
+    let long_note = "院长说要等预算".repeat(1_400);
+    let much = "x".repeat(20_000);
+    let csv = format!(
+        "编号,医院,备注,甲,乙\nB1,第一医院,{long_note},,\nB2,第二医院,,{much},{much}\nB3,第三医院,短,,\n"
+    );
+    let path = format!("/api/leads/import?owner={}", li.user);
+    for dry in ["&dry_run=true", ""] {
+        let report =
+            office.bytes("POST", &format!("{path}{dry}"), &office.admin, csv.as_bytes()).await.json();
+        let counted = [&report["imported"], &report["known"], &report["rejected"]].map(|n| n.as_u64());
+        let imported = if dry.is_empty() { 2 } else { 0 };
+        assert_eq!(counted, [Some(imported), Some(0), Some(1)], "{dry}");
+        let errors = report["errors_csv"].as_str().unwrap();
+        assert!(errors.contains("\n3,") && errors.contains("B2"), "line and row");
+    }
+    let leads = office.get("/api/leads", &li).await.json()["leads"].clone();
+    assert_eq!(leads.as_array().unwrap().len(), 2);
+    let first = leads.as_array().unwrap().iter().find(|l| l["customer_name"] == "第一医院").cloned().unwrap();
+    let lead = office.get(&format!("/api/leads/{}", first["id"].as_str().unwrap()), &li).await.json();
+    assert!(lead["fields"]["notes"].as_str() == Some(&long_note), "9,800 characters came whole");
+}

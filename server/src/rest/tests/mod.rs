@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::app::{App, Clock};
+use crate::backup::{Reapplied, restore};
 use crate::config::Config;
 use crate::engine::Engine;
 
@@ -18,6 +19,8 @@ mod evidence;
 mod leads;
 mod people;
 mod phone;
+mod proxy;
+mod restored;
 mod review;
 mod sign_in;
 mod system;
@@ -99,6 +102,18 @@ impl Office {
         let mut office = Self { app, router, clock, admin: nobody, _folder: folder };
         office.admin = office.enrol(&code, "admin's laptop").await;
         office
+    }
+
+    /// The company restored from a backup into a folder of its own, with the tombstones of the old server or without.
+    fn restored(&self, backup: &std::path::Path, with_tombstones: bool) -> (Self, Reapplied) {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config { data_dir: folder.path().join("data"), ..self.app.config.clone() };
+        let buried = with_tombstones.then_some(self.app.config.data_dir.as_path());
+        let (_, reapplied) = restore(&config, backup, buried).unwrap();
+        let app = App::open(config, self.clock.clone()).unwrap();
+        let router = crate::rest::router(app.clone());
+        let (clock, admin) = (self.clock.clone(), self.admin.clone());
+        (Self { app, router, clock, admin, _folder: folder }, reapplied)
     }
 
     fn pass(&self, ms: i64) {

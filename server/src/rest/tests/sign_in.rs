@@ -62,6 +62,33 @@ async fn a_stolen_phone_leaves_no_code_behind() {
 }
 
 #[tokio::test]
+async fn a_code_ends_with_the_phone_that_made_it_and_three_are_open_at_a_time() {
+    let office = Office::open().await;
+    let rep = office.person("李雷", "rep", None).await;
+    let mut own = Vec::new();
+    for _ in 0..4 {
+        let code = office.post("/api/handover", &rep, Value::Null).await.json();
+        own.push(code["code"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(
+        enrol_with(&office, &own[0], CLAIM).await.problem(),
+        "code_invalid",
+        "a fourth ends the first"
+    );
+    assert_eq!(enrol_with(&office, &own[1], CLAIM).await.status, StatusCode::OK);
+
+    // An administrator's second machine is stolen, with codes for others made on it.
+    let path = format!("/api/users/{}/codes", office.admin.user);
+    let code = office.post(&path, &office.admin, Value::Null).await.json();
+    let second = office.enrol(code["code"].as_str().unwrap(), "second laptop").await;
+    let path = format!("/api/users/{}/codes", rep.user);
+    let for_rep = office.post(&path, &second, Value::Null).await.json();
+    office.post(&format!("/api/devices/{}/stolen", second.device), &office.admin, Value::Null).await;
+    let thief = enrol_with(&office, for_rep["code"].as_str().unwrap(), "another phone's claim").await;
+    assert_eq!(thief.problem(), "code_invalid");
+}
+
+#[tokio::test]
 async fn bad_input_gets_a_problem_that_says_what_is_wrong() {
     let office = Office::open().await;
     for (body, expected) in [
