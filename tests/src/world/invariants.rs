@@ -216,13 +216,15 @@ impl World {
         Ok(())
     }
 
-    /// A wiped phone holds nothing, and everything it had was heard unless it was stolen.
+    /// A wiped phone holds nothing, and everything it had was heard unless it was stolen. A device is heard once: of one that was cloned
+    /// the copy that comes first.
     pub(super) fn check_wiped(&mut self, n: usize) -> Step {
         let device = self.phones[n].device;
         // The server may have died right after it wrote the status, and nobody noted it.
         let row = self.office.company.as_ref().and_then(|company| company.device(device).ok());
         let stolen = self.office.tombstones.get(&device) == Some(&DeviceStatus::Stolen)
-            || row.is_some_and(|row| row.status == DeviceStatus::Stolen);
+            || row.is_some_and(|row| row.status == DeviceStatus::Stolen)
+            || self.phones.iter().filter(|phone| phone.device == device && phone.wiped).count() > 1;
         for (hash, made) in &mut self.ledger.made {
             if made.phone == n && made.fate == Fate::Waiting {
                 if !stolen {
