@@ -76,7 +76,9 @@ impl Replica {
             }
         }
         self.sync.channels.sort_by_key(|known| known.channel);
-        if self.resuming.is_none() {
+        // Who is heard for the last time reads nothing: its cursor stays where it is, in the epoch that it is of. Should it be let in
+        // again, it has to give a restored server back what it holds.
+        if self.resuming.is_none() && !welcome.quarantine_only {
             self.sync.epoch = welcome.epoch;
         }
         self.sync.lock_after_days = welcome.lock_after_days;
