@@ -248,5 +248,5 @@ fn origin_of(lead: DocId) -> Origin {
 pub(super) const FIELDS: [&str; 3] = ["next_action", "brand", "customer_state"];
 const WORDS: [&str; 5] = ["约院长", "看场地", "报预算", "送资料", "再联系"];
 /// Three of these outgrow what a document may carry behind its snapshot.
-const LONG_CHARS: usize = 1_000;
+const LONG_CHARS: usize = 1_500;
 const TAGS: [&str; 2] = ["重点", "招标"];

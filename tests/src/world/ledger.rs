@@ -266,6 +266,29 @@ impl World {
         Ok(())
     }
 
+    /// What a server said before it was restored may still come, and take a document off a phone that held what the restored one lacks:
+    /// the phone does not owe it any more.
+    pub(super) fn let_go(&mut self, n: usize, conn: u64) -> Step {
+        let is_old = self.net.get(conn).is_some_and(|conn| conn.dialled_ms <= self.office.restored_ms);
+        let owed: Vec<Hash32> = self
+            .ledger
+            .lost
+            .iter()
+            .filter(|(_, who)| who.iter().any(|(m, _)| *m == n))
+            .map(|(hash, _)| *hash)
+            .collect();
+        for hash in owed.into_iter().filter(|_| is_old) {
+            let Some(doc) = self.ledger.made.get(&hash).map(|made| made.doc) else { continue };
+            let holds = self.app(n, |replica, _| replica.holds(doc))?;
+            if holds == Some(false)
+                && let Some(holders) = self.ledger.lost.get_mut(&hash)
+            {
+                holders.retain(|(m, _)| *m != n);
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the server's document holds a change. The server is up.
     pub(super) fn server_has(&mut self, doc: DocId, hash: &Hash32) -> Step<bool> {
         let Some(company) = self.office.company.clone() else { return Ok(false) };

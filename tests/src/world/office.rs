@@ -34,8 +34,9 @@ pub(super) struct Office {
     pub backups: Vec<(i64, Snapshot)>,
     /// What was decided about devices, kept outside the backups (design decision 6).
     pub tombstones: BTreeMap<DeviceId, DeviceStatus>,
-    /// Times that the store was restored.
+    /// Times that the store was restored, and when last.
     pub restores: u64,
+    pub restored_ms: i64,
     /// Who left the company.
     pub dismissed: BTreeSet<UserId>,
     /// Held work that turned out to be beyond merging.
@@ -78,6 +79,7 @@ impl Office {
             backups: Vec::new(),
             tombstones: BTreeMap::new(),
             restores: 0,
+            restored_ms: i64::MIN,
             dismissed: BTreeSet::new(),
             refused: BTreeSet::new(),
             skew_ms: 0,
@@ -232,6 +234,7 @@ impl World {
             Err(other) => return violated("the_office_never_stumbles", other.to_string()),
         }
         self.office.restores += 1;
+        self.office.restored_ms = self.now_ms;
         self.tally.add("server restores", 1);
         self.tell(format!(
             "the server is restored from a backup that is {} s old",
@@ -462,7 +465,7 @@ impl World {
     /// Notes that a document was compacted by the batch at this position.
     fn count_compaction(&mut self, doc: DocId, at: Position) -> Step {
         let header = self.office(|_, company| company.header(doc))?.flatten();
-        if header.is_some_and(|header| header.snapshot_at == at && header.floor > 0) {
+        if header.is_some_and(|header| header.snapshot_at == at && header.changes > 2) {
             self.tally.add("compactions", 1);
         }
         Ok(())

@@ -345,6 +345,7 @@ impl World {
             self.snap(conn);
             return if wipe { self.restart(n) } else { Ok(()) };
         };
+        self.let_go(n, conn)?;
         if greeted.is_some() {
             self.phones[n].shaken = Some(self.phones[n].clock.boot);
         }
