@@ -10,7 +10,7 @@ use fieldbook_core::company::{
 };
 use fieldbook_core::document::{Edit, NoClocks, Value};
 use fieldbook_core::ids::{DeviceId, DocId, DocKind, EntryId, TeamId, UserId};
-use fieldbook_core::replica::{DocEdits, Identity, ListQuery, Replica};
+use fieldbook_core::replica::{DocEdits, Identity, ListQuery, Replica, ReplicaError};
 use fieldbook_core::store::{MemoryStore, Store};
 use fieldbook_core::sync::message::{
     FromPhone, FromServer, HoldReason, Origin, Verdict, WireCode, decode_frame, frames,
@@ -554,6 +554,28 @@ fn a_revoked_phone_that_lost_its_farewell_to_a_restored_server_is_heard_all_the_
         1,
         "and what it had not sent waits for a person"
     );
+}
+
+#[test]
+fn a_revoked_phone_stays_read_only_when_it_is_opened_again() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "市四医院");
+    office.sync(1);
+    office.company.set_device_status(device(1), DeviceStatus::Revoked, office.now_ms).unwrap();
+    let now = office.moment(1);
+    let phone = office.phones.get_mut(&1).unwrap();
+    let mut link = Link::new();
+    let first = link.open(&phone.replica, "token", "test", now).unwrap();
+    let Some(FromPhone::Hello(hello)) = first.first() else { panic!("{first:?}") };
+    let (_, welcome) = Session::open(&office.company, device(1), hello, now.wall_ms).unwrap().unwrap();
+    link.receive(&mut phone.replica, vec![welcome], now).unwrap();
+
+    // The wipe never came, or the disk took none of it.
+    phone.replica = Replica::open(phone.store.clone()).unwrap();
+    let act = phone.replica.act(now, [7; 32]).unwrap();
+    let edits = vec![Edit::Set { field: "brand".into(), value: "无人听见".into() }];
+    let refused = phone.replica.edit(&act, &[DocEdits::of(lead, edits)]);
+    assert!(matches!(refused, Err(ReplicaError::NotEnrolled)), "{refused:?}");
 }
 
 #[test]
