@@ -10,7 +10,7 @@ use fieldbook_core::company::{
 };
 use fieldbook_core::document::{Edit, NoClocks, Value};
 use fieldbook_core::ids::{DeviceId, DocId, DocKind, EntryId, TeamId, UserId};
-use fieldbook_core::replica::{DocEdits, Identity, ListQuery, Replica};
+use fieldbook_core::replica::{DocEdits, Identity, ListQuery, Replica, ReplicaError};
 use fieldbook_core::store::{MemoryStore, Store};
 use fieldbook_core::sync::message::{
     FromPhone, FromServer, HoldReason, Origin, Verdict, WireCode, decode_frame, frames,
@@ -510,6 +510,72 @@ fn a_server_set_back_without_a_restore_turns_the_phone_away_which_keeps_what_onl
     office.sync(1);
     assert_eq!(office.server_value(lead, "next_action").as_deref(), Some("已确认"));
     office.heads_agree(1, lead);
+}
+
+#[test]
+fn a_revoked_phone_that_lost_its_farewell_to_a_restored_server_is_heard_all_the_same() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "市三医院");
+    let backup = office.store.rows();
+    office.set(1, lead, "next_action", "已确认");
+    office.sync(1);
+    for n in 0..9 {
+        office.lead_from_office(1, &format!("后来的{n}"));
+    }
+    office.sync(1);
+    office.set(1, lead, "next_action", "没发出去");
+    office.store = Arc::new(MemoryStore::from_rows(backup));
+    let restored = Company::open(office.store.clone(), "", &[1; 64]).unwrap().restored(office.now_ms);
+    office.company = restored.unwrap();
+    office.gate = LocalGate::new(10);
+    let before = office.phones[&1].replica.sync_row().clone();
+    office.company.put_device(device(1), user(1), "phone", office.now_ms).ok();
+    office.company.set_device_status(device(1), DeviceStatus::Revoked, office.now_ms).unwrap();
+
+    // The welcome comes, and the connection breaks before anything else does.
+    let now = office.moment(1);
+    let phone = office.phones.get_mut(&1).unwrap();
+    let mut link = Link::new();
+    let first = link.open(&phone.replica, "token", "test", now).unwrap();
+    let Some(FromPhone::Hello(hello)) = first.first() else { panic!("{first:?}") };
+    let (_, welcome) = Session::open(&office.company, device(1), hello, now.wall_ms).unwrap().unwrap();
+    link.receive(&mut phone.replica, vec![welcome], now).unwrap();
+    let row = phone.replica.sync_row();
+    assert_eq!(
+        (row.epoch, row.cursor),
+        (before.epoch, before.cursor),
+        "let in again, it has much to give back"
+    );
+
+    let report = office.sync(1);
+    assert!(report.wiped_all, "{report:?}");
+    assert_eq!(
+        office.company.held(None, 10).unwrap().len(),
+        1,
+        "and what it had not sent waits for a person"
+    );
+}
+
+#[test]
+fn a_revoked_phone_stays_read_only_when_it_is_opened_again() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "市四医院");
+    office.sync(1);
+    office.company.set_device_status(device(1), DeviceStatus::Revoked, office.now_ms).unwrap();
+    let now = office.moment(1);
+    let phone = office.phones.get_mut(&1).unwrap();
+    let mut link = Link::new();
+    let first = link.open(&phone.replica, "token", "test", now).unwrap();
+    let Some(FromPhone::Hello(hello)) = first.first() else { panic!("{first:?}") };
+    let (_, welcome) = Session::open(&office.company, device(1), hello, now.wall_ms).unwrap().unwrap();
+    link.receive(&mut phone.replica, vec![welcome], now).unwrap();
+
+    // The wipe never came, or the disk took none of it.
+    phone.replica = Replica::open(phone.store.clone()).unwrap();
+    let act = phone.replica.act(now, [7; 32]).unwrap();
+    let edits = vec![Edit::Set { field: "brand".into(), value: "无人听见".into() }];
+    let refused = phone.replica.edit(&act, &[DocEdits::of(lead, edits)]);
+    assert!(matches!(refused, Err(ReplicaError::NotEnrolled)), "{refused:?}");
 }
 
 #[test]

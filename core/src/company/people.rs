@@ -497,7 +497,10 @@ impl Company {
         }
         let contact = self.contact(device)?;
         let head = self.store.head()?;
+        let quarantine_only = principal.status != DeviceStatus::Active;
         let (cursor, fallback) = match self.place(hello, head) {
+            // Whoever is heard for the last time reads nothing, and must not be turned away over where it would go on reading.
+            _ if quarantine_only => (head, None),
             Ok(place) => place,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -507,9 +510,7 @@ impl Company {
             hello.incarnation < incarnation || (hello.incarnation == incarnation && hello.pushed < pushed);
         let rotate_to = behind.then(|| incarnation.saturating_add(1));
         self.note_contact(device, hello, &contact, now_ms)?;
-        let quarantine_only = principal.status != DeviceStatus::Active;
         let principal = self.note_farewell(principal)?;
-        let fallback = fallback.filter(|_| !quarantine_only);
         let channels = if quarantine_only {
             BTreeMap::new()
         } else {

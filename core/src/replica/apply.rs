@@ -51,7 +51,7 @@ impl Replica {
     pub fn take_welcome(&mut self, welcome: &Welcome, arrival: Arrival) -> Result<Vec<Return>, ReplicaError> {
         let mut batch = Batch::new();
         self.resuming = welcome.fallback.map(|_| welcome.epoch);
-        self.leaving = welcome.quarantine_only;
+        self.sync.leaving = welcome.quarantine_only;
         let returns = match welcome.fallback {
             Some(upto) => self.returns(upto, welcome.epoch)?,
             None => Vec::new(),
@@ -81,7 +81,9 @@ impl Replica {
             }
         }
         self.sync.channels.sort_by_key(|known| known.channel);
-        if self.resuming.is_none() {
+        // Who is heard for the last time reads nothing: its cursor stays where it is, in the epoch that it is of. Should it be let in
+        // again, it has to give a restored server back what it holds.
+        if self.resuming.is_none() && !welcome.quarantine_only {
             self.sync.epoch = welcome.epoch;
         }
         self.sync.lock_after_days = welcome.lock_after_days;

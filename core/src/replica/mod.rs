@@ -86,8 +86,6 @@ pub struct Replica {
     /// The restored server's epoch, until the phone has caught up in it. Nothing of it is stored before: whoever loses the connection
     /// begins the return again.
     resuming: Option<u64>,
-    /// The server has said that this device is revoked: it is being heard for the last time, and what is written from now on might not be.
-    leaving: bool,
     /// The last number given to an outbox entry.
     counter: u64,
     /// Outbox entries a document, so that arriving news need no scan.
@@ -175,7 +173,6 @@ impl Replica {
             seen: HighWater::default(),
             seen_stored_ms: 0,
             resuming: None,
-            leaving: false,
             counter: 0,
             pending: BTreeMap::new(),
             wanted: BTreeSet::new(),
@@ -340,7 +337,7 @@ impl Replica {
     /// [`ReplicaError::Edit`] and nothing has changed.
     pub fn edit(&mut self, act: &Act, lots: &[DocEdits]) -> Result<Vec<Saved>, ReplicaError> {
         self.identity()?;
-        if self.leaving {
+        if self.sync.leaving {
             return Err(ReplicaError::NotEnrolled);
         }
         let waiting: u32 = self.pending.values().sum();

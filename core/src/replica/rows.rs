@@ -64,6 +64,10 @@ pub struct SyncRow {
     /// The server was restored: when every channel is full again, what it did not send in its new epoch is not there any more.
     #[n(7)]
     pub sweep: bool,
+    /// The server has said that this device is revoked: it is being heard for the last time, and what is written from now on might not be.
+    #[n(8)]
+    #[cbor(default)]
+    pub leaving: bool,
 }
 
 impl Default for SyncRow {
@@ -77,6 +81,7 @@ impl Default for SyncRow {
             role: Role::Rep,
             skew_ms: 0,
             sweep: false,
+            leaving: false,
         }
     }
 }

@@ -1,15 +1,13 @@
-//! What people do: reps on their phones, the office at its desks. Weighted, with few fields and few leads, so that they collide.
+//! What people do on their phones. Weighted, with few fields and few leads, so that they collide.
 
-use fieldbook_core::access::Role;
-use fieldbook_core::company::{CompanyError, DeviceStatus, HeldState, NewLead, TeamRow, UserRow};
 use fieldbook_core::document::{Edit, EditError, NoClocks, Value, resolution};
 use fieldbook_core::ids::{DocId, DocKind, EntryId};
 use fieldbook_core::model::{Tag, Visit};
 use fieldbook_core::replica::{DocEdits, ReplicaError};
 use fieldbook_core::sync::message::Origin;
 
-use super::invariants::marked;
-use super::{Event, PHONES_MAX, REGION, REPS, Step, TEAMS, World, user};
+use super::bytes::marked;
+use super::{Event, Step, World};
 
 impl World {
     /// One act of a phone's user, and the next one's time.
@@ -19,6 +17,9 @@ impl World {
             self.at(pause, Event::PhoneAct(n));
         }
         if self.phones[n].replica.is_none() || self.phones[n].wiped {
+            return Ok(());
+        }
+        if !self.is_unlocked(n)? || !self.phones[n].writes {
             return Ok(());
         }
         let Some((what, lots)) = self.choose_edits(n)? else { return Ok(()) };
@@ -73,7 +74,12 @@ impl World {
         let chosen = match kind {
             8..=31 => {
                 let field = FIELDS[self.dice.below(FIELDS.len() as u64) as usize];
-                ("sets a field of", one(Edit::Set { field: field.into(), value: word(self).into() }))
+                let mut value = word(self);
+                if self.dice.one_in(4) {
+                    // Pasted out of an e-mail: what lets a document grow until it is compacted.
+                    value.push_str(&"长".repeat(LONG_CHARS));
+                }
+                ("sets a field of", one(Edit::Set { field: field.into(), value: value.into() }))
             }
             32..=46 => ("ticks", vec![self.tick(lead)]),
             47..=56 => {
@@ -103,7 +109,16 @@ impl World {
                 };
                 ("tags", one(edit))
             }
-            71..=77 => ("works on the contacts of", one(self.contact(n, lead, family)?)),
+            71..=75 => ("works on the contacts of", one(self.contact(n, lead, family)?)),
+            76..=77 => match self.app(n, |replica, _| replica.held_of(DocKind::Account))?.unwrap_or_default()
+            {
+                accounts if accounts.is_empty() => self.account(n)?,
+                accounts => {
+                    let account = accounts[self.dice.below(accounts.len() as u64) as usize];
+                    let value = account.to_string().into();
+                    ("names the customer of", one(Edit::Set { field: "account".into(), value }))
+                }
+            },
             78..=84 => ("plans a visit:", vec![self.appointment(n, lead)]),
             85..=87 => {
                 let deleted = !self.dice.one_in(3);
@@ -157,7 +172,7 @@ impl World {
         Ok(("creates", lots))
     }
 
-    fn fresh_doc(&mut self, kind: DocKind) -> DocId {
+    pub(super) fn fresh_doc(&mut self, kind: DocKind) -> DocId {
         let mut random = [0; 16];
         random.copy_from_slice(&self.dice.bytes(16));
         DocId::fresh(kind, EntryId(random))
@@ -224,195 +239,6 @@ impl World {
         let edits = vec![Edit::Set { field: "name".into(), value: name.into() }];
         Ok(("names", vec![DocEdits { doc, origin: None, edits }]))
     }
-
-    /// One act of the office, and the next one's time.
-    pub(super) fn office_acts(&mut self) -> Step {
-        let pause = self.pause();
-        self.at(pause, Event::OfficeAct);
-        if self.office.company.is_none() {
-            return Ok(());
-        }
-        match self.dice.below(100) {
-            0..=21 => self.intake(),
-            22..=51 => self.assign(),
-            52..=63 => self.correct(),
-            64..=79 => self.review(),
-            80..=82 => self.retire(),
-            83..=86 => {
-                let rep = user(1 + self.dice.below(u64::from(REPS)) as u8);
-                if self.phones.len() < PHONES_MAX && self.phones.iter().any(|p| p.user == rep && !p.wiped) {
-                    self.enrol(rep)?;
-                }
-                Ok(())
-            }
-            87..=90 => self.transfer(),
-            91..=92 => self.lead_team(),
-            _ => {
-                if self.office.backups.len() < 4 {
-                    let snapshot = self.office.store.snapshot();
-                    self.tell("the office takes a backup");
-                    self.office.backups.push((self.now_ms, snapshot));
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn intake(&mut self) -> Step {
-        let lead = self.fresh_doc(DocKind::Lead);
-        let family = self.ledger.family(lead, &[DocId::ruling_of(lead), DocId::advancement_of(lead)]);
-        let owner = user(1 + self.dice.below(u64::from(REPS)) as u8);
-        let pool = self.dice.one_in(8);
-        let edits =
-            vec![Edit::Set { field: "customer_name".into(), value: marked(family, "公立医院").into() }];
-        let new = NewLead {
-            id: lead,
-            edits,
-            owner: (!pool).then_some(owner),
-            team: pool.then_some(TEAMS[0]),
-            ..NewLead::default()
-        };
-        let now_ms = self.now_ms;
-        let touched = self.office(|_, company| company.intake(&[new], now_ms))?;
-        if let Some((_, touched)) = touched {
-            self.tell(format!("the office takes in lead {family} for {}", if pool { 0 } else { owner.0[0] }));
-            self.wake(&touched);
-        }
-        Ok(())
-    }
-
-    /// Any document of this kind that anybody ever made.
-    fn any_doc(&mut self, kind: DocKind) -> Option<DocId> {
-        let all: Vec<DocId> =
-            self.ledger.docs.keys().filter(|doc| doc.kind() == Some(kind)).copied().collect();
-        (!all.is_empty()).then(|| all[self.dice.below(all.len() as u64) as usize])
-    }
-
-    fn assign(&mut self) -> Step {
-        let Some(lead) = self.any_doc(DocKind::Lead) else { return Ok(()) };
-        let to = user(1 + self.dice.below(u64::from(REPS)) as u8);
-        let (by, now_ms) = (user(super::MANAGER), self.now_ms);
-        let assigned = self.office(|_, company| match company.assign(lead, to, by, "调整", now_ms) {
-            Err(CompanyError::Unknown { .. }) => Ok(None),
-            other => other.map(Some),
-        })?;
-        if let Some(Some(assigned)) = assigned {
-            if let Some(at) = assigned.at {
-                let name = self.name(lead);
-                self.tell(format!("the office gives {name} to user {} at {at}", to.0[0]));
-                self.tally.add("moves", 1);
-            }
-            self.wake(&assigned.touched);
-        }
-        Ok(())
-    }
-
-    fn correct(&mut self) -> Step {
-        let Some(lead) = self.any_doc(DocKind::Lead) else { return Ok(()) };
-        let family = self.ledger.family(lead, &[]);
-        let field = FIELDS[self.dice.below(FIELDS.len() as u64) as usize];
-        let edits = [Edit::Set { field: field.into(), value: marked(family, "更正").into() }];
-        let now_ms = self.now_ms;
-        let touched = self.office(|_, company| match company.edit_as_office(lead, &edits, now_ms) {
-            Err(CompanyError::Unknown { .. }) => Ok(None),
-            other => other.map(Some),
-        })?;
-        if let Some(Some(touched)) = touched {
-            self.tell(format!("the office corrects lead {family}"));
-            self.wake(&touched);
-        }
-        Ok(())
-    }
-
-    /// Somebody decides about held work.
-    fn review(&mut self) -> Step {
-        let items = self.office(|_, company| company.held(None, 1_000))?.unwrap_or_default();
-        let waiting: Vec<_> = items.into_iter().filter(|item| item.state == HeldState::Waiting).collect();
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        let item = &waiting[self.dice.below(waiting.len() as u64) as usize];
-        let (name, now_ms) = (self.name(item.doc), self.now_ms);
-        // Accepting is where things can go wrong, so most of what is held is accepted.
-        if self.dice.one_in(4) {
-            let discarded = self.office(|_, company| company.discard_held(&item.id))?;
-            if discarded.is_some() {
-                self.tell(format!("the office discards held work on {name}"));
-                self.tally.add("discarded", 1);
-            }
-            return Ok(());
-        }
-        let accepted =
-            self.office(|office, company| match company.accept_held(&item.id, &mut office.gate, now_ms) {
-                Err(CompanyError::Refused(why)) => Ok(Err(why)),
-                other => other.map(Ok),
-            })?;
-        match accepted {
-            Some(Ok(touched)) => {
-                self.tell(format!("the office accepts held work on {name}"));
-                self.tally.add("accepted", 1);
-                self.wake(&touched);
-            }
-            Some(Err(why)) => self.tell(format!("the office cannot accept held work on {name}: {why}")),
-            None => {}
-        }
-        Ok(())
-    }
-
-    /// A phone is handed in or stolen; two stay in use.
-    fn retire(&mut self) -> Step {
-        let active = |world: &Self, n: usize| {
-            !world.phones[n].wiped && !world.office.tombstones.contains_key(&world.phones[n].device)
-        };
-        let all: Vec<usize> = (1..self.phones.len()).filter(|n| active(self, *n)).collect();
-        if all.len() < 2 {
-            return Ok(());
-        }
-        let n = all[self.dice.below(all.len() as u64) as usize];
-        let status = if self.dice.one_in(3) { DeviceStatus::Stolen } else { DeviceStatus::Revoked };
-        let (device, now_ms) = (self.phones[n].device, self.now_ms);
-        let set = self.office(|_, company| match company.set_device_status(device, status, now_ms) {
-            Err(CompanyError::Unknown { .. }) => Ok(None),
-            other => other.map(Some),
-        })?;
-        if let Some(Some(touched)) = set {
-            self.tell(format!("the office marks phone {n} {status:?}"));
-            self.office.tombstones.insert(device, status);
-            self.tally.add("retired", 1);
-            self.send_away(device);
-            self.wake(&touched);
-        }
-        Ok(())
-    }
-
-    /// A rep changes teams; whoever asks the office twice gets it once.
-    fn transfer(&mut self) -> Step {
-        let rep = user(1 + self.dice.below(u64::from(REPS)) as u8);
-        let team = [TEAMS[0], TEAMS[1], REGION][self.dice.below(3) as usize];
-        let row =
-            UserRow { name: format!("用户{}", rep.0[0]), role: Role::Rep, team: Some(team), active: true };
-        let now_ms = self.now_ms;
-        if let Some(touched) = self.office(|_, company| company.put_user(rep, row, now_ms))? {
-            self.tell(format!("user {} moves to team {team}", rep.0[0]));
-            self.wake(&touched);
-        }
-        Ok(())
-    }
-
-    /// The second team gets, or loses, the manager of the first as its leader.
-    fn lead_team(&mut self) -> Step {
-        let leaders = if self.dice.one_in(2) { vec![user(super::MANAGER)] } else { Vec::new() };
-        let row = TeamRow { name: "1组".into(), parent: Some(REGION), leaders };
-        let now_ms = self.now_ms;
-        if let Some(touched) = self.office(|_, company| company.put_team(TEAMS[1], row, now_ms))? {
-            self.tell("the second team's leaders change");
-            let managers: Vec<_> =
-                self.phones.iter().filter(|p| p.user == user(super::MANAGER)).map(|p| p.device).collect();
-            managers.into_iter().for_each(|device| self.send_away(device));
-            self.wake(&touched);
-        }
-        Ok(())
-    }
 }
 
 fn origin_of(lead: DocId) -> Origin {
@@ -420,6 +246,8 @@ fn origin_of(lead: DocId) -> Origin {
 }
 
 /// Few, so that two people write the same one.
-const FIELDS: [&str; 3] = ["next_action", "brand", "customer_state"];
+pub(super) const FIELDS: [&str; 3] = ["next_action", "brand", "customer_state"];
 const WORDS: [&str; 5] = ["约院长", "看场地", "报预算", "送资料", "再联系"];
+/// Three of these outgrow what a document may carry behind its snapshot.
+const LONG_CHARS: usize = 1_500;
 const TAGS: [&str; 2] = ["重点", "招标"];

@@ -5,7 +5,7 @@ use fieldbook_core::store::Store;
 use fieldbook_core::sync::message::Verdict;
 use fieldbook_engines::faults::Fault;
 
-use super::{Event, Step, World, violated};
+use super::{Event, Step, Way, World, violated};
 
 impl World {
     /// One blow, and the next one's time.
@@ -16,11 +16,8 @@ impl World {
         match self.dice.below(100) {
             0..=24 => self.signal(n),
             25..=34 => self.cut_one(),
-            35..=37 => {
-                self.tell("the network parts");
-                self.net.whole().into_iter().for_each(|conn| self.snap(conn));
-            }
-            38..=45 => {
+            35..=38 => self.partition(),
+            39..=45 => {
                 let (fault, ahead) = self.fault();
                 self.tell(format!("the server's disk: {fault:?} in {ahead} writes"));
                 self.office.store.plan_ahead(ahead, fault);
@@ -41,10 +38,12 @@ impl World {
             62..=66 => {
                 let skew_ms = self.dice.below(8 * DAY_MS) as i64 - 4 * DAY_MS as i64;
                 self.tell(format!("phone {n}'s wall clock is set {} s off", skew_ms / 1_000));
+                self.tally.add("clocks set", 1);
                 self.phones[n].clock.skew_ms = skew_ms;
             }
             67..=70 => {
                 self.tell(format!("phone {n} reboots"));
+                self.tally.add("reboots", 1);
                 self.phones[n].clock.boot = self.dice.roll();
                 self.phones[n].clock.booted_ms = self.now_ms;
                 if self.phones[n].replica.is_some() {
@@ -64,7 +63,22 @@ impl World {
             84..=93 => return self.replay(),
             94 => {
                 self.tell("a day passes");
+                self.tally.add("days passed", 1);
                 self.now_ms += DAY_MS as i64;
+            }
+            95 if self.dice.one_in(6) => {
+                self.tell("everybody is on holiday");
+                self.tally.add("holidays", 1);
+                self.now_ms += 15 * DAY_MS as i64;
+            }
+            96 if self.dice.one_in(3) => return self.clone_phone(n),
+            97..=98 if self.weather.server_jumps => {
+                let skew_ms = self.dice.below(4 * DAY_MS) as i64 - 2 * DAY_MS as i64;
+                self.tell(format!("the server's clock is set {} s off", skew_ms / 1_000));
+                self.tally.add("server clocks set", 1);
+                self.office.skew_ms = skew_ms;
+                let (behind_ms, ahead_ms) = self.office.skews_ms;
+                self.office.skews_ms = (behind_ms.min(skew_ms), ahead_ms.max(skew_ms));
             }
             _ => {}
         }
@@ -90,6 +104,36 @@ impl World {
         }
     }
 
+    /// Some phones cannot reach the server for minutes, hours or days. Where the network fails one way only, whoever is connected goes on
+    /// speaking, or hearing, until both ends have missed each other for long enough; nobody connects anew either way.
+    fn partition(&mut self) {
+        let long_ms = [600_000, 6 * 3_600_000, 3 * DAY_MS][self.dice.below(3) as usize];
+        let until = self.now_ms + 60_000 + self.dice.below(long_ms) as i64;
+        let deaf = [None, None, Some(Way::Up), Some(Way::Down)][self.dice.below(4) as usize];
+        let first = self.dice.below(self.phones.len() as u64) as usize;
+        let parted: Vec<usize> =
+            (0..self.phones.len()).filter(|n| *n == first || self.dice.one_in(2)).collect();
+        self.tell(format!(
+            "the network parts: phones {parted:?} for {} s, {deaf:?}",
+            (until - self.now_ms) / 1_000
+        ));
+        self.tally.add("partitions", 1);
+        for n in parted {
+            self.net.part(n, until);
+            for conn in self.net.of(n) {
+                match deaf {
+                    None => self.snap(conn),
+                    Some(way) if self.net.deafen(conn, way) => {
+                        self.tally.add("deaf connections", 1);
+                        let missed = 5_000 + self.dice.below(90_000);
+                        self.at(missed, Event::Silence(conn));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+
     fn cut_one(&mut self) {
         let whole = self.net.whole();
         if !whole.is_empty() {
@@ -111,6 +155,8 @@ impl World {
         self.hang_up(n);
         self.phones[n].store.restore(backup);
         self.phones[n].generation += 1;
+        self.phones[n].checked = (0, 0);
+        self.phones[n].shaken = None;
         self.ledger.set_back(n, self.phones[n].store.as_ref())?;
         self.phone_up(n)
     }
@@ -125,7 +171,7 @@ impl World {
         if !self.ledger.is_answered(&push) {
             return Ok(());
         }
-        let (doc, device, now_ms) = (push.doc, self.phones[n].device, self.now_ms);
+        let (doc, device, now_ms) = (push.doc, self.phones[n].device, self.server_ms());
         let heads = |world: &mut Self| {
             world.office(|_, company| {
                 Ok((company.header(doc)?.map(|header| header.heads), company.store().head()?))

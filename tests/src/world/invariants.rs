@@ -1,5 +1,8 @@
 //! The invariants, each a named function. Cheap ones run after every event, those that read documents when something they look at
-//! has changed, and all of them once more when the world is at peace.
+//! has changed (what is stored: after every flush that wrote it), and all of them once more when the world is at peace.
+//!
+//! That nothing unreadable stays is looked for in the rows, also where automerge deflates. The pages that an engine has freed are not rows:
+//! `core/engines/tests/no_trace.rs` looks into those.
 //!
 //! | Name | What it says |
 //! |---|---|
@@ -10,6 +13,9 @@
 //! | `replay_changes_nothing` | a push that was answered, sent again, moves neither heads nor positions nor decisions |
 //! | `nothing_pending_at_the_end` | at peace every outbox is empty, every channel full, every connection settled |
 //! | `nothing_dropped` | every change that reached a phone's disk is merged, held, or kept by its phone as refused |
+//! | `times_are_true_or_flagged` | the corrected time of an act is as far off as it admits, and flagged beyond five minutes ([`super::clocks`]) |
+//! | `a_silent_phone_locks` | a phone shows nothing after the days without contact that the company set, and everything before |
+//! | `what_is_shown_is_saved` | an app that goes on over a disk that takes nothing shows what is on that disk |
 //! | `no_position_goes_back` | cursors and heads only grow, a restore apart |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +26,7 @@ use fieldbook_core::document::Doc;
 use fieldbook_core::ids::{DocId, DocKind, Hash32, UserId};
 use fieldbook_core::replica::ReplicaError;
 
+use super::bytes::{families_in, families_of_snapshot};
 use super::ledger::{Fate, documents};
 use super::{Step, Violation, World, violated};
 
@@ -68,7 +75,7 @@ impl World {
     pub(super) fn is_settled(&self, n: usize) -> bool {
         let phone = &self.phones[n];
         let (Some(replica), Some(line)) = (&phone.replica, &phone.line) else { return false };
-        let whole = self.net.get(line.conn).is_some_and(|conn| !conn.broken && conn.in_flight == 0);
+        let whole = self.net.get(line.conn).is_some_and(|conn| conn.is_whole() && conn.in_flight == 0);
         whole
             && line.link.is_settled(replica)
             && self.office.company.is_some()
@@ -126,7 +133,11 @@ impl World {
             let named = secret
                 .iter()
                 .find(|doc| !key.starts_with(b"z/") && key.windows(DocId::LEN).any(|w| w == doc.0));
-            let marked = marks_in(value).into_iter().find(|family| !families.contains(family));
+            let mut found = families_in(value);
+            if let Some(doc) = key.strip_prefix(b"s/").and_then(DocId::from_slice).filter(|_| self.peace) {
+                found.extend(families_of_snapshot(doc, value));
+            }
+            let marked = found.into_iter().find(|family| !families.contains(family));
             if named.is_some() || marked.is_some() {
                 let name =
                     named.map_or_else(|| format!("family {}", marked.unwrap_or(0)), |doc| self.name(*doc));
@@ -195,7 +206,9 @@ impl World {
                     holders.push((*n, self.phones[*n].generation));
                 }
             }
-            self.tally.add("lost by a restore", 1);
+            if fate != Fate::Waiting {
+                self.tally.add("lost by a restore", 1);
+            }
             let known = self.ledger.lost.entry(hash).or_default();
             // Whoever held it at any restore since, and was not itself set back, owes it.
             known.extend(holders);
@@ -203,13 +216,15 @@ impl World {
         Ok(())
     }
 
-    /// A wiped phone holds nothing, and everything it had was heard unless it was stolen.
+    /// A wiped phone holds nothing, and everything it had was heard unless it was stolen. A device is heard once: of one that was cloned
+    /// the copy that comes first.
     pub(super) fn check_wiped(&mut self, n: usize) -> Step {
         let device = self.phones[n].device;
         // The server may have died right after it wrote the status, and nobody noted it.
         let row = self.office.company.as_ref().and_then(|company| company.device(device).ok());
         let stolen = self.office.tombstones.get(&device) == Some(&DeviceStatus::Stolen)
-            || row.is_some_and(|row| row.status == DeviceStatus::Stolen);
+            || row.is_some_and(|row| row.status == DeviceStatus::Stolen)
+            || self.phones.iter().filter(|phone| phone.device == device && phone.wiped).count() > 1;
         for (hash, made) in &mut self.ledger.made {
             if made.phone == n && made.fate == Fate::Waiting {
                 if !stolen {
@@ -255,45 +270,5 @@ pub(super) fn load(company: &Company, doc: DocId) -> Step<Option<Doc>> {
         Ok(doc) => Ok(Some(doc)),
         Err(CompanyError::Unknown { .. }) => Ok(None),
         Err(other) => violated("the_office_never_stumbles", other.to_string()),
-    }
-}
-
-/// Every word that acts write carries the number of its family between two of these.
-const MARK: &str = "§";
-
-/// A word of this family.
-pub(super) fn marked(family: usize, word: &str) -> String {
-    format!("{MARK}{family}{MARK}{word}")
-}
-
-/// The families whose words are in these bytes.
-fn marks_in(value: &[u8]) -> BTreeSet<usize> {
-    let mark = MARK.as_bytes();
-    let mut families = BTreeSet::new();
-    let mut at = 0;
-    while let Some(found) = value[at..].windows(mark.len()).position(|w| w == mark) {
-        at += found + mark.len();
-        let digits: String =
-            value[at..].iter().take_while(|b| b.is_ascii_digit()).map(|b| char::from(*b)).collect();
-        if !digits.is_empty() && value[at + digits.len()..].starts_with(mark) {
-            families.extend(digits.parse::<usize>());
-            at += digits.len() + mark.len();
-        }
-    }
-    families
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn marks_are_found_between_other_bytes() {
-        let mut bytes = vec![0xc2, 0x00, 0xa7];
-        bytes.extend(marked(12, "招标").bytes());
-        bytes.extend(b"x\xc2\xa7");
-        bytes.extend(marked(3, "").bytes());
-        assert_eq!(marks_in(&bytes), BTreeSet::from([3, 12]));
-        assert!(marks_in("§§ 5§".as_bytes()).is_empty());
     }
 }

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fieldbook_core::company::HeldState;
-use fieldbook_core::ids::{DocId, DocKind, Hash32};
+use fieldbook_core::ids::{DeviceId, DocId, DocKind, Hash32};
 use fieldbook_core::replica::{KeptWhy, Replica};
 use fieldbook_core::store::{Direction, MemoryStore, Position, Range, Store};
 use fieldbook_core::sync::message::{Answer, FromServer, Push, Verdict};
 use sha2::{Digest, Sha256};
 
+use super::clocks::{ActTime, Handshake};
 use super::{Step, Violation, World, violated};
 
 /// What became of a change, as far as its phone was told.
@@ -36,13 +37,21 @@ pub(super) struct Made {
     pub fate: Fate,
 }
 
+/// An outbox entry as it lies on a disk.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub doc: DocId,
+    pub hash: Hash32,
+    pub change: Vec<u8>,
+}
+
 /// What has been seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// Every change of every phone.
     pub made: BTreeMap<Hash32, Made>,
     /// The outbox of each phone when it was last seen, by number.
-    outbox: BTreeMap<usize, BTreeMap<u64, (DocId, Hash32)>>,
+    outbox: BTreeMap<usize, BTreeMap<u64, Entry>>,
     /// Answers that a phone was given and that explain what vanishes next.
     explained: BTreeMap<usize, Vec<Answer>>,
     /// Every document that anybody made, with the number of its family.
@@ -59,6 +68,14 @@ pub(super) struct Ledger {
     pub returned: BTreeSet<Hash32>,
     /// Changes told durable that could not be looked up because the server was down.
     unchecked: BTreeSet<Hash32>,
+    /// When each change was made.
+    pub times: BTreeMap<Hash32, ActTime>,
+    /// Hellos that reached a server, by device and boot.
+    pub hellos: BTreeMap<(DeviceId, u64), Vec<Handshake>>,
+    /// What the server's clock said in each welcome, with how far it was off.
+    pub welcomes: BTreeMap<i64, i64>,
+    /// Every handshake that a device took, by what the server's clock said in it.
+    pub handshakes: BTreeMap<(DeviceId, i64), Handshake>,
 }
 
 impl Ledger {
@@ -87,7 +104,7 @@ impl Ledger {
     /// A backup was put back on the phone: what was not answered and is not in it is lost.
     pub fn set_back(&mut self, phone: usize, store: &dyn Store) -> Step {
         self.replaced(phone);
-        let left: BTreeSet<Hash32> = read_outbox(store)?.into_values().map(|(_, hash)| hash).collect();
+        let left: BTreeSet<Hash32> = read_outbox(store)?.into_values().map(|entry| entry.hash).collect();
         let mine = self.made.iter_mut().filter(|(_, made)| made.phone == phone);
         for (hash, made) in mine {
             // What was refused was kept on the phone alone.
@@ -96,6 +113,12 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// What phones made of a document, and which.
+    pub fn of(&self, doc: DocId) -> Vec<(Hash32, usize)> {
+        let made = self.made.iter().filter(|(_, made)| made.doc == doc);
+        made.map(|(hash, made)| (*hash, made.phone)).collect()
     }
 
     /// The hashes of a push's changes.
@@ -138,18 +161,19 @@ impl World {
             read_outbox(&MemoryStore::from_rows(self.phones[n].store.snapshot().rows().clone()))?
         };
         let before = self.ledger.outbox.insert(n, now.clone()).unwrap_or_default();
-        for (number, (doc, hash)) in &now {
+        for (number, Entry { doc, hash, change }) in &now {
             let known = self.ledger.made.get(hash).map(|made| made.fate);
             if known.is_none() {
                 let made = Made { doc: *doc, phone: n, number: *number, fate: Fate::Waiting };
                 self.ledger.made.insert(*hash, made);
                 self.tally.add("changes", 1);
+                self.note_time(n, *hash, change)?;
             }
         }
         let answers = self.ledger.explained.remove(&n).unwrap_or_default();
         let vanished = before.iter().filter(|(number, _)| !now.contains_key(number));
         let mut told: BTreeMap<Hash32, (Fate, u64)> = BTreeMap::new();
-        for (number, (doc, hash)) in vanished {
+        for (number, Entry { doc, hash, .. }) in vanished {
             let Some(fate) = outbox_shrinks_only_by_answers(*number, *doc, &answers) else {
                 let name = self.name(*doc);
                 return violated(
@@ -242,6 +266,29 @@ impl World {
         Ok(())
     }
 
+    /// What a server said before it was restored may still come, and take a document off a phone that held what the restored one lacks:
+    /// the phone does not owe it any more.
+    pub(super) fn let_go(&mut self, n: usize, conn: u64) -> Step {
+        let is_old = self.net.get(conn).is_some_and(|conn| conn.dialled_ms <= self.office.restored_ms);
+        let owed: Vec<Hash32> = self
+            .ledger
+            .lost
+            .iter()
+            .filter(|(_, who)| who.iter().any(|(m, _)| *m == n))
+            .map(|(hash, _)| *hash)
+            .collect();
+        for hash in owed.into_iter().filter(|_| is_old) {
+            let Some(doc) = self.ledger.made.get(&hash).map(|made| made.doc) else { continue };
+            let holds = self.app(n, |replica, _| replica.holds(doc))?;
+            if holds == Some(false)
+                && let Some(holders) = self.ledger.lost.get_mut(&hash)
+            {
+                holders.retain(|(m, _)| *m != n);
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the server's document holds a change. The server is up.
     pub(super) fn server_has(&mut self, doc: DocId, hash: &Hash32) -> Step<bool> {
         let Some(company) = self.office.company.clone() else { return Ok(false) };
@@ -277,7 +324,7 @@ impl World {
         {
             return Ok(());
         }
-        if self.office.restores > 0 || self.kept_bytes(n, made.doc, number) {
+        if self.kept_bytes(n, made.doc, number) {
             return Ok(());
         }
         let name = self.name(made.doc);
@@ -341,13 +388,15 @@ fn outbox_shrinks_only_by_answers(number: u64, doc: DocId, answers: &[Answer]) -
     answers.iter().filter(|answer| answer.doc == doc).find_map(|answer| match answer.verdict {
         Verdict::Durable { .. } if number <= answer.id => Some(Fate::Durable),
         Verdict::Durable { .. } => None,
-        Verdict::Held { .. } => Some(Fate::Held),
+        // What stands behind held work waits for an answer of its own.
+        Verdict::Held { .. } if number <= answer.id => Some(Fate::Held),
+        Verdict::Held { .. } => None,
         Verdict::Refused { .. } => Some(Fate::Refused),
     })
 }
 
 /// The outbox as it lies on the disk.
-pub(super) fn read_outbox(store: &dyn Store) -> Step<BTreeMap<u64, (DocId, Hash32)>> {
+pub(super) fn read_outbox(store: &dyn Store) -> Step<BTreeMap<u64, Entry>> {
     let bad = |detail: String| Violation { invariant: "a_disk_can_be_read", detail };
     let rows =
         store.scan(&Range::prefix(b"o/"), Direction::Forward, usize::MAX).map_err(|e| bad(e.to_string()))?;
@@ -355,7 +404,7 @@ pub(super) fn read_outbox(store: &dyn Store) -> Step<BTreeMap<u64, (DocId, Hash3
     for (key, value) in rows {
         let number = key[2..].try_into().map(u64::from_be_bytes).map_err(|_| bad("an outbox key".into()))?;
         let (doc, change) = read_entry(&value).map_err(|e| bad(e.to_string()))?;
-        outbox.insert(number, (doc, hash_of(&change)));
+        outbox.insert(number, Entry { doc, hash: hash_of(&change), change });
     }
     Ok(outbox)
 }

@@ -7,9 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fieldbook_core::access::Role;
 use fieldbook_core::ids::{DeviceId, TeamId, UserId};
-use fieldbook_engines::faults::Dice;
+use fieldbook_core::sync::message::FromServer;
+use fieldbook_engines::faults::{Dice, Fault};
 
 mod acts;
+mod bytes;
+mod clocks;
+mod courier;
+mod desks;
 mod fates;
 pub mod invariants;
 mod ledger;
@@ -93,9 +98,14 @@ pub struct Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Violation { invariant, detail } = &self.violation;
-        write!(f, "{}\nseed {}: {invariant} does not hold: {detail}", self.story, self.seed)
+        let Failure { seed, story, .. } = self;
+        writeln!(f, "{story}\nseed {seed}: {invariant} does not hold: {detail}")?;
+        write!(f, "again, from the beginning: {REPLAY} --seed {seed} --story")
     }
 }
+
+/// The command that tells a seed's story.
+pub const REPLAY: &str = "cargo run -p fieldbook-tests --no-default-features --bin world --";
 
 /// Runs the world of a seed to its end.
 ///
@@ -146,6 +156,14 @@ enum Event {
     ServerUp,
     /// A phone's app starts again.
     PhoneUp(usize),
+    /// A message sets out once more.
+    Echo(Way, u64, Vec<u8>),
+    /// An answer that was held back comes, when nothing came that could pass it.
+    Overtaken(u64),
+    /// Both ends give up a connection on which one of them hears nothing.
+    Silence(u64),
+    /// A phone's user closes the app and opens it again.
+    Restart(usize),
     /// The office registers a device that a restored server does not know.
     Register(usize),
 }
@@ -159,6 +177,10 @@ struct Weather {
     loss: u64,
     /// How much of the time is hurried: pauses between acts are cut to a part.
     haste: u64,
+    /// One message in so many comes twice or changes places, where the protocol leaves it free.
+    repeats: u64,
+    /// Whether anybody sets the server's clock.
+    server_jumps: bool,
 }
 
 impl Weather {
@@ -166,7 +188,8 @@ impl Weather {
         let calm_ms = [8_000, 30_000, 120_000][dice.below(3) as usize];
         let loss = [20, 60, 400][dice.below(3) as usize];
         let haste = [1, 4, 20][dice.below(3) as usize];
-        Self { calm_ms, loss, haste }
+        let repeats = [3, 10, 50][dice.below(3) as usize];
+        Self { calm_ms, loss, haste, repeats, server_jumps: dice.one_in(6) }
     }
 }
 
@@ -183,6 +206,8 @@ struct World {
     ledger: Ledger,
     story: Story,
     tally: Tally,
+    /// Answers that something else may pass, by connection.
+    overtaken: BTreeMap<u64, Vec<FromServer>>,
     /// Nobody acts and nothing breaks any more.
     peace: bool,
     failed: bool,
@@ -205,6 +230,7 @@ impl World {
             ledger: Ledger::default(),
             story: Story::new(aloud),
             tally: Tally::default(),
+            overtaken: BTreeMap::new(),
             peace: false,
             failed: false,
         }
@@ -215,7 +241,25 @@ impl World {
         for _ in 0..events {
             self.next()?;
         }
-        self.make_peace()
+        self.make_peace()?;
+        self.count_faults();
+        Ok(())
+    }
+
+    /// Adds up what the network and the disks did.
+    fn count_faults(&mut self) {
+        self.tally.add("frames lost", self.net.lost);
+        let stores = self.phones.iter().map(|phone| &phone.store).chain([&self.office.store]);
+        let fired: Vec<_> = stores.flat_map(|store| store.fired()).collect();
+        for (fault, n) in fired {
+            let name = match fault {
+                Fault::DiskFull => "disks full",
+                Fault::ReadOnly => "disks read-only",
+                Fault::Crash => "crashes before a write",
+                Fault::CrashAfterFlush => "crashes after a flush",
+            };
+            self.tally.add(name, n);
+        }
     }
 
     /// Hires everybody and starts the three sources of events.
@@ -228,6 +272,11 @@ impl World {
         }
         if self.dice.one_in(3) {
             self.enrol(user(1))?;
+        }
+        if self.dice.one_in(3) {
+            let (id, _) = OFFICE[self.dice.below(OFFICE.len() as u64) as usize];
+            self.enrol(user(id))?;
+            self.tally.add("phones of the office", 1);
         }
         self.at(1_000, Event::OfficeAct);
         self.at(2_000, Event::Fate);
@@ -270,7 +319,7 @@ impl World {
     /// Carries an event out; gives the phone that it concerned.
     fn happen(&mut self, event: Event) -> Step<Option<usize>> {
         match event {
-            Event::PhoneAct(_) | Event::OfficeAct | Event::Fate if self.peace => Ok(None),
+            Event::PhoneAct(_) | Event::OfficeAct | Event::Fate | Event::Restart(_) if self.peace => Ok(None),
             Event::PhoneAct(phone) => self.phone_acts(phone).map(|()| Some(phone)),
             Event::OfficeAct => self.office_acts().map(|()| None),
             Event::Fate => self.fate().map(|()| None),
@@ -300,6 +349,22 @@ impl World {
             Event::ServerUp => self.server_up().map(|()| None),
             Event::PhoneUp(phone) => self.phone_up(phone).map(|()| Some(phone)),
             Event::Register(phone) => self.register(phone).map(|()| None),
+            Event::Echo(way, conn, frame) => {
+                self.set_out_again(way, conn, frame);
+                Ok(None)
+            }
+            Event::Overtaken(conn) => {
+                let phone = self.net.get(conn).map(|conn| conn.phone);
+                if self.overtaken.contains_key(&conn) {
+                    self.phone_is_told(conn, Vec::new())?;
+                }
+                Ok(phone)
+            }
+            Event::Silence(conn) => {
+                self.snap(conn);
+                Ok(None)
+            }
+            Event::Restart(phone) => self.restart(phone).map(|()| Some(phone)),
         }
     }
 
@@ -324,6 +389,7 @@ impl World {
     /// Breaks a connection; both ends notice later, each for itself.
     fn snap(&mut self, conn: u64) {
         if self.net.snap(conn, self.now_ms, &mut self.dice) {
+            self.tally.add("breaks", 1);
             self.tell(format!("connection {conn} breaks"));
             let (phone, server) = (10 + self.dice.below(20_000), 10 + self.dice.below(60_000));
             self.at(phone, Event::PhoneNotices(conn));
@@ -335,15 +401,17 @@ impl World {
 impl Drop for World {
     /// A world that ends while something is pending has not been checked.
     fn drop(&mut self) {
-        let left = self
-            .agenda
-            .values()
-            .filter(|event| !matches!(event, Event::PhoneAct(_) | Event::OfficeAct | Event::Fate));
+        let left = self.agenda.values().filter(|event| !is_idle(event));
         let left = left.count();
         if !self.failed && !std::thread::panicking() {
             assert_eq!(left, 0, "the world ended with events pending");
         }
     }
+}
+
+/// Whether an event is somebody's whim, which peace forgets.
+fn is_idle(event: &Event) -> bool {
+    matches!(event, Event::PhoneAct(_) | Event::OfficeAct | Event::Fate | Event::Restart(_) | Event::Echo(..))
 }
 
 fn user(n: u8) -> UserId {
@@ -362,15 +430,18 @@ const REPS: u8 = 3;
 /// The manager of the first team, and the one of the region.
 const MANAGER: u8 = 9;
 const REGIONAL: u8 = 8;
+/// Those of the office who have a phone and write nothing on it: whoever reads everything, and whoever reads nothing of leads.
+const OFFICE: [(u8, Role); 3] = [(7, Role::Director), (6, Role::Service), (5, Role::Admin)];
 
 /// Everybody who may hold documents.
 fn people() -> Vec<(UserId, Role, TeamId)> {
     let reps = (1..=REPS).map(|n| (user(n), Role::Rep, TEAMS[usize::from(n == REPS)]));
-    reps.chain([(user(MANAGER), Role::Manager, TEAMS[0]), (user(REGIONAL), Role::Manager, REGION)]).collect()
+    let managers = [(user(MANAGER), Role::Manager, TEAMS[0]), (user(REGIONAL), Role::Manager, REGION)];
+    reps.chain(managers).chain(OFFICE.map(|(id, role)| (user(id), role, REGION))).collect()
 }
 
 /// Phones at the most: two for one user, and some enrolled on the way.
-const PHONES_MAX: usize = 6;
+const PHONES_MAX: usize = 7;
 /// Events until a world at peace has to be at rest.
 const PEACE_EVENTS: usize = 20_000;
 /// Lines of a failed run's story.

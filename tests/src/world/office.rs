@@ -8,7 +8,7 @@ use fieldbook_core::access::Channel;
 use fieldbook_core::company::{
     Company, CompanyError, DeviceStatus, Gate, Incoming, LocalGate, Prepared, Settled, TeamRow, UserRow,
 };
-use fieldbook_core::ids::{DeviceId, DocId};
+use fieldbook_core::ids::{DeviceId, DocId, UserId};
 use fieldbook_core::store::{Batch, Outcome, Position, Store};
 use fieldbook_core::sync::message::{FromPhone, FromServer, decode_frame};
 use fieldbook_core::sync::server::{Effect, Session};
@@ -34,8 +34,17 @@ pub(super) struct Office {
     pub backups: Vec<(i64, Snapshot)>,
     /// What was decided about devices, kept outside the backups (design decision 6).
     pub tombstones: BTreeMap<DeviceId, DeviceStatus>,
-    /// Times that the store was restored.
+    /// Times that the store was restored, and when last.
     pub restores: u64,
+    pub restored_ms: i64,
+    /// Who left the company.
+    pub dismissed: BTreeSet<UserId>,
+    /// Held work that turned out to be beyond merging.
+    pub refused: BTreeSet<String>,
+    /// How far its clock is off.
+    pub skew_ms: i64,
+    /// The most that it was ever off, behind and ahead.
+    pub skews_ms: (i64, i64),
 }
 
 struct Waiting {
@@ -70,6 +79,11 @@ impl Office {
             backups: Vec::new(),
             tombstones: BTreeMap::new(),
             restores: 0,
+            restored_ms: i64::MIN,
+            dismissed: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            skew_ms: 0,
+            skews_ms: (0, 0),
         }
     }
 
@@ -96,6 +110,29 @@ impl Office {
             Ok(())
         };
         hire().map_err(|e| Violation { invariant: "the_office_never_stumbles", detail: e.to_string() })
+    }
+
+    /// Makes sure that what was decided about people and phones is so: it is kept outside the backups, and whoever decided while the
+    /// server died does it again.
+    pub fn decide_again(&self, company: &Company, now_ms: i64) -> Result<BTreeSet<Channel>, CompanyError> {
+        let mut touched = BTreeSet::new();
+        for id in &self.dismissed {
+            let row = company.user(*id)?;
+            if row.active {
+                touched.extend(company.put_user(*id, UserRow { active: false, ..row }, now_ms)?);
+            }
+        }
+        for (device, status) in &self.tombstones {
+            let known = match company.device(*device) {
+                Ok(row) => row.status,
+                Err(CompanyError::Unknown { .. }) => continue,
+                Err(other) => return Err(other),
+            };
+            if known != *status && known != DeviceStatus::Wiped {
+                touched.extend(company.set_device_status(*device, *status, now_ms)?);
+            }
+        }
+        Ok(touched)
     }
 
     /// What a process has in memory is gone.
@@ -166,6 +203,8 @@ impl World {
             Err(other) => return violated("the_office_never_stumbles", other.to_string()),
         }
         self.tell("the server starts");
+        let now_ms = self.server_ms();
+        self.office(|office, company| office.decide_again(company, now_ms))?;
         self.check_stored()
     }
 
@@ -182,8 +221,9 @@ impl World {
         }
         self.office.store.repair();
         self.office.store.restore(snapshot);
+        let now_ms = self.server_ms();
         let opened = Company::open(self.office.store.clone(), "", &[1; 64]);
-        let restored = opened.and_then(|company| company.restored(self.now_ms));
+        let restored = opened.and_then(|company| company.restored(now_ms));
         match restored {
             Ok(company) => self.office.company = Some(company),
             Err(CompanyError::Store(_)) => {
@@ -194,24 +234,18 @@ impl World {
             Err(other) => return violated("the_office_never_stumbles", other.to_string()),
         }
         self.office.restores += 1;
+        self.office.restored_ms = self.now_ms;
         self.tally.add("server restores", 1);
         self.tell(format!(
             "the server is restored from a backup that is {} s old",
             (self.now_ms - made) / 1_000
         ));
         self.ledger.head = 0;
+        self.phones.iter_mut().for_each(|phone| phone.checked = (0, 0));
         self.note_lost()?;
-        let now_ms = self.now_ms;
-        for (device, status) in self.office.tombstones.clone() {
-            let marked =
-                self.office(|_, company| match company.set_device_status(device, status, now_ms) {
-                    Err(CompanyError::Unknown { .. }) => Ok(()),
-                    other => other.map(|_| ()),
-                })?;
-            if marked.is_none() {
-                // The disk failed in the middle of the repair.
-                return self.restore_server(backup);
-            }
+        if self.office(|office, company| office.decide_again(company, now_ms))?.is_none() {
+            // The disk failed in the middle of the repair.
+            return self.restore_server(backup);
         }
         Ok(())
     }
@@ -226,17 +260,19 @@ impl World {
             Ok(messages) => messages,
             Err(error) => return violated("frames_can_be_read", error.to_string()),
         };
-        for message in messages {
-            let now_ms = self.now_ms;
+        for message in self.carry_up(conn, messages) {
+            let now_ms = self.server_ms();
             if let FromPhone::Push(push) = &message {
                 self.ledger.sent(phone, push);
             }
             if let FromPhone::Hello(hello) = message {
+                self.hello_arrives(phone, conn, hello.boot);
                 let device = self.phones[phone].device;
                 let greeted = self.office(|_, company| Session::open(company, device, &hello, now_ms))?;
                 match greeted {
                     None => return Ok(()),
                     Some(Ok((session, welcome))) => {
+                        self.ledger.welcomes.insert(now_ms, self.office.skew_ms);
                         self.office.sessions.insert(conn, session);
                         self.send(Way::Down, conn, vec![welcome]);
                         self.start_pump(conn);
@@ -262,7 +298,7 @@ impl World {
     }
 
     fn carry_out(&mut self, conn: u64, effects: Vec<Effect>) -> Step {
-        let now_ms = self.now_ms;
+        let now_ms = self.server_ms();
         for effect in effects {
             match effect {
                 Effect::Send(messages) => self.send(Way::Down, conn, messages),
@@ -296,9 +332,8 @@ impl World {
                         let wiped = DeviceStatus::Wiped;
                         let set =
                             self.office(|_, company| company.set_device_status(device, wiped, now_ms))?;
-                        if set.is_none() {
-                            return Ok(());
-                        }
+                        let Some(touched) = set else { return Ok(()) };
+                        self.wake(&touched);
                     }
                     self.send(Way::Down, conn, vec![FromServer::Wipe]);
                     self.office.sessions.remove(&conn);
@@ -334,7 +369,7 @@ impl World {
         self.office.judging = false;
         let ready: Vec<DocId> =
             self.office.waiting.keys().filter(|doc| !self.office.writing.contains(doc)).copied().collect();
-        let now_ms = self.now_ms;
+        let now_ms = self.server_ms();
         for doc in ready {
             let Some(lot) = self.office.waiting.remove(&doc) else { continue };
             let most = 1 + self.dice.below(8) as usize;
@@ -366,13 +401,18 @@ impl World {
         let batches = queue
             .iter_mut()
             .map(|planned| match planned {
-                Planned::Pushes(prepared, _) => std::mem::take(&mut prepared.batch),
+                Planned::Pushes(prepared, ..) => std::mem::take(&mut prepared.batch),
                 Planned::Noted(batch) => std::mem::take(batch),
             })
             .collect();
-        let outcomes = self.office(|_, company| Ok(company.store().commit(batches)?))?;
-        for (planned, outcome) in queue.into_iter().zip(outcomes.unwrap_or_default()) {
+        let Some(outcomes) = self.office(|_, company| Ok(company.store().commit(batches)?))? else {
+            return Ok(());
+        };
+        for (planned, outcome) in queue.into_iter().zip(outcomes) {
             if let Planned::Pushes(prepared, lot) = planned {
+                if let Outcome::Done(Some(at)) = outcome {
+                    self.count_compaction(prepared.doc, at)?;
+                }
                 self.settle(*prepared, outcome, lot)?;
             }
         }
@@ -387,6 +427,7 @@ impl World {
                 self.wake(&touched);
                 self.found_again(doc)?;
                 self.check_stored_in(&[doc])?;
+                self.check_times_of(doc)?;
                 for (waiting, answer) in lot.into_iter().zip(answers) {
                     self.tally.add("answers", 1);
                     let name = self.name(doc);
@@ -417,6 +458,15 @@ impl World {
         }
         if self.office.waiting.contains_key(&doc) {
             self.start_judge();
+        }
+        Ok(())
+    }
+
+    /// Notes that a document was compacted by the batch at this position.
+    fn count_compaction(&mut self, doc: DocId, at: Position) -> Step {
+        let header = self.office(|_, company| company.header(doc))?.flatten();
+        if header.is_some_and(|header| header.snapshot_at == at && header.changes > 2) {
+            self.tally.add("compactions", 1);
         }
         Ok(())
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use fieldbook_core::company::DeviceStatus;
-use fieldbook_core::document::Doc;
+use fieldbook_core::document::{Doc, NoClocks};
 use fieldbook_core::ids::DocId;
 use fieldbook_core::sync::message::Fill;
 
 use super::invariants::load;
 use super::ledger::Fate;
-use super::{Event, PEACE_EVENTS, Step, Violation, World, violated};
+use super::{PEACE_EVENTS, Step, Violation, World, is_idle, violated};
 
 impl World {
     /// Lets peace break out, twice: once out of whatever is going on, and once more after everybody hung up, when a reconnect has to
@@ -17,13 +17,18 @@ impl World {
     pub(super) fn make_peace(&mut self) -> Step {
         self.tell("peace");
         self.peace = true;
-        self.agenda.retain(|_, event| !matches!(event, Event::PhoneAct(_) | Event::OfficeAct | Event::Fate));
+        self.agenda.retain(|_, event| !is_idle(event));
+        self.net.heal();
         self.office.store.repair();
         for n in 0..self.phones.len() {
             self.phones[n].store.repair();
             self.phones[n].signal = true;
             self.redial(n);
         }
+        self.rest()?;
+        self.nothing_pending_at_the_end()?;
+        self.tell("the office decides what waits");
+        self.clear_desk()?;
         self.rest()?;
         self.nothing_pending_at_the_end()?;
         self.tell("everybody hangs up and connects again");
@@ -166,6 +171,9 @@ impl World {
         for doc in docs {
             let loaded: Option<Doc> = load(&company, doc)?;
             let Some((loaded, header)) = loaded.zip(company.header(doc).map_err(stumbled)?) else { continue };
+            self.tally.add("conflicts", loaded.conflicts(&NoClocks).len() as u64);
+            self.tally.add("links to a customer", u64::from(header.link.is_some()));
+            self.check_times_of(doc)?;
             let name = self.name(doc);
             if loaded.heads() != header.heads || loaded.change_count() != header.changes {
                 return violated("headers_tell_the_truth", name);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use fieldbook_core::company::CompanyError;
+use fieldbook_core::company::{CompanyError, UserRow};
 use fieldbook_core::ids::{DeviceId, UserId};
 use fieldbook_core::replica::{Identity, Replica, ReplicaError};
 use fieldbook_core::store::MemoryStore;
@@ -12,7 +12,9 @@ use fieldbook_core::sync::phone::{Link, Turn};
 use fieldbook_core::time::Moment;
 use fieldbook_engines::faults::{FaultyStore, Snapshot};
 
-use super::{Event, PHONES_MAX, Step, Way, World, device, violated};
+use super::clocks::{Clock, DRIFT_MAX_PPM};
+use super::ledger::documents;
+use super::{Event, PHONES_MAX, Step, Violation, Way, World, device, violated};
 
 /// A phone, its user and its disk.
 pub(super) struct Phone {
@@ -39,30 +41,16 @@ pub(super) struct Phone {
     pub dialling: bool,
     /// Disk and server as they were at the last full check.
     pub checked: (u64, u64),
+    /// Whether its user works on it; those of the office look.
+    pub writes: bool,
+    /// The boot in which its disk, as it is, was told the time.
+    pub shaken: Option<u64>,
 }
 
 /// A connection of the app.
 pub(super) struct Line {
     pub conn: u64,
     pub link: Link,
-}
-
-/// The clocks of a device.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
-    pub boot: u64,
-    pub booted_ms: i64,
-    pub skew_ms: i64,
-}
-
-impl Clock {
-    fn read(&self, now_ms: i64) -> Moment {
-        Moment {
-            wall_ms: now_ms + self.skew_ms,
-            boot: self.boot,
-            mono_ms: now_ms.saturating_sub(self.booted_ms).unsigned_abs(),
-        }
-    }
 }
 
 impl Phone {
@@ -97,20 +85,41 @@ impl World {
         if n >= PHONES_MAX {
             return Ok(());
         }
-        let (id, now_ms) = (device(n), self.now_ms);
+        let (id, now_ms) = (device(n), self.server_ms());
         let put = self.office(|_, company| match company.put_device(id, user, "phone", now_ms) {
             Err(CompanyError::Refused(_)) => Ok(BTreeSet::new()),
             other => other,
         })?;
         let Some(touched) = put else { return Ok(()) };
         self.wake(&touched);
+        self.tell(format!("phone {n} is given to user {}", user.0[0]));
+        let store = Arc::new(FaultyStore::new());
+        self.switch_on(id, user, store)
+    }
+
+    /// A copy of a phone, disk and all, is switched on beside it.
+    pub(super) fn clone_phone(&mut self, n: usize) -> Step {
+        let original = &self.phones[n];
+        if self.phones.len() >= PHONES_MAX || original.wiped || !original.writes {
+            return Ok(());
+        }
+        let (device, user) = (original.device, original.user);
+        let store = Arc::new(FaultyStore::from_snapshot(original.store.snapshot()));
+        self.tell(format!("phone {n} is cloned as phone {}", self.phones.len()));
+        self.tally.add("clones", 1);
+        self.switch_on(device, user, store)
+    }
+
+    fn switch_on(&mut self, device: DeviceId, user: UserId, store: Arc<FaultyStore>) -> Step {
+        let n = self.phones.len();
         let skew_ms = self.dice.below(6 * DAY_MS) as i64 - 3 * DAY_MS as i64;
-        let clock =
-            Clock { boot: self.dice.roll(), booted_ms: now_ms - self.dice.below(DAY_MS) as i64, skew_ms };
+        let booted_ms = self.now_ms - self.dice.below(DAY_MS) as i64;
+        let drift_ppm = self.dice.below(2 * DRIFT_MAX_PPM as u64 + 1) as i64 - DRIFT_MAX_PPM;
+        let clock = Clock { boot: self.dice.roll(), booted_ms, skew_ms, drift_ppm };
         let phone = Phone {
-            device: id,
+            device,
             user,
-            store: Arc::new(FaultyStore::new()),
+            store,
             replica: None,
             line: None,
             signal: true,
@@ -122,8 +131,9 @@ impl World {
             generation: 0,
             dialling: false,
             checked: (0, 0),
+            writes: !super::OFFICE.iter().any(|(id, _)| *id == user.0[0]),
+            shaken: None,
         };
-        self.tell(format!("phone {n} is given to user {}", user.0[0]));
         self.phones.push(phone);
         self.phone_up(n)?;
         let soon = self.dice.below(5_000);
@@ -142,12 +152,51 @@ impl World {
         match work(replica, now) {
             Ok(done) => Ok(Some(done)),
             Err(ReplicaError::Store(error)) => {
+                if !self.peace && !self.phones[n].store.is_down() && self.dice.one_in(2) {
+                    return self.lives_on(n, &error.to_string()).map(|()| None);
+                }
                 self.tell(format!("phone {n} stops: {error}"));
                 self.phone_down(n);
                 Ok(None)
             }
             Err(other) => violated("the_app_never_stumbles", format!("phone {n}: {other}")),
         }
+    }
+
+    /// The app shows an error and stays open, on a disk that takes nothing more until it is opened again. What it has in memory must be
+    /// what is on the disk.
+    fn lives_on(&mut self, n: usize, error: &str) -> Step {
+        self.tell(format!("phone {n} cannot save: {error}"));
+        self.tally.add("apps that lived on", 1);
+        self.hang_up(n);
+        self.redial(n);
+        let later = 60_000 + self.dice.below(3_600_000);
+        self.at(later, Event::Restart(n));
+        let read = |e: ReplicaError| Violation { invariant: "a_disk_can_be_read", detail: e.to_string() };
+        let mut disk = self.phones[n].peek().map_err(read)?;
+        let Some(memory) = self.phones[n].replica.as_mut() else { return Ok(()) };
+        let on_disk = documents(&disk).map_err(read)?;
+        for doc in documents(memory).map_err(read)? {
+            let (shown, stored) =
+                (memory.load(doc).map_err(read)?.heads(), disk.load(doc).map(|d| d.heads()));
+            if stored.as_ref().ok() != Some(&shown) {
+                let detail = format!("phone {n} shows {doc} at {shown:?}, on its disk it is at {stored:?}");
+                return violated("what_is_shown_is_saved", detail);
+            }
+        }
+        let counts = |replica: &Replica| (replica.unanswered(), replica.pushed(), replica.wanted().clone());
+        if counts(memory) != counts(&disk) || documents(memory).map_err(read)? != on_disk {
+            return violated("what_is_shown_is_saved", format!("phone {n} counts what is not on its disk"));
+        }
+        Ok(())
+    }
+
+    /// The user closes the app that cannot save, and opens it again.
+    pub(super) fn restart(&mut self, n: usize) -> Step {
+        if self.phones[n].replica.is_some() && !self.phones[n].wiped {
+            self.phone_down(n);
+        }
+        Ok(())
     }
 
     /// The app dies, and with it the connection.
@@ -210,6 +259,13 @@ impl World {
         if phone.line.is_some() || !phone.signal || phone.wiped || phone.replica.is_none() {
             return Ok(());
         }
+        if let Some(until) = self.net.parted_until(n, self.now_ms) {
+            self.tally.add("dials into a partition", 1);
+            self.phones[n].dialling = true;
+            let later = (until - self.now_ms).unsigned_abs() + self.dice.below(20_000);
+            self.at(later, Event::Dial(n));
+            return Ok(());
+        }
         if self.office.company.is_none() {
             self.redial(n);
             return Ok(());
@@ -218,7 +274,7 @@ impl World {
         let Some(messages) = self.app(n, |replica, now| link.open(replica, "token", "world", now))? else {
             return Ok(());
         };
-        let conn = self.net.open(n);
+        let conn = self.net.open(n, self.now_ms);
         self.tell(format!("phone {n} connects: {conn}"));
         self.phones[n].line = Some(Line { conn, link });
         self.send(Way::Up, conn, messages);
@@ -250,12 +306,20 @@ impl World {
 
     /// A frame of the server.
     pub(super) fn phone_hears(&mut self, conn: u64, frame: &[u8]) -> Step {
+        match decode_frame::<FromServer>(frame) {
+            Ok(messages) => self.phone_is_told(conn, messages),
+            Err(error) => violated("frames_can_be_read", error.to_string()),
+        }
+    }
+
+    /// The messages of a frame, and what was held back of earlier ones.
+    pub(super) fn phone_is_told(&mut self, conn: u64, messages: Vec<FromServer>) -> Step {
         let Some(n) = self.net.get(conn).map(|conn| conn.phone) else { return Ok(()) };
+        let messages = self.carry_down(conn, messages);
+        if messages.is_empty() {
+            return Ok(());
+        }
         let Some(mut line) = self.phones[n].line.take_if(|line| line.conn == conn) else { return Ok(()) };
-        let messages = match decode_frame::<FromServer>(frame) {
-            Ok(messages) => messages,
-            Err(error) => return violated("frames_can_be_read", error.to_string()),
-        };
         let said = self.describe(&messages);
         self.tell(format!("phone {n} hears over {conn}: {said}"));
         let answers: Vec<Answer> = messages
@@ -266,14 +330,25 @@ impl World {
             })
             .collect();
         let wipe = messages.contains(&FromServer::Wipe);
+        let greeted = messages.iter().find_map(|message| match message {
+            FromServer::Welcome(welcome) => Some(welcome.now_ms),
+            _ => None,
+        });
+        if let Some(contact_ms) = greeted {
+            self.shake_hands(n, conn, contact_ms);
+        }
         let heard = self.app(n, |replica, now| line.link.receive(replica, messages, now))?;
         let Some(Turn { send, applied, closed }) = heard else {
             // What the frame's answers did before the disk failed is on the disk.
             self.ledger.explain(n, &answers);
             self.phones[n].wiping = wipe;
             self.snap(conn);
-            return Ok(());
+            return if wipe { self.restart(n) } else { Ok(()) };
         };
+        self.let_go(n, conn)?;
+        if greeted.is_some() {
+            self.phones[n].shaken = Some(self.phones[n].clock.boot);
+        }
         if applied.wiped_all {
             self.phones[n].line = Some(line);
             return self.wiped(n);
@@ -318,16 +393,23 @@ impl World {
 
     /// Registers a device again that a restored server does not know.
     pub(super) fn register(&mut self, n: usize) -> Step {
-        let (device, user, now_ms) = (self.phones[n].device, self.phones[n].user, self.now_ms);
+        let (device, user, now_ms) = (self.phones[n].device, self.phones[n].user, self.server_ms());
         let status = self.office.tombstones.get(&device).copied();
-        let put = self.office(|_, company| {
-            let mut touched = match company.put_device(device, user, "phone", now_ms) {
+        let put = self.office(|office, company| {
+            // Whoever left since has to be let in once more for the phone to be known, and wiped.
+            let row = company.user(user)?;
+            let mut touched = match row.active {
+                false => company.put_user(user, UserRow { active: true, ..row }, now_ms)?,
+                true => BTreeSet::new(),
+            };
+            touched.extend(match company.put_device(device, user, "phone", now_ms) {
                 Err(CompanyError::Refused(_)) => BTreeSet::new(),
                 other => other?,
-            };
+            });
             if let Some(status) = status {
                 touched.extend(company.set_device_status(device, status, now_ms)?);
             }
+            touched.extend(office.decide_again(company, now_ms)?);
             Ok(touched)
         })?;
         match put {

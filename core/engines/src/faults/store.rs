@@ -14,7 +14,7 @@ use fieldbook_core::store::{
 use crate::{Dump, lock};
 
 /// What happens at a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// The disk is full: the commit fails, nothing of it is kept, and the store refuses to write until a restart.
     DiskFull,
@@ -50,6 +50,7 @@ struct State {
     /// What the disk holds; a process that runs sees the same, for nothing is visible before it is durable.
     disk: MemoryStore,
     plan: BTreeMap<u64, Fault>,
+    fired: BTreeMap<Fault, u64>,
     steps: u64,
     read_only: bool,
     /// Why this process may not write any more.
@@ -89,6 +90,11 @@ impl FaultyStore {
     /// Faults that are planned and have not happened.
     pub fn pending_faults(&self) -> usize {
         lock(&self.state).plan.len()
+    }
+
+    /// Faults that have happened, by kind: what was only planned proves nothing.
+    pub fn fired(&self) -> BTreeMap<Fault, u64> {
+        lock(&self.state).fired.clone()
     }
 
     /// Whether the process is dead: every call fails until [`FaultyStore::restart`].
@@ -143,7 +149,11 @@ impl State {
         self.steps += batches.len() as u64;
         let mut die_after = false;
         for step in first..self.steps {
-            match self.plan.remove(&step) {
+            let fault = self.plan.remove(&step);
+            if let Some(fault) = fault {
+                *self.fired.entry(fault).or_default() += 1;
+            }
+            match fault {
                 None => {}
                 Some(Fault::DiskFull) => return Err(self.fail("no space left on the disk")),
                 Some(Fault::ReadOnly) => {
@@ -229,6 +239,7 @@ mod tests {
             store.restart();
             assert_eq!(held(&store), "abcd"[..=at as usize]);
             assert_eq!((store.steps(), store.pending_faults()), (4, 0));
+            assert_eq!(store.fired(), BTreeMap::from([(Fault::Crash, 1)]));
         }
         let store = FaultyStore::new();
         store.plan(0, Fault::CrashAfterFlush);
