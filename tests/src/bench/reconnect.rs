@@ -1,5 +1,6 @@
 //! Row 1: a phone comes back. 10,000 leads held, 20 changed by somebody else, 20 by the phone; and the same with 100 leads held, on the same
-//! server. Once with both ends warm, and once with both processes just started.
+//! server. Once with both ends warm, and once with both processes just started. Every round changes leads that no round changed before, so
+//! that both see documents of the same age: with 100 leads held, every round has a phone of its own.
 //!
 //! Round trips are counted, not timed: they are the phone's flights that ask for something. What a slow link makes of them stands beside.
 
@@ -43,7 +44,7 @@ struct Scene {
     manager: Member,
     /// The last push of the manager's phone.
     pushed: u64,
-    /// Every change goes to leads of its own.
+    /// Every round changes leads of its own.
     round: usize,
     rng: StdRng,
 }
@@ -56,13 +57,14 @@ struct Seen {
 }
 
 async fn measure(plan: &Plan) -> Result<Vec<Row>, Fail> {
-    let (many, few) = (plan.size(10_000, 500), 100);
-    let rounds = plan.size(9, 2);
+    let (many, few) = (plan.size(10_000, 1_000), 100);
+    let (warm, far, fresh) = (plan.size(9, 2), plan.size(3, 1), plan.size(5, 1));
     let firm = Firm::found(&plan.scratch)?;
     let office = firm.open()?;
     let manager = office.hire(1, Role::Manager)?;
     let mut reps = Vec::new();
-    for (number, count) in [(2, many), (3, few)] {
+    // The first round warms up.
+    for (number, count) in (2..).zip([many].into_iter().chain(vec![few; 1 + warm + fresh])) {
         let member = office.hire(number, Role::Rep)?;
         let leads = office.intake(member.user, count, number)?;
         reps.push((member, leads));
@@ -77,11 +79,12 @@ async fn measure(plan: &Plan) -> Result<Vec<Row>, Fail> {
         phone.sync(&member.token, scene.firm.port).await?;
         phones.push(Held { member, leads, path, phone });
     }
-    say(&format!("  {many} and {few} leads held; {rounds} rounds of {CHANGED} + {CHANGED} changes"));
-    let mut seen = [Seen::default(), Seen::default()];
-    // The first round warms up; the two phones take turns, so that both see the same machine.
-    for round in 0..=rounds {
-        for (held, seen) in phones.iter_mut().zip(&mut seen) {
+    say(&format!("  {many} and {few} leads held; {warm} rounds of {CHANGED} + {CHANGED} changes"));
+    let mut large = phones.remove(0);
+    let (mut seen, mut small) = ([Seen::default(), Seen::default()], phones.into_iter());
+    // They take turns, so that both see the same machine.
+    for (round, mut one) in small.by_ref().take(1 + warm).enumerate() {
+        for (held, seen) in [&mut large, &mut one].into_iter().zip(&mut seen) {
             scene.change(held).await?;
             let done = held.phone.sync(&held.member.token, scene.firm.port).await?;
             check((done.report.durable, done.report.changed))?;
@@ -90,10 +93,10 @@ async fn measure(plan: &Plan) -> Result<Vec<Row>, Fail> {
             }
         }
     }
-    let far = scene.far(&mut phones[0], plan.size(3, 1)).await?;
-    for _ in 0..plan.size(5, 1) {
+    let far = scene.far(&mut large, far).await?;
+    for one in small {
         let mut kept = Vec::new();
-        for (mut held, seen) in phones.into_iter().zip(&mut seen) {
+        for (mut held, seen) in [large, one].into_iter().zip(&mut seen) {
             scene.change(&mut held).await?;
             held.phone.close()?;
             server.stop()?;
@@ -101,7 +104,7 @@ async fn measure(plan: &Plan) -> Result<Vec<Row>, Fail> {
             seen.fresh.push(scene.start_phone(&held.path, &held.member)?);
             kept.push(Held { phone: Phone::open(&held.path)?, ..held });
         }
-        phones = kept;
+        large = kept.swap_remove(0);
     }
     server.stop()?;
     rows(plan, &seen, &far)
@@ -112,10 +115,11 @@ impl Scene {
     async fn change(&mut self, held: &mut Held) -> Result<(), Fail> {
         let row = held.phone.replica.sync_row();
         let standing = Standing { epoch: row.epoch, cursor: row.cursor };
+        let lead_of = |n: usize, round: usize| held.leads[(round * 2 * CHANGED + n) % held.leads.len()];
+        let leads: Vec<DocId> = (0..2 * CHANGED).map(|n| lead_of(n, self.round)).collect();
         self.round += 1;
         let mut pushes = Vec::new();
-        for n in 0..CHANGED {
-            let lead = held.leads[(self.round * 997 + n) % held.leads.len()];
+        for lead in leads[..CHANGED].iter().copied() {
             let mut doc = held.phone.replica.load(lead)?;
             let change = edit(&mut doc, &self.manager, &visit(&mut self.rng))?;
             self.pushed += 1;
@@ -128,8 +132,7 @@ impl Scene {
         }
         let mut light = Light::connect(self.firm.port, None, &self.manager, standing, self.pushed).await?;
         light.drive(pushes, 8, &Default::default()).await?;
-        for n in 0..CHANGED {
-            let lead = held.leads[(self.round * 997 + 50 + n) % held.leads.len()];
+        for lead in leads[CHANGED..].iter().copied() {
             held.phone.edit(lead, visit(&mut self.rng))?;
         }
         Ok(())
