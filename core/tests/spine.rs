@@ -333,6 +333,10 @@ fn work_done_before_the_move_was_known_is_merged_and_the_bytes_leave_the_phone()
     assert!(!office.phones[&1].replica.holds(lead).unwrap(), "wiped after its work was answered");
     let left = office.phones[&1].store.rows().keys().filter(|k| k.windows(16).any(|w| w == lead.0)).count();
     assert_eq!(left, 0, "no byte of it stays");
+    let phone = &office.phones[&1].replica;
+    assert!(phone.has_wiped().unwrap(), "pages that the engine freed may still say something");
+    phone.note_scrubbed().unwrap();
+    assert!(!phone.has_wiped().unwrap());
     office.sync(2);
     assert_eq!(office.value(2, lead, "customer_state").as_deref(), Some("张院长说3月招标"));
     office.heads_agree(2, lead);

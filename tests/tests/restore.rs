@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use fieldbook_core::access::Role;
 use fieldbook_core::ids::{DocId, UserId};
 use fieldbook_core::model::LeadFields;
-use fieldbook_device::{Error, Me};
+use fieldbook_device::{Attachment, Error, EvidencePlace, Me};
 use fieldbook_server::auth::Entropy;
 use fieldbook_server::backup::Reapplied;
 
@@ -179,4 +179,35 @@ fn what_was_stolen_after_the_backup_stays_stolen() {
     assert!(matches!(refused, Error::SignedOut(_)), "{refused:?}");
     mine.sync();
     assert!(mine.book().lead(lead).is_ok());
+}
+
+#[test]
+fn evidence_that_the_restored_server_lost_goes_up_again_from_the_phone_that_held_it_as_safe() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut office = Office::start(folder.path());
+    let li = office.hire("李销售", Role::Rep);
+    let phone = office.phone(li, "li");
+    let lead = office.lead(li, "儿童医院");
+    let photo = Attachment { name: "现场.jpg".into(), mime: "image/jpeg".into(), ..Attachment::default() };
+    phone.sync();
+    phone.book().attach(lead, &photo, b"of before").unwrap();
+    phone.sync();
+    let backup = office.backup("backup");
+    phone.book().attach(lead, &photo, &b"of after".repeat(40_000)).unwrap();
+    assert_eq!(phone.sync().evidence_up, 1);
+    let places = || phone.book().lead(lead).unwrap().evidence.into_iter().map(|piece| piece.place);
+    assert!(places().all(|place| place == EvidencePlace::Safe));
+    let hashes: Vec<_> = phone.book().lead(lead).unwrap().evidence.iter().map(|piece| piece.hash).collect();
+
+    let old = office.data_folder();
+    office.restore(&backup, Some(&old));
+    let has = |office: &Office| {
+        hashes.iter().filter(|hash| office.app().evidence.acknowledged(**hash).unwrap()).count()
+    };
+    assert_eq!(has(&office), 1, "the backup is from before the second");
+    let report = phone.sync();
+    assert_eq!((report.evidence_waiting, has(&office)), (0, 2), "{report:?}");
+    assert_eq!(report.evidence_bytes, 8 * 40_000, "the server was asked for the other one, and had it");
+    assert!(places().all(|place| place == EvidencePlace::Safe));
+    assert_eq!(phone.sync().evidence_up, 0, "once");
 }

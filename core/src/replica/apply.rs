@@ -497,6 +497,7 @@ impl Replica {
         }
         let mut done = Batch::new();
         done.delete(keys::WIPING);
+        super::mark_wiped(&mut done);
         self.store.commit_one(done)?;
         self.reload()
     }

@@ -4,6 +4,8 @@ use crate::ids::{DocId, DocKind};
 
 /// The phone was told to delete everything and has not finished.
 pub const WIPING: &[u8] = b"!wiping";
+/// Something left this phone since its store was last written anew.
+pub const WIPED: &[u8] = b"!wiped";
 /// Who this phone is.
 pub const IDENTITY: &[u8] = b"m/self";
 /// Where it stands with its server.

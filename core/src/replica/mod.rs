@@ -528,6 +528,11 @@ impl Replica {
         Ok(Some(doc))
     }
 
+    /// The log epoch of the server that this phone has last caught up with; 0: never connected. It changes when the server is restored.
+    pub fn log_epoch(&self) -> u64 {
+        self.sync.epoch
+    }
+
     /// The epoch that positions and receipts of this connection belong to.
     fn epoch(&self) -> u64 {
         self.resuming.unwrap_or(self.sync.epoch)
@@ -552,6 +557,12 @@ impl Replica {
             ids.extend(page.iter().filter_map(|(key, _)| keys::parse_head(key)));
         }
     }
+}
+
+/// Says in a batch that something leaves the phone with it, whose bytes an engine may still have in pages that it freed
+/// ([`Replica::has_wiped`]).
+pub fn mark_wiped(batch: &mut Batch) {
+    batch.put(keys::WIPED, []);
 }
 
 /// Documents kept in memory: the page that is open, and those around it.

@@ -283,7 +283,27 @@ impl Replica {
             batch.put(key, encode(&KeptRow { change: None, ..row }));
         }
         self.plan_unwant(batch, doc);
+        super::mark_wiped(batch);
         self.plan_drop(batch, summaries, doc, head)
+    }
+
+    /// Whether a document left this phone whose bytes an engine may still have in pages that it freed.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] of the store.
+    pub fn has_wiped(&self) -> Result<bool, ReplicaError> {
+        Ok(self.store.get(keys::WIPED)?.is_some())
+    }
+
+    /// The engine has written its file anew: nothing of what left is in it.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] of the store.
+    pub fn note_scrubbed(&self) -> Result<(), ReplicaError> {
+        let mut batch = Batch::new();
+        batch.delete(keys::WIPED);
+        self.store.commit_one(batch)?;
+        Ok(())
     }
 
     /// Removes a document. What was kept of it stays.

@@ -3,6 +3,7 @@
 
 use fieldbook_core::ids::{DocId, Hash32};
 use fieldbook_core::limits;
+use fieldbook_core::replica::mark_wiped;
 use fieldbook_core::store::{Batch, Direction, Range, Store};
 use fieldbook_engines::SecureStore;
 use minicbor::{Decode, Encode};
@@ -28,6 +29,37 @@ pub(crate) struct BlobRow {
     /// The server would not take it.
     #[n(4)]
     pub refused: Option<Refused>,
+    /// The log epoch of the server that acknowledged the bytes. A server that was restored may have lost them.
+    #[n(5)]
+    pub safe_in: Option<u64>,
+}
+
+impl BlobRow {
+    /// A piece that is on this phone and of which the server has said nothing.
+    pub fn waiting(bytes: u64, lead: DocId, unmetered_only: bool) -> Self {
+        Self {
+            bytes,
+            state: BlobState::Waiting,
+            leads: vec![lead],
+            unmetered_only,
+            refused: None,
+            safe_in: None,
+        }
+    }
+
+    /// As it is once the server of an epoch has the bytes.
+    pub fn safe(self, epoch: u64) -> Self {
+        Self { state: BlobState::Safe, refused: None, safe_in: Some(epoch), ..self }
+    }
+
+    /// As it is to a phone that is in an epoch: what an earlier server had acknowledged waits to be offered to this one, which says at once
+    /// when it has it.
+    fn seen_in(self, epoch: u64) -> Self {
+        match self.state {
+            BlobState::Safe if self.safe_in != Some(epoch) => Self { state: BlobState::Waiting, ..self },
+            _ => self,
+        }
+    }
 }
 
 /// Why, and since when, the server does not take a piece.
@@ -51,7 +83,7 @@ pub(crate) enum BlobState {
     /// Whole on this phone, not yet on the server.
     #[n(1)]
     Waiting,
-    /// Verified and durable on the server; the copy here is for reading without network.
+    /// Verified and durable on the server of the phone's epoch; the copy here is for reading without network.
     #[n(2)]
     Safe,
 }
@@ -61,14 +93,18 @@ pub(crate) fn hash_of(bytes: &[u8]) -> Hash32 {
     Hash32(Sha256::digest(bytes).into())
 }
 
-/// What is known of a piece; `None`: nothing.
-pub(crate) fn row(store: &SecureStore, hash: Hash32) -> Result<Option<BlobRow>, Error> {
+/// What is known of a piece in an epoch; `None`: nothing.
+pub(crate) fn row(store: &SecureStore, hash: Hash32, epoch: u64) -> Result<Option<BlobRow>, Error> {
+    Ok(stored(store, hash)?.map(|row| row.seen_in(epoch)))
+}
+
+fn stored(store: &SecureStore, hash: Hash32) -> Result<Option<BlobRow>, Error> {
     let value = store.get(&row_key(hash))?;
     value.map(|value| decode(&value)).transpose()
 }
 
-/// Every piece, by hash.
-pub(crate) fn rows(store: &SecureStore) -> Result<Vec<(Hash32, BlobRow)>, Error> {
+/// Every piece, by hash, as it is in an epoch.
+pub(crate) fn rows(store: &SecureStore, epoch: u64) -> Result<Vec<(Hash32, BlobRow)>, Error> {
     let mut out = Vec::new();
     let mut range = Range::prefix(ROWS);
     loop {
@@ -77,7 +113,7 @@ pub(crate) fn rows(store: &SecureStore) -> Result<Vec<(Hash32, BlobRow)>, Error>
         range = Range::prefix_after(ROWS, last);
         for (key, value) in &page {
             if let Some(hash) = Hash32::from_slice(&key[ROWS.len()..]) {
-                out.push((hash, decode(value)?));
+                out.push((hash, decode(value)?.seen_in(epoch)));
             }
         }
     }
@@ -92,17 +128,17 @@ pub(crate) fn put_row(store: &SecureStore, hash: Hash32, row: &BlobRow) -> Resul
     Ok(())
 }
 
-/// The server has the bytes.
-pub(crate) fn mark_safe(store: &SecureStore, hash: Hash32) -> Result<(), Error> {
-    match row(store, hash)? {
-        Some(row) => put_row(store, hash, &BlobRow { state: BlobState::Safe, refused: None, ..row }),
+/// The server of an epoch has the bytes.
+pub(crate) fn mark_safe(store: &SecureStore, hash: Hash32, epoch: u64) -> Result<(), Error> {
+    match stored(store, hash)? {
+        Some(row) => put_row(store, hash, &row.safe(epoch)),
         None => Ok(()),
     }
 }
 
-/// The server would not take the bytes.
-pub(crate) fn mark_refused(store: &SecureStore, hash: Hash32, why: Refused) -> Result<(), Error> {
-    match row(store, hash)?.filter(|row| row.state == BlobState::Waiting) {
+/// The server of an epoch would not take the bytes.
+pub(crate) fn mark_refused(store: &SecureStore, hash: Hash32, epoch: u64, why: Refused) -> Result<(), Error> {
+    match row(store, hash, epoch)?.filter(|row| row.state == BlobState::Waiting) {
         Some(row) => put_row(store, hash, &BlobRow { refused: Some(why), ..row }),
         None => Ok(()),
     }
@@ -128,7 +164,7 @@ pub(crate) fn part(store: &SecureStore, hash: Hash32, number: u32) -> Result<Opt
 
 /// The whole, when it is complete here.
 pub(crate) fn read(store: &SecureStore, hash: Hash32) -> Result<Option<Vec<u8>>, Error> {
-    let Some(row) = row(store, hash)?.filter(|row| row.state != BlobState::Incomplete) else {
+    let Some(row) = stored(store, hash)?.filter(|row| row.state != BlobState::Incomplete) else {
         return Ok(None);
     };
     let mut whole = Vec::with_capacity(usize::try_from(row.bytes).unwrap_or(0));
@@ -149,13 +185,14 @@ pub(crate) fn remove(store: &SecureStore, hash: Hash32) -> Result<(), Error> {
         batch.delete(key);
     }
     batch.delete(row_key(hash));
+    mark_wiped(&mut batch);
     store.commit_one(batch)?;
     Ok(())
 }
 
 /// Removes what a crash left half-written.
 pub(crate) fn clean(store: &SecureStore) -> Result<(), Error> {
-    for (hash, _) in rows(store)?.iter().filter(|(_, row)| row.state == BlobState::Incomplete) {
+    for (hash, _) in rows(store, 0)?.iter().filter(|(_, row)| row.state == BlobState::Incomplete) {
         remove(store, *hash)?;
     }
     Ok(())
@@ -195,13 +232,7 @@ mod tests {
     }
 
     fn row_of(bytes: &[u8], state: BlobState) -> BlobRow {
-        BlobRow {
-            bytes: bytes.len() as u64,
-            state,
-            leads: vec![DocId([2; 16])],
-            unmetered_only: false,
-            refused: None,
-        }
+        BlobRow { state, ..BlobRow::waiting(bytes.len() as u64, DocId([2; 16]), false) }
     }
 
     #[test]
@@ -226,7 +257,25 @@ mod tests {
         keep(&store, hash, b"photo", &row_of(b"photo", BlobState::Incomplete)).unwrap();
         assert_eq!(read(&store, hash).unwrap(), None);
         clean(&store).unwrap();
-        assert_eq!(row(&store, hash).unwrap(), None);
+        assert_eq!(stored(&store, hash).unwrap(), None);
         assert!(store.scan(&Range::prefix(PARTS), Direction::Forward, 10).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_an_earlier_server_had_is_offered_to_the_restored_one() {
+        let (_folder, store) = store();
+        let hash = hash_of(b"photo");
+        keep(&store, hash, b"photo", &row_of(b"photo", BlobState::Waiting)).unwrap();
+        let state = |epoch| row(&store, hash, epoch).unwrap().unwrap().state;
+        mark_safe(&store, hash, 7).unwrap();
+        assert_eq!((state(7), state(8)), (BlobState::Safe, BlobState::Waiting));
+        let why = || Refused { code: "evidence_size".into(), at_ms: 1 };
+        mark_refused(&store, hash, 7, why()).unwrap();
+        assert_eq!(row(&store, hash, 8).unwrap().unwrap().refused, None, "it had taken it");
+        mark_refused(&store, hash, 8, why()).unwrap();
+        assert_eq!(row(&store, hash, 8).unwrap().unwrap().refused, Some(why()));
+        mark_safe(&store, hash, 8).unwrap();
+        assert_eq!((state(7), state(8)), (BlobState::Waiting, BlobState::Safe));
+        assert_eq!(rows(&store, 8).unwrap()[0].1.refused, None);
     }
 }

@@ -99,6 +99,38 @@ impl Shared {
         Ok(out)
     }
 
+    /// The log epoch of the server that this phone is in step with; another one was restored since.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn epoch(&self) -> Result<u64, Error> {
+        self.with(|replica, _| Ok::<_, Error>(replica.log_epoch()))
+    }
+
+    /// Writes the store anew when something has left it since the last time, so that no byte of that is left in its file; answers whether it
+    /// did. Other calls wait meanwhile.
+    ///
+    /// # Errors
+    /// [`Error`] of the store; it is done at the next call then.
+    pub fn scrub(&self) -> Result<bool, Error> {
+        let _alone = lock(&self.attaching);
+        self.with(|replica, _| {
+            let due = replica.has_wiped()?;
+            if due {
+                self.store.scrub()?;
+                replica.note_scrubbed()?;
+            }
+            Ok::<_, Error>(due)
+        })
+    }
+
+    /// After everything was wiped: a user who is gone calls no maintenance. Where it fails (the disk is full), the next opening does it.
+    pub fn scrub_wiped(&self) {
+        if let Err(error) = self.scrub() {
+            tracing::warn!(%error, "what was wiped is still in freed pages of the store's file");
+        }
+    }
+
     /// After a local edit: listeners and the connection learn of it.
     pub fn edited(&self, changes: BTreeSet<Told>) {
         self.notifier.tell(changes.into_iter().map(Told::change).chain([Change::Status]));

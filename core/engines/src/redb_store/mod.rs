@@ -46,9 +46,13 @@ pub struct RedbStore {
     db: RwLock<Option<Database>>,
     turn: Mutex<Turn>,
     place: Place,
+    /// Opens the database in a file, through the same backend as this store's; none for a store on a backend of the caller's.
+    opener: Option<Opener>,
     /// Given back when the store is closed, whoever still holds the handle.
     held: Mutex<Option<StoreLock>>,
 }
+
+type Opener = Box<dyn Fn(File) -> Result<(Database, rows::Marks), StoreError> + Send + Sync>;
 
 /// What the one writer holds.
 struct Turn {
@@ -69,7 +73,7 @@ impl RedbStore {
     /// [`StoreError::InUse`], [`StoreError::Damaged`] or [`StoreError::Io`].
     pub fn open(path: impl AsRef<Path>, options: &RedbOptions) -> Result<Self, StoreError> {
         let path = path.as_ref();
-        Self::open_as(path, options, &|file| redb::backends::FileBackend::new(file).map_err(rows::broken))
+        Self::open_as(path, options, |file| redb::backends::FileBackend::new(file).map_err(rows::broken))
     }
 
     /// Opens or creates a store on a backend; its owner sees to locking. There is no mark file.
@@ -80,15 +84,20 @@ impl RedbStore {
         let shared = Shared(Arc::new(backend));
         let place = Place::Backend(shared.0.clone());
         let (db, _) = contain("redb", || rows::open_database(shared, options))?;
-        Ok(Self::assemble(db, Turn { failed: None, mark: None }, place, None))
+        Ok(Self::assemble(db, Turn { failed: None, mark: None }, place, None, None))
     }
 
     /// Opens or creates a file whose bytes pass through a backend that `wrap` makes (plain, or encrypting).
     pub(crate) fn open_as<B: StorageBackend>(
         path: &Path,
         options: &RedbOptions,
-        wrap: &dyn Fn(File) -> Result<B, StoreError>,
+        wrap: impl Fn(File) -> Result<B, StoreError> + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
+        let opened_with = options.clone();
+        let opener: Opener = Box::new(move |file| {
+            let backend = wrap(file)?;
+            contain("redb", || rows::open_database(backend, &opened_with))
+        });
         let held = StoreLock::take(path)?;
         if !path.try_exists().map_err(|e| io_error("the store", &e))? {
             if Mark::exists(path) {
@@ -96,22 +105,27 @@ impl RedbStore {
                     "the store's file is gone, its mark file is still there".into(),
                 ));
             }
-            install(path, |fresh| create(fresh, options, wrap))?;
+            install(path, |fresh| create(fresh, &opener)?.close().map_err(rows::broken))?;
         }
         let file =
             File::options().read(true).write(true).open(path).map_err(|e| io_error("the store", &e))?;
         if file.metadata().map_err(|e| io_error("the store", &e))?.len() == 0 {
             return Err(StoreError::Damaged("the store's file is empty".into()));
         }
-        let backend = wrap(file)?;
-        let (db, marks) = contain("redb", || rows::open_database(backend, options))?;
+        let (db, marks) = opener(file)?;
         let mark = Mark::open(path, marks.store_id, marks.commits, options.accept_rollback)?;
         let place = Place::Path(path.to_path_buf());
-        Ok(Self::assemble(db, Turn { failed: None, mark: Some(mark) }, place, Some(held)))
+        Ok(Self::assemble(db, Turn { failed: None, mark: Some(mark) }, place, Some(opener), Some(held)))
     }
 
-    fn assemble(db: Database, turn: Turn, place: Place, held: Option<StoreLock>) -> Self {
-        Self { db: RwLock::new(Some(db)), turn: Mutex::new(turn), place, held: Mutex::new(held) }
+    fn assemble(
+        db: Database,
+        turn: Turn,
+        place: Place,
+        opener: Option<Opener>,
+        held: Option<StoreLock>,
+    ) -> Self {
+        Self { db: RwLock::new(Some(db)), turn: Mutex::new(turn), place, opener, held: Mutex::new(held) }
     }
 
     /// Closes the store in good order, so that the next open need not recover; reports what dropping it would hide.
@@ -233,17 +247,10 @@ impl fmt::Debug for RedbStore {
     }
 }
 
-fn create<B: StorageBackend>(
-    fresh: &Path,
-    options: &RedbOptions,
-    wrap: &dyn Fn(File) -> Result<B, StoreError>,
-) -> Result<(), StoreError> {
+fn create(fresh: &Path, opener: &Opener) -> Result<Database, StoreError> {
     let file = File::options().read(true).write(true).create_new(true).open(fresh);
-    let backend = wrap(file.map_err(|e| io_error("creating the store", &e))?)?;
-    contain("redb", || {
-        let (db, _) = rows::open_database(backend, options)?;
-        db.close().map_err(rows::broken)
-    })
+    let (db, _) = opener(file.map_err(|e| io_error("creating the store", &e))?)?;
+    Ok(db)
 }
 
 fn closed() -> StoreError {

@@ -13,7 +13,7 @@ use redb::{
 };
 
 use super::RedbOptions;
-use crate::{COMMITS_KEY, HIDDEN, STORE_ID_KEY, be_u64, record};
+use crate::{COMMITS_KEY, COPY_BATCH_BYTES, HIDDEN, STORE_ID_KEY, be_u64, record};
 
 pub(super) type Bytes = &'static [u8];
 
@@ -132,6 +132,28 @@ pub(super) fn visit(
     for row in table.iter().map_err(broken)? {
         let (key, value) = row.map_err(broken)?;
         visit((key.value().to_vec(), record::open(key.value(), value.value())?.to_vec()))?;
+    }
+    Ok(())
+}
+
+/// Copies every row, those that belong to the file included, into a database that was just laid.
+pub(super) fn copy(from: &Database, to: &Database) -> Result<(), StoreError> {
+    let txn = from.begin_read().map_err(broken)?;
+    let table = txn.open_table(ROWS).map_err(broken)?;
+    let mut rows = table.iter().map_err(broken)?.peekable();
+    while rows.peek().is_some() {
+        let txn = to.begin_write().map_err(broken)?;
+        {
+            let mut fresh = txn.open_table(ROWS).map_err(broken)?;
+            let mut bytes = 0;
+            while let Some(row) = rows.next_if(|_| bytes < COPY_BATCH_BYTES) {
+                let (key, sealed) = row.map_err(broken)?;
+                record::open(key.value(), sealed.value())?;
+                bytes += key.value().len() + sealed.value().len();
+                fresh.insert(key.value(), sealed.value()).map_err(broken)?;
+            }
+        }
+        txn.commit().map_err(broken)?;
     }
     Ok(())
 }

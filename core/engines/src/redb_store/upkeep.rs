@@ -1,5 +1,6 @@
 //! A redb store's upkeep while it runs: backup, compaction, and an orderly state before the phone may kill the app.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::PoisonError;
 
@@ -57,6 +58,38 @@ impl RedbStore {
     /// [`StoreError::Io`] or [`StoreError::Damaged`]; the store then refuses to write until it is opened again.
     pub fn compact(&self) -> Result<bool, StoreError> {
         self.exclusively(|db| db.compact().map_err(rows::broken))
+    }
+
+    /// Writes what lives into a fresh file that takes the place of this one, so that nothing is left of rows that were removed: redb leaves
+    /// their bytes in pages that it has freed, and compacting moves pages without emptying those that stay free. Holds readers and writers
+    /// up meanwhile, and needs room for what lives once more. A process that dies over it finds the old file or the new one.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Damaged`]; the store goes on as it was, unless the new file is in place and cannot be opened.
+    pub fn rewrite(&self) -> Result<(), StoreError> {
+        let (Place::Path(path), Some(opener)) = (&self.place, &self.opener) else {
+            return Err(StoreError::Io("only a store in a file of its own can be written anew".into()));
+        };
+        let mut turn = lock(&self.turn);
+        if let Some(error) = &turn.failed {
+            return Err(error.clone());
+        }
+        let mut db = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        let old = db.as_ref().ok_or_else(closed)?;
+        install(path, |fresh| {
+            contain("redb", || {
+                let copy = super::create(fresh, opener)?;
+                rows::copy(old, &copy)?;
+                copy.close().map_err(rows::broken)
+            })
+        })?;
+        // The old file has no name any more; what its database still does to it concerns nobody.
+        drop(db.take());
+        let opened = File::options().read(true).write(true).open(path);
+        let opened = opened.map_err(|e| io_error("the store", &e)).and_then(opener);
+        let (fresh, _) = opened.inspect_err(|error| turn.failed = Some(error.clone()))?;
+        *db = Some(fresh);
+        Ok(())
     }
 
     /// Leaves the file in a state from which an open after a kill need not walk the whole store, at the price of one

@@ -78,11 +78,12 @@ impl SecureStore {
         salt: SaltEntropy,
         options: &RedbOptions,
     ) -> Result<Self, StoreError> {
-        let wrap = |file: File| {
+        let of_file = key.clone();
+        let wrap = move |file: File| {
             let plain = redb::backends::FileBackend::new(file).map_err(|e| StoreError::Io(e.to_string()))?;
-            XtsBackend::new(plain, key, salt)
+            XtsBackend::new(plain, &of_file, salt)
         };
-        let inner = RedbStore::open_as(path.as_ref(), options, &wrap)?;
+        let inner = RedbStore::open_as(path.as_ref(), options, wrap)?;
         Ok(Self { inner, key: key.clone() })
     }
 
@@ -100,6 +101,14 @@ impl SecureStore {
     /// As there.
     pub fn maintain(&self) -> Result<Maintenance, StoreError> {
         self.inner.maintain()
+    }
+
+    /// As [`RedbStore::rewrite`]: after documents left the phone, so that no page that was freed keeps their words.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn scrub(&self) -> Result<(), StoreError> {
+        self.inner.rewrite()
     }
 
     /// As [`RedbStore::settle`]: for the moment when the app goes to the background.

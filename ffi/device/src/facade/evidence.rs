@@ -94,18 +94,13 @@ impl Fieldbook {
         if let Some(bytes) = blobs::read(&shared.store, hash)? {
             return Ok(bytes);
         }
+        let epoch = shared.epoch()?;
         let theirs = shared.clone();
         let bytes = self.long(limit, cancel, async move { fetch(&theirs, lead, hash, size_bytes).await })?;
         let _alone = lock(&shared.attaching);
         // The lead may have left this phone meanwhile; then nothing of it is kept.
         shared.with(|replica, _| check_held(replica, lead))?;
-        let row = BlobRow {
-            bytes: bytes.len() as u64,
-            state: BlobState::Safe,
-            leads: vec![lead],
-            unmetered_only: false,
-            refused: None,
-        };
+        let row = BlobRow::waiting(bytes.len() as u64, lead, false).safe(epoch);
         blobs::keep(&shared.store, hash, &bytes, &row)?;
         Ok(bytes)
     }
@@ -114,7 +109,7 @@ impl Fieldbook {
 /// Keeps the bytes unless they are here already; either way they belong to this lead too.
 fn keep(shared: &Shared, lead: DocId, what: &Attachment, hash: Hash32, bytes: &[u8]) -> Result<(), Error> {
     let store = &shared.store;
-    match blobs::row(store, hash)?.filter(|row| row.state != BlobState::Incomplete) {
+    match blobs::row(store, hash, shared.epoch()?)?.filter(|row| row.state != BlobState::Incomplete) {
         Some(mut row) => {
             if !row.leads.contains(&lead) {
                 row.leads.push(lead);
@@ -126,14 +121,7 @@ fn keep(shared: &Shared, lead: DocId, what: &Attachment, hash: Hash32, bytes: &[
             blobs::put_row(store, hash, &row)
         }
         None => {
-            let unmetered_only = what.unmetered_only;
-            let row = BlobRow {
-                bytes: bytes.len() as u64,
-                state: BlobState::Waiting,
-                leads: vec![lead],
-                unmetered_only,
-                refused: None,
-            };
+            let row = BlobRow::waiting(bytes.len() as u64, lead, what.unmetered_only);
             blobs::keep(store, hash, bytes, &row)
         }
     }

@@ -80,6 +80,10 @@ impl Fieldbook {
             attaching: Mutex::default(),
             names: Mutex::default(),
         });
+        // A phone that ended in the middle of its wipe is told so by nobody again.
+        if !shared.with(|replica, _| Ok::<_, Error>(replica.identity().is_ok()))? {
+            shared.scrub_wiped();
+        }
         let handle = runtime.handle().clone();
         let engine = handle.spawn(run(shared.clone()));
         Ok(Self { shared, handle, running: Mutex::new(Some((runtime, engine))) })
@@ -221,13 +225,16 @@ impl Fieldbook {
         Ok(self.shared.store.settle()?)
     }
 
-    /// For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+    /// For a phone on its charger: when documents have left since the last time, writes the store anew, so that no byte of them is left in
+    /// its file; otherwise compacts it when that is worth it. Other calls wait meanwhile.
     ///
     /// # Errors
     /// [`Error::Closed`], [`Error`] of the store.
     pub fn maintain(&self) -> Result<(), Error> {
         self.open_still()?;
-        self.shared.store.maintain()?;
+        if !self.shared.scrub()? {
+            self.shared.store.maintain()?;
+        }
         Ok(())
     }
 
@@ -249,6 +256,7 @@ impl Fieldbook {
             }
             Ok(replica.wipe_all()?)
         })?;
+        self.shared.scrub_wiped();
         self.shared.forget_names();
         self.shared.notifier.tell([crate::Change::Everything]);
         Ok(())

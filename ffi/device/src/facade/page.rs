@@ -37,8 +37,9 @@ impl Fieldbook {
             Ok::<_, Error>(docs.page(row, &names, now_ms, self.shared.language))
         })?;
         // Where the bytes are is known to the store alone; nothing is locked for it.
+        let epoch = self.shared.epoch()?;
         for piece in &mut page.evidence {
-            let row = blobs::row(&self.shared.store, piece.hash)?;
+            let row = blobs::row(&self.shared.store, piece.hash, epoch)?;
             piece.place = match row.map(|row| (row.state, row.refused)) {
                 Some((BlobState::Waiting, None)) => EvidencePlace::Waiting,
                 Some((BlobState::Waiting, Some(_))) => EvidencePlace::Refused,

@@ -266,6 +266,7 @@ impl<'a> Talk<'a> {
         self.tell(&turn.applied, told);
         self.send(turn.send);
         if turn.applied.wiped_all {
+            block_in_place(|| shared.scrub_wiped());
             return Err(Error::Wiped);
         }
         match turn.closed {

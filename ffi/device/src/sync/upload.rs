@@ -60,7 +60,9 @@ pub(crate) struct Waiting {
 pub(crate) async fn run(shared: Arc<Shared>, leaving: bool) -> Result<Uploaded, Error> {
     let mut done = Uploaded::default();
     let mut line: Option<(Http, String)> = None;
-    let rows = block_in_place(|| blobs::rows(&shared.store))?;
+    // That of before the sending: a server that is restored meanwhile is asked again.
+    let epoch = shared.epoch()?;
+    let rows = block_in_place(|| blobs::rows(&shared.store, epoch))?;
     for (hash, row) in rows {
         if block_in_place(|| settle(&shared, hash, &row, leaving))? != Fate::Send {
             continue;
@@ -73,16 +75,16 @@ pub(crate) async fn run(shared: Arc<Shared>, leaving: bool) -> Result<Uploaded, 
             Ok(bytes) => {
                 done.bytes += bytes;
                 done.files += 1;
-                let safe = BlobRow { state: BlobState::Safe, ..row };
+                let safe = row.safe(epoch);
                 block_in_place(|| {
-                    blobs::mark_safe(&shared.store, hash)?;
+                    blobs::mark_safe(&shared.store, hash, epoch)?;
                     settle(&shared, hash, &safe, leaving)
                 })?;
                 tell_leads(&shared, &safe);
             }
             Err(error) if concerns_piece(&error) => {
                 tracing::warn!(code = error.code(), "the server does not take a piece of evidence");
-                block_in_place(|| note_refusal(&shared, hash, &error))?;
+                block_in_place(|| note_refusal(&shared, hash, epoch, &error))?;
                 tell_leads(&shared, &row);
             }
             Err(error) => return Err(error),
@@ -97,7 +99,8 @@ pub(crate) async fn run(shared: Arc<Shared>, leaving: bool) -> Result<Uploaded, 
 /// [`Error`] of the store.
 pub(crate) fn waiting(shared: &Shared) -> Result<Waiting, Error> {
     let mut waiting = Waiting::default();
-    for (_, row) in blobs::rows(&shared.store)?.iter().filter(|(_, row)| row.state == BlobState::Waiting) {
+    let rows = blobs::rows(&shared.store, shared.epoch()?)?;
+    for (_, row) in rows.iter().filter(|(_, row)| row.state == BlobState::Waiting) {
         match row.refused {
             Some(_) => waiting.refused += 1,
             None => waiting.to_send += 1,
@@ -115,14 +118,14 @@ fn concerns_piece(error: &Error) -> bool {
     }
 }
 
-fn note_refusal(shared: &Shared, hash: Hash32, error: &Error) -> Result<(), Error> {
+fn note_refusal(shared: &Shared, hash: Hash32, epoch: u64, error: &Error) -> Result<(), Error> {
     let at_ms = shared.with(|replica, now| Ok::<_, Error>(replica.now_ms(now)))?;
     let code = match error {
         Error::Server { code, .. } => code.clone(),
         other => other.code().to_owned(),
     };
     let _alone = lock(&shared.attaching);
-    blobs::mark_refused(&shared.store, hash, Refused { code, at_ms })
+    blobs::mark_refused(&shared.store, hash, epoch, Refused { code, at_ms })
 }
 
 /// Whoever shows a lead that names the piece shows where its bytes are.
@@ -266,7 +269,11 @@ const REFUSED_AGAIN_MS: i64 = 24 * 60 * 60 * 1_000;
 
 #[cfg(test)]
 mod tests {
+    use fieldbook_core::ids::DocId;
+
     use super::*;
+
+    const LEAD: DocId = DocId([2; 16]);
 
     #[test]
     fn no_bytes_go_before_the_server_has_them_or_nobody_can_name_them() {
@@ -274,7 +281,7 @@ mod tests {
         use Fate::{Keep, Remove, Send};
         use Standing::{Dropped, Gone, Named, Undoable};
         let check = |state, standing, unmetered_only, leaving, expected| {
-            let row = BlobRow { bytes: 1, state, leads: Vec::new(), unmetered_only, refused: None };
+            let row = BlobRow { state, ..BlobRow::waiting(1, LEAD, unmetered_only) };
             let at = Situation { leaving, unmetered: false, now_ms: 0 };
             assert_eq!(
                 fate(&row, standing, at),
@@ -305,13 +312,7 @@ mod tests {
     #[test]
     fn a_refused_piece_rests_for_a_day() {
         let refused = Some(Refused { code: "evidence_size".into(), at_ms: 1_000 });
-        let row = BlobRow {
-            bytes: 1,
-            state: BlobState::Waiting,
-            leads: Vec::new(),
-            unmetered_only: false,
-            refused,
-        };
+        let row = BlobRow { refused, ..BlobRow::waiting(1, LEAD, false) };
         for (now_ms, leaving, expected) in [
             (1_001, false, Fate::Keep),
             (1_000 + REFUSED_AGAIN_MS, false, Fate::Send),
