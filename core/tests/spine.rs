@@ -329,7 +329,7 @@ fn work_done_before_the_move_was_known_is_merged_and_the_bytes_leave_the_phone()
     office.company.assign(lead, user(2), user(9), "离岗", office.now_ms).unwrap();
     office.set(1, lead, "customer_state", "张院长说3月招标");
     let report = office.sync(1);
-    assert_eq!((report.durable, report.aside), (1, 0), "kept although the lead had moved");
+    assert_eq!((report.durable, report.aside, report.wiped), (1, 0, 3), "kept although the lead had moved");
     assert!(!office.phones[&1].replica.holds(lead).unwrap(), "wiped after its work was answered");
     let left = office.phones[&1].store.rows().keys().filter(|k| k.windows(16).any(|w| w == lead.0)).count();
     assert_eq!(left, 0, "no byte of it stays");

@@ -77,7 +77,8 @@ impl Fieldbook {
     }
 
     /// Enrols this phone with the content of a QR code (`https://…/enrol#CODE`); blocks at most `timeout_ms`. Repeating it after a lost
-    /// answer costs no second code.
+    /// answer costs no second code. A phone that is signed out comes back by a new code for the same user, as the device that it was, with
+    /// what it holds and what waits.
     pub fn enrol(
         &self,
         invitation: String,
@@ -132,7 +133,8 @@ impl Fieldbook {
         self.say(self.inner.settle())
     }
 
-    /// For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+    /// For a phone on its charger: writes the store anew when something has left it, so that no byte of that is left; otherwise compacts it
+    /// when that is worth it. Other calls wait meanwhile.
     pub fn maintain(&self) -> Result<()> {
         self.say(self.inner.maintain())
     }

@@ -229,6 +229,7 @@ fn work_before_the_move_was_known_is_merged_and_evidence_still_goes_up() {
     office.assign(lead, wang, chen);
     let report = phone.sync();
     assert_eq!((report.up, report.set_aside, report.evidence_up), (2, 0, 1), "{report:?}");
+    assert!(report.wiped > 0, "{report:?}");
     assert!(phone.leads("").is_empty(), "it has left this phone");
     next.sync();
     let page = next.book().lead(lead).unwrap();

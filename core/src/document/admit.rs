@@ -226,7 +226,7 @@ fn seal(doc: &Doc, bounds: &AdmitLimits) -> Result<Doc, Refusal> {
     }
     let sealed = Doc::load(doc.kind(), &saved).map_err(|_| Refusal::Unfaithful)?;
     let same = sealed.heads() == doc.heads() && sealed.change_count() == doc.change_count();
-    if same { Ok(sealed) } else { Err(Refusal::Unfaithful) }
+    if same { Ok(sealed.with_history_of(doc)) } else { Err(Refusal::Unfaithful) }
 }
 
 /// The user, time and device that a change claims, for whoever judges when it was made; nothing is decoded by automerge. `None` for
@@ -350,7 +350,7 @@ impl<'a> Batch<'a> {
         }
         let own_last = match self.max_ops.last() {
             Some((hash, _)) => Some(*hash),
-            None => self.history.changes_of(actor).last().map(|meta| meta.hash),
+            None => self.history.changes_of(actor).next_back().map(|meta| meta.hash),
         };
         let deps: Vec<_> = change.deps().iter().map(|dep| Hash32(dep.0)).collect();
         match own_last {

@@ -56,7 +56,8 @@ pub struct RawChange {
 pub struct Doc {
     kind: DocKind,
     am: Automerge,
-    history: OnceLock<Arc<History>>,
+    /// Filled when first needed, and grown from then on.
+    pub(super) history: OnceLock<Arc<History>>,
 }
 
 impl Doc {
@@ -146,7 +147,7 @@ impl Doc {
 
     /// The changes of one actor from sequence `from_seq` on, in order.
     pub fn changes_of(&self, actor: Actor, from_seq: u64) -> Vec<RawChange> {
-        let wanted = self.history().changes_of(actor).iter().filter(|meta| meta.seq >= from_seq);
+        let wanted = self.history().changes_of(actor).filter(|meta| meta.seq >= from_seq);
         wanted.filter_map(|meta| self.change(&meta.hash)).collect()
     }
 
@@ -174,6 +175,12 @@ impl Doc {
         if let Some(missing) = deps.find(|dep| !batch.contains(*dep) && !self.contains(&Hash32(dep.0))) {
             return Err(DocError::MissingDeps(Hash32(missing.0)));
         }
+        let mut seen = HashSet::new();
+        let is_new = |change: &&Change| {
+            let hash = change.hash();
+            !self.contains(&Hash32(hash.0)) && seen.insert(hash)
+        };
+        let history = self.history.get().map(|known| Arc::new(known.grown(changes.iter().filter(is_new))));
         let mut am = self.am.clone();
         guarded(|| {
             am.apply_changes(changes).map_err(|error| match error {
@@ -181,7 +188,12 @@ impl Doc {
                 other => malformed(other),
             })
         })?;
-        Ok(Self::wrap(self.kind, am))
+        Ok(Self { history: history.map(OnceLock::from).unwrap_or_default(), ..Self::wrap(self.kind, am) })
+    }
+
+    /// This document, known to hold the changes of `other` and no others, with what is known of their history.
+    pub(super) fn with_history_of(self, other: &Self) -> Self {
+        Self { history: other.history.clone(), ..self }
     }
 
     fn load_with(kind: DocKind, bytes: &[u8], mode: VerificationMode) -> Result<Self, DocError> {

@@ -1,9 +1,10 @@
-//! Who wrote what and when, for one document: an index from an operation to its change's stamp, built once for a
-//! reading and dropped with the next change. Refuses to look at values.
+//! Who wrote what and when, for one document: an index from an operation to its change's stamp, built when first asked for and grown with
+//! each change. Refuses to look at values.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use automerge::{Automerge, ObjId};
+use automerge::{Automerge, Change, ObjId};
 
 use crate::ids::{Actor, Hash32};
 use crate::time::Stamp;
@@ -20,62 +21,122 @@ pub(super) struct Meta {
     pub stamp: Option<Stamp>,
 }
 
-/// Every change of a document by actor, each actor's in the order of its sequence.
+/// Every change of a document. What the latest changes add lies in a layer of its own over what was there before, which the document that
+/// they were applied to goes on sharing: a change costs what it adds, and not what the document has become.
 #[derive(Debug, Default)]
 pub(super) struct History {
+    older: Arc<Layer>,
+    newer: Layer,
+}
+
+/// Some changes, by actor (each actor's in the order of its sequence) and by hash.
+#[derive(Debug, Default, Clone)]
+struct Layer {
     by_actor: BTreeMap<Actor, Vec<Meta>>,
     changes: BTreeMap<Hash32, Node>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Node {
     max_op: u64,
     deps: Vec<Hash32>,
 }
 
+impl Layer {
+    fn add(&mut self, meta: Meta, deps: Vec<Hash32>) {
+        self.changes.insert(meta.hash, Node { max_op: meta.max_op, deps });
+        self.by_actor.entry(meta.actor).or_default().push(meta);
+    }
+
+    fn of_actor(&self, actor: Actor) -> &[Meta] {
+        self.by_actor.get(&actor).map_or(&[], Vec::as_slice)
+    }
+
+    /// Puts a newer layer on top of this one.
+    fn absorb(&mut self, newer: Self) {
+        for (actor, metas) in newer.by_actor {
+            self.by_actor.entry(actor).or_default().extend(metas);
+        }
+        self.changes.extend(newer.changes);
+    }
+}
+
 impl History {
     pub fn of(doc: &Automerge) -> Self {
-        let mut history = Self::default();
+        let mut all = Layer::default();
         for meta in doc.get_changes_meta(&[]) {
             let Some(actor) = Actor::from_bytes(meta.actor.to_bytes()) else { continue };
-            let hash = Hash32(meta.hash.0);
             let deps = meta.deps.iter().map(|dep| Hash32(dep.0)).collect();
-            history.changes.insert(hash, Node { max_op: meta.max_op, deps });
-            history.by_actor.entry(actor).or_default().push(Meta {
+            let meta = Meta {
                 actor,
                 seq: meta.seq,
                 start_op: meta.start_op,
                 max_op: meta.max_op,
-                hash,
+                hash: Hash32(meta.hash.0),
                 stamp: meta.message.as_deref().and_then(Stamp::from_message),
-            });
+            };
+            all.add(meta, deps);
         }
-        for changes in history.by_actor.values_mut() {
+        for changes in all.by_actor.values_mut() {
             changes.sort_by_key(|meta| meta.seq);
         }
-        history
+        Self { older: Arc::new(all), newer: Layer::default() }
+    }
+
+    /// As it is once the document took these changes in, none of which it held before. They come in an order in which they can be applied.
+    pub fn grown<'a>(&self, changes: impl Iterator<Item = &'a Change>) -> Self {
+        let mut newer = self.newer.clone();
+        for change in changes {
+            let Some(actor) = Actor::from_bytes(change.actor_id().to_bytes()) else { continue };
+            let deps = change.deps().iter().map(|dep| Hash32(dep.0)).collect();
+            let meta = Meta {
+                actor,
+                seq: change.seq(),
+                start_op: change.start_op().get(),
+                max_op: change.max_op(),
+                hash: Hash32(change.hash().0),
+                stamp: change.message().and_then(Stamp::from_message),
+            };
+            newer.add(meta, deps);
+        }
+        for changes in newer.by_actor.values_mut() {
+            changes.sort_by_key(|meta| meta.seq);
+        }
+        if newer.changes.len() <= NEWER_MAX {
+            return Self { older: self.older.clone(), newer };
+        }
+        let mut all = Layer::clone(&self.older);
+        all.absorb(newer);
+        Self { older: Arc::new(all), newer: Layer::default() }
     }
 
     pub fn last_seq(&self, actor: Actor) -> u64 {
-        self.by_actor.get(&actor).and_then(|changes| changes.last()).map_or(0, |meta| meta.seq)
+        self.changes_of(actor).next_back().map_or(0, |meta| meta.seq)
     }
 
-    pub fn changes_of(&self, actor: Actor) -> &[Meta] {
-        self.by_actor.get(&actor).map_or(&[], Vec::as_slice)
+    /// What an actor wrote, in the order of its sequence.
+    pub fn changes_of(&self, actor: Actor) -> impl DoubleEndedIterator<Item = &Meta> {
+        self.older.of_actor(actor).iter().chain(self.newer.of_actor(actor))
     }
 
     /// The stamps of all changes that have one.
     pub fn stamps(&self) -> impl Iterator<Item = &Stamp> {
-        self.by_actor.values().flatten().filter_map(|meta| meta.stamp.as_ref())
+        let metas =
+            [&*self.older, &self.newer].into_iter().flat_map(|layer| layer.by_actor.values().flatten());
+        metas.filter_map(|meta| meta.stamp.as_ref())
     }
 
     pub fn knows_actor(&self, actor: Actor) -> bool {
-        self.by_actor.contains_key(&actor)
+        self.changes_of(actor).next().is_some()
+    }
+
+    fn node(&self, hash: &Hash32) -> Option<&Node> {
+        self.newer.changes.get(hash).or_else(|| self.older.changes.get(hash))
     }
 
     /// The highest operation counter of a change; `None` when the document does not hold it.
     pub fn max_op_of(&self, hash: &Hash32) -> Option<u64> {
-        self.changes.get(hash).map(|node| node.max_op)
+        self.node(hash).map(|node| node.max_op)
     }
 
     /// Whether `ancestor` is one of `from` or behind them. Operations are numbered upwards along dependencies, so
@@ -88,7 +149,7 @@ impl History {
             if hash == ancestor {
                 return true;
             }
-            match self.changes.get(&hash) {
+            match self.node(&hash) {
                 Some(node) if node.max_op > floor && seen.insert(hash) => open.extend(&node.deps),
                 _ => {}
             }
@@ -101,7 +162,7 @@ impl History {
         let mut behind = BTreeSet::new();
         let mut open = heads.to_vec();
         while let Some(hash) = open.pop() {
-            if let Some(node) = self.changes.get(&hash)
+            if let Some(node) = self.node(&hash)
                 && behind.insert(hash)
             {
                 open.extend(&node.deps);
@@ -115,7 +176,7 @@ impl History {
         let mut behind = BTreeSet::new();
         let mut open = heads.to_vec();
         while let Some(hash) = open.pop() {
-            if let Some(node) = self.changes.get(&hash).filter(|node| node.max_op >= floor)
+            if let Some(node) = self.node(&hash).filter(|node| node.max_op >= floor)
                 && behind.insert(hash)
             {
                 open.extend(&node.deps);
@@ -126,14 +187,76 @@ impl History {
 
     /// Whether there are changes that are neither among these nor behind them.
     pub fn is_beyond(&self, heads: &[Hash32]) -> bool {
-        self.behind(heads).len() < self.changes.len()
+        self.behind(heads).len() < self.older.changes.len() + self.newer.changes.len()
     }
 
     /// The change that holds this operation.
     pub fn of_op(&self, op: &ObjId) -> Option<&Meta> {
         let ObjId::Id(counter, actor, _) = op else { return None };
-        let changes = self.by_actor.get(&Actor::from_bytes(actor.to_bytes())?)?;
-        let at = changes.partition_point(|meta| meta.max_op < *counter);
-        changes.get(at).filter(|meta| meta.start_op <= *counter)
+        let actor = Actor::from_bytes(actor.to_bytes())?;
+        let within = |changes: &'_ [Meta]| {
+            let at = changes.partition_point(|meta| meta.max_op < *counter);
+            changes.get(at).is_some_and(|meta| meta.start_op <= *counter).then_some(at)
+        };
+        let layers = [&self.newer, &*self.older].map(|layer| layer.of_actor(actor));
+        layers.into_iter().find_map(|changes| within(changes).map(|at| &changes[at]))
+    }
+}
+
+/// Changes in the newer layer before both become one: each change copies at most these.
+const NEWER_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use automerge::transaction::{CommitOptions, Transactable};
+    use automerge::{ActorId, ROOT, ReadDoc};
+
+    use super::*;
+    use crate::document::Doc;
+    use crate::ids::{DeviceId, DocKind};
+
+    fn flat(history: &History) -> String {
+        let mut all = Layer::clone(&history.older);
+        all.absorb(history.newer.clone());
+        format!("{all:?}")
+    }
+
+    /// Two devices write, now and then knowing of each other; one replica takes their changes in one by one.
+    #[test]
+    fn a_history_that_grew_is_the_history_that_is_read() {
+        let actors = [1, 2].map(|device| Actor { device: DeviceId([device; 8]), incarnation: 1 });
+        let genesis = Doc::genesis(DocKind::Lead);
+        let mut writers = actors.map(|actor| {
+            let mut am = genesis.am().clone();
+            am.set_actor(ActorId::from(actor.to_bytes().to_vec()));
+            am
+        });
+        let mut read = genesis.clone();
+        read.history();
+        for n in 0..3 * NEWER_MAX {
+            let (mine, other) = (n % 2, 1 - n % 2);
+            if n % 7 == 0 {
+                let mut theirs = writers[other].clone();
+                writers[mine].merge(&mut theirs).unwrap();
+            }
+            let mut tx = writers[mine].transaction();
+            for key in 0..n % 3 {
+                tx.put(ROOT, format!("k{key}"), n as i64).unwrap();
+            }
+            let stamp = "not of ours";
+            let Some(hash) = tx.commit_with(CommitOptions::default().with_message(stamp)).0 else { continue };
+            let change = writers[mine].get_change_by_hash(&hash).unwrap();
+            let next = read.with(vec![change.clone(), change]).unwrap();
+            let grown = next.history.get().expect("it was not read anew");
+            assert_eq!(flat(grown), flat(&History::of(next.am())), "after {n}");
+            let op = ObjId::Id(next.history().last_seq(actors[mine]), writers[mine].get_actor().clone(), 0);
+            assert_eq!(
+                grown.of_op(&op).map(|meta| meta.hash),
+                History::of(next.am()).of_op(&op).map(|meta| meta.hash)
+            );
+            read = next;
+        }
+        assert!(read.history().older.changes.len() > NEWER_MAX, "both layers were at work");
+        assert!(!read.history().newer.changes.is_empty());
     }
 }

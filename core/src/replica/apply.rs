@@ -151,13 +151,15 @@ impl Replica {
                     restamped.extend(self.flush(&mut batch, &mut summaries)?);
                     match self.take_answer(&mut batch, &mut summaries, answer, now_ms)? {
                         Outcome::Nothing => {}
-                        Outcome::Durable { changes, rebuild } => {
+                        Outcome::Durable { changes, rebuild, wiped } => {
                             applied.durable += changes;
                             applied.fetch.extend(rebuild);
+                            applied.wiped.extend(wiped.then_some(answer.doc));
                         }
-                        Outcome::Aside { rebuild } => {
+                        Outcome::Aside { rebuild, wiped } => {
                             applied.aside += 1;
-                            applied.changed.insert(answer.doc);
+                            let told = if wiped { &mut applied.wiped } else { &mut applied.changed };
+                            told.insert(answer.doc);
                             applied.fetch.extend(rebuild);
                         }
                     }

@@ -150,12 +150,13 @@ impl Replica {
                     self.plan_want(batch, answer.doc);
                 }
                 self.plan_answered(batch, answer.doc, &done);
-                if head.gone && !self.pending.contains_key(&answer.doc) {
+                let wiped = head.gone && !self.pending.contains_key(&answer.doc);
+                if wiped {
                     self.plan_wipe(batch, summaries, answer.doc, &head)?;
                 } else {
                     batch.put(keys::head(answer.doc), encode(&head));
                 }
-                Ok(Outcome::Durable { changes: done.len(), rebuild })
+                Ok(Outcome::Durable { changes: done.len(), rebuild, wiped })
             }
             Verdict::Held { reason } => {
                 let why = KeptWhy::Held(*reason);
@@ -235,20 +236,20 @@ impl Replica {
         let waits = self.pending.contains_key(&doc);
         if head.gone && !waits {
             self.plan_wipe(batch, summaries, doc, &head)?;
-            return Ok(Outcome::Aside { rebuild: None });
+            return Ok(Outcome::Aside { rebuild: None, wiped: true });
         }
         let rebuilt = self.without(doc, &out)?;
         if head.at == 0 && rebuilt.change_count() <= 1 && !waits {
             // Nothing of it is left to hold, unless the server knows it from before this phone's store was set back.
             self.plan_drop(batch, summaries, doc, &head)?;
             self.plan_want(batch, doc);
-            return Ok(Outcome::Aside { rebuild: Some(doc) });
+            return Ok(Outcome::Aside { rebuild: Some(doc), wiped: false });
         }
         self.plan_compact(batch, doc, &mut head, &rebuilt)?;
         batch.put(keys::head(doc), encode(&head));
         summaries.take(doc, &head, &rebuilt)?;
         self.plan_want(batch, doc);
-        Ok(Outcome::Aside { rebuild: Some(doc) })
+        Ok(Outcome::Aside { rebuild: Some(doc), wiped: false })
     }
 
     /// The document without these changes and what builds on them.
@@ -357,11 +358,15 @@ pub(super) enum Outcome {
         changes: usize,
         /// The document to fetch, when this phone has already put them aside.
         rebuild: Option<DocId>,
+        /// That was the last thing that kept the document on this phone.
+        wiped: bool,
     },
     /// They are aside; the document was rebuilt and should be compared with the server's.
     Aside {
         /// The document to fetch.
         rebuild: Option<DocId>,
+        /// The document left this phone instead.
+        wiped: bool,
     },
 }
 

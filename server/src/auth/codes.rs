@@ -282,13 +282,20 @@ impl Auth {
         Err(CodeError::Store(StoreError::Io("a code changed faster than it could be read".into())))
     }
 
-    /// All codes that are still kept, up to `limit`.
+    /// The codes that are still kept, the latest first, up to `limit`.
     ///
     /// # Errors
     /// As [`Store::scan`].
     pub fn list_codes(&self, limit: usize) -> Result<Vec<CodeInfo>, StoreError> {
-        let rows = self.store.scan(&Range::prefix(PREFIX), Direction::Forward, limit)?;
-        rows.into_iter().map(|(key, value)| info(&key, &value)).collect()
+        let mut codes = Vec::new();
+        each_page(&*self.store, |_, key, value| {
+            codes.push(info(&key, &value)?);
+            Ok(())
+        })?;
+        // Their keys are drawn by lot: only their dates say which are the latest.
+        codes.sort_by_key(|code| std::cmp::Reverse(code.expires_ms));
+        codes.truncate(limit);
+        Ok(codes)
     }
 
     /// Removes a code; whether there was one.

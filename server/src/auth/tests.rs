@@ -275,6 +275,10 @@ fn a_code_expires_locks_and_can_be_revoked() {
     assert!(matches!(redeem(&mut world, &code.text, NOW_MS), Err(CodeError::Locked)), "the right one too");
     assert!(world.auth.list_codes(10).unwrap().iter().any(|c| c.id == code.id && c.locked));
 
+    let late = world.auth.issue_code(USER, None, NOW_MS + 1, &mut world.entropy).unwrap();
+    let latest: Vec<_> = world.auth.list_codes(1).unwrap().iter().map(|listed| listed.id).collect();
+    assert_eq!(latest, [late.id], "a bounded list has the latest");
+
     let gone = world.auth.issue_code(USER, None, NOW_MS, &mut world.entropy).unwrap();
     assert!(world.auth.revoke_code(gone.id, NOW_MS).unwrap());
     assert!(matches!(redeem(&mut world, &gone.text, NOW_MS), Err(CodeError::Invalid)));

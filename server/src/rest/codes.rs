@@ -94,7 +94,7 @@ pub(super) async fn handover(
     Ok((StatusCode::CREATED, Json(code.await?)))
 }
 
-/// All codes of the last month.
+/// The codes of the last month, the latest first, a thousand at the most.
 #[utoipa::path(get, path = "/api/codes", tag = "phones", security(("bearer" = [])),
     responses((status = 200, body = [Code]), (status = 403, body = Problem)))]
 pub(super) async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Vec<Code>>, ApiError> {
