@@ -23,6 +23,7 @@ use crate::{Fail, Plan};
 /// Whatever stops it.
 pub fn run(plan: &Plan) -> Result<Vec<Row>, Fail> {
     let hot = look(plan, &Load::hot(plan), 2_048)?;
+    let long = look(plan, &Load::long(plan), 2_048)?;
     let cold = look(plan, &Load::cold(plan), 0)?;
     let words = |seen: &Seen| {
         format!(
@@ -38,6 +39,12 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>, Fail> {
             "edits/s/core",
         )
         .note(words(&hot)),
+        Row::beside(
+            "The same on 256 documents, which grow to 200 changes each",
+            1e6 / (long.gate_us + long.store_us),
+            "edits/s/core",
+        )
+        .note(words(&long)),
         Row::beside(
             "Gate and store alone: cold documents, 5 edits each",
             1e6 / (cold.gate_us + cold.store_us),

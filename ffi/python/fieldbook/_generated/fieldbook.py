@@ -574,7 +574,7 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_end_phone() != 56114:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_method_fieldbook_enrol() != 7999:
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_enrol() != 53150:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_evidence() != 17253:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -592,7 +592,7 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_log_visit() != 33732:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_method_fieldbook_maintain() != 59654:
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_maintain() != 34145:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_me() != 51806:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -6863,7 +6863,8 @@ class FieldbookProtocol(typing.Protocol):
     def enrol(self, invitation: str,device_name: str,timeout_ms: int,cancel: typing.Optional[CancelToken]) -> Me:
         """
         Enrols this phone with the content of a QR code (`https://…/enrol#CODE`); blocks at most `timeout_ms`. Repeating it after a lost
-        answer costs no second code.
+        answer costs no second code. A phone that is signed out comes back by a new code for the same user, as the device that it was, with
+        what it holds and what waits.
 """
         raise NotImplementedError
     def evidence(self, lead: DocId,hash: Hash32,timeout_ms: int,cancel: typing.Optional[CancelToken]) -> bytes:
@@ -6909,7 +6910,8 @@ class FieldbookProtocol(typing.Protocol):
         raise NotImplementedError
     def maintain(self, ) -> None:
         """
-        For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+        For a phone on its charger: writes the store anew when something has left it, so that no byte of that is left; otherwise compacts it
+        when that is worth it. Other calls wait meanwhile.
 """
         raise NotImplementedError
     def me(self, ) -> typing.Optional[Me]:
@@ -7550,7 +7552,8 @@ class Fieldbook(FieldbookProtocol):
     def enrol(self, invitation: str,device_name: str,timeout_ms: int,cancel: typing.Optional[CancelToken]) -> Me:
         """
         Enrols this phone with the content of a QR code (`https://…/enrol#CODE`); blocks at most `timeout_ms`. Repeating it after a lost
-        answer costs no second code.
+        answer costs no second code. A phone that is signed out comes back by a new code for the same user, as the device that it was, with
+        what it holds and what waits.
 """
         
         _UniffiFfiConverterString.check_lower(invitation)
@@ -7737,7 +7740,8 @@ class Fieldbook(FieldbookProtocol):
         return _uniffi_lift_return(_uniffi_ffi_result)
     def maintain(self, ) -> None:
         """
-        For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+        For a phone on its charger: writes the store anew when something has left it, so that no byte of that is left; otherwise compacts it
+        when that is worth it. Other calls wait meanwhile.
 """
         _uniffi_lowered_args = (
             self._uniffi_clone_handle(),

@@ -1093,7 +1093,8 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     
     /**
      * Enrols this phone with the content of a QR code (`https://…/enrol#CODE`); blocks at most `timeout_ms`. Repeating it after a lost
-     * answer costs no second code.
+     * answer costs no second code. A phone that is signed out comes back by a new code for the same user, as the device that it was, with
+     * what it holds and what waits.
      */
     func enrol(invitation: String, deviceName: String, timeoutMs: UInt32, cancel: CancelToken?) throws  -> Me
     
@@ -1139,7 +1140,8 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     func logVisit(lead: DocId, visit: Visit) throws  -> EntryId
     
     /**
-     * For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+     * For a phone on its charger: writes the store anew when something has left it, so that no byte of that is left; otherwise compacts it
+     * when that is worth it. Other calls wait meanwhile.
      */
     func maintain() throws 
     
@@ -1639,7 +1641,8 @@ open func endPhone(device: DeviceId, stolen: Bool, timeoutMs: UInt32, cancel: Ca
     
     /**
      * Enrols this phone with the content of a QR code (`https://…/enrol#CODE`); blocks at most `timeout_ms`. Repeating it after a lost
-     * answer costs no second code.
+     * answer costs no second code. A phone that is signed out comes back by a new code for the same user, as the device that it was, with
+     * what it holds and what waits.
      */
 open func enrol(invitation: String, deviceName: String, timeoutMs: UInt32, cancel: CancelToken?)throws  -> Me  {
     return try  FfiConverterTypeMe_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
@@ -1764,7 +1767,8 @@ open func logVisit(lead: DocId, visit: Visit)throws  -> EntryId  {
 }
     
     /**
-     * For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+     * For a phone on its charger: writes the store anew when something has left it, so that no byte of that is left; otherwise compacts it
+     * when that is worth it. Other calls wait meanwhile.
      */
 open func maintain()throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
         uniffiCallStatus in
@@ -8824,7 +8828,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_end_phone() != 56114) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_method_fieldbook_enrol() != 7999) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_enrol() != 53150) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_evidence() != 17253) {
@@ -8851,7 +8855,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_log_visit() != 33732) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_method_fieldbook_maintain() != 59654) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_maintain() != 34145) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_me() != 51806) {

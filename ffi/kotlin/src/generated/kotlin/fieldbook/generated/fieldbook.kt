@@ -1169,7 +1169,7 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_end_phone() and 0xFFFF) != 56114) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_enrol() and 0xFFFF) != 7999) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_enrol() and 0xFFFF) != 53150) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_evidence() and 0xFFFF) != 17253) {
@@ -1196,7 +1196,7 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_log_visit() and 0xFFFF) != 33732) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_maintain() and 0xFFFF) != 59654) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_maintain() and 0xFFFF) != 34145) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_me() and 0xFFFF) != 51806) {
@@ -2494,7 +2494,8 @@ public interface FieldbookInterface {
     
     /**
      * Enrols this phone with the content of a QR code (`https://…/enrol#CODE`); blocks at most `timeout_ms`. Repeating it after a lost
-     * answer costs no second code.
+     * answer costs no second code. A phone that is signed out comes back by a new code for the same user, as the device that it was, with
+     * what it holds and what waits.
      */
     fun `enrol`(`invitation`: kotlin.String, `deviceName`: kotlin.String, `timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): Me
     
@@ -2540,7 +2541,8 @@ public interface FieldbookInterface {
     fun `logVisit`(`lead`: DocId, `visit`: Visit): EntryId
     
     /**
-     * For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+     * For a phone on its charger: writes the store anew when something has left it, so that no byte of that is left; otherwise compacts it
+     * when that is worth it. Other calls wait meanwhile.
      */
     fun `maintain`()
     
@@ -3189,7 +3191,8 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
     
     /**
      * Enrols this phone with the content of a QR code (`https://…/enrol#CODE`); blocks at most `timeout_ms`. Repeating it after a lost
-     * answer costs no second code.
+     * answer costs no second code. A phone that is signed out comes back by a new code for the same user, as the device that it was, with
+     * what it holds and what waits.
      */
     @Throws(FieldbookException::class)override fun `enrol`(`invitation`: kotlin.String, `deviceName`: kotlin.String, `timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): Me {
             return FfiConverterTypeMe.lift(
@@ -3359,7 +3362,8 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
-     * For a phone on its charger: compacts the store when that is worth it. Other calls wait meanwhile.
+     * For a phone on its charger: writes the store anew when something has left it, so that no byte of that is left; otherwise compacts it
+     * when that is worth it. Other calls wait meanwhile.
      */
     @Throws(FieldbookException::class)override fun `maintain`()
         = 
