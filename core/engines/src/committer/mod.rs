@@ -1,5 +1,5 @@
 //! One thread that groups what many callers want written into one flush: everything that was queued while the previous
-//! flush ran goes into the next. Nobody else commits, so callbacks come in the order of positions.
+//! flush ran, or came too soon behind it, goes into the next. Nobody else commits, so callbacks come in the order of positions.
 //!
 //! Refuses to guess what a failed commit left: every batch of the group gets the error.
 
@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use fieldbook_core::limits;
 use fieldbook_core::store::{Batch, Outcome, Store, StoreError};
@@ -27,6 +28,8 @@ pub struct CommitterOptions {
     pub group_batches: usize,
     /// Bytes of keys and values that one commit takes (or one batch, if that is larger).
     pub group_bytes: usize,
+    /// The least time between the beginnings of two commits, unless a full group waits. What comes meanwhile goes together.
+    pub pace: Duration,
 }
 
 impl Default for CommitterOptions {
@@ -35,6 +38,7 @@ impl Default for CommitterOptions {
             queue_batches: limits::COMMIT_QUEUE_BATCHES,
             group_batches: limits::COMMIT_GROUP_BATCHES,
             group_bytes: limits::COMMIT_GROUP_BYTES,
+            pace: Duration::from_micros(limits::COMMIT_PACE_US),
         }
     }
 }
@@ -186,14 +190,21 @@ impl Shared {
         Ok(())
     }
 
-    /// Everything that waits, up to the bounds; `None` when there is nothing more to come.
-    fn take(&self) -> Option<Vec<Entry>> {
+    /// Everything that waits, up to the bounds; `None` when there is nothing more to come. `began` is when the last commit did.
+    fn take(&self, began: Option<Instant>) -> Option<Vec<Entry>> {
         let mut queue = lock(&self.queue);
         while queue.entries.is_empty() {
             if queue.shut {
                 return None;
             }
             queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        let early = began.map_or(Duration::ZERO, |began| self.options.pace.saturating_sub(began.elapsed()));
+        if !early.is_zero() && !queue.shut && queue.entries.len() < self.options.group_batches {
+            // Nobody wakes this thread meanwhile: that would cost what the pace is to save.
+            drop(queue);
+            std::thread::sleep(early);
+            queue = lock(&self.queue);
         }
         let (mut group, mut bytes) = (Vec::new(), 0usize);
         while let Some(entry) = queue.entries.front() {
@@ -212,7 +223,9 @@ impl Shared {
 
     fn run(&self, store: &dyn Store) {
         let mut failed = None;
-        while let Some(group) = self.take() {
+        let mut began = None;
+        while let Some(group) = self.take(began) {
+            began = Some(Instant::now());
             self.commit_group(store, group, &mut failed);
         }
     }

@@ -44,7 +44,28 @@ impl Store for Gated {
 }
 
 fn options(queue_batches: usize, group_batches: usize, group_bytes: usize) -> CommitterOptions {
-    CommitterOptions { queue_batches, group_batches, group_bytes }
+    CommitterOptions { queue_batches, group_batches, group_bytes, pace: Duration::ZERO }
+}
+
+#[test]
+fn a_crowd_shares_commits_at_a_pace() {
+    let pace = Duration::from_millis(200);
+    let (store, open, entered) = Gated::new();
+    let paced = CommitterOptions { pace, ..options(100, 8, 1_000) };
+    let committer = Committer::start(store, paced).unwrap();
+    let began = Instant::now();
+    committer.submit(feed(b"f/", b""), |_| {});
+    open.send(()).unwrap();
+    assert_eq!(entered.recv().unwrap(), 1, "a lone one waits for nobody");
+    (0..5).for_each(|_| committer.submit(feed(b"f/", b""), |_| {}));
+    open.send(()).unwrap();
+    // Whatever the machine does, two commits do not begin within a pace.
+    let mut together = entered.recv().unwrap();
+    assert!(began.elapsed() >= pace);
+    while together < 5 {
+        open.send(()).unwrap();
+        together += entered.recv().unwrap();
+    }
 }
 
 #[test]
