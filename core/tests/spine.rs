@@ -114,6 +114,17 @@ impl Office {
         self.edit(n, &[DocEdits { doc: DocId::advancement_of(lead), origin, edits }]);
     }
 
+    /// A phone is greeted, and the connection breaks before anything else comes.
+    fn greet_alone(&mut self, n: u8) {
+        let now = self.moment(n);
+        let phone = self.phones.get_mut(&n).unwrap();
+        let mut link = Link::new();
+        let first = link.open(&phone.replica, "token", "test", now).unwrap();
+        let Some(FromPhone::Hello(hello)) = first.first() else { panic!("{first:?}") };
+        let (_, welcome) = Session::open(&self.company, device(n), hello, now.wall_ms).unwrap().unwrap();
+        link.receive(&mut phone.replica, vec![welcome], now).unwrap();
+    }
+
     /// Runs one whole connection of a phone, byte for byte as on the wire.
     fn sync(&mut self, n: u8) -> SyncReport {
         self.now_ms += 1_000;
@@ -536,15 +547,8 @@ fn a_revoked_phone_that_lost_its_farewell_to_a_restored_server_is_heard_all_the_
     office.company.put_device(device(1), user(1), "phone", office.now_ms).ok();
     office.company.set_device_status(device(1), DeviceStatus::Revoked, office.now_ms).unwrap();
 
-    // The welcome comes, and the connection breaks before anything else does.
-    let now = office.moment(1);
-    let phone = office.phones.get_mut(&1).unwrap();
-    let mut link = Link::new();
-    let first = link.open(&phone.replica, "token", "test", now).unwrap();
-    let Some(FromPhone::Hello(hello)) = first.first() else { panic!("{first:?}") };
-    let (_, welcome) = Session::open(&office.company, device(1), hello, now.wall_ms).unwrap().unwrap();
-    link.receive(&mut phone.replica, vec![welcome], now).unwrap();
-    let row = phone.replica.sync_row();
+    office.greet_alone(1);
+    let row = office.phones[&1].replica.sync_row();
     assert_eq!(
         (row.epoch, row.cursor),
         (before.epoch, before.cursor),
@@ -566,13 +570,9 @@ fn a_revoked_phone_stays_read_only_when_it_is_opened_again() {
     let lead = office.lead_from_office(1, "市四医院");
     office.sync(1);
     office.company.set_device_status(device(1), DeviceStatus::Revoked, office.now_ms).unwrap();
+    office.greet_alone(1);
     let now = office.moment(1);
     let phone = office.phones.get_mut(&1).unwrap();
-    let mut link = Link::new();
-    let first = link.open(&phone.replica, "token", "test", now).unwrap();
-    let Some(FromPhone::Hello(hello)) = first.first() else { panic!("{first:?}") };
-    let (_, welcome) = Session::open(&office.company, device(1), hello, now.wall_ms).unwrap().unwrap();
-    link.receive(&mut phone.replica, vec![welcome], now).unwrap();
 
     // The wipe never came, or the disk took none of it.
     phone.replica = Replica::open(phone.store.clone()).unwrap();
