@@ -137,3 +137,38 @@ fn an_attachment_that_undo_brings_back_still_has_its_bytes() {
     phone.sync();
     assert_eq!(phone.book().status().unwrap().evidence_waiting, 0);
 }
+
+#[test]
+fn what_a_phone_only_fetched_it_sends_once_it_names_it_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut office = Office::start(folder.path());
+    let (li, wang) = (office.hire("李销售", Role::Rep), office.hire("王销售", Role::Rep));
+    let chen = office.hire("陈主管", Role::Manager);
+    let (phone, boss, other) =
+        (office.phone(li, "li"), office.phone(chen, "chen"), office.phone(wang, "wang"));
+    let (first, second) = (office.lead(li, "口腔医院"), office.lead(wang, "眼科医院"));
+    for each in [&phone, &boss, &other] {
+        each.sync();
+    }
+    phone.book().attach(first, &photo(false), b"a price list").unwrap();
+    let hash = hash(&phone, first);
+    phone.sync();
+    boss.sync();
+    boss.book().evidence(first, hash, LONG, None).unwrap();
+    let backup = office.backup("backup");
+    let old = office.data_folder();
+    office.restore(&backup, Some(&old));
+    let report = boss.sync();
+    assert_eq!(
+        (report.evidence_up, report.evidence_waiting),
+        (0, 0),
+        "a copy for reading is offered to nobody"
+    );
+
+    // The manager passes it on to a colleague, who does not see the first lead.
+    boss.book().attach(second, &photo(false), b"a price list").unwrap();
+    assert_eq!(boss.book().lead(second).unwrap().evidence[0].place, EvidencePlace::Waiting);
+    assert_eq!(boss.sync().evidence_up, 1);
+    other.sync();
+    assert_eq!(other.book().evidence(second, hash, LONG, None).unwrap(), b"a price list");
+}

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use fieldbook_core::access::Role;
+use fieldbook_core::company::DeviceStatus;
 use fieldbook_core::ids::{DocId, UserId};
 use fieldbook_core::model::LeadFields;
 use fieldbook_device::{Attachment, Error, EvidencePlace, Me};
@@ -210,4 +211,26 @@ fn evidence_that_the_restored_server_lost_goes_up_again_from_the_phone_that_held
     assert_eq!(report.evidence_bytes, 8 * 40_000, "the server was asked for the other one, and had it");
     assert!(places().all(|place| place == EvidencePlace::Safe));
     assert_eq!(phone.sync().evidence_up, 0, "once");
+}
+
+#[test]
+fn a_phone_that_is_revoked_after_a_restore_gives_back_its_evidence_before_it_is_wiped() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut office = Office::start(folder.path());
+    let li = office.hire("李销售", Role::Rep);
+    let phone = office.phone(li, "li");
+    let lead = office.lead(li, "儿童医院");
+    let photo = Attachment { name: "现场.jpg".into(), mime: "image/jpeg".into(), ..Attachment::default() };
+    phone.sync();
+    let backup = office.backup("backup");
+    phone.book().attach(lead, &photo, b"of after").unwrap();
+    phone.sync();
+    let hash = phone.book().lead(lead).unwrap().evidence[0].hash;
+    let device = phone.book().me().unwrap().device;
+
+    let old = office.data_folder();
+    office.restore(&backup, Some(&old));
+    office.app().company.set_device_status(device, DeviceStatus::Revoked, office.app().now_ms()).unwrap();
+    assert!(matches!(phone.book().sync_now(LONG, None), Err(Error::Wiped)));
+    assert!(office.app().evidence.acknowledged(hash).unwrap());
 }

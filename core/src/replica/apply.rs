@@ -51,6 +51,7 @@ impl Replica {
     pub fn take_welcome(&mut self, welcome: &Welcome, arrival: Arrival) -> Result<Vec<Return>, ReplicaError> {
         let mut batch = Batch::new();
         self.resuming = welcome.fallback.map(|_| welcome.epoch);
+        self.greeted = Some(welcome.epoch);
         self.sync.leaving = welcome.quarantine_only;
         let returns = match welcome.fallback {
             Some(upto) => self.returns(upto, welcome.epoch)?,

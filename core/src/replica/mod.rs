@@ -86,6 +86,8 @@ pub struct Replica {
     /// The restored server's epoch, until the phone has caught up in it. Nothing of it is stored before: whoever loses the connection
     /// begins the return again.
     resuming: Option<u64>,
+    /// The epoch of the server that greeted last, also where the phone has not caught up in it, or never will.
+    greeted: Option<u64>,
     /// The last number given to an outbox entry.
     counter: u64,
     /// Outbox entries a document, so that arriving news need no scan.
@@ -173,6 +175,7 @@ impl Replica {
             seen: HighWater::default(),
             seen_stored_ms: 0,
             resuming: None,
+            greeted: None,
             counter: 0,
             pending: BTreeMap::new(),
             wanted: BTreeSet::new(),
@@ -528,9 +531,9 @@ impl Replica {
         Ok(Some(doc))
     }
 
-    /// The log epoch of the server that this phone has last caught up with; 0: never connected. It changes when the server is restored.
+    /// The log epoch of the server as this phone last heard it; 0: never connected. It changes when the server is restored.
     pub fn log_epoch(&self) -> u64 {
-        self.sync.epoch
+        self.greeted.unwrap_or(self.sync.epoch)
     }
 
     /// The epoch that positions and receipts of this connection belong to.

@@ -47,6 +47,11 @@ impl BlobRow {
         }
     }
 
+    /// A copy of what others have sent.
+    pub fn fetched(bytes: u64, lead: DocId) -> Self {
+        Self { state: BlobState::Fetched, ..Self::waiting(bytes, lead, false) }
+    }
+
     /// As it is once the server of an epoch has the bytes.
     pub fn safe(self, epoch: u64) -> Self {
         Self { state: BlobState::Safe, refused: None, safe_in: Some(epoch), ..self }
@@ -83,9 +88,12 @@ pub(crate) enum BlobState {
     /// Whole on this phone, not yet on the server.
     #[n(1)]
     Waiting,
-    /// Verified and durable on the server of the phone's epoch; the copy here is for reading without network.
+    /// Sent by this phone, verified and durable on the server of the phone's epoch; the copy here is for reading without network.
     #[n(2)]
     Safe,
+    /// Fetched from the server for reading. This phone has not sent it, and nobody could read it for that: it is not offered.
+    #[n(3)]
+    Fetched,
 }
 
 /// The hash under which bytes are kept.

@@ -99,7 +99,7 @@ impl Shared {
         Ok(out)
     }
 
-    /// The log epoch of the server that this phone is in step with; another one was restored since.
+    /// The log epoch of the server as this phone last heard it; with another one, the server was restored since.
     ///
     /// # Errors
     /// [`Error::Closed`].

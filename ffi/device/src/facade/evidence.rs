@@ -94,13 +94,12 @@ impl Fieldbook {
         if let Some(bytes) = blobs::read(&shared.store, hash)? {
             return Ok(bytes);
         }
-        let epoch = shared.epoch()?;
         let theirs = shared.clone();
         let bytes = self.long(limit, cancel, async move { fetch(&theirs, lead, hash, size_bytes).await })?;
         let _alone = lock(&shared.attaching);
         // The lead may have left this phone meanwhile; then nothing of it is kept.
         shared.with(|replica, _| check_held(replica, lead))?;
-        let row = BlobRow::waiting(bytes.len() as u64, lead, false).safe(epoch);
+        let row = BlobRow::fetched(bytes.len() as u64, lead);
         blobs::keep(&shared.store, hash, &bytes, &row)?;
         Ok(bytes)
     }
@@ -113,6 +112,10 @@ fn keep(shared: &Shared, lead: DocId, what: &Attachment, hash: Hash32, bytes: &[
         Some(mut row) => {
             if !row.leads.contains(&lead) {
                 row.leads.push(lead);
+            }
+            if row.state == BlobState::Fetched {
+                // What this phone names it has to send: others read it only then.
+                row = BlobRow { leads: row.leads, ..BlobRow::waiting(row.bytes, lead, what.unmetered_only) };
             }
             // Who wants it up sooner gets it up sooner.
             row.unmetered_only &= what.unmetered_only;

@@ -43,7 +43,7 @@ impl Fieldbook {
             piece.place = match row.map(|row| (row.state, row.refused)) {
                 Some((BlobState::Waiting, None)) => EvidencePlace::Waiting,
                 Some((BlobState::Waiting, Some(_))) => EvidencePlace::Refused,
-                Some((BlobState::Safe, _)) => EvidencePlace::Safe,
+                Some((BlobState::Safe | BlobState::Fetched, _)) => EvidencePlace::Safe,
                 Some((BlobState::Incomplete, _)) | None => EvidencePlace::Elsewhere,
             };
         }
