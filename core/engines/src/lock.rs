@@ -71,6 +71,15 @@ pub(crate) fn install(
     path: &Path,
     build: impl FnOnce(&Path) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
+    lay(path, build)?;
+    sync_folder_of(path)
+}
+
+/// As [`install`], but for the folder, which the caller makes durable: on an error nothing has taken the name yet.
+pub(crate) fn lay(
+    path: &Path,
+    build: impl FnOnce(&Path) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let fresh = beside(path, "new");
     let removed = if fresh.is_dir() { std::fs::remove_dir_all(&fresh) } else { std::fs::remove_file(&fresh) };
     match removed {
@@ -79,6 +88,5 @@ pub(crate) fn install(
     }
     build(&fresh)?;
     File::open(&fresh).and_then(|f| f.sync_all()).map_err(|e| io_error("the new store", &e))?;
-    std::fs::rename(&fresh, path).map_err(|e| io_error("the new store", &e))?;
-    sync_folder_of(path)
+    std::fs::rename(&fresh, path).map_err(|e| io_error("the new store", &e))
 }

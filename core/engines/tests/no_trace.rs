@@ -91,5 +91,32 @@ fn nothing_of_a_wiped_document_is_left_after_maintenance() {
     }
 }
 
+#[test]
+fn a_store_that_cannot_be_written_anew_goes_on_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rep.fieldbook");
+    let store = SecureStore::open(&path, &KEY, [1; 32]).unwrap();
+    let mut dice = Dice::new(5);
+    live(&store, &mut dice, 20, 2);
+    let kept = rows(&store);
+    // In the place that the new file is to take stands something else.
+    let away = dir.path().join("away");
+    std::fs::rename(dir.path().join("rep.fieldbook"), &away).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(store.scrub().is_err(), "a file does not take the place of a folder");
+    assert_eq!(rows(&store), kept);
+    live(&store, &mut dice, 3, 0);
+    let kept = rows(&store);
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::rename(&away, &path).unwrap();
+    store.scrub().unwrap();
+    store.close().unwrap();
+    assert_eq!(
+        rows(&SecureStore::open(&path, &KEY, [2; 32]).unwrap()),
+        kept,
+        "nothing that was written is lost"
+    );
+}
+
 const MINE: &str = "自己的客户";
 const GONE: &str = "别人的客户";

@@ -8,7 +8,7 @@ use fieldbook_core::store::{HEAD_KEY, Row, StoreError};
 use redb::Database;
 
 use super::{Place, RedbOptions, RedbStore, closed, rows};
-use crate::lock::install;
+use crate::lock::{install, lay, sync_folder_of};
 use crate::{COMMITS_KEY, Dump, STORE_ID_KEY, contain, copy_rows, io_error, lock};
 
 /// What [`RedbStore::maintain`] found and did; bytes.
@@ -65,7 +65,8 @@ impl RedbStore {
     /// up meanwhile, and needs room for what lives once more. A process that dies over it finds the old file or the new one.
     ///
     /// # Errors
-    /// [`StoreError::Io`] or [`StoreError::Damaged`]; the store goes on as it was, unless the new file is in place and cannot be opened.
+    /// [`StoreError::Io`] or [`StoreError::Damaged`]. The store goes on as it was, unless the new file is in place already: then it refuses
+    /// to write until it is opened again.
     pub fn rewrite(&self) -> Result<(), StoreError> {
         let (Place::Path(path), Some(opener)) = (&self.place, &self.opener) else {
             return Err(StoreError::Io("only a store in a file of its own can be written anew".into()));
@@ -76,7 +77,7 @@ impl RedbStore {
         }
         let mut db = self.db.write().unwrap_or_else(PoisonError::into_inner);
         let old = db.as_ref().ok_or_else(closed)?;
-        install(path, |fresh| {
+        lay(path, |fresh| {
             contain("redb", || {
                 let copy = super::create(fresh, opener)?;
                 rows::copy(old, &copy)?;
@@ -89,7 +90,8 @@ impl RedbStore {
         let opened = opened.map_err(|e| io_error("the store", &e)).and_then(opener);
         let (fresh, _) = opened.inspect_err(|error| turn.failed = Some(error.clone()))?;
         *db = Some(fresh);
-        Ok(())
+        // Until the folder is durable a power cut may bring the old file back: what is written now would be missing in it.
+        sync_folder_of(path).inspect_err(|error| turn.failed = Some(error.clone()))
     }
 
     /// Leaves the file in a state from which an open after a kill need not walk the whole store, at the price of one
