@@ -42,14 +42,17 @@ import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.Job
 import kotlinx.coroutines.TimeoutCancellationException
 import kotlinx.coroutines.async
+import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.flow.filter
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.onEach
 import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.job
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 
@@ -354,10 +357,13 @@ private val checks = linkedMapOf<String, suspend () -> Unit>(
             same(1, told.size)
 
             val shown = Channel<List<String>>(Channel.UNLIMITED)
-            quickstartBackground(this, client) { rows -> shown.send(rows.map { it.id }) }
+            // As an app's screen has one: it ends before the client does, or a read that is under way meets a closed client.
+            val screen = CoroutineScope(coroutineContext + Job(coroutineContext[Job]))
+            quickstartBackground(screen, client) { rows -> shown.send(rows.map { it.id }) }
             expect(lead in shown.receive()) { "the first list lacks the lead" }
             val made = client.createLead(newLead())
             while (made !in shown.receive()) Unit
+            screen.coroutineContext.job.cancelAndJoin()
             client.close()
         }
     },
