@@ -144,6 +144,60 @@ fn a_device_that_is_taken_out_of_service_loses_its_standing_connection_at_once()
 }
 
 /// A request without a body; its status.
+/// A phone on a slow line is in the middle of its first sync when it is reported stolen: what it has not been sent by then stays here.
+#[test]
+fn a_phone_that_is_stolen_during_its_first_sync_gets_no_more_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let office = Office::start(folder.path());
+    let admin = Stranger::new(&office, Role::Admin);
+    let app = office.app();
+    let mut entropy = Entropy::from_system();
+    let (token, _) = app
+        .auth
+        .issue_access(admin.user, admin.device, Role::Admin, Scope::Full, app.now_ms(), &mut entropy)
+        .unwrap();
+    let phone = Stranger::new(&office, Role::Rep);
+    let address = office.address().replace("http", "ws") + "/sync";
+    phone.runtime.block_on(async {
+        let (mut socket, _) = tokio_tungstenite::connect_async(&address).await.unwrap();
+        socket.send(binary(&FromPhone::Hello(phone.hello()))).await.unwrap();
+        for id in 1..=LARGE_LEADS {
+            let values: Vec<String> = (0..LARGE_VALUES).map(|_| noise(&mut entropy)).collect();
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            let (lead, changes) = phone.lead(phone.actor(), phone.user, &values);
+            socket.send(binary(&FromPhone::Push(push(id, lead, &changes)))).await.unwrap();
+            let told = until(&mut socket, |message| matches!(message, FromServer::Answer(_))).await;
+            let FromServer::Answer(answer) = told else { unreachable!() };
+            assert!(matches!(answer.verdict, Verdict::Durable { .. }), "{:?}", answer.verdict);
+        }
+        drop(socket);
+
+        // A line that takes little at once, and a phone that does not read on until it is stolen.
+        let slow = tokio::net::TcpSocket::new_v4().unwrap();
+        slow.set_recv_buffer_size(16 << 10).unwrap();
+        let host = address.trim_start_matches("ws://").trim_end_matches("/sync").parse().unwrap();
+        let stream = slow.connect(host).await.unwrap();
+        let (mut socket, _) = tokio_tungstenite::client_async(&address, stream).await.unwrap();
+        socket.send(binary(&FromPhone::Hello(phone.hello()))).await.unwrap();
+        let welcome = until(&mut socket, |message| matches!(message, FromServer::Welcome(_))).await;
+        assert!(matches!(welcome, FromServer::Welcome(_)));
+        assert_eq!(post(office.address(), &format!("/api/devices/{}/stolen", phone.device), &token), 200);
+        let mut leads = 0;
+        until(&mut socket, |message| {
+            leads += usize::from(matches!(message, FromServer::Delta(delta) if delta.changes.len() > 1));
+            matches!(message, FromServer::Error(error) if error.code == WireCode::Resubscribe)
+        })
+        .await;
+        assert!(leads < LARGE_LEADS as usize / 2, "{leads} of {LARGE_LEADS} came all the same");
+    });
+}
+
+/// Text that deflates to half at best.
+fn noise(entropy: &mut Entropy) -> String {
+    let draw = |_| entropy.draw::<32>().map(|byte| format!("{byte:02x}")).concat();
+    (0..LARGE_VALUE_BYTES / 64).map(draw).collect()
+}
+
 fn post(address: String, path: &str, token: &str) -> u16 {
     let mut stream = TcpStream::connect(address.trim_start_matches("http://")).unwrap();
     write!(
@@ -156,6 +210,10 @@ fn post(address: String, path: &str, token: &str) -> u16 {
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
+/// Together more than a connection's buffers take.
+const LARGE_LEADS: u64 = 24;
+const LARGE_VALUES: usize = 14;
+const LARGE_VALUE_BYTES: usize = 30 << 10;
 const PHONES: usize = 4;
 /// As many as may be unanswered at once.
 const PUSHES: u64 = 200;

@@ -84,7 +84,7 @@ async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
     talk.handle(first)?;
     let mut stopping = hub.app.stopping.subscribe();
     loop {
-        talk.send_all(socket).await?;
+        talk.send_all(socket, &entered.bell).await?;
         if let Some(error) = talk.closing.take() {
             return Err(End::Say(error));
         }
@@ -285,8 +285,16 @@ impl Talk {
         Ok(())
     }
 
+    /// Whether something has come that ends this connection. A long catch-up must not outlive it.
+    fn is_ending(&self, bell: &Bell) -> bool {
+        bell.leave.load(Ordering::Acquire)
+            || bell.replaced.load(Ordering::Acquire)
+            || *self.hub.app.stopping.borrow()
+            || Instant::now() >= self.token_ends
+    }
+
     /// Sends what waits, then as much news as there is; the socket's own pace is the backpressure.
-    async fn send_all(&mut self, socket: &mut WebSocket) -> Result<(), End> {
+    async fn send_all(&mut self, socket: &mut WebSocket, bell: &Bell) -> Result<(), End> {
         loop {
             if self.has_more && self.out.len() < BATCH_MESSAGES {
                 let hub = self.hub.clone();
@@ -302,8 +310,8 @@ impl Talk {
                 send(socket, Message::Binary(frame.into())).await?;
             }
             self.out = Vec::new();
-            // Answers must not wait behind a long catch-up.
-            if !self.has_more || !self.told.is_empty() {
+            // Answers must not wait behind a long catch-up, and a phone that was reported stolen gets no further page.
+            if !self.has_more || !self.told.is_empty() || self.is_ending(bell) {
                 return Ok(());
             }
         }
