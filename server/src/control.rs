@@ -109,8 +109,16 @@ pub fn listen(app: Arc<App>) -> io::Result<JoinHandle<()>> {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     Ok(tokio::spawn(async move {
         // One order at a time: these are rare and heavy.
-        while let Ok((stream, _)) = listener.accept().await {
-            if let Err(error) = answer(&app, stream).await {
+        loop {
+            let answered = match listener.accept().await {
+                Ok((stream, _)) => answer(&app, stream).await,
+                Err(error) => {
+                    // Too many open files, for instance: that passes, and the operator's door must not stay shut behind it.
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    Err(error)
+                }
+            };
+            if let Err(error) = answered {
                 tracing::warn!(%error, "an operator's order was not answered");
             }
         }
@@ -157,4 +165,6 @@ fn socket_path(data_dir: &Path) -> PathBuf {
 }
 
 const ORDER_MAX_BYTES: u64 = 64 << 10;
+/// Pause after a connection that could not be taken.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const ORDER_TIMEOUT: Duration = Duration::from_secs(5);
