@@ -147,14 +147,17 @@ impl Company {
                     let ties = header.access();
                     touched = channels_of(doc.kind().unwrap_or(DocKind::Lead), &ties);
                     let departures = self.departures(doc, touched.iter().copied())?;
+                    // Who hears of the lead's clocks need not be among those who may read this document: they hear, and are not tied to it.
+                    let mut clocks = BTreeSet::new();
                     let is_new = raw.is_none() && doc.kind() == Some(DocKind::Lead);
                     if is_new && self.header(DocId::ruling_of(doc))?.is_none() {
                         self.plan_ruling_of_created(&mut batch, doc, row.user, &ties, &boots, now_ms)?;
                     } else if let Some(lead) = self.lead_of(doc, header.origin.as_ref()) {
-                        touched.extend(self.plan_clocks(&mut batch, lead, &boots, now_ms)?);
+                        clocks = self.plan_clocks(&mut batch, lead, &boots, now_ms)?;
                     }
                     batch.guard(keys::header(doc), raw);
                     plan_ties(&mut batch, doc, &mut header, &touched, &departures, true);
+                    touched.extend(clocks);
                     header.content_at = HERE;
                     header.heads = judged.heads;
                     header.changes = judged.changes;

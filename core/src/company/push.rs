@@ -713,20 +713,31 @@ impl Company {
         Ok(None)
     }
 
-    /// Whether some of this actor's work on the document is held. A page of rows is enough to know.
+    /// Whether some of this actor's work on the document is held. A row may be as large as a frame, so few are read at once, and none
+    /// behind the first that says yes.
     pub(super) fn has_held(&self, doc: DocId, actor: Actor) -> Result<bool, CompanyError> {
-        let range = Range::prefix(&keys::held_of(doc, actor));
-        let rows = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
-        for (key, value) in rows {
-            let row: HeldRow = decode(&key, &value)?;
-            if row.state == HeldState::Waiting || row.state == HeldState::Discarded {
-                return Ok(true);
+        let prefix = keys::held_of(doc, actor);
+        let mut range = Range::prefix(&prefix);
+        loop {
+            let rows = self.store.scan(&range, Direction::Forward, HELD_ROWS_AT_ONCE)?;
+            for (key, value) in &rows {
+                let row: HeldRow = decode(key, value)?;
+                if row.state == HeldState::Waiting || row.state == HeldState::Discarded {
+                    return Ok(true);
+                }
+            }
+            match rows.last() {
+                Some((last, _)) if rows.len() == HELD_ROWS_AT_ONCE => {
+                    range = Range::prefix_after(&prefix, last)
+                }
+                _ => return Ok(false),
             }
         }
-        Ok(false)
     }
 }
 
+/// Held rows that are looked at together.
+const HELD_ROWS_AT_ONCE: usize = 4;
 /// Pushes of one actor under one number that are kept apart: as often would a phone have to be restored from one backup.
 const HELD_COPIES: u64 = 0xffff;
 /// Above every number that an outbox ever gives.
