@@ -143,7 +143,6 @@ fn a_device_that_is_taken_out_of_service_loses_its_standing_connection_at_once()
     }
 }
 
-/// A request without a body; its status.
 /// A phone on a slow line is in the middle of its first sync when it is reported stolen: what it has not been sent by then stays here.
 #[test]
 fn a_phone_that_is_stolen_during_its_first_sync_gets_no_more_of_it() {
@@ -198,6 +197,7 @@ fn noise(entropy: &mut Entropy) -> String {
     (0..LARGE_VALUE_BYTES / 64).map(draw).collect()
 }
 
+/// A request without a body; its status.
 fn post(address: String, path: &str, token: &str) -> u16 {
     let mut stream = TcpStream::connect(address.trim_start_matches("http://")).unwrap();
     write!(
