@@ -98,6 +98,10 @@ async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
             () = stopped(&mut stopping) => {
                 return Err(End::Say(wire(WireCode::Unavailable, "the server is stopping; come back later")));
             }
+            // Before what the phone says: one that keeps talking would never hear of it.
+            () = tokio::time::sleep_until(talk.token_ends) => {
+                return Err(End::Say(wire(WireCode::Token, "the access token has expired; refresh it")));
+            }
             told = talk.told.recv() => match told {
                 Some(Told::Answers(answers)) => {
                     let mut all = answers;
@@ -148,9 +152,6 @@ async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
                 send(socket, Message::Ping(Vec::new().into())).await?;
             },
             () = tokio::time::sleep_until(silence) => return Err(End::Gone),
-            () = tokio::time::sleep_until(talk.token_ends) => {
-                return Err(End::Say(wire(WireCode::Token, "the access token has expired; refresh it")));
-            }
         }
     }
 }
@@ -296,7 +297,7 @@ impl Talk {
     /// Sends what waits, then as much news as there is; the socket's own pace is the backpressure.
     async fn send_all(&mut self, socket: &mut WebSocket, bell: &Bell) -> Result<(), End> {
         loop {
-            if self.has_more && self.out.len() < BATCH_MESSAGES {
+            if self.has_more && self.out.len() < BATCH_MESSAGES && !self.is_ending(bell) {
                 let hub = self.hub.clone();
                 match block_in_place(|| self.session.pump(&hub.app.company, limits::FRAME_TARGET_BYTES))? {
                     Some(messages) => self.out.extend(messages),
