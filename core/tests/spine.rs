@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fieldbook_core::access::Role;
+use fieldbook_core::access::{Role, channels_of};
 use fieldbook_core::company::{
     Company, CompanyError, DeviceStatus, Incoming, LocalGate, NewLead, Settled, TeamRow, UserRow,
 };
@@ -441,6 +441,39 @@ fn a_lead_that_only_a_revoked_phone_knew_comes_into_being_when_a_person_accepts_
     office.sync(9);
     assert_eq!(office.value(9, lead, "customer_name").as_deref(), Some("离职前的客户"));
     office.heads_agree(9, DocId::advancement_of(lead));
+}
+
+/// Work of a boot that never heard of the server also tells the lead's ruling about that boot, and so everybody who holds the ruling.
+#[test]
+fn held_work_that_is_accepted_opens_its_document_to_nobody_else() {
+    let put = |field: &str, value: Value| Edit::Set { field: field.into(), value };
+    let tick = Edit::SetIn { field: "ticks".into(), key: "decision_maker".into(), value: Value::Bool(true) };
+    let cases = [
+        (4, Role::Finance, DocKind::Finance, put("cost_fen", Value::Int(100))),
+        (5, Role::Service, DocKind::Service, put("order_no", "2026-1".into())),
+        (6, Role::Rep, DocKind::Advancement, tick),
+    ];
+    for (n, role, kind, edit) in cases {
+        let mut office = Office::new();
+        office.hire(n, role);
+        let lead = office.lead_from_office(if role == Role::Rep { n } else { 1 }, "安贞医院");
+        office.sync(1);
+        let doc = DocId::derived(kind, &lead.0, "");
+        let origin = Some(Origin { parent: lead.0.to_vec().into(), key: String::new() });
+        office.edit(n, &[DocEdits { doc, origin, edits: vec![edit] }]);
+        office.reboot(n, 0xc0);
+        office.company.set_device_status(device(n), DeviceStatus::Revoked, office.now_ms).unwrap();
+        assert!(office.sync(n).wiped_all);
+        let held = office.company.held(None, 10).unwrap();
+        assert_eq!(held.len(), 1, "{kind:?}");
+        let clocks_before = office.company.header(DocId::ruling_of(lead)).unwrap().unwrap().content_at;
+        let gate = &mut LocalGate::new(0);
+        office.company.accept_held(&held[0].id, gate, office.now_ms).unwrap();
+        let clocks_after = office.company.header(DocId::ruling_of(lead)).unwrap().unwrap().content_at;
+        assert!(clocks_after > clocks_before, "{kind:?}: the ruling learned of the boot");
+        let header = office.company.header(doc).unwrap().unwrap();
+        assert_eq!(header.channels(), channels_of(kind, &header.access()), "{kind:?}");
+    }
 }
 
 #[test]

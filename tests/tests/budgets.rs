@@ -5,10 +5,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use fieldbook_core::document::NoClocks;
-use fieldbook_core::ids::{DocId, DocKind};
+use fieldbook_core::access::Role;
+use fieldbook_core::company::{Company, HeldItem, Incoming, LocalGate, Settled, UserRow};
+use fieldbook_core::document::{Doc, Edit, NoClocks};
+use fieldbook_core::ids::{Actor, DeviceId, DocId, DocKind, EntryId, UserId};
 use fieldbook_core::replica::{ListQuery, Replica};
-use fieldbook_core::sync::message::{FromPhone, Verdict};
+use fieldbook_core::store::{MemoryStore, Store};
+use fieldbook_core::sync::message::{FromPhone, HoldReason, Push, RefuseCode, Verdict};
+use fieldbook_core::time::Stamp;
 use fieldbook_engines::{RedbOptions, RedbStore, StoreKey, XtsBackend};
 
 mod support {
@@ -17,7 +21,7 @@ mod support {
 }
 
 use support::counted::{Disk, Watched};
-use support::talk::{Gate, MOMENT, Office, Talk};
+use support::talk::{Gate, MOMENT, NOW_MS, Office, Talk};
 
 /// A phone that holds `held` leads comes back: 20 leads changed by the manager, 20 others by the phone itself.
 fn reconnect(held: usize, gate: Gate) -> Talk {
@@ -121,6 +125,88 @@ fn the_server_flushes_once_for_a_group_of_pushes_however_large() {
     assert_eq!((flushes_of(1), flushes_of(40)), (FLUSHES_A_COMMIT, FLUSHES_A_COMMIT));
 }
 
+/// A device whose work is held pushes on and on.
+struct Stubborn {
+    company: Company,
+    store: Arc<Watched<MemoryStore>>,
+    gate: LocalGate,
+    device: DeviceId,
+    doc: DocId,
+    stamp: Stamp,
+}
+
+impl Stubborn {
+    /// Its first change is merged; then it claims to have written another in its place, which is held.
+    fn new() -> Self {
+        let (user, device) = (UserId([1; 8]), DeviceId([1; 8]));
+        let store = Arc::new(Watched::new(MemoryStore::new()));
+        let company = Company::open(store.clone(), "智康", &[0x5e; 64]).unwrap();
+        let row = UserRow { name: "员工".into(), role: Role::Rep, team: None, active: true };
+        company.put_user(user, row, NOW_MS).unwrap();
+        company.put_device(device, user, "phone", NOW_MS).unwrap();
+        let doc = DocId::fresh(DocKind::Lead, EntryId([1; 16]));
+        let stamp = Stamp { user, moment: MOMENT, offset_ms: None, last_contact_ms: 0 };
+        let mut stubborn = Self { company, store, gate: LocalGate::new(4), device, doc, stamp };
+        assert!(matches!(stubborn.push(1, "一").0, Verdict::Durable { .. }));
+        let forked = stubborn.push(2, "二").0;
+        assert!(matches!(forked, Verdict::Held { reason: HoldReason::Fork }), "{forked:?}");
+        stubborn
+    }
+
+    /// Pushes the first change of the document anew, with these words; what it was answered, and how many rows were read for it.
+    fn push(&mut self, id: u64, words: &str) -> (Verdict, u64) {
+        let actor = Actor { device: self.device, incarnation: 1 };
+        let edit = Edit::Set { field: "customer_name".into(), value: words.into() };
+        let change = Doc::genesis(DocKind::Lead).edit(actor, &self.stamp, &[edit]).unwrap().change;
+        let push = Push { id, doc: self.doc, origin: None, changes: vec![change.into()] };
+        let who = self.company.principal(self.device).unwrap();
+        let before = self.store.rows.load(Relaxed);
+        let incoming = [Incoming { who, push }];
+        let prepared = self.company.prepare(self.doc, &incoming, &mut self.gate, NOW_MS).unwrap();
+        let rows = self.store.rows.load(Relaxed) - before;
+        let outcome = self.company.store().commit_one(prepared.batch.clone()).unwrap();
+        let Settled::Done { mut answers, .. } = prepared.settle(outcome) else { panic!("contended") };
+        (answers.remove(0).verdict, rows)
+    }
+}
+
+#[test]
+fn a_push_behind_held_work_reads_as_much_whether_little_or_much_is_held() {
+    let mut stubborn = Stubborn::new();
+    let mut rows = Vec::new();
+    for id in 10..60 {
+        let (verdict, read) = stubborn.push(id, &format!("第{id}次"));
+        assert!(matches!(verdict, Verdict::Held { reason: HoldReason::Suffix }), "{verdict:?}");
+        rows.push(read);
+    }
+    let settled = &rows[HELD_ROWS_AT_ONCE..];
+    assert!(settled.iter().all(|read| read == &settled[0]), "{rows:?}");
+    assert_eq!(stubborn.company.held_waiting().unwrap(), 51);
+    assert_eq!(stubborn.company.held(None, 7).unwrap().len(), 7, "a page is as long as was asked for");
+    let (all, first) = (stubborn.company.held(None, 100).unwrap(), stubborn.company.held(None, 7).unwrap());
+    let behind = stubborn.company.held(Some(&first[6].id), 100).unwrap();
+    let ids = |items: &[HeldItem]| items.iter().map(|item| item.id.clone()).collect::<Vec<_>>();
+    assert_eq!([ids(&first), ids(&behind)].concat(), ids(&all), "and the next goes on behind it");
+}
+
+/// Whatever is said to be held is held: a number that was given too often is refused, and not passed over.
+#[test]
+fn no_push_is_called_held_that_is_not_kept() {
+    let mut stubborn = Stubborn::new();
+    let (mut held, mut refused) = (1, 0);
+    for n in 0..80 {
+        match stubborn.push(9, &format!("又一份{n}")).0 {
+            Verdict::Held { .. } => held += 1,
+            Verdict::Refused { code: RefuseCode::TooLarge, .. } => refused += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(stubborn.company.held_waiting().unwrap(), held);
+    assert!(refused > 0 && held > 60, "{held} held, {refused} refused");
+    assert!(matches!(stubborn.push(9, "又一份0").0, Verdict::Held { .. }), "one that is kept stays held");
+    assert_eq!(stubborn.company.held_waiting().unwrap(), held);
+}
+
 /// A phone with `held` leads, each with its ruling and its table, on a counted disk under the phone's own encryption.
 fn phone_on_disk(held: usize) -> (Office, Disk, Arc<Watched<RedbStore>>, support::talk::Phone, Vec<DocId>) {
     let mut office = Office::found(5);
@@ -172,3 +258,6 @@ fn opening_a_store_and_listing_its_first_50_leads_loads_no_document() {
 const FLUSHES_A_COMMIT: u64 = 1;
 /// Twenty pages of 4 KiB. It takes fifteen, most of them inner pages of the one tree: the dozen rows of an edit lie apart in it.
 const EDIT_MAX_BYTES: u64 = 80 << 10;
+
+/// Held rows that the server has in memory together; behind as many, the cost is the same.
+const HELD_ROWS_AT_ONCE: usize = 4;

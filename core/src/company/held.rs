@@ -1,6 +1,7 @@
 //! Held work: pushes that are on the disk but not merged, until a person accepts or discards them (design decision 10).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
@@ -13,7 +14,6 @@ use super::rows::{ChangesRow, HERE, Header, Lot, decode, encode, plan_ties};
 use super::{Company, CompanyError, keys};
 use crate::access::{Channel, Ties, channels_of};
 use crate::ids::{Actor, DocId, DocKind, UserId};
-use crate::limits;
 use crate::store::{Batch, Direction, Outcome, Range};
 use crate::sync::message::{HoldReason, Origin};
 use crate::time::BootClock;
@@ -29,7 +29,7 @@ pub enum HeldState {
     /// Its original bytes were merged.
     #[n(1)]
     Accepted,
-    /// It was discarded, and is kept until retention.
+    /// It was discarded, and is kept aside.
     #[n(2)]
     Discarded,
 }
@@ -76,12 +76,59 @@ impl Company {
     /// # Errors
     /// [`CompanyError`] of the store.
     pub fn held(&self, after: Option<&str>, most: usize) -> Result<Vec<HeldItem>, CompanyError> {
-        let range = match after {
-            Some(id) => Range::prefix_after(keys::HELD, &row_key(id)?),
-            None => Range::prefix(keys::HELD),
-        };
-        let rows = self.store.scan(&range, Direction::Forward, most.min(limits::SCAN_MAX_ROWS))?;
-        rows.iter().map(|(key, value)| item(key, value)).collect()
+        let after = after.map(row_key).transpose()?;
+        let mut items = Vec::new();
+        self.walk_held(keys::HELD, after.as_deref(), |key, row| {
+            if items.len() >= most {
+                return Ok(ControlFlow::Break(()));
+            }
+            items.push(item(key, &row)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(items)
+    }
+
+    /// How many pieces of held work wait for a person.
+    ///
+    /// # Errors
+    /// [`CompanyError`] of the store.
+    pub fn held_waiting(&self) -> Result<usize, CompanyError> {
+        let mut waiting = 0;
+        self.walk_held(keys::HELD, None, |_, row| {
+            waiting += usize::from(row.state == HeldState::Waiting);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(waiting)
+    }
+
+    /// Whether some of this actor's work on the document is held, and was not merged since.
+    pub(super) fn has_held(&self, doc: DocId, actor: Actor) -> Result<bool, CompanyError> {
+        let mut found = false;
+        self.walk_held(&keys::held_of(doc, actor), None, |_, row| {
+            found = matches!(row.state, HeldState::Waiting | HeldState::Discarded);
+            Ok(if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(found)
+    }
+
+    /// Shows held rows in the order of their keys until `see` breaks off. A row may be as large as a frame, so few are in memory at once.
+    fn walk_held(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        mut see: impl FnMut(&[u8], HeldRow) -> Result<ControlFlow<()>, CompanyError>,
+    ) -> Result<(), CompanyError> {
+        let mut range = after.map_or_else(|| Range::prefix(prefix), |key| Range::prefix_after(prefix, key));
+        loop {
+            let rows = self.store.scan(&range, Direction::Forward, HELD_ROWS_AT_ONCE)?;
+            let Some((last, _)) = rows.last() else { return Ok(()) };
+            range = Range::prefix_after(prefix, last);
+            for (key, value) in &rows {
+                if see(key, decode(key, value)?)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// One piece of held work.
@@ -90,7 +137,7 @@ impl Company {
     /// [`CompanyError::Unknown`].
     pub fn held_item(&self, id: &str) -> Result<HeldItem, CompanyError> {
         let key = row_key(id)?;
-        item(&key, &self.store.get(&key)?.ok_or_else(|| unknown(id))?)
+        item(&key, &decode(&key, &self.store.get(&key)?.ok_or_else(|| unknown(id))?)?)
     }
 
     /// The raw changes of held work, for whoever has to show or compare them.
@@ -236,7 +283,7 @@ impl Company {
         self.ties_of(&[user], None)
     }
 
-    /// Decides that held work is not merged; it is kept until retention.
+    /// Decides that held work is not merged; it is kept aside.
     ///
     /// # Errors
     /// [`CompanyError::Unknown`]; [`CompanyError::Refused`] when it was decided already.
@@ -263,8 +310,10 @@ impl Company {
     }
 }
 
-fn item(key: &[u8], value: &[u8]) -> Result<HeldItem, CompanyError> {
-    let row: HeldRow = decode(key, value)?;
+/// Held rows that are in memory together.
+const HELD_ROWS_AT_ONCE: usize = 4;
+
+fn item(key: &[u8], row: &HeldRow) -> Result<HeldItem, CompanyError> {
     let (doc, _) = parse_key(key)?;
     Ok(HeldItem {
         id: hex::encode(&key[keys::HELD.len()..]),

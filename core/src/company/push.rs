@@ -16,7 +16,7 @@ use crate::access::{Channel, Person, Ties, Verb, channels_of, may_create};
 use crate::document::claimed_hash;
 use crate::ids::{Actor, DeviceId, DocId, DocKind, UserId};
 use crate::limits;
-use crate::store::{Batch, Direction, Outcome, Position, Range, Row, Slot};
+use crate::store::{Batch, Outcome, Position, Range, Row, Slot};
 use crate::sync::message::{Answer, HoldReason, Origin, Push, RefuseCode, Verdict};
 use crate::time::BootClock;
 
@@ -547,8 +547,15 @@ impl Planning<'_> {
                 ));
                 continue;
             };
-            let Some(key) = self.company.free_held_key(self.doc, actor, one.push, &planned)? else {
-                continue;
+            let key = match self.company.held_place(self.doc, actor, one.push, &planned)? {
+                HeldPlace::Free(key) => key,
+                HeldPlace::Kept => continue,
+                // What is not kept must not be called held.
+                HeldPlace::Full => {
+                    let detail = "too many pushes under one number";
+                    *verdict = Some(PlannedVerdict::Refused(RefuseCode::TooLarge, detail.into()));
+                    continue;
+                }
             };
             let row = HeldRow {
                 user: one.who.person.user,
@@ -689,56 +696,42 @@ pub(super) fn wants_compaction(header: &Header) -> bool {
 }
 
 impl Company {
-    /// Where to keep a held push; `None` when it is kept already. A phone that was restored from a backup gives a number twice.
-    fn free_held_key(
+    /// Where to keep a held push. A phone that was restored from a backup gives a number twice.
+    fn held_place(
         &self,
         doc: DocId,
         actor: Actor,
         push: &Push,
         planned: &BTreeMap<Vec<u8>, &[ByteVec]>,
-    ) -> Result<Option<Vec<u8>>, CompanyError> {
+    ) -> Result<HeldPlace, CompanyError> {
         for copy in 0..=HELD_COPIES {
             let key = keys::held(doc, actor, push.id ^ copy << HELD_COPY_SHIFT);
             let same = match planned.get(&key) {
                 Some(changes) => *changes == push.changes,
                 None => match self.store.get(&key)? {
                     Some(value) => decode::<HeldRow>(&key, &value)?.changes == push.changes,
-                    None => return Ok(Some(key)),
+                    None => return Ok(HeldPlace::Free(key)),
                 },
             };
             if same {
-                return Ok(None);
+                return Ok(HeldPlace::Kept);
             }
         }
-        Ok(None)
-    }
-
-    /// Whether some of this actor's work on the document is held. A row may be as large as a frame, so few are read at once, and none
-    /// behind the first that says yes.
-    pub(super) fn has_held(&self, doc: DocId, actor: Actor) -> Result<bool, CompanyError> {
-        let prefix = keys::held_of(doc, actor);
-        let mut range = Range::prefix(&prefix);
-        loop {
-            let rows = self.store.scan(&range, Direction::Forward, HELD_ROWS_AT_ONCE)?;
-            for (key, value) in &rows {
-                let row: HeldRow = decode(key, value)?;
-                if row.state == HeldState::Waiting || row.state == HeldState::Discarded {
-                    return Ok(true);
-                }
-            }
-            match rows.last() {
-                Some((last, _)) if rows.len() == HELD_ROWS_AT_ONCE => {
-                    range = Range::prefix_after(&prefix, last)
-                }
-                _ => return Ok(false),
-            }
-        }
+        Ok(HeldPlace::Full)
     }
 }
 
-/// Held rows that are looked at together.
-const HELD_ROWS_AT_ONCE: usize = 4;
+/// Where a push that is held goes.
+enum HeldPlace {
+    /// Here.
+    Free(Vec<u8>),
+    /// It is kept already.
+    Kept,
+    /// Its number was given too often.
+    Full,
+}
+
 /// Pushes of one actor under one number that are kept apart: as often would a phone have to be restored from one backup.
-const HELD_COPIES: u64 = 0xffff;
+const HELD_COPIES: u64 = 64;
 /// Above every number that an outbox ever gives.
 const HELD_COPY_SHIFT: u32 = 48;

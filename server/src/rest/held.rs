@@ -224,7 +224,7 @@ pub(super) async fn accept(
     .await
 }
 
-/// Decide that held work is not merged. It is kept until retention.
+/// Decide that held work is not merged. It is kept aside.
 #[utoipa::path(post, path = "/api/quarantine/{held}/discard", tag = "review", security(("bearer" = [])), params(("held" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn discard(

@@ -10,7 +10,6 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use fieldbook_core::access::OfficeVerb;
-use fieldbook_core::company::HeldState;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -38,7 +37,7 @@ pub struct Stats {
     devices: BTreeMap<String, usize>,
     /// Phones that were not heard from for a day (O11).
     silent_devices: usize,
-    /// Held work that waits for a person, up to a thousand.
+    /// Held work that waits for a person.
     held: usize,
     /// Bytes of the store on the disk.
     store_bytes: u64,
@@ -111,8 +110,7 @@ pub(super) async fn stats(State(app): State<Arc<App>>, caller: Caller) -> Result
             *devices.entry(format!("{:?}", device.status).to_lowercase()).or_insert(0) += 1;
             silent_devices += usize::from(now_ms - last_contact_ms > DAY_MS);
         }
-        let held =
-            app.company.held(None, 1_000)?.into_iter().filter(|h| h.state == HeldState::Waiting).count();
+        let held = app.company.held_waiting()?;
         Ok(Json(Stats {
             company: app.company.name().to_owned(),
             as_of_ms: now_ms,
