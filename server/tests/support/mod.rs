@@ -24,6 +24,11 @@ impl Server {
     /// Starts the server on `port`; with `limit_kb`, its files may not grow beyond it. What it logs goes to `log`.
     pub fn start(folder: &Path, port: u16, limit_kb: Option<u64>, log: Option<(File, &str)>) -> Self {
         let limit = limit_kb.map_or(String::new(), |kb| format!("trap '' XFSZ; ulimit -f {kb}; "));
+        Self::start_under(folder, port, &limit, log)
+    }
+
+    /// Starts the server on `port` with what the shell does before it: `limit`, which ends with a semicolon or is empty.
+    pub fn start_under(folder: &Path, port: u16, limit: &str, log: Option<(File, &str)>) -> Self {
         let mut command = settings(Command::new("bash"), folder, port);
         let stderr = match log {
             Some((file, level)) => {
@@ -46,6 +51,11 @@ impl Server {
             std::thread::yield_now();
         }
         Self { child }
+    }
+
+    /// Files and connections that it has open now.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
     pub fn kill(mut self) {
