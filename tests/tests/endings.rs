@@ -5,8 +5,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use fieldbook_core::access::Role;
+use fieldbook_core::company::DeviceStatus;
 use fieldbook_core::ids::DocId;
 use fieldbook_core::sync::message::{FromPhone, FromServer, Verdict, WireCode, decode_frame};
+use fieldbook_server::app::Notice;
 use fieldbook_server::auth::{Entropy, Scope};
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
@@ -143,58 +145,95 @@ fn a_device_that_is_taken_out_of_service_loses_its_standing_connection_at_once()
     }
 }
 
-/// A phone on a slow line is in the middle of its first sync when it is reported stolen: what it has not been sent by then stays here.
-#[test]
-fn a_phone_that_is_stolen_during_its_first_sync_gets_no_more_of_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let office = Office::start(folder.path());
-    let admin = Stranger::new(&office, Role::Admin);
-    let app = office.app();
-    let mut entropy = Entropy::from_system();
-    let (token, _) = app
-        .auth
-        .issue_access(admin.user, admin.device, Role::Admin, Scope::Full, app.now_ms(), &mut entropy)
-        .unwrap();
-    let phone = Stranger::new(&office, Role::Rep);
-    let address = office.address().replace("http", "ws") + "/sync";
-    phone.runtime.block_on(async {
-        let (mut socket, _) = tokio_tungstenite::connect_async(&address).await.unwrap();
-        socket.send(binary(&FromPhone::Hello(phone.hello()))).await.unwrap();
-        for id in 1..=LARGE_LEADS {
-            let values: Vec<String> = (0..LARGE_VALUES).map(|_| noise(&mut entropy)).collect();
-            let values: Vec<&str> = values.iter().map(String::as_str).collect();
-            let (lead, changes) = phone.lead(phone.actor(), phone.user, &values);
-            socket.send(binary(&FromPhone::Push(push(id, lead, &changes)))).await.unwrap();
-            let told = until(&mut socket, |message| matches!(message, FromServer::Answer(_))).await;
-            let FromServer::Answer(answer) = told else { unreachable!() };
-            assert!(matches!(answer.verdict, Verdict::Durable { .. }), "{:?}", answer.verdict);
-        }
-        drop(socket);
-
-        // A line that takes little at once, and a phone that does not read on until it is stolen.
-        let slow = tokio::net::TcpSocket::new_v4().unwrap();
-        slow.set_recv_buffer_size(16 << 10).unwrap();
-        let host = address.trim_start_matches("ws://").trim_end_matches("/sync").parse().unwrap();
-        let stream = slow.connect(host).await.unwrap();
-        let (mut socket, _) = tokio_tungstenite::client_async(&address, stream).await.unwrap();
-        socket.send(binary(&FromPhone::Hello(phone.hello()))).await.unwrap();
-        let welcome = until(&mut socket, |message| matches!(message, FromServer::Welcome(_))).await;
-        assert!(matches!(welcome, FromServer::Welcome(_)));
-        assert_eq!(post(office.address(), &format!("/api/devices/{}/stolen", phone.device), &token), 200);
-        let mut leads = 0;
-        until(&mut socket, |message| {
-            leads += usize::from(matches!(message, FromServer::Delta(delta) if delta.changes.len() > 1));
-            matches!(message, FromServer::Error(error) if error.code == WireCode::Resubscribe)
-        })
-        .await;
-        assert!(leads < LARGE_LEADS as usize / 2, "{leads} of {LARGE_LEADS} came all the same");
-    });
+/// How a connection may end in the middle of a first sync.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    Stolen,
+    ConnectedAnew,
+    TokenOver,
+    ServerStops,
 }
 
-/// Text that deflates to half at best.
+/// A phone on a slow line is in the middle of its first sync when its connection is to end: what it has not been sent by then stays here.
+#[test]
+fn a_first_sync_does_not_outlive_its_connection() {
+    for ending in [Ending::Stolen, Ending::ConnectedAnew, Ending::TokenOver, Ending::ServerStops] {
+        let folder = tempfile::tempdir().unwrap();
+        let office = Office::start(folder.path());
+        let phone = Stranger::new(&office, Role::Rep);
+        phone.runtime.block_on(ended_while_it_fills(&office, &phone, ending));
+    }
+}
+
+async fn ended_while_it_fills(office: &Office, phone: &Stranger<'_>, ending: Ending) {
+    let app = office.app();
+    let mut entropy = Entropy::from_system();
+    let address = office.address().replace("http", "ws") + "/sync";
+    let (mut socket, _) = tokio_tungstenite::connect_async(&address).await.unwrap();
+    socket.send(binary(&FromPhone::Hello(phone.hello()))).await.unwrap();
+    for id in 1..=LARGE_LEADS {
+        let values: Vec<String> = (0..LARGE_VALUES).map(|_| noise(&mut entropy)).collect();
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let (lead, changes) = phone.lead(phone.actor(), phone.user, &values);
+        socket.send(binary(&FromPhone::Push(push(id, lead, &changes)))).await.unwrap();
+        let told = until(&mut socket, |message| matches!(message, FromServer::Answer(_))).await;
+        let FromServer::Answer(answer) = told else { unreachable!() };
+        assert!(matches!(answer.verdict, Verdict::Durable { .. }), "{:?}", answer.verdict);
+    }
+    drop(socket);
+
+    // A line that takes little at once, and a phone that does not read on until its connection is to end.
+    let slow = tokio::net::TcpSocket::new_v4().unwrap();
+    slow.set_recv_buffer_size(16 << 10).unwrap();
+    let host = address.trim_start_matches("ws://").trim_end_matches("/sync").parse().unwrap();
+    let stream = slow.connect(host).await.unwrap();
+    let (mut socket, _) = tokio_tungstenite::client_async(&address, stream).await.unwrap();
+    let mut hello = phone.hello();
+    if let Ending::TokenOver = ending {
+        let life_ms = i64::from(app.config.auth.access_ttl_s) * 1_000;
+        hello.token = phone.token_at(app.now_ms() - life_ms + TOKEN_LEFT_MS);
+    }
+    socket.send(binary(&FromPhone::Hello(hello))).await.unwrap();
+    until(&mut socket, |message| matches!(message, FromServer::Welcome(_))).await;
+    let mut anew = None;
+    let code = match ending {
+        Ending::Stolen => {
+            let device = phone.device;
+            app.company.set_device_status(device, DeviceStatus::Stolen, app.now_ms()).unwrap();
+            app.notices.send(Notice::Device(device)).unwrap();
+            WireCode::Resubscribe
+        }
+        Ending::ConnectedAnew => {
+            let (mut second, _) = tokio_tungstenite::connect_async(&address).await.unwrap();
+            second.send(binary(&FromPhone::Hello(phone.hello()))).await.unwrap();
+            until(&mut second, |message| matches!(message, FromServer::Welcome(_))).await;
+            anew = Some(second);
+            WireCode::Unavailable
+        }
+        Ending::TokenOver => {
+            tokio::time::sleep(std::time::Duration::from_millis(TOKEN_LEFT_MS as u64)).await;
+            WireCode::Token
+        }
+        Ending::ServerStops => {
+            app.stopping.send_replace(true);
+            WireCode::Unavailable
+        }
+    };
+    let mut leads = 0;
+    let said = until(&mut socket, |message| {
+        leads += usize::from(matches!(message, FromServer::Delta(delta) if delta.changes.len() > 1));
+        matches!(message, FromServer::Error(_))
+    })
+    .await;
+    assert!(matches!(&said, FromServer::Error(error) if error.code == code), "{ending:?}: {said:?}");
+    assert!(leads < LARGE_LEADS as usize / 2, "{ending:?}: {leads} of {LARGE_LEADS} came all the same");
+    drop(anew);
+}
+
+/// Text of 64 letters, which deflates to three quarters at best.
 fn noise(entropy: &mut Entropy) -> String {
-    let draw = |_| entropy.draw::<32>().map(|byte| format!("{byte:02x}")).concat();
-    (0..LARGE_VALUE_BYTES / 64).map(draw).collect()
+    let draw = |_| entropy.draw::<32>().map(|byte| char::from(b'0' + byte % 64));
+    (0..LARGE_VALUE_BYTES / 32).flat_map(draw).collect()
 }
 
 /// A request without a body; its status.
@@ -211,9 +250,11 @@ fn post(address: String, path: &str, token: &str) -> u16 {
 }
 
 /// Together more than a connection's buffers take.
-const LARGE_LEADS: u64 = 24;
+const LARGE_LEADS: u64 = 32;
 const LARGE_VALUES: usize = 14;
 const LARGE_VALUE_BYTES: usize = 30 << 10;
+/// What a token has left that ends in the middle of a first sync.
+const TOKEN_LEFT_MS: i64 = 2_000;
 const PHONES: usize = 4;
 /// As many as may be unanswered at once.
 const PUSHES: u64 = 200;
