@@ -51,7 +51,11 @@ fn space_comes_back_and_nothing_is_lost() {
     let store = store(&path).unwrap();
     let mut dice = Dice::new(2);
     let live = |store: &SledStore| store.scan(&Range::prefix(b""), Direction::Forward, 9_999).unwrap();
-    for _ in 0..30 {
+    // The engine clears up behind itself, too, more or less of it in the time that it has.
+    let mut rounds = 0;
+    while rounds < 30 || store.file_bytes().unwrap() <= 3 * LIVE_BYTES + SLACK_BYTES {
+        rounds += 1;
+        assert!(rounds < 1_000, "nothing is ever left to give back");
         let mut batch = Batch::new();
         (0..200).for_each(|n: u32| {
             batch.put(n.to_be_bytes(), dice.bytes(9_000));
@@ -60,7 +64,7 @@ fn space_comes_back_and_nothing_is_lost() {
     }
     let before = live(&store);
     let done = store.maintain().unwrap();
-    let after = done.compacted_to_bytes.expect("30 rounds of rewriting leave something to give back");
+    let after = done.compacted_to_bytes.expect("the rounds of rewriting leave something to give back");
     assert!(after <= 3 * done.live_bytes, "{done:?}");
     assert!(live(&store) == before);
     store.commit_one(put("later", "x")).unwrap();
@@ -139,3 +143,6 @@ fn a_folder_that_is_gone_is_not_taken_for_a_new_store() {
     SledStore::remove(&path).unwrap();
     assert_eq!(store(&path).unwrap().get(b"k").unwrap(), None);
 }
+
+/// What the rows of the rewriting weigh.
+const LIVE_BYTES: u64 = 200 * 9_004;
