@@ -34,7 +34,7 @@ pub struct Config {
     pub path: String,
     /// 32 random bytes that the app keeps in the phone's key store. Without them nothing on the disk is readable.
     pub store_key: Vec<u8>,
-    /// Product and version of the app, for the administrator's device list.
+    /// Product and version of the app, up to 100 characters. It goes with each hello; the server does not keep it.
     #[uniffi(default = "")]
     pub agent: String,
     /// Language of the sentences in errors.

@@ -103,7 +103,7 @@ pub struct Hello {
     /// Its wall clock, milliseconds since 1970 UTC.
     #[n(9)]
     pub wall_ms: i64,
-    /// The product and version of the app, for the administrator's device list.
+    /// The product and version of the app, for whoever reads a trace. Not kept.
     #[n(10)]
     pub agent: String,
 }

@@ -13,7 +13,7 @@ pub struct Config {
     pub path: PathBuf,
     /// 32 random bytes that the app keeps in the phone's key store. Without them nothing on the disk is readable.
     pub key: [u8; 32],
-    /// Product and version of the app, for the administrator's device list, up to 100 characters.
+    /// Product and version of the app, up to 100 characters. It goes with each hello; the server does not keep it.
     pub agent: String,
     /// Language of the sentences in errors.
     pub language: Language,

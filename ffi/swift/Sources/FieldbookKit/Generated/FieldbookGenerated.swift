@@ -3105,7 +3105,7 @@ public struct Config: Equatable, Hashable {
      */
     public let storeKey: Data
     /**
-     * Product and version of the app, for the administrator's device list.
+     * Product and version of the app, up to 100 characters. It goes with each hello; the server does not keep it.
      */
     public let agent: String
     /**
@@ -3131,7 +3131,7 @@ public struct Config: Equatable, Hashable {
          * 32 random bytes that the app keeps in the phone's key store. Without them nothing on the disk is readable.
          */storeKey: Data, 
         /**
-         * Product and version of the app, for the administrator's device list.
+         * Product and version of the app, up to 100 characters. It goes with each hello; the server does not keep it.
          */agent: String = "", 
         /**
          * Language of the sentences in errors.

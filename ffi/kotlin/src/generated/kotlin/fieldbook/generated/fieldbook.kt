@@ -4743,7 +4743,7 @@ data class Config (
     val `storeKey`: kotlin.ByteArray
     , 
     /**
-     * Product and version of the app, for the administrator's device list.
+     * Product and version of the app, up to 100 characters. It goes with each hello; the server does not keep it.
      */
     val `agent`: kotlin.String = "" 
     , 
