@@ -74,7 +74,7 @@ impl Phone {
             let fresh = || (push.origin.clone(), Doc::genesis(push.doc.kind().unwrap()));
             let held = office.docs.entry(push.doc).or_insert_with(fresh);
             let changes: Vec<&[u8]> = push.changes.iter().map(|change| change.as_slice()).collect();
-            held.1 = admit(&held.1, &author, &changes, &AdmitLimits::default()).unwrap().doc;
+            held.1 = admit(&held.1, &author, &changes, &AdmitLimits::default()).unwrap().0;
             office.at += 1;
             let verdict = Verdict::Durable { at: office.at, receipt: Vec::new() };
             self.take(FromServer::Answer(Answer { id: push.id, doc: push.doc, verdict }));

@@ -1,15 +1,17 @@
 //! The gate as the company sees it: something that judges pushed bytes on a bounded copy of a document. [`LocalGate`] does it in
 //! this process; the server may put the same job into a worker process that can be killed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroUsize;
 
+use lru::LruCache;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use super::CompanyError;
 use super::accounts::named_account;
 use crate::document::{
-    AdmitLimits, Admitted, Author, Doc, NoClocks, Pushed, Refusal, WriteScope, admit_all, claimed_stamp,
+    AdmitLimits, Admitted, AdmittedAll, Author, Doc, NoClocks, Pushed, Refusal, WriteScope, admit_all,
+    claimed_stamp,
 };
 use crate::ids::{Actor, DeviceId, DocId, Hash32, UserId};
 use crate::sync::message::{HoldReason, RefuseCode, slices};
@@ -148,31 +150,14 @@ pub trait Gate: Send {
 /// A gate in this process, with the documents that it last saw kept in memory.
 #[derive(Debug)]
 pub struct LocalGate {
-    hot: BTreeMap<DocId, Doc>,
-    /// Order of arrival, for eviction; a document seen again is not moved, which is cheap and good enough.
-    order: VecDeque<DocId>,
-    capacity: usize,
+    /// `None`: nothing is kept.
+    hot: Option<LruCache<DocId, Doc>>,
 }
 
 impl LocalGate {
-    /// A gate that keeps up to `capacity` documents in memory.
+    /// A gate that keeps the `capacity` documents in memory that were judged last.
     pub fn new(capacity: usize) -> Self {
-        Self { hot: BTreeMap::new(), order: VecDeque::new(), capacity }
-    }
-
-    fn keep(&mut self, id: DocId, doc: Doc) {
-        if self.capacity == 0 {
-            return;
-        }
-        if self.hot.insert(id, doc).is_none() {
-            self.order.push_back(id);
-        }
-        while self.hot.len() > self.capacity {
-            match self.order.pop_front() {
-                Some(oldest) => self.hot.remove(&oldest),
-                None => break,
-            };
-        }
+        Self { hot: NonZeroUsize::new(capacity).map(LruCache::new) }
     }
 }
 
@@ -182,30 +167,32 @@ impl Gate for LocalGate {
         job: &GateJob,
         base: &mut dyn FnMut() -> Result<Base, CompanyError>,
     ) -> Result<Judged, CompanyError> {
-        let held = self.hot.remove(&job.doc).filter(|doc| doc.heads() == job.heads);
-        self.order.retain(|id| *id != job.doc || self.hot.contains_key(id));
+        let held = self.hot.as_mut().and_then(|hot| hot.pop(&job.doc));
+        let held = held.filter(|doc| doc.heads() == job.heads);
         let doc = match held {
             Some(doc) => doc,
             None => base()?.load(job.doc)?,
         };
-        let before = doc.change_count();
         let slices: Vec<_> = job.pushes.iter().map(|push| slices(&push.changes)).collect();
         let pushes: Vec<_> =
             job.pushes.iter().zip(&slices).map(|(push, changes)| pushed(push, changes)).collect();
-        let (doc, verdicts) = admit_all(doc, &pushes, &AdmitLimits::default());
+        let AdmittedAll { doc, verdicts, saved } =
+            admit_all(doc, &pushes, &AdmitLimits::default(), job.want_saved);
         let verdicts = verdicts.into_iter().map(accepted).collect();
-        let saved = (job.want_saved && doc.change_count() > before).then(|| doc.save_checked()).flatten();
         let (account, account_by) = named_account(&doc, &NoClocks).unzip();
         let (heads, changes) = (doc.heads(), doc.change_count());
         let saved = saved.map(ByteVec::from);
         let judged = Judged { verdicts, heads, changes, saved, account, account_by };
-        self.keep(job.doc, doc);
+        if let Some(hot) = &mut self.hot {
+            hot.push(job.doc, doc);
+        }
         Ok(judged)
     }
 
     fn forget(&mut self, doc: DocId) {
-        self.hot.remove(&doc);
-        self.order.retain(|id| *id != doc);
+        if let Some(hot) = &mut self.hot {
+            hot.pop(&doc);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use automerge::Change;
 use super::chunk::{self, ChunkError};
 use super::doc::{guarded, malformed};
 use super::history::History;
+use super::lasting::Lasting;
 use super::ops::OpRules;
 use super::{Doc, DocError, RawChange};
 use crate::ids::{Actor, DeviceId, Hash32, UserId};
@@ -65,14 +66,10 @@ impl Default for AdmitLimits {
 /// Changes that passed.
 #[derive(Debug, Clone)]
 pub struct Admitted {
-    /// The document with them applied.
-    pub doc: Doc,
     /// The new ones as type 1, in the order they came; changes held already are left out.
     pub changes: Vec<RawChange>,
     /// The stamps of the new ones, in the same order.
     pub stamps: Vec<Stamp>,
-    /// Heads of the document now.
-    pub heads: Vec<Hash32>,
     /// Who wrote the new ones; `None` when there are none.
     pub actor: Option<Actor>,
     /// The actor's newest sequence number now; zero without actor.
@@ -86,6 +83,17 @@ pub struct Pushed<'a, B> {
     pub author: Author,
     /// The changes, in the order they were made, all of one actor.
     pub changes: &'a [B],
+}
+
+/// What came of several pushes to one document.
+#[derive(Debug)]
+pub struct AdmittedAll {
+    /// The document with everything applied that passed.
+    pub doc: Doc,
+    /// One verdict a push, in order.
+    pub verdicts: Vec<Result<Admitted, Refusal>>,
+    /// The document's bytes, compact, from which `doc` was loaded: when they were asked for, and anything new passed.
+    pub saved: Option<Vec<u8>>,
 }
 
 /// Why changes may not enter. Carries no content of the document.
@@ -154,56 +162,92 @@ impl Refusal {
 }
 
 /// Judges `changes` of `author` against `base`: all of them pass or none. They come in the order they were made,
-/// and are all of one actor.
+/// and are all of one actor. Gives the document with them applied.
 pub fn admit<B: AsRef<[u8]>>(
     base: &Doc,
     author: &Author,
     changes: &[B],
     bounds: &AdmitLimits,
-) -> Result<Admitted, Refusal> {
-    let mut admitted = admit_unsealed(base, author, changes, bounds)?;
-    if !admitted.changes.is_empty() {
-        admitted.doc = seal(&admitted.doc, bounds)?;
-    }
-    Ok(admitted)
+) -> Result<(Doc, Admitted), Refusal> {
+    let (applied, admitted) = admit_unsealed(base, author, changes, bounds)?;
+    let doc = match applied {
+        Some(applied) => {
+            let lasting = base.lasting().grown(&applied.added);
+            seal(&applied.doc, &lasting, bounds, Shape::Plain)?.0
+        }
+        None => base.clone(),
+    };
+    Ok((doc, admitted))
 }
 
 /// Judges pushes one after the other against the document as the ones before left it, and gives the document as it
-/// is after all of them. The costly passage through storage is made once for all; only when that fails is each push
-/// judged by itself, so that one bad push takes no other with it.
+/// is after all of them, with its compact bytes when `compact` asks for them. The costly passage through storage is made once for all; only
+/// when that fails is each push judged by itself, so that one bad push takes no other with it.
 pub fn admit_all<B: AsRef<[u8]>>(
     base: Doc,
     pushes: &[Pushed<'_, B>],
     bounds: &AdmitLimits,
-) -> (Doc, Vec<Result<Admitted, Refusal>>) {
-    let judge_each = |how: fn(&Doc, &Author, &[B], &AdmitLimits) -> Result<Admitted, Refusal>| {
-        let mut doc = base.clone();
-        let mut verdicts = Vec::with_capacity(pushes.len());
-        for push in pushes {
-            let verdict = how(&doc, &push.author, push.changes, bounds);
-            if let Ok(admitted) = &verdict {
-                doc = admitted.doc.clone();
+    compact: bool,
+) -> AdmittedAll {
+    let mut lasting = base.lasting().clone();
+    let mut applied: Option<Doc> = None;
+    let mut verdicts = Vec::with_capacity(pushes.len());
+    for push in pushes {
+        let before = applied.as_ref().unwrap_or(&base);
+        let verdict = match admit_unsealed(before, &push.author, push.changes, bounds) {
+            Ok((next, admitted)) => {
+                if let Some(next) = next {
+                    lasting = lasting.grown(&next.added);
+                    applied = Some(next.doc);
+                }
+                Ok(admitted)
             }
-            verdicts.push(verdict);
-        }
-        (doc, verdicts)
-    };
-    let (doc, verdicts) = judge_each(admit_unsealed::<B>);
-    if verdicts.iter().flatten().all(|admitted| admitted.changes.is_empty()) {
-        return (doc, verdicts);
+            Err(refusal) => Err(refusal),
+        };
+        verdicts.push(verdict);
     }
-    match seal(&doc, bounds) {
-        Ok(sealed) => (sealed, verdicts),
-        Err(_) => judge_each(admit::<B>),
+    let Some(applied) = applied else { return AdmittedAll { doc: base, verdicts, saved: None } };
+    let shape = if compact { Shape::Compact } else { Shape::Plain };
+    match seal(&applied, &lasting, bounds, shape) {
+        Ok((doc, saved)) => AdmittedAll { doc, verdicts, saved: compact.then_some(saved) },
+        Err(_) => admit_each(base, pushes, bounds, compact),
     }
 }
 
+/// As [`admit_all`], with a passage through storage for each push.
+fn admit_each<B: AsRef<[u8]>>(
+    base: Doc,
+    pushes: &[Pushed<'_, B>],
+    bounds: &AdmitLimits,
+    compact: bool,
+) -> AdmittedAll {
+    let before = base.change_count();
+    let mut doc = base;
+    let mut verdicts = Vec::with_capacity(pushes.len());
+    for push in pushes {
+        verdicts.push(admit(&doc, &push.author, push.changes, bounds).map(|(next, admitted)| {
+            doc = next;
+            admitted
+        }));
+    }
+    let saved = (compact && doc.change_count() > before).then(|| doc.save_checked()).flatten();
+    AdmittedAll { doc, verdicts, saved }
+}
+
+/// A document with a push applied that did not go through storage yet.
+struct Applied {
+    doc: Doc,
+    /// What the push added of what never goes away.
+    added: Lasting,
+}
+
+/// Everything but the passage through storage. `None` when there is nothing new.
 fn admit_unsealed<B: AsRef<[u8]>>(
     base: &Doc,
     author: &Author,
     changes: &[B],
     bounds: &AdmitLimits,
-) -> Result<Admitted, Refusal> {
+) -> Result<(Option<Applied>, Admitted), Refusal> {
     if changes.len() > bounds.max_changes || base.change_count() as usize > bounds.max_doc_changes {
         return Err(Refusal::TooLarge);
     }
@@ -217,16 +261,35 @@ fn admit_unsealed<B: AsRef<[u8]>>(
     batch.apply(bounds)
 }
 
-/// Sends the document through storage and hands out the copy that came back. Loading computes every hash anew from what
-/// was stored, so equal heads mean that every change behind them came back byte for byte.
-fn seal(doc: &Doc, bounds: &AdmitLimits) -> Result<Doc, Refusal> {
-    let saved = guarded(|| Ok(doc.am().save_nocompress())).map_err(|_| Refusal::Unfaithful)?;
+/// How a document is saved on its way through storage.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// Without deflating, which takes longest of it.
+    Plain,
+    /// As a snapshot is kept.
+    Compact,
+}
+
+/// Sends the document through storage and hands out the copy that came back, with its bytes. Loading computes every hash anew from what
+/// was stored, so equal heads mean that every change behind them came back byte for byte. What came back must hold exactly as much of what
+/// never goes away as `lasting` says.
+fn seal(doc: &Doc, lasting: &Lasting, bounds: &AdmitLimits, shape: Shape) -> Result<(Doc, Vec<u8>), Refusal> {
+    let mut saved = guarded(|| Ok(doc.am().save_nocompress())).map_err(|_| Refusal::Unfaithful)?;
+    // The bound is on one shape, so that a verdict does not depend on when the server compacts.
     if saved.len() > bounds.max_doc_bytes {
         return Err(Refusal::TooLarge);
     }
+    if shape == Shape::Compact {
+        saved = guarded(|| Ok(doc.am().save())).map_err(|_| Refusal::Unfaithful)?;
+    }
     let sealed = Doc::load(doc.kind(), &saved).map_err(|_| Refusal::Unfaithful)?;
-    let same = sealed.heads() == doc.heads() && sealed.change_count() == doc.change_count();
-    if same { Ok(sealed.with_history_of(doc)) } else { Err(Refusal::Unfaithful) }
+    if sealed.heads() != doc.heads() || sealed.change_count() != doc.change_count() {
+        return Err(Refusal::Unfaithful);
+    }
+    if sealed.lasting() != lasting {
+        return Err(Refusal::Operation("something else went away"));
+    }
+    Ok((sealed.with_history_of(doc), saved))
 }
 
 /// The user, time and device that a change claims, for whoever judges when it was made; nothing is decoded by automerge. `None` for
@@ -371,21 +434,24 @@ impl<'a> Batch<'a> {
         self.max_ops.is_empty() && self.history.descends(from, ancestor)
     }
 
-    fn apply(self, bounds: &AdmitLimits) -> Result<Admitted, Refusal> {
+    fn apply(self, bounds: &AdmitLimits) -> Result<(Option<Applied>, Admitted), Refusal> {
         let actor = self.raw.last().map(|last| last.actor);
         let last_seq = self.raw.last().map_or(0, |last| last.seq);
-        let doc = if self.raw.is_empty() { Ok(self.base.clone()) } else { self.base.with(self.parsed) };
-        let doc = doc.map_err(|error| match error {
-            DocError::MissingDeps(hash) => Refusal::MissingDeps(hash),
-            DocError::Fork { .. } => Refusal::Fork { last_seq },
-            _ => Refusal::Malformed,
-        })?;
-        if doc.change_count() as usize > bounds.max_doc_changes {
-            return Err(Refusal::TooLarge);
-        }
-        self.rules.check_untouched(self.base, &doc)?;
-        let heads = doc.heads();
-        Ok(Admitted { doc, changes: self.raw, stamps: self.stamps, heads, actor, last_seq })
+        let applied = if self.raw.is_empty() {
+            None
+        } else {
+            let doc = self.base.with(self.parsed).map_err(|error| match error {
+                DocError::MissingDeps(hash) => Refusal::MissingDeps(hash),
+                DocError::Fork { .. } => Refusal::Fork { last_seq },
+                _ => Refusal::Malformed,
+            })?;
+            if doc.change_count() as usize > bounds.max_doc_changes {
+                return Err(Refusal::TooLarge);
+            }
+            self.rules.check_scope(self.base, &doc)?;
+            Some(Applied { doc, added: self.rules.added() })
+        };
+        Ok((applied, Admitted { changes: self.raw, stamps: self.stamps, actor, last_seq }))
     }
 }
 

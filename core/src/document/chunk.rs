@@ -63,18 +63,24 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Scanned, ChunkError> {
         _ => return Err(ChunkError::NotAChange),
     };
     let head = scan_body(body)?;
-    let raw = chunk(body);
+    let hash = hash(body);
+    let raw = framed(body, hash);
     if raw[4..8] != *checksum || (kind == CHANGE && raw != bytes) {
         return Err(ChunkError::Malformed);
     }
-    Ok(Scanned { hash: hash(body), raw, head })
+    Ok(Scanned { hash, raw, head })
 }
 
 /// The chunk of type 1 around a body.
+#[cfg(test)]
 pub(super) fn chunk(body: &[u8]) -> Vec<u8> {
+    framed(body, hash(body))
+}
+
+fn framed(body: &[u8], hash: Hash32) -> Vec<u8> {
     let mut raw = Vec::with_capacity(body.len() + 16);
     raw.extend(MAGIC);
-    raw.extend(&hash(body).0[..4]);
+    raw.extend(&hash.0[..4]);
     raw.push(CHANGE);
     write_uleb(&mut raw, body.len());
     raw.extend(body);

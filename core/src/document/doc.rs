@@ -9,6 +9,7 @@ use automerge::{Automerge, Change, ChangeHash, LoadOptions, ReadDoc, TextEncodin
 
 use super::genesis;
 use super::history::History;
+use super::lasting::Lasting;
 use crate::ids::{Actor, DocKind, Hash32};
 use crate::limits;
 
@@ -58,6 +59,8 @@ pub struct Doc {
     am: Automerge,
     /// Filled when first needed, and grown from then on.
     pub(super) history: OnceLock<Arc<History>>,
+    /// Filled when first needed: the gate asks for it before and after each batch, and what was after is before the next.
+    lasting: OnceLock<Lasting>,
 }
 
 impl Doc {
@@ -164,8 +167,12 @@ impl Doc {
         self.history.get_or_init(|| Arc::new(History::of(&self.am)))
     }
 
+    pub(super) fn lasting(&self) -> &Lasting {
+        self.lasting.get_or_init(|| Lasting::of(self))
+    }
+
     pub(super) fn wrap(kind: DocKind, am: Automerge) -> Self {
-        Self { kind, am, history: OnceLock::new() }
+        Self { kind, am, history: OnceLock::new(), lasting: OnceLock::new() }
     }
 
     /// A copy with these changes applied, so that neither an error nor a panic leaves half a change or a queue behind.

@@ -13,6 +13,7 @@ mod doc;
 mod edit;
 pub mod genesis;
 mod history;
+mod lasting;
 mod ops;
 mod plan;
 mod portions;
@@ -22,7 +23,7 @@ mod undo;
 mod value;
 
 pub use admit::{
-    AdmitLimits, Admitted, Author, Pushed, Refusal, WriteScope, admit, admit_all, claimed_hash,
+    AdmitLimits, Admitted, AdmittedAll, Author, Pushed, Refusal, WriteScope, admit, admit_all, claimed_hash,
     claimed_stamp, vouched_for,
 };
 pub use conflict::{Conflict, ConflictValue, Path, resolution};

@@ -10,6 +10,7 @@ use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::{ActorId, ObjId, ObjType, ROOT, ReadDoc, ScalarValue};
 
 use super::admit::{Refusal, WriteScope};
+use super::lasting::Lasting;
 use super::schema::{self, Field, KIND_KEY, Meaning, SCHEMA_KEY, ValueType};
 use super::{Doc, Value, genesis};
 use crate::ids::{EntryId, Hash32};
@@ -64,32 +65,21 @@ impl<'a> OpRules<'a> {
         }
     }
 
-    /// That nothing immutable went away behind the back of the rules: a predecessor that names an operation under another
-    /// key hides what that operation wrote.
-    pub fn check_untouched(&self, base: &Doc, now: &Doc) -> Result<(), Refusal> {
-        let added = self.added.iter().filter(|(name, _)| *name == ROOT_KEYS).count();
-        let gone = Err(Refusal::Operation("something else went away"));
-        if now.am().length(ROOT) != base.am().length(ROOT) + added {
-            return gone;
+    /// What the batch adds of what never goes away.
+    pub fn added(&self) -> Lasting {
+        let root_keys = self.added.iter().filter(|(name, _)| *name == ROOT_KEYS).count();
+        Lasting { root_keys, values: self.added_values.clone() }
+    }
+
+    /// Whoever may write a few fields only could reach the others by a predecessor that names an operation of another field: that none of
+    /// them changed.
+    pub fn check_scope(&self, base: &Doc, now: &Doc) -> Result<(), Refusal> {
+        let WriteScope::Fields(fields) = self.may else { return Ok(()) };
+        let mut others = base.walk(&ROOT).filter(|(key, _)| key != SCHEMA_KEY && !fields.contains(key));
+        match others.any(|(key, survivors)| now.survivors(&ROOT, &key) != survivors) {
+            true => Err(Refusal::Operation("something else went away")),
+            false => Ok(()),
         }
-        // Whoever may write a few fields only could reach the others in the same way.
-        if let WriteScope::Fields(fields) = self.may {
-            let mut others = base.walk(&ROOT).filter(|(key, _)| key != SCHEMA_KEY && !fields.contains(key));
-            if others.any(|(key, survivors)| now.survivors(&ROOT, &key) != survivors) {
-                return gone;
-            }
-        }
-        for field in schema::fields(base.kind()) {
-            if !matches!(field.meaning, Meaning::Log | Meaning::Records) {
-                continue;
-            }
-            let Some(object) = genesis::object(base.kind(), field.name) else { continue };
-            let added = self.added_values.get(field.name).copied().unwrap_or(0);
-            if now.count_values(&object) != base.count_values(&object) + added {
-                return gone;
-            }
-        }
-        Ok(())
     }
 
     fn check_root(&mut self, op: &Op) -> Result<(), Refusal> {

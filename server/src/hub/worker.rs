@@ -4,8 +4,9 @@
 //! Whoever sent the bytes that killed a worker twice, in a fresh one and alone, gets a refusal; pushes that only shared the batch are judged
 //! again. A worker that took too long says nothing of the bytes by itself (the machine may have stood still), so the second time is longer.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::io::{BufReader, BufWriter, Read, Write};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -16,6 +17,7 @@ use fieldbook_core::ids::DocId;
 use fieldbook_core::limits;
 use fieldbook_core::store::StoreError;
 use fieldbook_core::sync::message::RefuseCode;
+use lru::LruCache;
 use minicbor::{Decode, Encode};
 
 use crate::config::GateConfig;
@@ -41,7 +43,7 @@ impl GateProgram {
     /// A gate there.
     pub fn gate(&self, config: &GateConfig) -> Box<dyn Gate> {
         match self {
-            GateProgram::InProcess => Box::new(LocalGate::new(HOT_DOCS)),
+            GateProgram::InProcess => Box::new(LocalGate::new(HOT_DOCS.get())),
             GateProgram::Process(program) => Box::new(ProcessGate::new(program.clone(), config)),
         }
     }
@@ -78,8 +80,7 @@ struct ProcessGate {
     deadline: Duration,
     worker: Option<Worker>,
     /// What the worker is expected to hold.
-    held: BTreeSet<DocId>,
-    order: VecDeque<DocId>,
+    held: LruCache<DocId, ()>,
     forget: Vec<DocId>,
 }
 
@@ -105,8 +106,7 @@ impl ProcessGate {
             memory_mb: config.memory_mb,
             deadline: Duration::from_millis(config.deadline_ms.into()),
             worker: None,
-            held: BTreeSet::new(),
-            order: VecDeque::new(),
+            held: LruCache::new(HOT_DOCS),
             forget: Vec::new(),
         }
     }
@@ -146,7 +146,6 @@ impl ProcessGate {
     ) -> Result<Result<Response, Killed>, CompanyError> {
         if self.worker.is_none() {
             self.held.clear();
-            self.order.clear();
             self.worker = Some(self.spawn()?);
         }
         let Some(worker) = &mut self.worker else { return Ok(Err(Killed::Died)) };
@@ -174,16 +173,7 @@ impl ProcessGate {
 
     fn keep(&mut self, doc: DocId) {
         // The worker's own memory follows the same rule, so that both agree about what it holds.
-        if !self.held.insert(doc) {
-            self.order.retain(|known| *known != doc);
-        }
-        self.order.push_back(doc);
-        while self.held.len() > HOT_DOCS {
-            match self.order.pop_front() {
-                Some(oldest) => self.held.remove(&oldest),
-                None => break,
-            };
-        }
+        self.held.push(doc, ());
     }
 
     fn judge_once(
@@ -287,9 +277,7 @@ impl Gate for ProcessGate {
     }
 
     fn forget(&mut self, doc: DocId) {
-        if self.held.remove(&doc) {
-            self.order.retain(|known| *known != doc);
-        }
+        self.held.pop(&doc);
         if !self.forget.contains(&doc) {
             self.forget.push(doc);
         }
@@ -308,7 +296,7 @@ impl Drop for ProcessGate {
 /// Those of the pipes.
 pub fn run(input: impl Read, output: impl Write) -> std::io::Result<()> {
     let (mut input, mut output) = (BufReader::new(input), BufWriter::new(output));
-    let mut gate = LocalGate::new(HOT_DOCS);
+    let mut gate = LocalGate::new(HOT_DOCS.get());
     while let Some(frame) = read_frame(&mut input)? {
         let Ok(request) = minicbor::decode::<Request>(&frame) else { continue };
         for doc in request.forget {
@@ -374,6 +362,6 @@ fn read_frame(from: &mut impl Read) -> std::io::Result<Option<Vec<u8>>> {
 /// How many times the deadline a push gets that is judged alone for the second time.
 const PATIENCE: u32 = 4;
 /// Documents that a worker keeps in memory: at 32 KB each, 64 MB.
-const HOT_DOCS: usize = 2_048;
+const HOT_DOCS: NonZeroUsize = NonZeroUsize::new(2_048).expect("more than none");
 /// A base of [`limits::DOC_MAX_BYTES`] with its tail, and a batch of pushes.
 const PIPE_FRAME_MAX_BYTES: usize = 4 * limits::DOC_MAX_BYTES + 64 * limits::FRAME_MAX_BYTES;

@@ -47,7 +47,7 @@ pub(super) fn change_of_2(base: &Doc, edits: &[Edit]) -> Vec<u8> {
     base.clone().edit(actor(2), &stamp(2, 2_000), edits).unwrap().change
 }
 
-fn judge(base: &Doc, bytes: &[u8]) -> Result<Admitted, Refusal> {
+fn judge(base: &Doc, bytes: &[u8]) -> Result<(Doc, Admitted), Refusal> {
     admit(base, &author(2), &[bytes], &AdmitLimits::default())
 }
 
@@ -86,15 +86,15 @@ fn honest_changes_pass_and_come_out_as_they_went_in() {
     ] {
         pushed.push(phone.edit(actor(2), &stamp(2, 2_000), &edits).unwrap().change);
     }
-    let admitted = admit(&base, &author(2), &pushed, &AdmitLimits::default()).unwrap();
-    assert_eq!(admitted.heads, phone.heads());
+    let (doc, admitted) = admit(&base, &author(2), &pushed, &AdmitLimits::default()).unwrap();
+    assert_eq!(doc.heads(), phone.heads());
     assert_eq!((admitted.actor, admitted.last_seq), (Some(actor(2)), 6));
     assert!(admitted.changes.iter().map(|raw| &raw.bytes).eq(&pushed));
     assert_eq!(admitted.stamps[0], stamp(2, 2_000));
-    assert_eq!(Doc::load(DocKind::Lead, &admitted.doc.save()).unwrap().heads(), phone.heads());
+    assert_eq!(Doc::load(DocKind::Lead, &doc.save()).unwrap().heads(), phone.heads());
     assert_eq!(claimed_stamp(&pushed[0]), Some((actor(2), stamp(2, 2_000))));
 
-    let again = admit(&admitted.doc, &author(2), &pushed, &AdmitLimits::default()).unwrap();
+    let (_, again) = admit(&doc, &author(2), &pushed, &AdmitLimits::default()).unwrap();
     assert!(again.changes.is_empty(), "what is held already is skipped");
 }
 
@@ -106,23 +106,27 @@ fn pushes_of_several_phones_are_judged_each_on_its_own() {
     let bad = [b"rubbish".to_vec()];
     let push = |n, changes| Pushed { author: author(n), changes };
     let pushes = [push(2, &good[..]), push(4, &bad[..]), push(3, &other[..]), push(2, &good[..])];
-    let (doc, verdicts) = admit_all(base.clone(), &pushes, &AdmitLimits::default());
+    let AdmittedAll { doc, verdicts, saved } =
+        admit_all(base.clone(), &pushes, &AdmitLimits::default(), false);
+    assert_eq!(saved, None, "nobody asked");
     let news: Vec<_> =
         verdicts.iter().map(|v| v.as_ref().map(|a| a.changes.len()).map_err(Refusal::code)).collect();
     assert_eq!(news, [Ok(1), Err("malformed"), Ok(1), Ok(0)]);
     assert_eq!(doc.change_count(), base.change_count() + 2);
 
     // The document may grow by one change only in size: judged together they fail, so each is judged by itself.
-    let room = AdmitLimits { max_doc_bytes: sealed_bytes(&verdicts[0]), ..AdmitLimits::default() };
-    let (doc, verdicts) = admit_all(base.clone(), &pushes[..3], &room);
+    let room = AdmitLimits { max_doc_bytes: sealed_bytes(judge(&base, &good[0])), ..AdmitLimits::default() };
+    let AdmittedAll { doc, verdicts, saved } = admit_all(base.clone(), &pushes[..3], &room, true);
+    let saved = Doc::load(DocKind::Lead, &saved.unwrap()).unwrap();
+    assert_eq!(saved.heads(), doc.heads());
     let news: Vec<_> =
         verdicts.iter().map(|v| v.as_ref().map(|a| a.changes.len()).map_err(Refusal::code)).collect();
     assert_eq!(news, [Ok(1), Err("malformed"), Err("too_large")]);
     assert_eq!(doc.change_count(), base.change_count() + 1);
 }
 
-fn sealed_bytes(verdict: &Result<Admitted, Refusal>) -> usize {
-    verdict.as_ref().map(|admitted| admitted.doc.am().save_nocompress().len()).unwrap()
+fn sealed_bytes(verdict: Result<(Doc, Admitted), Refusal>) -> usize {
+    verdict.unwrap().0.am().save_nocompress().len()
 }
 
 #[test]
@@ -140,7 +144,7 @@ fn a_deflated_change_is_inflated_and_kept_as_type_1() {
     let base = lead();
     let raw = change_of_2(&base, &[visit(7)]);
     let body = &raw[raw.len() - body_len(&raw)..];
-    let admitted = judge(&base, &deflated(&raw[4..8], body)).unwrap();
+    let (_, admitted) = judge(&base, &deflated(&raw[4..8], body)).unwrap();
     assert_eq!(admitted.changes[0].bytes, raw);
 }
 
@@ -229,7 +233,7 @@ fn forks_gaps_and_unknown_dependencies_are_told_apart() {
     let base = lead();
     let first = change_of_2(&base, &[visit(7)]);
     let rival = change_of_2(&base, &[visit(8)]);
-    let held = judge(&base, &first).unwrap().doc;
+    let held = judge(&base, &first).unwrap().0;
     assert_eq!(judge(&held, &rival).unwrap_err(), Refusal::Fork { last_seq: 1 });
     let both = admit(&base, &author(2), &[&first, &rival], &AdmitLimits::default());
     assert_eq!(both.unwrap_err(), Refusal::Fork { last_seq: 1 });
@@ -354,6 +358,32 @@ fn a_field_out_of_scope_cannot_be_hidden_from_another_key() {
     assert!(admit(&base, &some, &fair, &AdmitLimits::default()).is_ok());
 }
 
+/// What one push hides shows only when the document has come back from storage, with the pushes of others in it.
+#[test]
+fn a_push_that_hides_an_entry_takes_no_other_with_it() {
+    let base = lead();
+    let events = object_of(&base, "events");
+    let (_, entry) =
+        base.survivors(&genesis::object(DocKind::Lead, "events").unwrap(), &id(1).to_string()).remove(0);
+    let mut hiding = op(events, &id(9).to_string(), OpType::Put("{}".into()));
+    hiding.pred = vec![op_id(&entry)].into();
+    let mut hiding_from_the_root = op(ObjectId::Root, "hospital", OpType::Put("x".into()));
+    hiding_from_the_root.pred = vec![op_id(&entry)].into();
+    let honest = [base.clone().edit(actor(3), &stamp(3, 9), &[visit(7), contact(8)]).unwrap().change];
+    for bad in [hiding, hiding_from_the_root] {
+        let bad = [spoilt(&base, &[set("hospital", "x")], |change| change.operations = vec![bad])];
+        let push = |n, changes| Pushed { author: author(n), changes };
+        let pushes = [push(2, &bad[..]), push(3, &honest[..])];
+        for pushes in [&pushes[..], &[push(3, &honest[..]), push(2, &bad[..])]] {
+            let all = admit_all(base.clone(), pushes, &AdmitLimits::default(), false);
+            for (push, verdict) in pushes.iter().zip(&all.verdicts) {
+                assert_eq!(verdict.is_ok(), push.author.user == UserId([3; 8]), "{verdict:?}");
+            }
+            assert!(all.doc.log("events", &NoClocks).iter().any(|kept| kept.id == id(1)));
+        }
+    }
+}
+
 /// Two devices made one record: neither map may vanish from under the other, and a third is made by nobody who knows.
 #[test]
 fn of_two_maps_of_one_record_none_goes_and_none_comes() {
@@ -377,7 +407,7 @@ fn of_two_maps_of_one_record_none_goes_and_none_comes() {
     for (what, bad) in table {
         let bytes = spoilt(&base, &[set("hospital", "x")], |change| change.operations = vec![bad]);
         let verdict = judge(&base, &bytes);
-        let kept = verdict.as_ref().map(|admitted| admitted.doc.maps_of("contacts", id(1)).len());
+        let kept = verdict.as_ref().map(|(doc, _)| doc.maps_of("contacts", id(1)).len());
         assert!(
             matches!(kept, Err(Refusal::Operation(_) | Refusal::Unfaithful) | Ok(2)),
             "{what}: {verdict:?}"
@@ -397,16 +427,16 @@ fn what_a_newer_phone_writes_is_kept() {
     let base = lead();
     let newer = op(ObjectId::Root, "telescope", OpType::Put("x".into()));
     let bytes = spoilt(&base, &[set("hospital", "x")], |change| change.operations = vec![newer]);
-    let doc = judge(&base, &bytes).unwrap().doc;
+    let doc = judge(&base, &bytes).unwrap().0;
     assert_eq!(doc.am().stats().num_ops, base.am().stats().num_ops + 1);
 }
 
 #[test]
 fn one_entry_derived_on_two_phones_is_one_entry() {
     let base = lead();
-    let held = judge(&base, &change_of_2(&base, &[retraction("events", id(1))])).unwrap().doc;
+    let held = judge(&base, &change_of_2(&base, &[retraction("events", id(1))])).unwrap().0;
     let third = base.clone().edit(actor(3), &stamp(3, 9), &[retraction("events", id(1))]).unwrap().change;
-    let doc = admit(&held, &author(3), &[third], &AdmitLimits::default()).unwrap().doc;
+    let doc = admit(&held, &author(3), &[third], &AdmitLimits::default()).unwrap().0;
     assert_eq!(doc.log("events", &NoClocks).len(), 2);
 }
 

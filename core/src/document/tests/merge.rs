@@ -40,7 +40,7 @@ fn either_choice_is_written_by_its_author_and_passes_the_gate() {
                 may: WriteScope::Everything,
             };
             let admitted = admit(&server, &author, &[&made.change], &AdmitLimits::default());
-            let doc = admitted.unwrap_or_else(|e| panic!("{first} chose {choice}: {e}")).doc;
+            let doc = admitted.unwrap_or_else(|e| panic!("{first} chose {choice}: {e}")).0;
             assert!(doc.conflicts(&NoClocks).is_empty());
             let written = doc.register("customer_name", &NoClocks).unwrap();
             let expected = if choice == 0 { "乙" } else { "甲" };
@@ -294,7 +294,7 @@ proptest! {
         while let Some(at) = waiting.iter().rposition(|change| {
             let author = super::gate::author(change.actor.device.0[0]);
             match admit(&server, &author, &[&change.bytes], &AdmitLimits::default()) {
-                Ok(admitted) => { server = admitted.doc; true }
+                Ok((doc, _)) => { server = doc; true }
                 Err(Refusal::MissingDeps(_) | Refusal::Gap { .. } | Refusal::Actor) => false,
                 Err(other) => panic!("{other}"),
             }

@@ -56,13 +56,13 @@ fn the_gate_takes_a_record_made_at_once_and_what_was_written_in_it() {
     let bytes: Vec<_> = [made("赵"), write("phone", "2"), write("removed", true), write("removed", false)]
         .map(|edit| phone.edit(actor(2), &stamp(2, 20), &[edit]).unwrap().change)
         .into();
-    let mut server = admit(&held, &author(2), &bytes[..2], &AdmitLimits::default()).unwrap().doc;
-    server = admit(&server, &author(2), &bytes[2..], &AdmitLimits::default()).unwrap().doc;
+    let mut server = admit(&held, &author(2), &bytes[..2], &AdmitLimits::default()).unwrap().0;
+    server = admit(&server, &author(2), &bytes[2..], &AdmitLimits::default()).unwrap().0;
     assert_eq!(server.heads(), merged(&phone, &held).heads());
     assert_eq!(read(&server).unwrap()["phone"], "2".into());
     // A third device that knows both writes in both.
     let third = server.clone().edit(actor(3), &stamp(3, 30), &[write("name", "李"), contact(9)]).unwrap();
-    let server = admit(&server, &author(3), &[third.change], &AdmitLimits::default()).unwrap().doc;
+    let server = admit(&server, &author(3), &[third.change], &AdmitLimits::default()).unwrap().0;
     assert_eq!(read(&server).unwrap()["name"], "李".into());
 }
 
@@ -86,7 +86,7 @@ fn an_edit_made_while_another_removes_the_record_keeps_it_until_a_person_chooses
             let mut phone = doc.clone();
             let chosen = phone.edit(actor(3), &stamp(3, 2), &[resolution(&conflicts[0], choice).unwrap()]);
             let chosen =
-                admit(&doc, &author(3), &[chosen.unwrap().change], &AdmitLimits::default()).unwrap().doc;
+                admit(&doc, &author(3), &[chosen.unwrap().change], &AdmitLimits::default()).unwrap().0;
             assert_eq!(read(&chosen).is_some(), stays, "a choice knows both");
             assert!(chosen.conflicts(&NoClocks).is_empty());
         }
