@@ -25,7 +25,7 @@ pub enum FieldbookError {
         /// For the log, in English.
         detail: String,
     },
-    /// The phone is not enrolled, enrolled already, signed out or wiped.
+    /// The phone is not enrolled, enrolled already, signed out or wiped, or the code is not for its user.
     #[error("{code}: {detail}")]
     Enrolment {
         /// Stable, for programs.
@@ -110,9 +110,12 @@ impl FieldbookError {
             | Error::NothingToUndo
             | Error::OutboxFull => Self::Invalid { code, text, detail },
             Error::NotFound(_) => Self::NotFound { code, text, detail },
-            Error::NotEnrolled | Error::AlreadyEnrolled | Error::SignedOut(_) | Error::Wiped => {
-                Self::Enrolment { code, text, detail }
-            }
+            Error::NotEnrolled
+            | Error::AlreadyEnrolled
+            | Error::SomebodyElse
+            | Error::Forgotten(_)
+            | Error::SignedOut(_)
+            | Error::Wiped => Self::Enrolment { code, text, detail },
             Error::Locked { .. } => Self::Locked { code, text, detail },
             Error::WrongKey
             | Error::StoreTooNew { .. }

@@ -162,6 +162,7 @@ impl From<CodeError> for ApiError {
             CodeError::Used => "code_used",
             CodeError::Locked => "code_locked",
             CodeError::OtherUser => "code_other_user",
+            CodeError::Forgotten(_) => "user_forgotten",
             CodeError::Stranger => "device_stranger",
             CodeError::Ended => "device_revoked",
         };
