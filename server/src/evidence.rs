@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime};
 
 use fieldbook_core::ids::{DeviceId, Hash32, UserId};
@@ -36,7 +36,7 @@ pub struct EvidenceStore {
 pub struct Bounds {
     /// One piece of evidence.
     pub max_bytes: u64,
-    /// Unfinished uploads of one device.
+    /// Unfinished uploads of one device; one more takes the place of the one that got no part for the longest.
     pub open_uploads: usize,
 }
 
@@ -84,8 +84,8 @@ pub enum EvidenceError {
     /// All bytes are here and are not what the hash says. The upload begins again.
     #[error("the bytes do not have the SHA-256 that names them; the upload begins again at 0")]
     WrongHash,
-    /// Too many unfinished uploads of this device.
-    #[error("this device has {open} unfinished uploads; finish some first")]
+    /// Too many uploads of this device get parts at this very moment, so that none can make room.
+    #[error("this device has {open} uploads under way at once; try again when one of them is done")]
     TooManyUploads {
         /// How many.
         open: usize,
@@ -145,7 +145,7 @@ impl EvidenceStore {
             return Err(EvidenceError::Gap { received_bytes });
         }
         if received_bytes == 0 && offset == 0 {
-            self.begin(device)?;
+            self.make_room(device, hash)?;
         }
         let mut file =
             OpenOptions::new().create(true).truncate(false).write(true).open(&upload).map_err(failed)?;
@@ -285,15 +285,47 @@ impl EvidenceStore {
         sync_dir(&self.device_folder(device)).map_err(failed)
     }
 
-    /// A new upload of a device: its folder, and room under the bound.
-    fn begin(&self, device: DeviceId) -> Result<(), EvidenceError> {
+    /// A new upload of a device: its folder, and room under the bound. The uploads that got no part for the longest make room; the phone has
+    /// their bytes still and begins them again. The caller holds the lock of `hash`.
+    fn make_room(&self, device: DeviceId, hash: Hash32) -> Result<(), EvidenceError> {
         let folder = self.device_folder(device);
         make_durable_folder(&folder).map_err(failed)?;
-        let mut open = 0;
+        let mut open = Vec::new();
         for entry in fs::read_dir(&folder).map_err(failed)? {
-            open += usize::from(entry.map_err(failed)?.path().extension().is_some_and(|e| e == PARTIAL));
+            let entry = entry.map_err(failed)?;
+            if entry.path().extension().is_some_and(|e| e == PARTIAL) {
+                match entry.metadata().and_then(|meta| meta.modified()) {
+                    Ok(touched) => open.push((touched, entry.path())),
+                    // It was finished between the two looks.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                    Err(e) => return Err(failed(e)),
+                }
+            }
         }
-        if open >= self.bounds.open_uploads { Err(EvidenceError::TooManyUploads { open }) } else { Ok(()) }
+        open.sort();
+        let mut left = open.len();
+        for (_, path) in open {
+            if left < self.bounds.open_uploads {
+                break;
+            }
+            let name = path.file_stem().and_then(|name| name.to_str()?.parse::<Hash32>().ok());
+            // What is being written at this moment makes progress.
+            let lock = name.map(Self::lock_of).filter(|lock| *lock != Self::lock_of(hash));
+            let _idle = match lock.map(|lock| self.locks[lock].try_lock()) {
+                Some(Err(TryLockError::WouldBlock)) => continue,
+                Some(Err(TryLockError::Poisoned(held))) => Some(held.into_inner()),
+                Some(Ok(held)) => Some(held),
+                None => None,
+            };
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
+                _ => left -= 1,
+            }
+        }
+        if left >= self.bounds.open_uploads {
+            return Err(EvidenceError::TooManyUploads { open: left });
+        }
+        Ok(())
     }
 
     /// Whether this device has sent these bytes. The mark alone does not count: a restored backup may have lost the blob.
@@ -322,7 +354,11 @@ impl EvidenceStore {
     }
 
     fn lock(&self, hash: Hash32) -> MutexGuard<'_, ()> {
-        self.locks[usize::from(hash.0[0]) % LOCKS].lock().unwrap_or_else(PoisonError::into_inner)
+        self.locks[Self::lock_of(hash)].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_of(hash: Hash32) -> usize {
+        usize::from(hash.0[0]) % LOCKS
     }
 }
 
