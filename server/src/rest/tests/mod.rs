@@ -21,6 +21,7 @@ mod intake;
 mod leads;
 mod people;
 mod phone;
+mod progress;
 mod proxy;
 mod restored;
 mod review;
