@@ -2,7 +2,7 @@
 //! names no person.
 
 use fieldbook_core::document::EditError;
-use fieldbook_core::ids::{DocKind, UserId};
+use fieldbook_core::ids::UserId;
 use fieldbook_core::replica::ReplicaError;
 use fieldbook_core::store::StoreError;
 
@@ -11,7 +11,7 @@ use crate::words::{self, Language};
 /// Why a call failed. Unless a variant says otherwise nothing has changed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// Mandatory fields of a lead are empty (C3, C11), by their names in the table of fields.
+    /// Mandatory fields of a lead (C3, C11) or of an account are empty, by their names in the table of fields.
     #[error("mandatory fields are empty: {}", .fields.join(", "))]
     Missing {
         /// Field names.
@@ -162,7 +162,7 @@ impl Error {
             Error::Missing { fields } => {
                 let join = if language == Language::Chinese { "、" } else { ", " };
                 let names: Vec<String> =
-                    fields.iter().map(|field| words::field(DocKind::Lead, field, language)).collect();
+                    fields.iter().map(|field| words::mandatory(field, language)).collect();
                 sentence.replace("{}", &names.join(join))
             }
             Error::Locked { days } => sentence.replace("{}", &days.to_string()),

@@ -26,6 +26,13 @@ pub(crate) fn field(kind: DocKind, name: &str, language: Language) -> String {
     label(schema::field(kind, name).map(|field| field.doc), name, language)
 }
 
+/// The name of a mandatory field: of a lead, or of the account when no lead has such a field.
+pub(crate) fn mandatory(name: &str, language: Language) -> String {
+    let kinds = [DocKind::Lead, DocKind::Account];
+    let kind = kinds.into_iter().find(|kind| schema::field(*kind, name).is_some());
+    field(kind.unwrap_or(DocKind::Lead), name, language)
+}
+
 /// The name of a register for the user: the row's question in the advancement table, the field's name elsewhere, with the part's behind it
 /// in a record.
 pub(crate) fn register(kind: DocKind, path: &Path, language: Language) -> String {
@@ -126,6 +133,16 @@ mod tests {
         for (code, chinese, english) in SENTENCES {
             assert!(!chinese.is_ascii() && english.is_ascii(), "{code}");
             assert_eq!(chinese.contains("{}"), english.contains("{}"), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_has_its_name_whatever_document_it_is_of() {
+        for (name, chinese, english) in
+            [("customer_name", "客户名称", "customer name"), ("name", "客户名称", "name")]
+        {
+            let said = [Language::Chinese, Language::English].map(|language| mandatory(name, language));
+            assert_eq!(said, [chinese, english]);
         }
     }
 
