@@ -105,7 +105,7 @@ impl Office {
     pub fn restore(&mut self, from: &Path, tombstones: Option<&Path>) -> Reapplied {
         self.close();
         self.data.push_str("-again");
-        let (_, reapplied) = backup::restore(&self.server_config(), from, tombstones).unwrap();
+        let reapplied = backup::restore(&self.server_config(), from, tombstones).unwrap().reapplied;
         self.open();
         reapplied
     }
