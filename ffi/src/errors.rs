@@ -25,7 +25,7 @@ pub enum FieldbookError {
         /// For the log, in English.
         detail: String,
     },
-    /// The phone is not enrolled, enrolled already, signed out or wiped, or the code is not for its user.
+    /// The phone is not enrolled, enrolled already, signed out or wiped.
     #[error("{code}: {detail}")]
     Enrolment {
         /// Stable, for programs.

@@ -13,13 +13,13 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fieldbook_core::ids::{DeviceId, Hash32, UserId};
 use fieldbook_core::limits;
 use sha2::{Digest, Sha256};
 
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -201,26 +201,6 @@ impl EvidenceStore {
         Ok((file, bytes))
     }
 
-    /// Removes unfinished uploads that got no part for `keep` before `now`; how many.
-    ///
-    /// # Errors
-    /// [`EvidenceError::Io`].
-    pub fn sweep(&self, now: SystemTime, keep: Duration) -> Result<usize, EvidenceError> {
-        let mut removed = 0;
-        for device in fs::read_dir(self.root.join(UPLOADS)).map_err(failed)? {
-            for entry in fs::read_dir(device.map_err(failed)?.path()).map_err(failed)? {
-                let entry = entry.map_err(failed)?;
-                let is_partial = entry.path().extension().is_some_and(|e| e == PARTIAL);
-                let touched = entry.metadata().and_then(|m| m.modified()).map_err(failed)?;
-                if is_partial && now.duration_since(touched).is_ok_and(|age| age >= keep) {
-                    fs::remove_file(entry.path()).map_err(failed)?;
-                    removed += 1;
-                }
-            }
-        }
-        Ok(removed)
-    }
-
     /// Reads every blob and compares it with its name; the hashes that are damaged.
     ///
     /// # Errors
@@ -283,49 +263,6 @@ impl EvidenceStore {
         // The mark that this device sent it all; an empty file, durable with its folder.
         File::create(self.mark_path(device, hash)).map_err(failed)?;
         sync_dir(&self.device_folder(device)).map_err(failed)
-    }
-
-    /// A new upload of a device: its folder, and room under the bound. The uploads that got no part for the longest make room; the phone has
-    /// their bytes still and begins them again. The caller holds the lock of `hash`.
-    fn make_room(&self, device: DeviceId, hash: Hash32) -> Result<(), EvidenceError> {
-        let folder = self.device_folder(device);
-        make_durable_folder(&folder).map_err(failed)?;
-        let mut open = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            if entry.path().extension().is_some_and(|e| e == PARTIAL) {
-                match entry.metadata().and_then(|meta| meta.modified()) {
-                    Ok(touched) => open.push((touched, entry.path())),
-                    // It was finished between the two looks.
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                    Err(e) => return Err(failed(e)),
-                }
-            }
-        }
-        open.sort();
-        let mut left = open.len();
-        for (_, path) in open {
-            if left < self.bounds.open_uploads {
-                break;
-            }
-            let name = path.file_stem().and_then(|name| name.to_str()?.parse::<Hash32>().ok());
-            // What is being written at this moment makes progress.
-            let lock = name.map(Self::lock_of).filter(|lock| *lock != Self::lock_of(hash));
-            let _idle = match lock.map(|lock| self.locks[lock].try_lock()) {
-                Some(Err(TryLockError::WouldBlock)) => continue,
-                Some(Err(TryLockError::Poisoned(held))) => Some(held.into_inner()),
-                Some(Ok(held)) => Some(held),
-                None => None,
-            };
-            match fs::remove_file(&path) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
-                _ => left -= 1,
-            }
-        }
-        if left >= self.bounds.open_uploads {
-            return Err(EvidenceError::TooManyUploads { open: left });
-        }
-        Ok(())
     }
 
     /// Whether this device has sent these bytes. The mark alone does not count: a restored backup may have lost the blob.

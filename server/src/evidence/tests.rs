@@ -1,3 +1,5 @@
+use std::time::{Duration, SystemTime};
+
 use super::*;
 
 const A: DeviceId = DeviceId([1; 8]);
