@@ -110,9 +110,12 @@ impl FieldbookError {
             | Error::NothingToUndo
             | Error::OutboxFull => Self::Invalid { code, text, detail },
             Error::NotFound(_) => Self::NotFound { code, text, detail },
-            Error::NotEnrolled | Error::AlreadyEnrolled | Error::SignedOut(_) | Error::Wiped => {
-                Self::Enrolment { code, text, detail }
-            }
+            Error::NotEnrolled
+            | Error::AlreadyEnrolled
+            | Error::SomebodyElse
+            | Error::Forgotten(_)
+            | Error::SignedOut(_)
+            | Error::Wiped => Self::Enrolment { code, text, detail },
             Error::Locked { .. } => Self::Locked { code, text, detail },
             Error::WrongKey
             | Error::StoreTooNew { .. }

@@ -18,10 +18,11 @@ use crate::engine::{Engine, EngineError};
 use crate::evidence::EvidenceError;
 
 pub mod tombstones;
+pub mod undone;
 
 mod restore;
 
-pub use restore::{Reapplied, restore};
+pub use restore::{Reapplied, Restored, restore};
 use tombstones::TombstoneError;
 
 /// What a backup says of itself.

@@ -204,15 +204,16 @@ fn init(config: &Config, args: InitArgs) -> Result<ExitCode, Failure> {
 }
 
 fn restore(config: &Config, from: &Path, tombstones: Option<&Path>) -> Result<ExitCode, Failure> {
-    let (manifest, reapplied) = backup::restore(config, from, tombstones)?;
-    print(&format!("{:#}\n", serde_json::to_value(&manifest)?))?;
+    let restored = backup::restore(config, from, tombstones)?;
+    print(&format!("{:#}\n", serde_json::to_value(&restored.manifest)?))?;
     print("restored; phones that saw more than this backup give it back when they connect\n")?;
-    match reapplied {
+    match restored.reapplied {
         Reapplied::All(stones) => {
-            print(&format!("{stones} tombstones: what had ended since the backup has ended again\n"))
+            print(&format!("{stones} tombstones: what had ended since the backup has ended again\n"))?
         }
-        Reapplied::NoneFound => print(NO_TOMBSTONES),
-    }
+        Reapplied::NoneFound => print(NO_TOMBSTONES)?,
+    };
+    print(&format!("{}\n", restored.undone))
 }
 
 fn import(config: &Config, args: ImportArgs) -> Result<ExitCode, Failure> {

@@ -14,12 +14,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use fieldbook_core::ids::{DeviceId, Hash32, UserId};
 use fieldbook_core::limits;
 use sha2::{Digest, Sha256};
 
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -36,7 +36,7 @@ pub struct EvidenceStore {
 pub struct Bounds {
     /// One piece of evidence.
     pub max_bytes: u64,
-    /// Unfinished uploads of one device.
+    /// Unfinished uploads of one device; one more takes the place of the one that got no part for the longest.
     pub open_uploads: usize,
 }
 
@@ -84,8 +84,8 @@ pub enum EvidenceError {
     /// All bytes are here and are not what the hash says. The upload begins again.
     #[error("the bytes do not have the SHA-256 that names them; the upload begins again at 0")]
     WrongHash,
-    /// Too many unfinished uploads of this device.
-    #[error("this device has {open} unfinished uploads; finish some first")]
+    /// Too many uploads of this device get parts at this very moment, so that none can make room.
+    #[error("this device has {open} uploads under way at once; try again when one of them is done")]
     TooManyUploads {
         /// How many.
         open: usize,
@@ -145,7 +145,7 @@ impl EvidenceStore {
             return Err(EvidenceError::Gap { received_bytes });
         }
         if received_bytes == 0 && offset == 0 {
-            self.begin(device)?;
+            self.make_room(device, hash)?;
         }
         let mut file =
             OpenOptions::new().create(true).truncate(false).write(true).open(&upload).map_err(failed)?;
@@ -199,26 +199,6 @@ impl EvidenceStore {
         let bytes = file.metadata().map_err(failed)?.len();
         file.seek(SeekFrom::Start(offset.min(bytes))).map_err(failed)?;
         Ok((file, bytes))
-    }
-
-    /// Removes unfinished uploads that got no part for `keep` before `now`; how many.
-    ///
-    /// # Errors
-    /// [`EvidenceError::Io`].
-    pub fn sweep(&self, now: SystemTime, keep: Duration) -> Result<usize, EvidenceError> {
-        let mut removed = 0;
-        for device in fs::read_dir(self.root.join(UPLOADS)).map_err(failed)? {
-            for entry in fs::read_dir(device.map_err(failed)?.path()).map_err(failed)? {
-                let entry = entry.map_err(failed)?;
-                let is_partial = entry.path().extension().is_some_and(|e| e == PARTIAL);
-                let touched = entry.metadata().and_then(|m| m.modified()).map_err(failed)?;
-                if is_partial && now.duration_since(touched).is_ok_and(|age| age >= keep) {
-                    fs::remove_file(entry.path()).map_err(failed)?;
-                    removed += 1;
-                }
-            }
-        }
-        Ok(removed)
     }
 
     /// Reads every blob and compares it with its name; the hashes that are damaged.
@@ -285,17 +265,6 @@ impl EvidenceStore {
         sync_dir(&self.device_folder(device)).map_err(failed)
     }
 
-    /// A new upload of a device: its folder, and room under the bound.
-    fn begin(&self, device: DeviceId) -> Result<(), EvidenceError> {
-        let folder = self.device_folder(device);
-        make_durable_folder(&folder).map_err(failed)?;
-        let mut open = 0;
-        for entry in fs::read_dir(&folder).map_err(failed)? {
-            open += usize::from(entry.map_err(failed)?.path().extension().is_some_and(|e| e == PARTIAL));
-        }
-        if open >= self.bounds.open_uploads { Err(EvidenceError::TooManyUploads { open }) } else { Ok(()) }
-    }
-
     /// Whether this device has sent these bytes. The mark alone does not count: a restored backup may have lost the blob.
     ///
     /// # Errors
@@ -322,7 +291,11 @@ impl EvidenceStore {
     }
 
     fn lock(&self, hash: Hash32) -> MutexGuard<'_, ()> {
-        self.locks[usize::from(hash.0[0]) % LOCKS].lock().unwrap_or_else(PoisonError::into_inner)
+        self.locks[Self::lock_of(hash)].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_of(hash: Hash32) -> usize {
+        usize::from(hash.0[0]) % LOCKS
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::app::{App, blocking};
 use crate::auth::Entropy;
+use crate::backup::undone;
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::{metrics, rest, tls};
@@ -91,6 +92,11 @@ pub fn start(app: Arc<App>, hub: Arc<Hub>, listener: TcpListener) -> Result<Runn
         None => tokio::spawn(server.acceptor(NoDelayAcceptor::new()).serve(service)),
     };
     let chores = tokio::spawn(chores(app.clone()));
+    match undone::take(&app.config.data_dir) {
+        Ok(Some(undone)) => tracing::warn!("this company was restored from a backup; {undone}"),
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "what the restore has undone cannot be read"),
+    }
     tracing::info!(%address, tls = tls.is_some(), "listening");
     Ok(Running { address, app, hub, handle, listening, chores, tls })
 }

@@ -8,7 +8,7 @@ use fieldbook_core::access::Role;
 use fieldbook_core::company::DeviceStatus;
 use fieldbook_core::ids::{DocId, UserId};
 use fieldbook_core::model::LeadFields;
-use fieldbook_device::{Attachment, Error, EvidencePlace, Me};
+use fieldbook_device::{Attachment, Error, EvidencePlace, Language, Me};
 use fieldbook_server::auth::Entropy;
 use fieldbook_server::backup::Reapplied;
 
@@ -110,7 +110,9 @@ fn a_phone_put_back_to_an_older_copy_comes_back_by_a_code_with_its_outbox() {
     // Somebody else's code opens nothing here, and is not spent by that.
     let foreign = office.invitation(wang);
     let refused = phone.book().enrol(&foreign, "手机", LONG, None).unwrap_err();
-    assert!(matches!(refused, Error::AlreadyEnrolled), "{refused:?}");
+    assert!(matches!(refused, Error::SomebodyElse), "{refused:?}");
+    let said = [Language::Chinese, Language::English].map(|language| refused.text(language));
+    assert!(said[0].contains("为您本人生成登记码") && said[1].contains("code in your own name"), "{said:?}");
     let fresh = Phone::new(folder.path(), "wang");
     fresh.book().enrol(&foreign, "手机", LONG, None).unwrap();
 
@@ -143,7 +145,7 @@ fn a_phone_that_was_enrolled_after_the_backup_comes_back_by_a_code_as_itself() {
     office.restore(&backup, Some(&old));
     set_brand(&phone, given, "西门子");
     signed_out(&phone);
-    assert!(matches!(enrol_again(&office, &phone, wang), Err(Error::AlreadyEnrolled)));
+    assert!(matches!(enrol_again(&office, &phone, wang), Err(Error::SomebodyElse)));
     assert_eq!(enrol_again(&office, &phone, li).unwrap().device, device);
     phone.sync();
     assert_eq!(phone.book().status().unwrap().unanswered, 0);
@@ -152,6 +154,54 @@ fn a_phone_that_was_enrolled_after_the_backup_comes_back_by_a_code_as_itself() {
         Some("西门子"),
         "the lead, too, the backup had never seen"
     );
+}
+
+#[test]
+fn somebody_who_was_hired_after_the_backup_comes_back_under_the_id_that_they_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut office = Office::start(folder.path());
+    let (admin, li) = (office.hire("管理员", Role::Admin), office.hire("李销售", Role::Rep));
+    let token = office.sign_in(admin);
+    let backup = office.backup("backup");
+    let (hired, left) = (office.hire("新同事", Role::Rep), office.hire("过客", Role::Rep));
+    let body = |active: bool| format!(r#"{{"name":"新同事","role":"rep","active":{active}}}"#);
+    let put = |office: &Office, user: UserId, active: bool| {
+        office.request("PUT", &format!("/api/users/{user}"), Some(&token), &body(active))
+    };
+    // Before a restore nobody is made under a foreign id.
+    assert_eq!(put(&office, UserId([5; 8]), true).0, 404);
+    assert_eq!(put(&office, left, false).0, 200);
+    let phone = office.phone(hired, "hired");
+    let device = phone.book().me().unwrap().device;
+    let lead = office.lead(hired, "中山医院");
+    phone.sync();
+    set_brand(&phone, lead, "联影");
+    phone.sync();
+
+    let old = office.data_folder();
+    office.restore(&backup, Some(&old));
+    set_brand(&phone, lead, "西门子");
+    signed_out(&phone);
+    // No code for them can be made, and one of somebody else tells which id is missing, to the phone's user and to the office.
+    assert_eq!(office.request("POST", &format!("/api/users/{hired}/codes"), Some(&token), "").0, 404);
+    let refused = enrol_again(&office, &phone, li).unwrap_err();
+    assert!(matches!(refused, Error::Forgotten(user) if user == hired), "{refused:?}");
+    for language in [Language::Chinese, Language::English] {
+        assert!(refused.text(language).contains(&hired.to_string()));
+    }
+    let (status, said) = put(&office, hired, true);
+    assert_eq!(status, 201, "{said}");
+    assert!(said.contains(&hired.to_string()), "{said}");
+    assert_eq!(enrol_again(&office, &phone, hired).unwrap().device, device);
+    phone.sync();
+    assert_eq!(phone.book().status().unwrap().unanswered, 0);
+    assert_eq!(office.value(lead, "brand").as_deref(), Some("西门子"));
+
+    // Who had left does not come back by a slip of the hand.
+    let (status, said) = put(&office, left, true);
+    assert_eq!(status, 409, "{said}");
+    assert_eq!((put(&office, left, false).0, put(&office, left, true).0), (201, 200));
+    assert!(!office.app().tombstones.has_user(left), "and the next restore lets them in as well");
 }
 
 #[test]

@@ -152,6 +152,11 @@ impl Company {
         self.meta.epoch
     }
 
+    /// Whether the store came back from a backup once: this company may have forgotten people, teams and documents that were its own.
+    pub fn is_restored(&self) -> bool {
+        !self.meta.past.is_empty()
+    }
+
     /// The store under it.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store

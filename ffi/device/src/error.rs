@@ -2,7 +2,7 @@
 //! names no person.
 
 use fieldbook_core::document::EditError;
-use fieldbook_core::ids::DocKind;
+use fieldbook_core::ids::UserId;
 use fieldbook_core::replica::ReplicaError;
 use fieldbook_core::store::StoreError;
 
@@ -11,7 +11,7 @@ use crate::words::{self, Language};
 /// Why a call failed. Unless a variant says otherwise nothing has changed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// Mandatory fields of a lead are empty (C3, C11), by their names in the table of fields.
+    /// Mandatory fields of a lead (C3, C11) or of an account are empty, by their names in the table of fields.
     #[error("mandatory fields are empty: {}", .fields.join(", "))]
     Missing {
         /// Field names.
@@ -38,9 +38,17 @@ pub enum Error {
     /// The phone is not enrolled.
     #[error("this phone is not enrolled")]
     NotEnrolled,
-    /// The phone is enrolled already, and its sign-in is good or the code is not for its user.
+    /// The phone is enrolled already and its sign-in is good, or the code is of another server: it is for another phone.
     #[error("this phone is enrolled already")]
     AlreadyEnrolled,
+    /// The phone is signed out and the code is for another user, or of another company: only a code for its own user brings it back. The
+    /// code is as good as before.
+    #[error("the code is not for the user of this phone")]
+    SomebodyElse,
+    /// The server came back from a backup that is older than this phone's user. An administrator adds them again under the id that they
+    /// had and makes a code for them; what the phone holds is kept.
+    #[error("the server was restored and does not know user {0} of this phone any more")]
+    Forgotten(UserId),
     /// Too long without contact: reads are locked until the next one; what waits for the server is kept.
     #[error("reads are locked after {days} days without contact")]
     Locked {
@@ -124,6 +132,8 @@ impl Error {
             Error::NothingToUndo => "nothing_to_undo",
             Error::NotEnrolled => "not_enrolled",
             Error::AlreadyEnrolled => "already_enrolled",
+            Error::SomebodyElse => "somebody_else",
+            Error::Forgotten(_) => "user_forgotten",
             Error::Locked { .. } => "locked",
             Error::OutboxFull => "outbox_full",
             Error::WrongKey => "wrong_key",
@@ -152,10 +162,11 @@ impl Error {
             Error::Missing { fields } => {
                 let join = if language == Language::Chinese { "、" } else { ", " };
                 let names: Vec<String> =
-                    fields.iter().map(|field| words::field(DocKind::Lead, field, language)).collect();
+                    fields.iter().map(|field| words::mandatory(field, language)).collect();
                 sentence.replace("{}", &names.join(join))
             }
             Error::Locked { days } => sentence.replace("{}", &days.to_string()),
+            Error::Forgotten(user) => sentence.replace("{}", &user.to_string()),
             _ => sentence,
         }
     }

@@ -26,6 +26,13 @@ pub(crate) fn field(kind: DocKind, name: &str, language: Language) -> String {
     label(schema::field(kind, name).map(|field| field.doc), name, language)
 }
 
+/// The name of a mandatory field: of a lead, or of the account when no lead has such a field.
+pub(crate) fn mandatory(name: &str, language: Language) -> String {
+    let kinds = [DocKind::Lead, DocKind::Account];
+    let kind = kinds.into_iter().find(|kind| schema::field(*kind, name).is_some());
+    field(kind.unwrap_or(DocKind::Lead), name, language)
+}
+
 /// The name of a register for the user: the row's question in the advancement table, the field's name elsewhere, with the part's behind it
 /// in a record.
 pub(crate) fn register(kind: DocKind, path: &Path, language: Language) -> String {
@@ -74,7 +81,10 @@ const SENTENCES: &[(&str, &str, &str)] = &[
     ("nothing_to_undo", "没有可以撤销的操作。", "There is nothing to undo."),
     // The phone.
     ("not_enrolled", "这台手机尚未登记，请扫描公司发的二维码。", "This phone is not enrolled; scan the code from your company."),
-    ("already_enrolled", "这台手机已经登记。", "This phone is enrolled already."),
+    ("already_enrolled", "这台手机已经登记，登录有效，无需再扫码；请用要登记的那台手机扫描这个二维码。", "This phone is enrolled already and needs no code; scan it with the phone that it is for."),
+    ("somebody_else", "这个登记码不是发给这台手机的使用者的。请管理员为您本人生成登记码，再用这台手机扫描；未上传的记录仍保存在本机。", "This code is for somebody else. Ask your administrator for a code in your own name and scan it with this phone; unsent work is kept on it."),
+    ("user_forgotten", "服务器已从备份恢复，其中没有您的账号。请把编号 {} 告诉管理员，按此编号重新添加您并生成登记码，再用这台手机扫描；未上传的记录仍保存在本机。", "The server was restored from a backup and does not know you any more. Tell your administrator your id {}: they add you again under it and make a code; scan it with this phone. Unsent work is kept on it."),
+    ("too_many_attempts", "这个网络上输错登记码的次数太多，请等待十分钟后再试。", "Too many wrong codes came from this network; wait ten minutes and try again."),
     ("locked", "已{}天未与公司联系，内容暂时锁定；联网后自动解锁，未上传的记录不会丢失。", "Locked after {} days without contact; it unlocks when you are online. Nothing unsent is lost."),
     ("outbox_full", "待上传的记录太多，请先联网同步。", "Too much waits for the server; please sync first."),
     ("wrong_key", "密钥不正确，无法打开本机数据。", "The key does not open this phone's data."),
@@ -123,6 +133,16 @@ mod tests {
         for (code, chinese, english) in SENTENCES {
             assert!(!chinese.is_ascii() && english.is_ascii(), "{code}");
             assert_eq!(chinese.contains("{}"), english.contains("{}"), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_has_its_name_whatever_document_it_is_of() {
+        for (name, chinese, english) in
+            [("customer_name", "客户名称", "customer name"), ("name", "客户名称", "name")]
+        {
+            let said = [Language::Chinese, Language::English].map(|language| mandatory(name, language));
+            assert_eq!(said, [chinese, english]);
         }
     }
 

@@ -92,6 +92,12 @@ pub enum CodeError {
     /// The phone that asks belongs to somebody else. The code is as good as before.
     #[error("this phone is enrolled for another user than the code is for")]
     OtherUser,
+    /// The phone that asks belongs to somebody whom the company, restored from a backup, does not know any more. The code is as good as before.
+    #[error(
+        "this phone belongs to user {0}, whom the server does not know since it was restored; an administrator adds them again under this id \
+         (PUT /api/users/{0}) and makes a code for them"
+    )]
+    Forgotten(UserId),
     /// The company never enrolled the phone that asks to come back. The code is as good as before.
     #[error("this phone was enrolled by another company")]
     Stranger,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use fieldbook_core::company::{Company, CompanyError, DeviceStatus, UserRow};
 
 use super::tombstones::{self, Tombstone};
-use super::{BLOBS, BackupError, Manifest, SENT, STORE, copy_blobs, hash_file, read_manifest};
+use super::{BLOBS, BackupError, Manifest, SENT, STORE, copy_blobs, hash_file, read_manifest, undone};
 use crate::app::{Clock, EVIDENCE_FOLDER, SystemClock, private_folder};
 use crate::auth::{Auth, Entropy};
 use crate::config::{self, Config};
@@ -24,6 +24,17 @@ pub enum Reapplied {
     NoneFound,
 }
 
+/// A company that was restored.
+#[derive(Debug)]
+pub struct Restored {
+    /// The backup's.
+    pub manifest: Manifest,
+    /// What ended again.
+    pub reapplied: Reapplied,
+    /// What was undone that no tombstone names, and what to check, for whoever restores.
+    pub undone: String,
+}
+
 /// Restores a backup into the configured data folder, which holds no store yet, under the configured engine. The store appears at the
 /// end, in a new epoch; before that, a restore that failed can be begun again.
 ///
@@ -32,11 +43,7 @@ pub enum Reapplied {
 ///
 /// # Errors
 /// [`BackupError`].
-pub fn restore(
-    config: &Config,
-    from: &Path,
-    buried: Option<&Path>,
-) -> Result<(Manifest, Reapplied), BackupError> {
+pub fn restore(config: &Config, from: &Path, buried: Option<&Path>) -> Result<Restored, BackupError> {
     let manifest = read_manifest(from)?;
     let data_dir = &config.data_dir;
     for kind in [config::Engine::Redb, config::Engine::Sled] {
@@ -91,12 +98,15 @@ pub fn restore(
     for (_, stone) in stones.iter().flatten() {
         end_again(&company, &auth, *stone, SystemClock.now_ms())?;
     }
+    let undone = undone::describe(&manifest, &company)?;
+    undone::leave(data_dir, &undone)?;
     drop((company, auth));
     engine.close()?;
     drop(engine);
     install(&stage, data_dir, &store_path(config.engine, &stage))?;
     fs::remove_dir_all(&work)?;
-    Ok((manifest, stones.map_or(Reapplied::NoneFound, |stones| Reapplied::All(stones.len()))))
+    let reapplied = stones.map_or(Reapplied::NoneFound, |stones| Reapplied::All(stones.len()));
+    Ok(Restored { manifest, reapplied, undone })
 }
 
 /// The tombstones of the data folder and those of the old server, oldest first and each once; `None` when there is no file at all.

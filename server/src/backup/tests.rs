@@ -152,7 +152,7 @@ fn tombstones_that_are_missing_where_they_should_be_or_damaged_stop_a_restore() 
     assert!(!store_path(target.engine, &target.data_dir).exists());
     // A server that ended nothing has an empty file, and that is an answer.
     let data = scene.folder.path().join("data");
-    assert_eq!(restore(&target, &backup, Some(&data)).unwrap().1, Reapplied::All(0));
+    assert_eq!(restore(&target, &backup, Some(&data)).unwrap().reapplied, Reapplied::All(0));
 }
 
 #[test]

@@ -75,6 +75,25 @@ struct State {
     /// Bytes of whole lines; what a failed write left behind them is overwritten.
     bytes: u64,
     devices: BTreeSet<DeviceId>,
+    /// Users whose last line says that they left.
+    left: BTreeSet<UserId>,
+}
+
+impl State {
+    fn note(&mut self, stone: Tombstone) {
+        match stone {
+            Tombstone::Device { device, .. } => {
+                self.devices.insert(device);
+            }
+            Tombstone::User { user, active: false } => {
+                self.left.insert(user);
+            }
+            Tombstone::User { user, active: true } => {
+                self.left.remove(&user);
+            }
+            Tombstone::Code(_) | Tombstone::Key(_) | Tombstone::SignIn(..) => {}
+        }
+    }
 }
 
 impl Tombstones {
@@ -90,11 +109,8 @@ impl Tombstones {
         let file = open.create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
         super::sync_parent(&path).map_err(failed)?;
         let (lines, bytes) = read_whole(&path)?;
-        let devices = lines.into_iter().filter_map(|(_, stone)| match stone {
-            Tombstone::Device { device, .. } => Some(device),
-            _ => None,
-        });
-        let state = State { bytes, devices: devices.collect() };
+        let mut state = State { bytes, devices: BTreeSet::new(), left: BTreeSet::new() };
+        lines.into_iter().for_each(|(_, stone)| state.note(stone));
         Ok(Self { file, path, state: Mutex::new(state) })
     }
 
@@ -106,10 +122,13 @@ impl Tombstones {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.append(&mut state, &line(stone, now_ms))
             .map_err(|e| StoreError::Io(format!("{}: {e}", self.path.display())))?;
-        if let Tombstone::Device { device, .. } = stone {
-            state.devices.insert(device);
-        }
+        state.note(stone);
         Ok(())
+    }
+
+    /// Whether this user was set inactive and not active again since, known to the store or not.
+    pub fn has_user(&self, user: UserId) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).left.contains(&user)
     }
 
     /// Whether this device was ended once, known to the store or not: a device that was enrolled and stolen after the backup is not.
@@ -245,7 +264,10 @@ mod tests {
         }
         assert!(open.has_device(DEVICE));
         assert_eq!(read(&file_of(folder.path())).unwrap(), stones());
-        assert!(Tombstones::open(folder.path()).unwrap().has_device(DEVICE));
+        let again = Tombstones::open(folder.path()).unwrap();
+        assert!(again.has_device(DEVICE) && !again.has_user(USER), "the last line of a user holds");
+        again.bury(Tombstone::User { user: USER, active: false }, 9).unwrap();
+        assert!(again.has_user(USER) && Tombstones::open(folder.path()).unwrap().has_user(USER));
     }
 
     #[test]

@@ -163,7 +163,7 @@ pub const KEYS: &[Key] = &[
         name: "evidence.open_uploads",
         default: "64",
         takes: "1 to 1024",
-        help: "Unfinished uploads that one device may have at a time.",
+        help: "Unfinished uploads that one device may have at a time. One more takes the place of the one that got no part for the longest; the phone begins that one again.",
         set: |d, v| put(&mut d.0.evidence_open_uploads, within(v, 1, 1_024)),
     },
     Key {

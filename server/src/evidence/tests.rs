@@ -1,3 +1,5 @@
+use std::time::{Duration, SystemTime};
+
 use super::*;
 
 const A: DeviceId = DeviceId([1; 8]);
@@ -102,15 +104,43 @@ fn sizes_parts_and_open_uploads_are_bounded() {
         let refused = store.put_part(A, hash(0), if part.len() > 9 { 1 << 20 } else { 100 }, offset, part);
         assert!(matches!(refused, Err(EvidenceError::Part { .. })), "{offset}");
     }
-    for i in 0..3 {
+}
+
+#[test]
+fn one_upload_too_many_takes_the_place_of_the_one_that_stood_still_for_the_longest() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let hash = |i: u8| Hash32([i; 32]);
+    let received = |device, i| match store.progress(device, hash(i)).unwrap() {
+        Progress::Partial { received_bytes } => received_bytes,
+        Progress::Acknowledged => panic!("{i} is whole"),
+    };
+    // The last part of each, hours ago: the first that was begun got one since.
+    for (i, hours) in [(0, 1), (1, 3), (2, 2)] {
         store.put_part(A, hash(i), 100, 0, b"x").unwrap();
+        let file = File::options().write(true).open(store.upload_path(A, hash(i))).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(3_600 * hours)).unwrap();
     }
+    store.put_part(B, hash(9), 100, 0, b"x").unwrap();
+    // What is being written makes no room; then the next one does.
+    let busy = store.lock(hash(1));
+    store.put_part(A, hash(3), 100, 0, b"x").unwrap();
+    assert_eq!([0, 1, 2, 3].map(|i| received(A, i)), [1, 1, 0, 1]);
+    drop(busy);
+    store.put_part(A, hash(4), 100, 0, b"x").unwrap();
+    assert_eq!([0, 1, 3, 4].map(|i| received(A, i)), [1, 0, 1, 1]);
     assert!(matches!(
-        store.put_part(A, hash(3), 100, 0, b"x"),
+        store.put_part(A, hash(1), 100, 1, b"y"),
+        Err(EvidenceError::Gap { received_bytes: 0 })
+    ));
+    assert!(store.put_part(A, hash(0), 100, 1, b"y").is_ok(), "those under way go on");
+    assert_eq!(received(B, 9), 1, "another device has its own room");
+    let busy = [0, 3, 4].map(|i| store.lock(hash(i)));
+    assert!(matches!(
+        store.put_part(A, hash(5), 100, 0, b"x"),
         Err(EvidenceError::TooManyUploads { open: 3 })
     ));
-    assert!(store.put_part(A, hash(1), 100, 1, b"y").is_ok(), "those under way go on");
-    assert!(store.put_part(B, hash(3), 100, 0, b"x").is_ok(), "another device has its own room");
+    drop(busy);
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod cells;
 pub mod columns;
 pub mod plan;
+mod quotes;
 pub mod report;
 pub mod table;
 #[cfg(test)]

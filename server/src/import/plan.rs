@@ -124,6 +124,13 @@ pub fn plan_import(table: &Table, namespace: Option<&str>) -> Result<Plan, Impor
 }
 
 fn read_row(table: &Table, fields: &[Option<Field>], row: &TableRow) -> Result<ImportedLead, String> {
+    if table.unclosed.contains(&row.line) {
+        let lines = row.cells.iter().map(|cell| cell.lines().count().saturating_sub(1)).sum::<usize>() + 1;
+        return Err(format!(
+            "a quote of this row is not closed where its cell ends, so that it holds {lines} lines of the file, other rows among them; close it in \
+             the file and import that again"
+        ));
+    }
     if let Some((i, cell)) = row.cells.iter().enumerate().find(|(_, cell)| cell.len() > CELL_MAX_BYTES) {
         return Err(format!(
             "column {:?} holds {} bytes; is a quote not closed?",

@@ -3,12 +3,14 @@
 //!
 //! Refuses what is larger than its bounds while it reads, before the memory is taken.
 
+use std::collections::BTreeSet;
+
 use encoding_rs::{GB18030, UTF_8, UTF_16BE, UTF_16LE};
 use minicbor::{Decode, Encode};
 
 use super::report::ERROR_COLUMNS;
 use super::workbook::{is_workbook, read_workbook};
-use super::{CELLS_MAX, COLUMNS_MAX, FILE_MAX_BYTES, ROWS_MAX, TEXT_MAX_BYTES, columns};
+use super::{CELLS_MAX, COLUMNS_MAX, FILE_MAX_BYTES, ROWS_MAX, TEXT_MAX_BYTES, columns, quotes};
 
 /// A file as rows of text.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -22,6 +24,9 @@ pub struct Table {
     /// The rows behind the header, blank ones left out.
     #[n(2)]
     pub rows: Vec<TableRow>,
+    /// Lines of the rows whose quote is not closed where it should be: they hold rows that stood behind them.
+    #[n(3)]
+    pub unclosed: Vec<u64>,
 }
 
 /// One row.
@@ -89,9 +94,16 @@ pub fn read_table(bytes: &[u8]) -> Result<Table, ImportError> {
     if bytes.len() > FILE_MAX_BYTES {
         return Err(ImportError::TooLarge { bytes: bytes.len() });
     }
-    let (format, rows) = if is_workbook(bytes) { read_workbook(bytes)? } else { read_csv(bytes)? };
+    let mut unclosed = Vec::new();
+    let (format, rows) =
+        if is_workbook(bytes) { read_workbook(bytes)? } else { read_csv(bytes, &mut unclosed)? };
     let columns = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
-    with_header(format, rows, columns).map(without_error_columns)
+    match (with_header(format, rows, columns), unclosed.first()) {
+        (Err(ImportError::Empty), Some(line)) => {
+            Err(ImportError::Unreadable(format!("the quote in line {line} is not closed")))
+        }
+        (table, _) => table.map(|table| without_error_columns(Table { unclosed, ..table })),
+    }
 }
 
 /// An error file that comes back is the table that it was made of: without its own two columns the others have the names, and their rows
@@ -127,10 +139,10 @@ fn with_header(format: String, mut rows: Vec<TableRow>, columns: usize) -> Resul
         }
         header.push(unique);
     }
-    Ok(Table { format, header, rows })
+    Ok(Table { format, header, rows, unclosed: Vec::new() })
 }
 
-fn read_csv(bytes: &[u8]) -> Result<(String, Vec<TableRow>), ImportError> {
+fn read_csv(bytes: &[u8], unclosed: &mut Vec<u64>) -> Result<(String, Vec<TableRow>), ImportError> {
     let (text, encoding) = decode(bytes);
     let delimiter = delimiter_of(&text);
     let mut reader = csv::ReaderBuilder::new()
@@ -146,18 +158,26 @@ fn read_csv(bytes: &[u8]) -> Result<(String, Vec<TableRow>), ImportError> {
         // The reader's position before a record counts the blank lines that it then skips.
         let line = record.position().map_or(0, |p| line_at(&text, p.byte()));
         rows.push(line, record.iter().enumerate().map(|(column, cell)| (column, cell.to_owned())))?;
+        let end = reader.position().byte() as usize;
+        if quotes::is_unclosed(&text.as_bytes()[line as usize..end.min(text.len())], delimiter) {
+            unclosed.push(line);
+        }
     }
-    Ok((format!("csv, {encoding}"), number_lines(&text, rows.rows)))
+    Ok((format!("csv, {encoding}"), number_lines(&text, rows.rows, unclosed)))
 }
 
-/// While reading, `line` holds a byte offset; one pass turns offsets into lines.
-fn number_lines(text: &str, mut rows: Vec<TableRow>) -> Vec<TableRow> {
+/// While reading, `line` holds a byte offset, and so does `unclosed`; one pass turns offsets into lines.
+fn number_lines(text: &str, mut rows: Vec<TableRow>, unclosed: &mut Vec<u64>) -> Vec<TableRow> {
     let (mut at, mut line) = (0usize, 1u64);
+    let broken: BTreeSet<u64> = std::mem::take(unclosed).into_iter().collect();
     for row in &mut rows {
         let offset = row.line as usize;
         line += text.as_bytes()[at..offset].iter().filter(|b| **b == b'\n').count() as u64;
         at = offset;
         row.line = line;
+        if broken.contains(&(offset as u64)) {
+            unclosed.push(line);
+        }
     }
     rows
 }

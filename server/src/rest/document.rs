@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use fieldbook_core::document::{Doc, Meaning, NoClocks, schema};
+use fieldbook_core::document::{Clocks, Doc, Meaning, schema};
 use fieldbook_core::ids::DocId;
 use serde_json::{Map, Value, json};
 
@@ -20,12 +20,16 @@ pub(super) async fn read(
     caller: Caller,
     Path(id): Path<DocId>,
 ) -> Result<Json<Value>, ApiError> {
-    blocking(move || Ok(Json(to_json(id, &app.company.read_as(caller.user(), id)?)))).await
+    blocking(move || {
+        let doc = app.company.read_as(caller.user(), id)?;
+        Ok(Json(to_json(id, &doc, &app.company.clocks(id)?)))
+    })
+    .await
 }
 
-/// A document with its id, its kind and every field that has a value.
-pub(super) fn to_json(id: DocId, doc: &Doc) -> Value {
-    let clocks = &NoClocks;
+/// A document with its id, its kind and every field that has a value, its times as the company's `clocks` correct them (O1): the office reads
+/// what phones read.
+pub(super) fn to_json(id: DocId, doc: &Doc, clocks: &impl Clocks) -> Value {
     let mut fields = Map::new();
     for (name, value) in doc.root(clocks) {
         fields.insert(name, json!(value));

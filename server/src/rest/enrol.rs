@@ -214,7 +214,16 @@ fn admit(app: &App, resumes: Option<&Resumes>, offer: Offer) -> Result<Option<De
         return Err(CodeError::Invalid);
     }
     let Some(Resumes { device, user, refresh_token }) = resumes else { return Ok(None) };
+    let vouched = || app.auth.vouches(refresh_token.as_deref().unwrap_or_default(), *user, *device);
     if *user != offer.user {
+        let forgotten = app.company.is_restored()
+            && matches!(app.company.user(*user), Err(CompanyError::Unknown { .. }))
+            && found(*device)?.is_none()
+            && vouched()?;
+        if forgotten {
+            tracing::warn!(%user, %device, "a phone came back whose user was added after the backup; add them again under this id");
+            return Err(CodeError::Forgotten(*user));
+        }
         return Err(CodeError::OtherUser);
     }
     match found(*device)? {
@@ -223,9 +232,7 @@ fn admit(app: &App, resumes: Option<&Resumes>, offer: Offer) -> Result<Option<De
         Some(_) => Err(CodeError::Ended),
         None if app.tombstones.has_device(*device) => Err(CodeError::Ended),
         // Enrolled after the backup that this server was restored from: its changes name this device, so it stays this device.
-        None if app.auth.vouches(refresh_token.as_deref().unwrap_or_default(), *user, *device)? => {
-            Ok(Some(*device))
-        }
+        None if vouched()? => Ok(Some(*device)),
         None => Err(CodeError::Stranger),
     }
 }

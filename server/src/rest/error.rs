@@ -9,6 +9,7 @@ use fieldbook_core::store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::progress::Stalled;
 use crate::auth::{CodeError, RefreshError, TokenError};
 use crate::evidence::EvidenceError;
 use crate::import::ImportError;
@@ -21,6 +22,8 @@ pub struct ApiError {
     detail: String,
     /// For evidence: where the next part begins.
     received_bytes: Option<u64>,
+    /// For a caller that has to wait: seconds, also as the header `Retry-After`.
+    retry_after_s: Option<u64>,
 }
 
 /// The body of a refusal.
@@ -40,12 +43,15 @@ pub struct Problem {
     /// For evidence uploads: where the next part begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     received_bytes: Option<u64>,
+    /// After too many attempts: seconds to wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_s: Option<u64>,
 }
 
 impl ApiError {
     /// A refusal with this status, code and sentence.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), received_bytes: None }
+        Self { status, code, detail: detail.into(), received_bytes: None, retry_after_s: None }
     }
 
     /// 400: the request is not what the document asks for.
@@ -73,6 +79,17 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "refused", detail)
     }
 
+    /// 429: this network has to wait for so many seconds.
+    pub fn too_many_attempts(wait_s: u64) -> Self {
+        let minutes = wait_s.div_ceil(60).max(1);
+        let detail = format!(
+            "too many wrong codes came from this network; wait {minutes} minute{} and try again",
+            if minutes == 1 { "" } else { "s" }
+        );
+        let refused = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail);
+        Self { retry_after_s: Some(wait_s), ..refused }
+    }
+
     /// A failure of the server itself, which goes to the log and not to the caller.
     fn failure(error: &dyn std::error::Error) -> Self {
         tracing::error!(error = %error, "a request failed in the server");
@@ -96,11 +113,15 @@ impl IntoResponse for ApiError {
             code: self.code,
             detail: self.detail,
             received_bytes: self.received_bytes,
+            retry_after_s: self.retry_after_s,
         };
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(wait_s) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, wait_s.into());
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -162,6 +183,7 @@ impl From<CodeError> for ApiError {
             CodeError::Used => "code_used",
             CodeError::Locked => "code_locked",
             CodeError::OtherUser => "code_other_user",
+            CodeError::Forgotten(_) => "user_forgotten",
             CodeError::Stranger => "device_stranger",
             CodeError::Ended => "device_revoked",
         };
@@ -216,8 +238,17 @@ impl From<ImportError> for ApiError {
     }
 }
 
+impl From<Stalled> for ApiError {
+    fn from(stalled: Stalled) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request_stalled", stalled.to_string())
+    }
+}
+
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
+        if let Some(stalled) = Stalled::behind(&rejection) {
+            return stalled.into();
+        }
         Self::new(rejection.status(), "bad_request", rejection.body_text())
     }
 }
@@ -236,6 +267,9 @@ impl From<PathRejection> for ApiError {
 
 impl From<BytesRejection> for ApiError {
     fn from(rejection: BytesRejection) -> Self {
+        if let Some(stalled) = Stalled::behind(&rejection) {
+            return stalled.into();
+        }
         Self::new(rejection.status(), "bad_request", rejection.body_text())
     }
 }

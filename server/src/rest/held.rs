@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use fieldbook_core::access::OfficeVerb;
 use fieldbook_core::company::{CompanyError, HeldItem, HeldState, ReadRefused};
-use fieldbook_core::document::{Clocks, Doc, Meaning, NoClocks, Written, describe, schema};
+use fieldbook_core::document::{Clocks, Doc, Meaning, Written, describe, schema};
 use fieldbook_core::ids::{DeviceId, DocId, UserId};
 use fieldbook_core::time::BootClock;
 use serde::{Deserialize, Serialize};
@@ -165,7 +165,7 @@ pub(super) async fn read(
                 writes: change
                     .writes
                     .into_iter()
-                    .map(|written| WriteWords { current: current(doc.as_ref(), &written), written })
+                    .map(|written| WriteWords { current: current(doc.as_ref(), &clocks, &written), written })
                     .collect(),
             }
         });
@@ -175,9 +175,8 @@ pub(super) async fn read(
 }
 
 /// What the document has where something is to be written.
-fn current(doc: Option<&Doc>, written: &Written) -> serde_json::Value {
+fn current(doc: Option<&Doc>, clocks: &impl Clocks, written: &Written) -> serde_json::Value {
     let Some(doc) = doc else { return serde_json::Value::Null };
-    let clocks = &NoClocks;
     match written {
         Written::Value { path: fieldbook_core::document::Path { field, key, name }, .. } => {
             let value = match (key, name) {

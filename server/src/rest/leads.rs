@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use fieldbook_core::access::OfficeVerb;
 use fieldbook_core::company::{Company, LeadOwner, NewLead, ReadRefused};
-use fieldbook_core::document::{Edit, Meaning, NoClocks, Value, schema};
+use fieldbook_core::document::{Edit, Meaning, Value, schema};
 use fieldbook_core::ids::{DocId, DocKind, EntryId, TeamId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -56,6 +56,38 @@ pub struct LeadRow {
     owner: Option<UserId>,
     /// Mandatory fields that are missing (C3).
     missing: Vec<&'static str>,
+    /// Whether somebody deleted it; it can be restored.
+    deleted: bool,
+}
+
+/// Which leads a list shows.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Deleted {
+    /// Those that are not deleted, as on a phone.
+    #[default]
+    No,
+    /// Only those that are.
+    Only,
+    /// All.
+    Any,
+}
+
+/// A page of a list of leads, which is ordered by id.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct LeadsPage {
+    /// The last id of the page before: its `next`.
+    #[param(value_type = Option<String>)]
+    after: Option<DocId>,
+    /// Up to 200. A page has fewer when some of its leads are not wanted; `next` says whether it was the last.
+    #[serde(default = "fifty")]
+    limit: usize,
+    /// Whether deleted leads are listed: `no` (without this), `only` or `any`.
+    #[serde(default)]
+    #[param(inline)]
+    deleted: Deleted,
 }
 
 /// A page of leads.
@@ -125,21 +157,23 @@ pub struct AssignedTo {
     changed: bool,
 }
 
-/// Leads that the caller may read, a page at a time.
-#[utoipa::path(get, path = "/api/leads", tag = "leads", security(("bearer" = [])), params(Page),
+/// Leads that the caller may read, a page at a time; deleted ones when they are asked for.
+#[utoipa::path(get, path = "/api/leads", tag = "leads", security(("bearer" = [])), params(LeadsPage),
     responses((status = 200, body = LeadPage), (status = 401, body = Problem)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Query(page): Query<Page>,
+    Query(LeadsPage { after, limit, deleted }): Query<LeadsPage>,
 ) -> Result<Json<LeadPage>, ApiError> {
     blocking(move || {
+        let page = Page { after, limit };
         let ids = app.company.leads_of(caller.user(), page.after, page.size())?;
         let next = (ids.len() == page.size()).then(|| ids.last().copied()).flatten();
         let mut leads = Vec::with_capacity(ids.len());
         for id in ids {
             match row(&app.company, caller.user(), id) {
-                Ok(row) => leads.push(row),
+                Ok(row) if deleted.wants(row.deleted) => leads.push(row),
+                Ok(_) => {}
                 // It moved away between the two looks.
                 Err(ReadRefused::Unknown) => {}
                 Err(ReadRefused::Company(error)) => return Err(error.into()),
@@ -162,7 +196,8 @@ pub(super) async fn read(
         if id.kind() != Some(DocKind::Lead) {
             return Err(ApiError::not_found("there is no such lead"));
         }
-        let mut lead = document::to_json(id, &app.company.read_as(caller.user(), id)?);
+        let doc = app.company.read_as(caller.user(), id)?;
+        let mut lead = document::to_json(id, &doc, &app.company.clocks(id)?);
         let LeadOwner { owner, joint } = app.company.owner_of(id)?;
         lead["owner"] = serde_json::json!(owner);
         lead["joint_owners"] = serde_json::json!(joint);
@@ -228,6 +263,16 @@ pub(super) async fn assign(
     .await
 }
 
+impl Deleted {
+    fn wants(self, deleted: bool) -> bool {
+        match self {
+            Self::No => !deleted,
+            Self::Only => deleted,
+            Self::Any => true,
+        }
+    }
+}
+
 /// The mandatory fields of C3 that a lead lacks.
 pub(super) fn missing(has: impl Fn(&str) -> bool) -> Vec<&'static str> {
     ["customer_name", "contact_phone", "need"].into_iter().filter(|name| !has(name)).collect()
@@ -235,7 +280,8 @@ pub(super) fn missing(has: impl Fn(&str) -> bool) -> Vec<&'static str> {
 
 fn row(company: &Company, user: UserId, id: DocId) -> Result<LeadRow, ReadRefused> {
     let doc = company.read_as(user, id)?;
-    let mut root = doc.root(&NoClocks);
+    let mut root = doc.root(&company.clocks(id)?);
+    let deleted = root.get("deleted") == Some(&Value::Bool(true));
     let mut text = |name: &str| match root.remove(name) {
         Some(Value::Text(text)) if !text.is_empty() => Some(text),
         _ => None,
@@ -248,7 +294,7 @@ fn row(company: &Company, user: UserId, id: DocId) -> Result<LeadRow, ReadRefuse
     });
     let (hospital, source) = (text("hospital"), text("source"));
     let owner = company.owner_of(id)?.owner;
-    Ok(LeadRow { id, customer_name, hospital, need, source, owner, missing })
+    Ok(LeadRow { id, customer_name, hospital, need, source, owner, missing, deleted })
 }
 
 fn new_lead(body: CreateLead, by: UserId) -> Result<NewLead, ApiError> {

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use axum::http::StatusCode;
-
 use super::ApiError;
 
 /// Failures by address.
@@ -30,8 +28,8 @@ impl Limiter {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         match failures.get(&from) {
             Some(w) if now_ms - w.began_ms < WINDOW_MS && w.failures >= FAILURES_MAX => {
-                let detail = "too many failed attempts from this network; try again in ten minutes";
-                Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail))
+                let wait_ms = WINDOW_MS - (now_ms - w.began_ms).max(0);
+                Err(ApiError::too_many_attempts(wait_ms.unsigned_abs().div_ceil(1_000)))
             }
             _ => Ok(()),
         }
@@ -71,7 +69,10 @@ mod tests {
             assert!(limiter.check(a, 0).is_ok());
             limiter.failed(a, 0);
         }
-        assert!(limiter.check(a, WINDOW_MS - 1).is_err());
+        for (at_ms, wait) in [(0, "10 minutes"), (60_000, "9 minutes"), (WINDOW_MS - 1, "1 minute ")] {
+            let said = limiter.check(a, at_ms).unwrap_err().to_string();
+            assert!(said.contains(&format!("wait {wait}")), "{said}");
+        }
         assert!(limiter.check(b, 0).is_ok());
         assert!(limiter.check(a, WINDOW_MS).is_ok());
         for i in 0..20_000u32 {

@@ -4,6 +4,7 @@
 //! a handler reads its input into types, asks the company, and writes down the answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
@@ -26,9 +27,11 @@ mod error;
 mod evidence;
 mod held;
 mod intake;
+mod landing;
 mod leads;
 mod limiter;
 mod people;
+mod progress;
 mod scope;
 mod system;
 #[cfg(test)]
@@ -40,11 +43,18 @@ pub use intake::{ImportOptions, ImportReport, import_table};
 
 /// Every route of the REST face.
 pub fn router(app: Arc<App>) -> Router {
+    router_within(app, progress::STALL)
+}
+
+/// As [`router`]; a request whose body stands still for longer than `stall` is given up.
+pub(crate) fn router_within(app: Arc<App>, stall: Duration) -> Router {
     crate::metrics::install();
     let (router, openapi) = routes(app.clone());
     router
         .route("/api/openapi.json", get(move || async move { Json(openapi) }))
+        .route("/enrol", get(landing::page))
         .fallback(|| async { ApiError::not_found("there is no such address") })
+        .layer(middleware::map_request(move |request| progress::watched(request, stall)))
         .layer(middleware::from_fn(system::observe))
         .with_state(app)
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use fieldbook_core::access::{OfficeVerb, Role};
-use fieldbook_core::company::{TeamRow, UserRow};
+use fieldbook_core::company::{CompanyError, SERVER_USER, TeamRow, UserRow};
 use fieldbook_core::ids::{TeamId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -90,21 +90,28 @@ pub(super) async fn create_user(
     Ok((StatusCode::CREATED, Json(user)))
 }
 
-/// Change a user.
+/// Change a user. A server that was restored from a backup makes one that it does not know under the id that they had: whoever was added
+/// after the backup gets their phone back by it.
 #[utoipa::path(put, path = "/api/users/{user}", tag = "people", security(("bearer" = [])), request_body = UserBody,
-    params(("user" = String, Path)), responses((status = 200, body = User), (status = 404, body = Problem)))]
+    params(("user" = String, Path)), responses((status = 200, body = User), (status = 201, body = User), (status = 404, body = Problem),
+    (status = 409, body = Problem)))]
 pub(super) async fn change_user(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<UserId>,
     Body(body): Body<UserBody>,
-) -> Result<Json<User>, ApiError> {
-    let user = blocking(move || {
+) -> Result<(StatusCode, Json<User>), ApiError> {
+    blocking(move || {
         caller.require(OfficeVerb::Administer)?;
-        app.company.user(id)?;
-        put_user(&app, &caller, id, body)
-    });
-    Ok(Json(user.await?))
+        let status = found_or_forgotten(&app, app.company.user(id).map(|_| ()), id.0)?;
+        if status == StatusCode::CREATED && body.active && app.tombstones.has_user(id) {
+            return Err(ApiError::conflict(format!(
+                "user {id} had left: they were set inactive after the backup; add them as inactive, and then set them active if they came back"
+            )));
+        }
+        Ok((status, Json(put_user(&app, &caller, id, body)?)))
+    })
+    .await
 }
 
 /// All teams.
@@ -128,21 +135,36 @@ pub(super) async fn create_team(
     Ok((StatusCode::CREATED, Json(team)))
 }
 
-/// Change a team.
+/// Change a team. A server that was restored from a backup makes one that it does not know under the id that it had.
 #[utoipa::path(put, path = "/api/teams/{team}", tag = "people", security(("bearer" = [])), request_body = TeamBody,
-    params(("team" = String, Path)), responses((status = 200, body = Team), (status = 404, body = Problem)))]
+    params(("team" = String, Path)), responses((status = 200, body = Team), (status = 201, body = Team), (status = 404, body = Problem)))]
 pub(super) async fn change_team(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<TeamId>,
     Body(body): Body<TeamBody>,
-) -> Result<Json<Team>, ApiError> {
-    let team = blocking(move || {
+) -> Result<(StatusCode, Json<Team>), ApiError> {
+    blocking(move || {
         caller.require(OfficeVerb::Administer)?;
-        app.company.team(id)?;
-        put_team(&app, &caller, id, body)
-    });
-    Ok(Json(team.await?))
+        let status = found_or_forgotten(&app, app.company.team(id).map(|_| ()), id.0)?;
+        Ok((status, Json(put_team(&app, &caller, id, body)?)))
+    })
+    .await
+}
+
+/// Whether what is to be changed is there, or is made again because a restored server has forgotten it. Only ids that a server can have
+/// given: those of nobody and of the server itself stand for something else.
+fn found_or_forgotten(
+    app: &App,
+    found: Result<(), CompanyError>,
+    id: [u8; 8],
+) -> Result<StatusCode, ApiError> {
+    let given = id != [0; 8] && id != SERVER_USER.0;
+    match found {
+        Ok(()) => Ok(StatusCode::OK),
+        Err(CompanyError::Unknown { .. }) if given && app.company.is_restored() => Ok(StatusCode::CREATED),
+        Err(other) => Err(other.into()),
+    }
 }
 
 fn put_user(app: &App, caller: &Caller, id: UserId, body: UserBody) -> Result<User, ApiError> {
@@ -154,7 +176,11 @@ fn put_user(app: &App, caller: &Caller, id: UserId, body: UserBody) -> Result<Us
         ));
     }
     let row = UserRow { name, role: body.role, team: body.team, active: body.active };
-    let was_active = app.company.user(id).map_or(true, |old| old.active);
+    let was_active = match app.company.user(id) {
+        Ok(old) => old.active,
+        Err(CompanyError::Unknown { .. }) => !app.tombstones.has_user(id),
+        Err(other) => return Err(other.into()),
+    };
     let stone = Tombstone::User { user: id, active: row.active };
     // Whoever leaves is out first, whoever comes back is in last: a crash in between never lets a restore let them in.
     if was_active && !row.active {

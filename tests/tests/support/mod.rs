@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "every test program uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -103,7 +105,7 @@ impl Office {
     pub fn restore(&mut self, from: &Path, tombstones: Option<&Path>) -> Reapplied {
         self.close();
         self.data.push_str("-again");
-        let (_, reapplied) = backup::restore(&self.server_config(), from, tombstones).unwrap();
+        let reapplied = backup::restore(&self.server_config(), from, tombstones).unwrap().reapplied;
         self.open();
         reapplied
     }
@@ -145,6 +147,32 @@ impl Office {
     /// What the QR code for a phone of this user holds.
     pub fn invitation(&self, user: UserId) -> String {
         format!("{}/enrol#{}", self.address(), self.code(user))
+    }
+
+    /// An access token of this user, at a console of theirs.
+    pub fn sign_in(&self, user: UserId) -> String {
+        let code = self.code(user);
+        let body = format!(r#"{{"code":"{code}","claim":"claim of {user}","device_name":"console"}}"#);
+        let (status, said) = self.request("POST", "/api/enrol", None, &body);
+        assert_eq!(status, 200, "{said}");
+        let token = said.split(r#""access_token":""#).nth(1).unwrap();
+        token.split('"').next().unwrap().to_owned()
+    }
+
+    /// A request of the console with JSON; its status and the answer's body.
+    pub fn request(&self, method: &str, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.listen).unwrap();
+        let bearer = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{bearer}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
     /// An enrolled phone of this user, its store in the office's folder.

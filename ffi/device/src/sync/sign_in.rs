@@ -77,8 +77,8 @@ struct ClaimRow {
 /// Redeems an invitation. A phone that is signed out comes back by it as the device that it is, with all that it holds.
 ///
 /// # Errors
-/// [`Error::AlreadyEnrolled`] when the sign-in is good, or the code is for somebody else or of another company; [`Error::Server`] with the
-/// server's code, and those of the way.
+/// [`Error::AlreadyEnrolled`] when the sign-in is good, or the code is of another server; [`Error::SomebodyElse`], [`Error::Forgotten`];
+/// [`Error::Server`] with the server's code, and those of the way.
 pub(crate) async fn enrol(shared: &Shared, invitation: &Invitation, device_name: &str) -> Result<(), Error> {
     let _alone = shared.refreshing.lock().await;
     let old = shared.with(|replica, _| Ok::<_, Error>(replica.identity().ok().cloned()))?;
@@ -95,9 +95,10 @@ pub(crate) async fn enrol(shared: &Shared, invitation: &Invitation, device_name:
     });
     let request = EnrolRequest { code: &invitation.code, claim: &claim, device_name, resumes };
     let answer = http.post("/api/enrol", None, &request).await;
-    let answer: EnrolAnswer = answer.map_err(|error| match error {
-        Error::Server { code, .. } if SOMEBODY_ELSE.contains(&code.as_str()) => Error::AlreadyEnrolled,
-        other => other,
+    let answer: EnrolAnswer = answer.map_err(|error| match (error, &old) {
+        (Error::Server { code, .. }, _) if SOMEBODY_ELSE.contains(&code.as_str()) => Error::SomebodyElse,
+        (Error::Server { code, .. }, Some(old)) if code == FORGOTTEN => Error::Forgotten(old.user),
+        (other, _) => other,
     })?;
     let identity = Identity {
         device: answer.device,
@@ -205,6 +206,8 @@ fn put<T: Encode<()>>(shared: &Shared, key: &[u8], row: &T) -> Result<(), Error>
 
 /// What the server answers when the phone is not what the code is for.
 const SOMEBODY_ELSE: [&str; 2] = ["code_other_user", "device_stranger"];
+/// What a restored server answers that knows the phone's user no more.
+const FORGOTTEN: &str = "user_forgotten";
 /// Beside the replica's own rows; below its wipe, which deletes every key from `a` on.
 const ACCESS: &[u8] = b"d/access";
 const CLAIM: &[u8] = b"d/claim";

@@ -135,7 +135,25 @@ fn an_unclosed_quote_is_reported_and_swallows_nothing_silently() {
     let plan = plan(text.as_bytes());
     assert_eq!(plan.leads.len(), 1);
     assert_eq!((plan.rejected.len(), plan.rejected[0].line), (1, 3));
-    assert!(plan.rejected[0].reason.contains("is a quote not closed?"), "{}", plan.rejected[0].reason);
+    assert!(plan.rejected[0].reason.contains("3001 lines"), "{}", plan.rejected[0].reason);
+}
+
+#[test]
+fn an_unclosed_quote_near_the_end_is_reported_too() {
+    let table = |text: &str| read_table(text.as_bytes());
+    let text = "客户名称,备注,电话\n好的医院,\"两行\n备注\",13800000001\n甲医院,\"没关,13800000002\n乙医院,,13800000003\n丙医院,,13800000004\n";
+    let plan = plan(text.as_bytes());
+    assert_eq!(plan.leads.len(), 1, "{plan:?}");
+    assert_eq!((plan.rejected.len(), plan.rejected[0].line), (1, 4));
+    let reason = &plan.rejected[0].reason;
+    assert!(reason.contains("is not closed") && reason.contains("3 lines"), "{reason}");
+    // The next quote of the file ends the cell in the middle of somebody else's.
+    let middle = "客户名称,备注\n甲医院,\"没关\n乙医院,\n丙医院,\"有 备注\"\n丁医院,\n";
+    assert_eq!(table(middle).unwrap().unclosed, [2]);
+    // What is quoted as it should be, and what only looks like a quote, is as it was.
+    assert_eq!(table("name,note\nA,\"x \"\"y\"\"\"\nB,5\" pipe\n").unwrap().unclosed, [0; 0]);
+    let header = table("name,\"note\nA,x\nB,y\n").unwrap_err().to_string();
+    assert!(header.contains("the quote in line 1 is not closed"), "{header}");
 }
 
 #[test]

@@ -1,3 +1,10 @@
+use fieldbook_core::document::{Edit, NoClocks, Value as Field};
+use fieldbook_core::ids::{Actor, DocId, EntryId};
+use fieldbook_core::model::clocks_of;
+use fieldbook_core::sync::message::{Push, Verdict};
+use fieldbook_core::time::{Moment, Stamp};
+
+use super::phone::{edited, edited_on, push, push_at};
 use super::*;
 
 #[tokio::test]
@@ -42,6 +49,87 @@ async fn a_lead_is_created_read_listed_and_moved() {
     assert_eq!(office.get(&format!("/api/leads/{id}"), &li).await.status, StatusCode::NOT_FOUND);
     let row = office.get("/api/leads", &han).await.json()["leads"][0].clone();
     assert_eq!((row["customer_name"].as_str(), row["missing"].clone()), (Some("示例医院"), json!(["need"])));
+}
+
+#[tokio::test]
+async fn a_deleted_lead_is_listed_when_it_is_asked_for() {
+    let office = Office::open().await;
+    let li = office.person("李雷", "rep", None).await;
+    let (gone, here) = (office.lead("旧医院", &li).await, office.lead("新医院", &li).await);
+    let delete = Edit::Set { field: "deleted".into(), value: true.into() };
+    let change = edited(&office, &li, gone.parse().unwrap(), delete, 1);
+    assert!(matches!(push(&office, &li, change), Verdict::Durable { .. }));
+    for (query, expected) in [
+        ("", vec![(&here, false)]),
+        ("?deleted=no", vec![(&here, false)]),
+        ("?deleted=only", vec![(&gone, true)]),
+        ("?deleted=any", vec![(&gone, true), (&here, false)]),
+    ] {
+        let page = office.get(&format!("/api/leads{query}"), &li).await.json();
+        let mut listed: Vec<(String, bool)> = page["leads"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| (row["id"].as_str().unwrap().to_owned(), row["deleted"].as_bool().unwrap()))
+            .collect();
+        let mut expected: Vec<(String, bool)> = expected.into_iter().map(|(id, d)| (id.clone(), d)).collect();
+        listed.sort();
+        expected.sort();
+        assert_eq!(listed, expected, "{query}");
+    }
+    // A page that shows less than it looked at says that more may follow.
+    let mut seen = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = office.get(&format!("/api/leads?limit=1{after}"), &li).await.json();
+        seen.extend(page["leads"].as_array().unwrap().iter().map(|l| l["id"].as_str().unwrap().to_owned()));
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, [here]);
+    assert_eq!(office.get("/api/leads?deleted=yes", &li).await.problem(), "bad_request");
+}
+
+#[tokio::test]
+async fn the_office_reads_the_times_that_phones_read_whatever_a_clock_says() {
+    let office = Office::open().await;
+    let li = office.person("李雷", "rep", None).await;
+    let code = office.post(&format!("/api/users/{}/codes", li.user), &office.admin, Value::Null).await.json();
+    let tablet = office.enrol(code["code"].as_str().unwrap(), "平板").await;
+    let lead = office.lead("瑞金医院", &li).await;
+    let id: DocId = lead.parse().unwrap();
+    let base = office.app.company.load(id).unwrap();
+    // A phone whose clock is three days ahead writes before it has heard of the server in this boot; their tablet writes ten minutes later.
+    let (early_ms, boot) = (office.app.now_ms(), 0xb0);
+    let ahead = Moment { wall_ms: early_ms + 3 * 86_400_000, boot, mono_ms: 1_000 };
+    let stamp = Stamp { user: li.user, moment: ahead, offset_ms: None, last_contact_ms: 1 };
+    let mut doc = base.clone();
+    let set = Edit::Set { field: "next_action".into(), value: Field::Text("先写的".into()) };
+    let say = Edit::Append { log: "events".into(), id: EntryId([7; 16]), body: r#"{"type":"note"}"#.into() };
+    let actor = Actor { device: li.device, incarnation: 0 };
+    let early = doc.edit(actor, &stamp, &[set, say]).unwrap().change;
+    let early = Push { id: 1, doc: id, origin: None, changes: vec![early.into()] };
+    office.pass(600_000);
+    let late = edited_on(&office, &tablet, base, id, "next_action", "后写的", 1);
+    assert!(matches!(push(&office, &tablet, late), Verdict::Durable { .. }));
+    let clock = Some((boot, early_ms - 1_000));
+    assert!(matches!(push_at(&office, &li, early, clock), Verdict::Durable { .. }));
+
+    // What a phone reads: by the clocks of the lead's ruling.
+    let ruling = office.app.company.load(DocId::ruling_of(id)).unwrap();
+    let doc = office.app.company.load(id).unwrap();
+    let phone = doc.value("next_action", &clocks_of(&ruling)).unwrap();
+    assert_eq!(phone, "后写的".into());
+    assert_eq!(doc.value("next_action", &NoClocks), Some("先写的".into()), "which its own word would hide");
+    for path in [format!("/api/leads/{lead}"), format!("/api/documents/{lead}")] {
+        let read = office.get(&path, &li).await.json();
+        assert_eq!(read["fields"]["next_action"], "后写的", "{path}");
+        let events = read["fields"]["events"].as_array().unwrap();
+        let said = events.iter().find(|entry| entry["id"] == EntryId([7; 16]).to_string()).unwrap();
+        assert_eq!(said["at_ms"], early_ms, "{path}");
+    }
 }
 
 #[tokio::test]

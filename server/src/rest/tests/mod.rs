@@ -21,6 +21,7 @@ mod intake;
 mod leads;
 mod people;
 mod phone;
+mod progress;
 mod proxy;
 mod restored;
 mod review;
@@ -111,7 +112,7 @@ impl Office {
         let folder = tempfile::tempdir().unwrap();
         let config = Config { data_dir: folder.path().join("data"), ..self.app.config.clone() };
         let buried = with_tombstones.then_some(self.app.config.data_dir.as_path());
-        let (_, reapplied) = restore(&config, backup, buried).unwrap();
+        let reapplied = restore(&config, backup, buried).unwrap().reapplied;
         let app = App::open(config, self.clock.clone()).unwrap();
         let router = crate::rest::router(app.clone());
         let (clock, admin) = (self.clock.clone(), self.admin.clone());

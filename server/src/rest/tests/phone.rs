@@ -1,6 +1,6 @@
 //! What a phone pushes, put through the whole gate without a socket.
 
-use fieldbook_core::company::{Incoming, LocalGate, Settled};
+use fieldbook_core::company::{Incoming, LocalGate, Principal, Settled};
 use fieldbook_core::document::{Doc, Edit, Value as Field};
 use fieldbook_core::ids::{Actor, DocId};
 use fieldbook_core::sync::message::{Push, Verdict};
@@ -52,8 +52,14 @@ pub(super) fn write(office: &Office, who: &Who, id: DocId, field: &str, value: &
 
 /// Pushes it and gives the answer.
 pub(super) fn push(office: &Office, who: &Who, push: Push) -> Verdict {
+    push_at(office, who, push, None)
+}
+
+/// The same on a connection whose handshake told so much of the phone's clock: the boot, and server time minus monotonic time in it.
+pub(super) fn push_at(office: &Office, who: &Who, push: Push, clock: Option<(u64, i64)>) -> Verdict {
     let company = &office.app.company;
-    let incoming = Incoming { who: company.principal(who.device).unwrap(), push };
+    let known = company.principal(who.device).unwrap();
+    let incoming = Incoming { who: Principal { clock: clock.or(known.clock), ..known }, push };
     let mut prepared =
         company.prepare(incoming.push.doc, &[incoming], &mut LocalGate::new(0), office.app.now_ms()).unwrap();
     let outcome = company.store().commit_one(std::mem::take(&mut prepared.batch)).unwrap();

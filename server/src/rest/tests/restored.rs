@@ -153,6 +153,45 @@ async fn a_phone_that_was_enrolled_after_the_backup_comes_back_as_itself() {
 }
 
 #[tokio::test]
+async fn people_and_teams_of_after_the_backup_are_made_again_under_their_ids() {
+    let office = Office::open().await;
+    let li = office.person("李雷", "rep", None).await;
+    let (_folder, backup) = backup_of(&office);
+    let team = office.team("华东", None, &[]).await;
+    let late = office.person("韩梅梅", "rep", Some(&team)).await;
+    let (again, _) = office.restored(&backup, true);
+    let put = async |office: &Office, path: &str, body: Value| {
+        office.call("PUT", path, Some(&office.admin), body).await
+    };
+    let (user, team_path) = (format!("/api/users/{}", late.user), format!("/api/teams/{team}"));
+    let body = json!({"name": "韩梅梅", "role": "rep", "team": team});
+    assert_eq!(put(&again, &user, body.clone()).await.status, StatusCode::NOT_FOUND, "the team comes first");
+    for expected in [StatusCode::CREATED, StatusCode::OK] {
+        assert_eq!(put(&again, &team_path, json!({"name": "华东"})).await.status, expected);
+        assert_eq!(put(&again, &user, body.clone()).await.status, expected);
+    }
+    // Without a proof of the company's own an id is not told about: whoever asks is told what anybody is told.
+    let (fresh, _) = office.restored(&backup, true);
+    let code = code_for(&fresh, &li).await;
+    let refused = resume(&fresh, &code, &late, Some(&late.refresh)).await;
+    assert_eq!(refused.problem(), "user_forgotten");
+    assert!(refused.json()["detail"].as_str().is_some_and(|said| said.contains(&late.user.to_string())));
+    for token in [None, Some(li.refresh.as_str())] {
+        assert_eq!(resume(&fresh, &code, &late, token).await.problem(), "code_other_user");
+    }
+    for id in ["0000000000000000", "ffffffffffffffff"] {
+        let reply = put(&fresh, &format!("/api/users/{id}"), json!({"name": "x", "role": "rep"})).await;
+        assert_eq!(reply.status, StatusCode::NOT_FOUND, "{id}");
+    }
+    let stranger = put(&office, "/api/teams/0101010101010101", json!({"name": "x"})).await;
+    assert_eq!(
+        stranger.status,
+        StatusCode::NOT_FOUND,
+        "a server that was never restored has forgotten nothing"
+    );
+}
+
+#[tokio::test]
 async fn a_signed_out_phone_comes_back_as_itself_and_nobody_else_does() {
     let office = Office::open().await;
     let (li, han) = (office.person("李雷", "rep", None).await, office.person("韩梅梅", "rep", None).await);

@@ -14,6 +14,26 @@ fn from(path: &str, peer: [u8; 4], bearer: Option<&str>) -> Request<Body> {
 }
 
 #[tokio::test]
+async fn an_invitation_that_is_opened_outside_the_app_says_what_to_do() {
+    let office = Office::open().await;
+    let page = office.call("GET", "/enrol", None, Value::Null).await;
+    assert_eq!(
+        (page.status, &page.headers[header::CONTENT_TYPE]),
+        (StatusCode::OK, &"text/html; charset=utf-8".parse().unwrap())
+    );
+    let text = page.text();
+    assert!(
+        text.contains("请在应用里扫描这个二维码") && text.contains("Scan this code with the app"),
+        "{text}"
+    );
+    // The code behind # stays with the phone: the page runs nothing, loads nothing and names no other page.
+    assert!(
+        page.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().starts_with("default-src 'none'")
+    );
+    assert!(!text.contains("<script") && !text.contains("http"), "{text}");
+}
+
+#[tokio::test]
 async fn health_is_for_everybody_and_readiness_ends_before_the_server() {
     let office = Office::open().await;
     assert_eq!(office.call("GET", "/healthz", None, Value::Null).await.text(), "ok\n");
