@@ -17,6 +17,7 @@ use fieldbook_core::replica::{DocEdits, Identity, Replica};
 use fieldbook_core::store::{MemoryStore, Store};
 use fieldbook_core::sync::message::{
     FromPhone, FromServer, HoldReason, RefuseCode, VERSIONS, WireCode, decode_frame, encode, frames,
+    frames_up,
 };
 use fieldbook_core::sync::phone::Link;
 use fieldbook_core::sync::server::{Effect, Session};
@@ -242,7 +243,7 @@ impl Office {
         let mut session: Option<Session> = None;
         for _ in 0..100 {
             let mut down = Vec::new();
-            for frame in frames(std::mem::take(&mut up)) {
+            for frame in frames_up(std::mem::take(&mut up)) {
                 let messages = decode_frame::<FromPhone>(&frame).unwrap();
                 write_down(&mut dump, "phone → server", frame.len(), &messages);
                 for message in messages {
