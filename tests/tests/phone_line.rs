@@ -6,10 +6,11 @@ use std::sync::mpsc::channel;
 
 use fieldbook_core::access::Role;
 use fieldbook_core::model::{LeadFields, NewLead};
+use fieldbook_device::{Attachment, Error, EvidencePlace};
 
 mod support;
 
-use support::line::{Line, frame_of, head_of};
+use support::line::{Line, breaking, frame_of, head_of};
 use support::{LONG, Office, Phone};
 
 /// At 45 kbit/s what a week offline made takes half a minute: the server hears the hello before it, and gives up nobody for that.
@@ -50,4 +51,52 @@ fn the_hello_goes_by_itself_and_the_outbox_rides_behind_it() {
     let (hello, behind) = frames.recv_timeout(LONG).unwrap();
     assert!(hello < 2 << 10, "{hello} bytes before the server knows who calls");
     assert!(behind > hello, "{behind} bytes of {customers} leads");
+}
+
+/// What a photograph of several parts looks like to a store that cannot shrink it.
+fn pixels(bytes: usize) -> Vec<u8> {
+    let mut seed = 0x2545_f491_u32;
+    let mut next = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 17;
+        seed ^= seed << 5;
+        seed as u8
+    };
+    (0..bytes).map(|_| next()).collect()
+}
+
+#[test]
+fn a_photograph_that_a_broken_line_cut_in_half_is_fetched_from_there_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let office = Office::start(folder.path());
+    let (li, chen) = (office.hire("李销售", Role::Rep), office.hire("陈主管", Role::Manager));
+    let phone = office.phone(li, "li");
+    let lead = office.lead(li, "眼科医院");
+    phone.sync();
+    let photo = pixels(2_500_000);
+    let what = Attachment { name: "a.jpg".into(), mime: "image/jpeg".into(), ..Attachment::default() };
+    phone.book().attach(lead, &what, &photo).unwrap();
+    phone.sync();
+
+    let (line, came) = breaking(&office, photo.len() / 2);
+    let mut boss = Phone::new(folder.path(), "chen");
+    boss.book().enrol(&line.invitation(&office, chen), "chen", LONG, None).unwrap();
+    boss.sync();
+    let hash = boss.book().lead(lead).unwrap().evidence[0].hash;
+    let cut = boss.book().evidence(lead, hash, LONG, None);
+    assert!(matches!(cut, Err(Error::Offline(_))), "{cut:?}");
+    assert_eq!(boss.book().lead(lead).unwrap().evidence[0].place, EvidencePlace::Elsewhere);
+    // Neither an end of the app nor a night on the charger costs anything of it.
+    boss.close();
+    boss.open();
+    boss.book().maintain().unwrap();
+    boss.sync();
+    assert!(boss.book().evidence(lead, hash, LONG, None).unwrap() == photo);
+    let all: usize = came.try_iter().sum();
+    assert!(all >= photo.len() && all < photo.len() * 11 / 10, "{all} bytes came for {}", photo.len());
+    // It is here now, and passed on as it is once this phone names it.
+    assert!(boss.book().evidence(lead, hash, LONG, None).unwrap() == photo);
+    boss.book().attach(lead, &what, &photo).unwrap();
+    assert_eq!(boss.sync().evidence_up, 1);
+    assert_eq!(came.try_iter().count(), 0);
 }

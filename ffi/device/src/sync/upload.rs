@@ -166,8 +166,9 @@ struct Situation {
 fn fate(row: &BlobRow, standing: Standing, at: Situation) -> Fate {
     let Situation { leaving, unmetered, now_ms } = at;
     match (row.state, standing) {
-        (BlobState::Incomplete, _) | (BlobState::Safe | BlobState::Fetched, Standing::Named) => Fate::Keep,
-        (BlobState::Safe | BlobState::Fetched, _) => Fate::Remove,
+        (BlobState::Incomplete, _) => Fate::Keep,
+        (BlobState::Safe | BlobState::Fetched | BlobState::Coming, Standing::Named) => Fate::Keep,
+        (BlobState::Safe | BlobState::Fetched | BlobState::Coming, _) => Fate::Remove,
         // Taken back by its author before it went up. Undo may name it again: then its bytes must be here.
         (BlobState::Waiting, Standing::Dropped) => Fate::Remove,
         (BlobState::Waiting, Standing::Undoable) if !leaving => Fate::Keep,
@@ -277,7 +278,7 @@ mod tests {
 
     #[test]
     fn no_bytes_go_before_the_server_has_them_or_nobody_can_name_them() {
-        use BlobState::{Fetched, Safe, Waiting};
+        use BlobState::{Coming, Fetched, Safe, Waiting};
         use Fate::{Keep, Remove, Send};
         use Standing::{Dropped, Gone, Named, Undoable};
         let check = |state, standing, unmetered_only, leaving, expected| {
@@ -306,6 +307,9 @@ mod tests {
             (Safe, Dropped, false, false, Remove),
             (Fetched, Named, false, true, Keep),
             (Fetched, Gone, false, false, Remove),
+            (Coming, Named, false, false, Keep),
+            (Coming, Gone, false, false, Remove),
+            (Coming, Dropped, false, false, Remove),
         ] {
             check(state, standing, unmetered_only, leaving, expected);
         }
