@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::io::Write;
-use std::sync::mpsc::channel;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use fieldbook_core::access::Role;
 use fieldbook_core::model::{LeadFields, NewLead};
@@ -10,7 +11,7 @@ use fieldbook_device::{Attachment, Error, EvidencePlace};
 
 mod support;
 
-use support::line::{Line, breaking, frame_of, head_of};
+use support::line::{Line, body_of, breaking, frame_of, head_of};
 use support::{LONG, Office, Phone};
 
 /// At 45 kbit/s what a week offline made takes half a minute: the server hears the hello before it, and gives up nobody for that.
@@ -99,4 +100,58 @@ fn a_photograph_that_a_broken_line_cut_in_half_is_fetched_from_there_on() {
     boss.book().attach(lead, &what, &photo).unwrap();
     assert_eq!(boss.sync().evidence_up, 1);
     assert_eq!(came.try_iter().count(), 0);
+}
+
+/// A line on which the answer to this request comes when the test says so.
+fn late(office: &Office, request: &'static str) -> (Line, Receiver<()>, Sender<()>) {
+    let ((tell, asked), (release, released)) = (channel(), channel());
+    let released = Mutex::new(released);
+    let line = Line::to(office, move |mut call| {
+        if !call.head.starts_with(request) {
+            return call.pass();
+        }
+        let ask = body_of(&call.head, &mut call.phone);
+        call.begin();
+        call.server.write_all(&ask).unwrap();
+        let head = head_of(&mut call.server);
+        let answer = body_of(&head, &mut call.server);
+        let _ = tell.send(());
+        let _ = released.lock().unwrap().recv();
+        let _ = call.phone.write_all(&[head.as_bytes(), &answer].concat());
+        call.pass_rest();
+    });
+    (line, asked, release)
+}
+
+#[test]
+fn tokens_that_come_after_the_phone_left_are_not_kept() {
+    for request in ["POST /api/token/refresh", "POST /api/enrol"] {
+        let folder = tempfile::tempdir().unwrap();
+        let office = Office::start(folder.path());
+        let li = office.hire("李销售", Role::Rep);
+        let (line, asked, release) = late(&office, request);
+        let mut phone = Phone::new(folder.path(), "li");
+        if request.ends_with("refresh") {
+            phone.book().enrol(&line.invitation(&office, li), "li", LONG, None).unwrap();
+        }
+        // Of an enrolled phone the server is first asked whether it is signed out, with its refresh token.
+        let invitation = line.invitation(&office, li);
+        std::thread::scope(|scope| {
+            let enrolling = scope.spawn(|| phone.book().enrol(&invitation, "li", LONG, None));
+            asked.recv_timeout(LONG).unwrap();
+            phone.book().leave(true).unwrap();
+            release.send(()).unwrap();
+            let end = enrolling.join().unwrap();
+            assert!(matches!(end, Err(Error::NotEnrolled)), "{request}: {end:?}");
+        });
+        for _ in 0..2 {
+            assert!(matches!(phone.book().me(), Err(Error::NotEnrolled)), "{request}");
+            phone.close();
+            phone.open();
+        }
+        // Whoever gets the phone next enrols it as if nothing had been.
+        let wang = office.hire("王销售", Role::Rep);
+        phone.book().enrol(&office.invitation(wang), "wang", LONG, None).unwrap();
+        assert_eq!(phone.book().me().unwrap().user, wang);
+    }
 }

@@ -482,6 +482,7 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError`] of the store.
     pub fn wipe_all(&mut self) -> Result<(), ReplicaError> {
+        self.wipes += 1;
         let everything = Range { from: vec![b'a'], to: Vec::new() };
         // A phone that dies in the middle goes on when it is opened again: with its identity gone it would never be told once more.
         let mut mark = Batch::new();

@@ -92,6 +92,8 @@ pub struct Replica {
     counter: u64,
     /// Outbox entries a document, so that arriving news need no scan.
     pending: BTreeMap<DocId, u32>,
+    /// How often everything was deleted since the store was opened.
+    wipes: u64,
     /// The documents to ask for whole: what a lost connection kept from coming is asked for at the next.
     wanted: BTreeSet<DocId>,
     hot: HotDocs,
@@ -178,6 +180,7 @@ impl Replica {
             greeted: None,
             counter: 0,
             pending: BTreeMap::new(),
+            wipes: 0,
             wanted: BTreeSet::new(),
             hot: HotDocs::new(HOT_DOCS),
             store,
@@ -234,6 +237,11 @@ impl Replica {
         self.store.commit_one(batch)?;
         self.identity = Some(identity);
         Ok(())
+    }
+
+    /// How often everything was deleted since the store was opened: what was asked for before must not come to rest behind it.
+    pub fn wipes(&self) -> u64 {
+        self.wipes
     }
 
     /// Where the phone stands with its server.

@@ -81,6 +81,18 @@ pub fn head_of(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&head).into_owned()
 }
 
+/// The body behind a head that says how long it is.
+pub fn body_of(head: &str, stream: &mut TcpStream) -> Vec<u8> {
+    let mut body = vec![0; length_of(head)];
+    stream.read_exact(&mut body).unwrap();
+    body
+}
+
+fn length_of(head: &str) -> usize {
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    length.map_or(0, |length| length.parse().unwrap())
+}
+
 /// One frame of a websocket as it stands on the wire.
 pub fn frame_of(stream: &mut TcpStream) -> Vec<u8> {
     let mut frame = vec![0; 2];
@@ -117,8 +129,7 @@ pub fn breaking(office: &Office, after_bytes: usize) -> (Line, Receiver<usize>) 
         let head = head_of(&mut call.server);
         call.phone.write_all(head.as_bytes()).unwrap();
         let most = if broken.swap(true, Ordering::SeqCst) { u64::MAX } else { after_bytes as u64 };
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-        let mut body = (&mut call.server).take(most.min(length.parse().unwrap()));
+        let mut body = (&mut call.server).take(most.min(length_of(&head) as u64));
         let through = std::io::copy(&mut body, &mut call.phone).unwrap();
         let _ = tell.send(through as usize);
         let _ = call.phone.shutdown(Shutdown::Write);
