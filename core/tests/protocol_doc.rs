@@ -109,6 +109,8 @@ fn bounds() -> String {
     let rows: &[(&str, u64)] = &[
         ("one frame, bytes", limits::FRAME_MAX_BYTES as u64),
         ("what a sender fills a frame to, bytes", limits::FRAME_TARGET_BYTES as u64),
+        ("changes of one delta or return, bytes", limits::CHANGES_MAX_BYTES as u64),
+        ("changes of one document that are taken back, bytes", limits::RETURN_MAX_BYTES as u64),
         ("one change, inflated, bytes", limits::CHANGE_MAX_BYTES as u64),
         ("operations of one change", limits::CHANGE_MAX_OPS as u64),
         ("dependencies of one change, and other actors that it names", limits::CHANGE_MAX_DEPS as u64),

@@ -9,15 +9,17 @@ use fieldbook_core::company::{
     Company, CompanyError, DeviceStatus, Incoming, LocalGate, NewLead, Settled, TeamRow, UserRow,
 };
 use fieldbook_core::document::{Edit, NoClocks, Value};
-use fieldbook_core::ids::{DeviceId, DocId, DocKind, EntryId, TeamId, UserId};
+use fieldbook_core::ids::{Actor, DeviceId, DocId, DocKind, EntryId, TeamId, UserId};
+use fieldbook_core::limits;
 use fieldbook_core::replica::{DocEdits, Identity, ListQuery, Replica, ReplicaError};
 use fieldbook_core::store::{MemoryStore, Store};
 use fieldbook_core::sync::message::{
-    FromPhone, FromServer, HoldReason, Origin, Verdict, WireCode, decode_frame, frames,
+    Answer, FromPhone, FromServer, HoldReason, Origin, Push, Verdict, WireCode, decode_frame, frames,
 };
 use fieldbook_core::sync::phone::{Link, SyncReport};
 use fieldbook_core::sync::server::{Effect, Session};
-use fieldbook_core::time::Moment;
+use fieldbook_core::time::{Moment, Stamp};
+use minicbor::bytes::ByteVec;
 
 struct Office {
     company: Company,
@@ -834,4 +836,49 @@ fn a_return_moves_nobody_elses_lead() {
     assert_eq!(office.company.owner_of(late).err().map(|_| ()), Some(()), "its lead has not come back yet");
     assert!(office.company.header(DocId::ruling_of(late)).unwrap().is_some(), "the ruling has");
     assert_eq!(office.company.owner_of(mine).unwrap().owner, Some(user(1)));
+}
+
+#[test]
+fn a_history_longer_than_a_frame_comes_down_and_goes_back_to_a_restored_server() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "华西医院");
+    office.sync(1);
+    let backup = office.store.rows();
+    // A crowd of edits that were made without signal arrives in one moment, and is one row of the log.
+    let mut doc = office.company.load(lead).unwrap();
+    let (actor, now) = (Actor { device: device(9), incarnation: 1 }, office.moment(9));
+    let stamp = Stamp { user: user(9), moment: now, offset_ms: None, last_contact_ms: 0 };
+    let (mut changes, mut bytes) = (Vec::new(), 0);
+    while bytes <= limits::FRAME_MAX_BYTES {
+        let brand = if changes.len() % 2 == 0 { "甲" } else { "乙" };
+        let edit = Edit::Set { field: "brand".into(), value: brand.into() };
+        let change = doc.edit(actor, &stamp, &[edit]).unwrap().change;
+        bytes += change.len();
+        changes.push(ByteVec::from(change));
+    }
+    assert!(doc.save().len() < limits::FRAME_MAX_BYTES / 2, "saved, it is a fraction of that");
+    let who = office.company.principal(device(9)).unwrap();
+    let pushes = changes.chunks(limits::PUSH_MAX_CHANGES).zip(1..).map(|(changes, id)| {
+        let push = Push { id, doc: lead, origin: None, changes: changes.to_vec() };
+        Incoming { who: who.clone(), push }
+    });
+    let pushes: Vec<Incoming> = pushes.collect();
+    let prepared = office.company.prepare(lead, &pushes, &mut office.gate, office.now_ms).unwrap();
+    let outcome = office.company.store().commit_one(prepared.batch.clone()).unwrap();
+    let Settled::Done { answers, .. } = prepared.settle(outcome) else { panic!("contended") };
+    let durable = |answer: &Answer| matches!(answer.verdict, Verdict::Durable { .. });
+    assert!(answers.iter().all(durable), "{answers:?}");
+
+    // Not a byte of the wire is more than a frame: the session would end here.
+    office.sync(1);
+    office.heads_agree(1, lead);
+    let held = office.phones.get_mut(&1).unwrap().replica.load(lead).unwrap().heads();
+    assert_eq!(held, doc.heads());
+
+    let store = Arc::new(MemoryStore::from_rows(backup));
+    office.company = Company::open(store.clone(), "", &[1; 64]).unwrap().restored(office.now_ms).unwrap();
+    office.store = store;
+    assert_ne!(office.company.load(lead).unwrap().heads(), held);
+    office.sync(1);
+    assert_eq!(office.company.load(lead).unwrap().heads(), held);
 }

@@ -357,6 +357,9 @@ pub struct Return {
     /// The changes in causal order, genesis left out. Those that no receipt vouches for are passed over.
     #[n(3)]
     pub changes: Vec<ByteVec>,
+    /// How many further messages have the rest of the changes, when they are too many for one frame. The last has the receipts.
+    #[n(4)]
+    pub parts_behind: Option<u32>,
 }
 
 /// A receipt and what it is for.
