@@ -11,6 +11,7 @@ use fieldbook_core::company::{
 use fieldbook_core::document::{Edit, NoClocks, Value};
 use fieldbook_core::ids::{Actor, DeviceId, DocId, DocKind, EntryId, TeamId, UserId};
 use fieldbook_core::limits;
+use fieldbook_core::model::Todo;
 use fieldbook_core::replica::{DocEdits, Identity, ListQuery, Replica, ReplicaError};
 use fieldbook_core::store::{MemoryStore, Store};
 use fieldbook_core::sync::message::{
@@ -881,4 +882,56 @@ fn a_history_longer_than_a_frame_comes_down_and_goes_back_to_a_restored_server()
     assert_ne!(office.company.load(lead).unwrap().heads(), held);
     office.sync(1);
     assert_eq!(office.company.load(lead).unwrap().heads(), held);
+}
+
+#[test]
+fn a_lead_that_left_is_shown_by_no_call_while_its_edits_wait_for_their_answer() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "省人民医院");
+    let stays = office.lead_from_office(1, "市二院");
+    office.sync(1);
+    let todo = Todo { title: Some("报价".into()), due: Some("2026-02-02".into()), done: None };
+    office.edit(1, &[DocEdits::of(lead, vec![todo.add("todos", EntryId([5; 16]))])]);
+    office.tick(1, lead, "decision_maker", true);
+    let family = [lead, DocId::ruling_of(lead), DocId::advancement_of(lead)];
+    let now = office.moment(1);
+    let replica = &mut office.phones.get_mut(&1).unwrap().replica;
+    assert_eq!(replica.due("", "2026-02-03", 10).unwrap(), [lead]);
+    let gone: Vec<FromServer> = family.map(FromServer::Gone).into();
+    let applied = replica.take(&gone, T0).unwrap();
+    assert!(applied.changed.contains(&lead), "whoever shows it hears of it");
+
+    for id in family {
+        assert!(!replica.holds(id).unwrap());
+        assert!(matches!(replica.load(id), Err(ReplicaError::Unknown(_))), "{id}");
+        assert!(!replica.held_of(id.kind().unwrap()).unwrap().contains(&id));
+    }
+    assert!(matches!(replica.summary(lead), Err(ReplicaError::Unknown(_))));
+    let listed = replica.list(&ListQuery { limit: 50, ..Default::default() }, now).unwrap();
+    assert_eq!(listed.iter().map(|row| row.id).collect::<Vec<_>>(), [stays]);
+    assert!(replica.due("", "2026-02-03", 10).unwrap().is_empty());
+    assert!(replica.conflicted(10).unwrap().is_empty());
+    let act = replica.act(now, [8; 32]).unwrap();
+    let set = Edit::Set { field: "brand".into(), value: "联影".into() };
+    let more = [
+        DocEdits::of(lead, vec![set.clone()]),
+        DocEdits::table_of(
+            lead,
+            vec![Edit::SetIn { field: "ticks".into(), key: "x".into(), value: Value::Bool(true) }],
+        ),
+    ];
+    for lot in more {
+        assert!(matches!(replica.edit(&act, &[lot]), Err(ReplicaError::Unknown(_))));
+    }
+    assert!(matches!(replica.undo(&act), Err(ReplicaError::NothingToUndo)));
+
+    // What it made before is still on its way up, and the bytes go with the answer.
+    assert_eq!(replica.unanswered(), 2);
+    let pushes = replica.pushes(0, 10, 100_000).unwrap();
+    let answers = pushes.iter().map(|push| {
+        let verdict = Verdict::Durable { at: 99, receipt: Vec::new() };
+        FromServer::Answer(Answer { id: push.id, doc: push.doc, verdict })
+    });
+    let applied = replica.take(&answers.collect::<Vec<_>>(), T0).unwrap();
+    assert_eq!((applied.durable, applied.wiped.len(), replica.unanswered()), (2, 2, 0));
 }

@@ -191,7 +191,7 @@ impl Replica {
                 continue;
             }
             for id in [*lead, DocId::advancement_of(*lead)] {
-                if let (Some(head), Some(doc)) = (self.head(id)?, self.read_doc(id)?) {
+                if let (Some(head), Some(doc)) = (self.shown(id)?, self.read_doc(id)?) {
                     summaries.take(id, &head, &doc)?;
                 }
             }
@@ -429,7 +429,14 @@ impl Replica {
         self.plan_unwant(batch, doc);
         let Some(mut head) = known else { return Ok(()) };
         if self.pending.contains_key(&doc) {
+            // Nobody reads it any more; its bytes stay for what is on its way.
             head.gone = true;
+            self.hot.forget(doc);
+            summaries.forget(doc);
+            if doc.kind() == Some(DocKind::Lead) {
+                summaries.remove(doc)?;
+            }
+            applied.changed.insert(doc);
             batch.put(keys::head(doc), encode(&head));
             heads.insert(doc, Some(head));
         } else {
