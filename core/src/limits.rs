@@ -20,6 +20,11 @@ pub const DOC_MAX_BYTES: usize = 4 << 20;
 /// One document that phones write, compacted and not deflated. 5,000 changes of a three-year lead take about 440 KB; a snapshot with a tail
 /// as large fits one frame.
 pub const DOC_WRITTEN_MAX_BYTES: usize = 480 << 10;
+/// Raw changes in one message, so that it stays within a frame whatever stands beside them. A document that phones write may have more of them
+/// than it has bytes when saved: a phone is sent the saved document then, and gives changes back in several messages.
+pub const CHANGES_MAX_BYTES: usize = FRAME_MAX_BYTES - (64 << 10);
+/// Raw changes of one document that a restored server takes back: three times those of a three-year lead. They share a row of its store.
+pub const RETURN_MAX_BYTES: usize = 4 << 20;
 /// Changes in one document.
 pub const DOC_MAX_CHANGES: usize = 100_000;
 /// Pushes of one device that may be unanswered at once. 8 keep a phone busy over a 100 ms link at 80 a second; the

@@ -17,6 +17,7 @@ use fieldbook_core::replica::{DocEdits, Identity, Replica};
 use fieldbook_core::store::{MemoryStore, Store};
 use fieldbook_core::sync::message::{
     FromPhone, FromServer, HoldReason, RefuseCode, VERSIONS, WireCode, decode_frame, encode, frames,
+    frames_up,
 };
 use fieldbook_core::sync::phone::Link;
 use fieldbook_core::sync::server::{Effect, Session};
@@ -108,6 +109,8 @@ fn bounds() -> String {
     let rows: &[(&str, u64)] = &[
         ("one frame, bytes", limits::FRAME_MAX_BYTES as u64),
         ("what a sender fills a frame to, bytes", limits::FRAME_TARGET_BYTES as u64),
+        ("changes of one delta or return, bytes", limits::CHANGES_MAX_BYTES as u64),
+        ("changes of one document that are taken back, bytes", limits::RETURN_MAX_BYTES as u64),
         ("one change, inflated, bytes", limits::CHANGE_MAX_BYTES as u64),
         ("operations of one change", limits::CHANGE_MAX_OPS as u64),
         ("dependencies of one change, and other actors that it names", limits::CHANGE_MAX_DEPS as u64),
@@ -242,7 +245,7 @@ impl Office {
         let mut session: Option<Session> = None;
         for _ in 0..100 {
             let mut down = Vec::new();
-            for frame in frames(std::mem::take(&mut up)) {
+            for frame in frames_up(std::mem::take(&mut up)) {
                 let messages = decode_frame::<FromPhone>(&frame).unwrap();
                 write_down(&mut dump, "phone → server", frame.len(), &messages);
                 for message in messages {

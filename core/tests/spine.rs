@@ -9,15 +9,18 @@ use fieldbook_core::company::{
     Company, CompanyError, DeviceStatus, Incoming, LocalGate, NewLead, Settled, TeamRow, UserRow,
 };
 use fieldbook_core::document::{Edit, NoClocks, Value};
-use fieldbook_core::ids::{DeviceId, DocId, DocKind, EntryId, TeamId, UserId};
+use fieldbook_core::ids::{Actor, DeviceId, DocId, DocKind, EntryId, TeamId, UserId};
+use fieldbook_core::limits;
+use fieldbook_core::model::Todo;
 use fieldbook_core::replica::{DocEdits, Identity, ListQuery, Replica, ReplicaError};
 use fieldbook_core::store::{MemoryStore, Store};
 use fieldbook_core::sync::message::{
-    FromPhone, FromServer, HoldReason, Origin, Verdict, WireCode, decode_frame, frames,
+    Answer, FromPhone, FromServer, HoldReason, Origin, Push, Verdict, WireCode, decode_frame, frames,
 };
 use fieldbook_core::sync::phone::{Link, SyncReport};
 use fieldbook_core::sync::server::{Effect, Session};
-use fieldbook_core::time::Moment;
+use fieldbook_core::time::{Moment, Stamp};
+use minicbor::bytes::ByteVec;
 
 struct Office {
     company: Company,
@@ -834,4 +837,101 @@ fn a_return_moves_nobody_elses_lead() {
     assert_eq!(office.company.owner_of(late).err().map(|_| ()), Some(()), "its lead has not come back yet");
     assert!(office.company.header(DocId::ruling_of(late)).unwrap().is_some(), "the ruling has");
     assert_eq!(office.company.owner_of(mine).unwrap().owner, Some(user(1)));
+}
+
+#[test]
+fn a_history_longer_than_a_frame_comes_down_and_goes_back_to_a_restored_server() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "华西医院");
+    office.sync(1);
+    let backup = office.store.rows();
+    // A crowd of edits that were made without signal arrives in one moment, and is one row of the log.
+    let mut doc = office.company.load(lead).unwrap();
+    let (actor, now) = (Actor { device: device(9), incarnation: 1 }, office.moment(9));
+    let stamp = Stamp { user: user(9), moment: now, offset_ms: None, last_contact_ms: 0 };
+    let (mut changes, mut bytes) = (Vec::new(), 0);
+    while bytes <= limits::FRAME_MAX_BYTES {
+        let brand = if changes.len() % 2 == 0 { "甲" } else { "乙" };
+        let edit = Edit::Set { field: "brand".into(), value: brand.into() };
+        let change = doc.edit(actor, &stamp, &[edit]).unwrap().change;
+        bytes += change.len();
+        changes.push(ByteVec::from(change));
+    }
+    assert!(doc.save().len() < limits::FRAME_MAX_BYTES / 2, "saved, it is a fraction of that");
+    let who = office.company.principal(device(9)).unwrap();
+    let pushes = changes.chunks(limits::PUSH_MAX_CHANGES).zip(1..).map(|(changes, id)| {
+        let push = Push { id, doc: lead, origin: None, changes: changes.to_vec() };
+        Incoming { who: who.clone(), push }
+    });
+    let pushes: Vec<Incoming> = pushes.collect();
+    let prepared = office.company.prepare(lead, &pushes, &mut office.gate, office.now_ms).unwrap();
+    let outcome = office.company.store().commit_one(prepared.batch.clone()).unwrap();
+    let Settled::Done { answers, .. } = prepared.settle(outcome) else { panic!("contended") };
+    let durable = |answer: &Answer| matches!(answer.verdict, Verdict::Durable { .. });
+    assert!(answers.iter().all(durable), "{answers:?}");
+
+    // Not a byte of the wire is more than a frame: the session would end here.
+    office.sync(1);
+    office.heads_agree(1, lead);
+    let held = office.phones.get_mut(&1).unwrap().replica.load(lead).unwrap().heads();
+    assert_eq!(held, doc.heads());
+
+    let store = Arc::new(MemoryStore::from_rows(backup));
+    office.company = Company::open(store.clone(), "", &[1; 64]).unwrap().restored(office.now_ms).unwrap();
+    office.store = store;
+    assert_ne!(office.company.load(lead).unwrap().heads(), held);
+    office.sync(1);
+    assert_eq!(office.company.load(lead).unwrap().heads(), held);
+}
+
+#[test]
+fn a_lead_that_left_is_shown_by_no_call_while_its_edits_wait_for_their_answer() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "省人民医院");
+    let stays = office.lead_from_office(1, "市二院");
+    office.sync(1);
+    let todo = Todo { title: Some("报价".into()), due: Some("2026-02-02".into()), done: None };
+    office.edit(1, &[DocEdits::of(lead, vec![todo.add("todos", EntryId([5; 16]))])]);
+    office.tick(1, lead, "decision_maker", true);
+    let family = [lead, DocId::ruling_of(lead), DocId::advancement_of(lead)];
+    let now = office.moment(1);
+    let replica = &mut office.phones.get_mut(&1).unwrap().replica;
+    assert_eq!(replica.due("", "2026-02-03", 10).unwrap(), [lead]);
+    let gone: Vec<FromServer> = family.map(FromServer::Gone).into();
+    let applied = replica.take(&gone, T0).unwrap();
+    assert!(applied.changed.contains(&lead), "whoever shows it hears of it");
+
+    for id in family {
+        assert!(!replica.holds(id).unwrap());
+        assert!(matches!(replica.load(id), Err(ReplicaError::Unknown(_))), "{id}");
+        assert!(!replica.held_of(id.kind().unwrap()).unwrap().contains(&id));
+    }
+    assert!(matches!(replica.summary(lead), Err(ReplicaError::Unknown(_))));
+    let listed = replica.list(&ListQuery { limit: 50, ..Default::default() }, now).unwrap();
+    assert_eq!(listed.iter().map(|row| row.id).collect::<Vec<_>>(), [stays]);
+    assert!(replica.due("", "2026-02-03", 10).unwrap().is_empty());
+    assert!(replica.conflicted(10).unwrap().is_empty());
+    let act = replica.act(now, [8; 32]).unwrap();
+    let set = Edit::Set { field: "brand".into(), value: "联影".into() };
+    let more = [
+        DocEdits::of(lead, vec![set.clone()]),
+        DocEdits::table_of(
+            lead,
+            vec![Edit::SetIn { field: "ticks".into(), key: "x".into(), value: Value::Bool(true) }],
+        ),
+    ];
+    for lot in more {
+        assert!(matches!(replica.edit(&act, &[lot]), Err(ReplicaError::Unknown(_))));
+    }
+    assert!(matches!(replica.undo(&act), Err(ReplicaError::NothingToUndo)));
+
+    // What it made before is still on its way up, and the bytes go with the answer.
+    assert_eq!(replica.unanswered(), 2);
+    let pushes = replica.pushes(0, 10, 100_000).unwrap();
+    let answers = pushes.iter().map(|push| {
+        let verdict = Verdict::Durable { at: 99, receipt: Vec::new() };
+        FromServer::Answer(Answer { id: push.id, doc: push.doc, verdict })
+    });
+    let applied = replica.take(&answers.collect::<Vec<_>>(), T0).unwrap();
+    assert_eq!((applied.durable, applied.wiped.len(), replica.unanswered()), (2, 2, 0));
 }

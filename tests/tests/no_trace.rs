@@ -10,6 +10,7 @@ use fieldbook_engines::{InMemoryBackend, StorageBackend, StoreKey, XtsBackend};
 
 mod support;
 
+use support::line::breaking;
 use support::{KEY, LONG, Office, Phone};
 
 const CUSTOMER: &str = "静安区中心医院";
@@ -98,5 +99,40 @@ fn a_phone_that_was_wiped_has_nothing_in_its_file_at_once() {
             None => phone.book().leave(false).unwrap(),
         }
         assert_eq!(traces(&mut phone, &[CUSTOMER, SAID, PHOTO]), [0, 0, 0], "{name}");
+    }
+}
+
+#[test]
+fn half_a_photograph_goes_with_everything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let office = Office::start(folder.path());
+    let (li, wang) = (office.hire("李销售", Role::Rep), office.hire("王销售", Role::Rep));
+    let chen = office.hire("陈主管", Role::Manager);
+    let first = office.phone(li, "first");
+    let (here, there) = (office.lead(li, CUSTOMER), office.lead(li, OTHER));
+    first.sync();
+    work_on(&first, here);
+    work_on(&first, there);
+    first.sync();
+    for leaves in [false, true] {
+        let lead = if leaves { there } else { here };
+        let (line, _came) = breaking(&office, 100_000);
+        let name = if leaves { "leaves" } else { "loses the lead" };
+        let mut second = Phone::new(folder.path(), name);
+        second.book().enrol(&line.invitation(&office, li), name, LONG, None).unwrap();
+        second.sync();
+        let hash = second.book().lead(lead).unwrap().evidence[0].hash;
+        assert!(matches!(second.book().evidence(lead, hash, LONG, None), Err(Error::Offline(_))));
+        let [before] = traces(&mut second, &[PHOTO])[..] else { unreachable!() };
+        assert!(before > 10_000, "{name}: {before}");
+        if leaves {
+            second.book().leave(false).unwrap();
+        } else {
+            office.assign(lead, wang, chen);
+            second.sync();
+            second.sync();
+            second.book().maintain().unwrap();
+        }
+        assert_eq!(traces(&mut second, &[PHOTO]), [0], "{name}");
     }
 }

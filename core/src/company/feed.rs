@@ -201,13 +201,25 @@ impl Company {
                 }
             }
         }
-        Ok((!changes.is_empty()).then(|| self.delta(doc, header, None, changes, header.heads.clone())))
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        // Saved, a document takes less than its changes one by one.
+        Ok(Some(if fits(None, &changes) {
+            self.delta(doc, header, None, changes, header.heads.clone())
+        } else {
+            self.whole(doc, header)?
+        }))
     }
 
-    /// A whole document as stored.
+    /// A whole document: as stored, or saved anew where that would be more than a frame.
     pub(super) fn whole(&self, doc: DocId, header: &Header) -> Result<Delta, CompanyError> {
         let base = self.base(doc, header)?;
-        Ok(self.delta(doc, header, base.snapshot, base.changes, Vec::new()))
+        if fits(base.snapshot.as_ref(), &base.changes) {
+            return Ok(self.delta(doc, header, base.snapshot, base.changes, Vec::new()));
+        }
+        let saved = base.load(doc)?.save();
+        Ok(self.delta(doc, header, Some(saved.into()), Vec::new(), Vec::new()))
     }
 
     fn delta(
@@ -322,17 +334,28 @@ impl Company {
     }
 }
 
+/// Whether a delta of these may travel as it is.
+fn fits(snapshot: Option<&ByteVec>, changes: &[ByteVec]) -> bool {
+    snapshot.map_or(0, |bytes| bytes.len()) + bytes_of(changes) <= limits::CHANGES_MAX_BYTES
+}
+
+fn bytes_of(changes: &[ByteVec]) -> usize {
+    changes.iter().map(|change| change.len() + CBOR_BYTES).sum()
+}
+
 /// About how many bytes a message takes on the wire.
 fn weight(message: &FromServer) -> usize {
     match message {
         FromServer::Delta(delta) => {
             let snapshot = delta.snapshot.as_ref().map_or(0, |bytes| bytes.len());
-            64 + snapshot + delta.changes.iter().map(|change| change.len() + 3).sum::<usize>()
+            64 + snapshot + bytes_of(&delta.changes)
         }
         _ => 24,
     }
 }
 
+/// What stands before a byte string.
+const CBOR_BYTES: usize = 3;
 /// Rows of one channel's feed read at once.
 const FEED_PAGE: usize = 1_024;
 /// Documents of one channel read at once while it is filled: 256 leads of 600 bytes are a frame.

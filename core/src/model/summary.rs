@@ -1,6 +1,6 @@
 //! The row that stands for a lead in lists, kept beside the documents so that a list of 10,000 leads loads none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,11 @@ pub struct LeadSummary {
     /// The newest change of the table, corrected, milliseconds since 1970 UTC.
     #[n(19)]
     pub table_updated_ms: Option<i64>,
+    /// Every day on which an open todo is due, as [`LeadSummary::next_due`].
+    #[n(20)]
+    #[cbor(default)]
+    #[serde(default)]
+    pub due_days: BTreeSet<String>,
 }
 
 /// How a lead came to be deleted.
@@ -135,7 +140,8 @@ impl LeadSummary {
             overlooked: lead.is_beyond_writers_of("deleted"),
         });
         let todos = Todo::read_all(lead, "todos", &clocks).into_values();
-        self.next_due = todos.filter(|_| !self.deleted).filter_map(|todo| todo.due_day_utc()).min();
+        self.due_days = todos.filter(|_| !self.deleted).filter_map(|todo| todo.due_day_utc()).collect();
+        self.next_due = self.due_days.first().cloned();
         self.conflicts = self.table_conflicts + lead.conflicts(&clocks).len() as u32;
         self.touch(lead, &clocks);
         self.clocks = clocks;

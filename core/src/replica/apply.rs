@@ -191,7 +191,7 @@ impl Replica {
                 continue;
             }
             for id in [*lead, DocId::advancement_of(*lead)] {
-                if let (Some(head), Some(doc)) = (self.head(id)?, self.read_doc(id)?) {
+                if let (Some(head), Some(doc)) = (self.shown(id)?, self.read_doc(id)?) {
                     summaries.take(id, &head, &doc)?;
                 }
             }
@@ -429,7 +429,14 @@ impl Replica {
         self.plan_unwant(batch, doc);
         let Some(mut head) = known else { return Ok(()) };
         if self.pending.contains_key(&doc) {
+            // Nobody reads it any more; its bytes stay for what is on its way.
             head.gone = true;
+            self.hot.forget(doc);
+            summaries.forget(doc);
+            if doc.kind() == Some(DocKind::Lead) {
+                summaries.remove(doc)?;
+            }
+            applied.changed.insert(doc);
             batch.put(keys::head(doc), encode(&head));
             heads.insert(doc, Some(head));
         } else {
@@ -461,20 +468,37 @@ impl Replica {
                 let head: HeadRow = super::rows::decode(key, value)?;
                 let is_safe = head.epoch == epoch || head.epoch == self.sync.epoch && head.at <= upto;
                 let Some(doc) = keys::parse_head(key).filter(|_| !is_safe) else { continue };
-                if let Some(returned) = self.returned(doc, head)? {
-                    out.push(returned);
-                }
+                out.extend(self.returned(doc, head)?);
             }
         }
     }
 
-    /// A document with the receipts for it; `None` when it has none.
-    fn returned(&self, id: DocId, head: HeadRow) -> Result<Option<Return>, ReplicaError> {
+    /// A document with the receipts for it, in as many messages as it takes; none when it has no receipt.
+    fn returned(&self, id: DocId, head: HeadRow) -> Result<Vec<Return>, ReplicaError> {
         let vouchers: Vec<Voucher> = head.sent.into_iter().chain(head.own).collect();
-        let Some(doc) = self.read_doc(id)?.filter(|_| !vouchers.is_empty()) else { return Ok(None) };
+        let Some(doc) = self.read_doc(id)?.filter(|_| !vouchers.is_empty()) else { return Ok(Vec::new()) };
         let genesis = Doc::genesis(doc.kind()).heads();
-        let changes = doc.changes_after(&genesis).into_iter().map(|change| change.bytes.into()).collect();
-        Ok(Some(Return { doc: id, origin: head.origin, vouchers, changes }))
+        let (mut parts, mut bytes) = (vec![Vec::new()], 0);
+        for change in doc.changes_after(&genesis) {
+            bytes += change.bytes.len() + CBOR_BYTES;
+            if bytes > limits::CHANGES_MAX_BYTES {
+                parts.push(Vec::new());
+                bytes = change.bytes.len() + CBOR_BYTES;
+            }
+            if let Some(part) = parts.last_mut() {
+                part.push(change.bytes.into());
+            }
+        }
+        let last = parts.len() - 1;
+        let parts = parts.into_iter().enumerate().map(|(n, changes)| Return {
+            doc: id,
+            origin: head.origin.clone(),
+            // They are looked at when all is there.
+            vouchers: if n == last { vouchers.clone() } else { Vec::new() },
+            changes,
+            parts_behind: u32::try_from(last - n).ok().filter(|behind| *behind > 0),
+        });
+        Ok(parts.collect())
     }
 
     /// Deletes everything that this phone holds.
@@ -482,6 +506,7 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError`] of the store.
     pub fn wipe_all(&mut self) -> Result<(), ReplicaError> {
+        self.wipes += 1;
         let everything = Range { from: vec![b'a'], to: Vec::new() };
         // A phone that dies in the middle goes on when it is opened again: with its identity gone it would never be told once more.
         let mut mark = Batch::new();
@@ -517,3 +542,6 @@ fn whole(kind: DocKind, delta: &Delta) -> Result<Doc, DocError> {
     }
     Ok(doc)
 }
+
+/// What stands before a byte string in a message.
+const CBOR_BYTES: usize = 3;

@@ -33,7 +33,7 @@ pub const RECENT: &[u8] = b"i/";
 
 /// The documents with a conflict that waits for a person.
 pub const CONFLICTED: &[u8] = b"q/";
-/// Leads by the first day on which a todo is due.
+/// Leads by each day on which a todo is due.
 pub const DUE: &[u8] = b"t/";
 
 fn key(prefix: &[u8], parts: &[&[u8]]) -> Vec<u8> {

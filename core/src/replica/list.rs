@@ -1,5 +1,7 @@
 //! Lists and the sync status: what a screen shows without loading a document.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::rows::{UndoRow, decode};
@@ -78,16 +80,28 @@ impl Replica {
         }
     }
 
-    /// Leads with an open todo that is due on `day` (ISO) or before, the longest due first, at most `limit`. A todo with a time counts on
-    /// its day in UTC.
+    /// Leads with an open todo that is due on one of these days (ISO, both included), the longest due first, at most `limit`. A todo with a
+    /// time counts on its day in UTC.
     ///
     /// # Errors
     /// [`ReplicaError::Store`].
-    pub fn due(&self, day: &str, limit: usize) -> Result<Vec<DocId>, ReplicaError> {
-        let range =
-            Range { from: keys::DUE.to_vec(), to: after_prefix(&[keys::DUE, day.as_bytes()].concat()) };
-        let rows = self.store.scan(&range, Direction::Forward, limit.min(limits::SCAN_MAX_ROWS))?;
-        Ok(rows.iter().filter_map(|(key, _)| keys::parse_due(key)).collect())
+    pub fn due(&self, first: &str, last: &str, limit: usize) -> Result<Vec<DocId>, ReplicaError> {
+        let day = |day: &str| [keys::DUE, day.as_bytes()].concat();
+        let mut range = Range { from: day(first), to: after_prefix(&day(last)) };
+        let (mut leads, mut seen) = (Vec::new(), BTreeSet::new());
+        loop {
+            let rows = self.store.scan(&range, Direction::Forward, limit.clamp(1, limits::SCAN_MAX_ROWS))?;
+            let Some((key, _)) = rows.last() else { return Ok(leads) };
+            range.from = [&key[..], &[0]].concat();
+            // A lead stands under every day on which one of its todos is due.
+            leads.extend(
+                rows.iter().filter_map(|(key, _)| keys::parse_due(key)).filter(|lead| seen.insert(*lead)),
+            );
+            if leads.len() >= limit {
+                leads.truncate(limit);
+                return Ok(leads);
+            }
+        }
     }
 
     /// The documents with a conflict that waits for a person: leads (their table's conflicts counted with them), calendars, accounts. At

@@ -92,6 +92,8 @@ pub struct Replica {
     counter: u64,
     /// Outbox entries a document, so that arriving news need no scan.
     pending: BTreeMap<DocId, u32>,
+    /// How often everything was deleted since the store was opened.
+    wipes: u64,
     /// The documents to ask for whole: what a lost connection kept from coming is asked for at the next.
     wanted: BTreeSet<DocId>,
     hot: HotDocs,
@@ -178,6 +180,7 @@ impl Replica {
             greeted: None,
             counter: 0,
             pending: BTreeMap::new(),
+            wipes: 0,
             wanted: BTreeSet::new(),
             hot: HotDocs::new(HOT_DOCS),
             store,
@@ -234,6 +237,11 @@ impl Replica {
         self.store.commit_one(batch)?;
         self.identity = Some(identity);
         Ok(())
+    }
+
+    /// How often everything was deleted since the store was opened: what was asked for before must not come to rest behind it.
+    pub fn wipes(&self) -> u64 {
+        self.wipes
     }
 
     /// Where the phone stands with its server.
@@ -293,12 +301,13 @@ impl Replica {
         Ok(())
     }
 
-    /// Whether the phone holds this document.
+    /// Whether the phone holds this document. One that it may no longer hold, and keeps only for what the server has not answered, is as good
+    /// as gone: no call tells of it.
     ///
     /// # Errors
     /// [`ReplicaError::Store`].
     pub fn holds(&self, id: DocId) -> Result<bool, ReplicaError> {
-        Ok(self.head(id)?.is_some())
+        Ok(self.shown(id)?.is_some())
     }
 
     /// Where a derived document comes from; `None` for one with an id of its own, or that is not held.
@@ -306,7 +315,7 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError::Store`].
     pub fn origin_of(&self, id: DocId) -> Result<Option<Origin>, ReplicaError> {
-        Ok(self.head(id)?.and_then(|head| head.origin))
+        Ok(self.shown(id)?.and_then(|head| head.origin))
     }
 
     /// The lead that a document belongs to: itself, or the parent of a ruling or table that is held.
@@ -328,6 +337,8 @@ impl Replica {
         if let Some(doc) = self.hot.get(id) {
             return Ok(doc.clone());
         }
+        // What may no longer be held is never hot.
+        self.shown(id)?.ok_or(ReplicaError::Unknown(id))?;
         let doc = self.read_doc(id)?.ok_or(ReplicaError::Unknown(id))?;
         self.hot.put(id, doc.clone());
         Ok(doc)
@@ -396,7 +407,7 @@ impl Replica {
         let mut lots = Vec::with_capacity(undo.len());
         let mut partly = false;
         for UndoRow { doc, change, edits } in undo {
-            let Some(head) = self.head(doc)? else {
+            let Some(head) = self.shown(doc)? else {
                 partly = true;
                 continue;
             };
@@ -436,6 +447,9 @@ impl Replica {
     ) -> Result<Edited, ReplicaError> {
         let kind = lot.doc.kind().ok_or(ReplicaError::Unknown(lot.doc))?;
         let head = self.head(lot.doc)?;
+        if head.as_ref().is_some_and(|head| head.gone) {
+            return Err(ReplicaError::Unknown(lot.doc));
+        }
         let mut doc = match (&head, self.hot.get(lot.doc)) {
             (_, Some(doc)) => doc.clone(),
             (Some(_), None) => self.read_doc(lot.doc)?.ok_or(ReplicaError::Unknown(lot.doc))?,
@@ -466,15 +480,13 @@ impl Replica {
         Ok(edited)
     }
 
-    /// The head of a document that this phone brings into being. What belongs to a lead that may no longer be held goes when the lead goes.
+    /// The head of a document that this phone brings into being. To a lead that may no longer be held nothing is added.
     fn new_head(&self, lot: &DocEdits) -> Result<HeadRow, ReplicaError> {
         let head = HeadRow { origin: lot.origin.clone(), ..HeadRow::default() };
-        let lead = summary::lead_of(lot.doc, &head).filter(|lead| *lead != lot.doc);
-        let gone = match lead {
-            Some(lead) => self.head(lead)?.is_some_and(|lead| lead.gone),
-            None => false,
-        };
-        Ok(HeadRow { gone, ..head })
+        match summary::lead_of(lot.doc, &head).filter(|lead| *lead != lot.doc) {
+            Some(lead) if self.head(lead)?.is_some_and(|lead| lead.gone) => Err(ReplicaError::Unknown(lead)),
+            _ => Ok(head),
+        }
     }
 
     /// Replaces snapshot and tail by one snapshot of `doc`.
@@ -508,6 +520,11 @@ impl Replica {
     fn head(&self, id: DocId) -> Result<Option<HeadRow>, ReplicaError> {
         let key = keys::head(id);
         self.store.get(&key)?.map(|value| decode(&key, &value)).transpose()
+    }
+
+    /// The head of a document that this phone may hold.
+    fn shown(&self, id: DocId) -> Result<Option<HeadRow>, ReplicaError> {
+        Ok(self.head(id)?.filter(|head| !head.gone))
     }
 
     /// Reads a document from the store; `None` when it is not held.
@@ -557,7 +574,10 @@ impl Replica {
             let page = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
             let Some((last, _)) = page.last() else { return Ok(ids) };
             range = Range::prefix_after(&prefix, last);
-            ids.extend(page.iter().filter_map(|(key, _)| keys::parse_head(key)));
+            for (key, value) in &page {
+                let head: HeadRow = decode(key, value)?;
+                ids.extend(keys::parse_head(key).filter(|_| !head.gone));
+            }
         }
     }
 }

@@ -247,7 +247,9 @@ impl Replica {
         }
         self.plan_compact(batch, doc, &mut head, &rebuilt)?;
         batch.put(keys::head(doc), encode(&head));
-        summaries.take(doc, &head, &rebuilt)?;
+        if !head.gone {
+            summaries.take(doc, &head, &rebuilt)?;
+        }
         self.plan_want(batch, doc);
         Ok(Outcome::Aside { rebuild: Some(doc), wiped: false })
     }

@@ -109,8 +109,18 @@ impl Summaries {
             }
             let recent = |row: &LeadSummary| row.listed().then(|| keys::recent(row.updated_ms, lead));
             move_row(batch, old.as_ref().and_then(recent), new.as_ref().and_then(recent));
-            let due = |row: &LeadSummary| row.next_due.as_deref().map(|day| keys::due(day, lead));
-            move_row(batch, old.as_ref().and_then(due), new.as_ref().and_then(due));
+            let due = |row: &LeadSummary| -> BTreeSet<Vec<u8>> {
+                // A row that an older version wrote has the first day alone.
+                row.due_days.iter().chain(&row.next_due).map(|day| keys::due(day, lead)).collect()
+            };
+            let (was, is) =
+                (old.as_ref().map(due).unwrap_or_default(), new.as_ref().map(due).unwrap_or_default());
+            for key in was.difference(&is) {
+                batch.delete(key.clone());
+            }
+            for key in is {
+                batch.put(key, []);
+            }
             let conflicted = |row: &LeadSummary| (row.conflicts > 0).then(|| keys::conflicted(lead));
             move_row(batch, old.as_ref().and_then(conflicted), new.as_ref().and_then(conflicted));
             match new {

@@ -357,6 +357,9 @@ pub struct Return {
     /// The changes in causal order, genesis left out. Those that no receipt vouches for are passed over.
     #[n(3)]
     pub changes: Vec<ByteVec>,
+    /// How many further messages have the rest of the changes, when they are too many for one frame. The last has the receipts.
+    #[n(4)]
+    pub parts_behind: Option<u32>,
 }
 
 /// A receipt and what it is for.
@@ -523,6 +526,16 @@ pub fn frames<M: Encode<()>>(messages: impl IntoIterator<Item = M>) -> Vec<Vec<u
         }
     }
     frames.into_iter().map(deflated).collect()
+}
+
+/// As [`frames`], for what a phone sends: a hello has a frame of its own. A server waits seconds for it, and what rides behind it takes
+/// longer than that on a slow line.
+pub fn frames_up(mut messages: Vec<FromPhone>) -> Vec<Vec<u8>> {
+    let hellos = usize::from(matches!(messages.first(), Some(FromPhone::Hello(_))));
+    let behind = messages.split_off(hellos);
+    let mut all = frames(messages);
+    all.extend(frames(behind));
+    all
 }
 
 /// The first byte of a deflated frame (RFC 1951 behind it): CBOR's zero, which no message begins with.

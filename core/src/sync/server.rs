@@ -58,6 +58,8 @@ pub struct Session {
     /// The phone is giving back what this restored server lost. Until it has, its pushes may build on what is not there yet, and what
     /// is sent to it might be less than it has.
     returning: bool,
+    /// The first parts of what it gives back.
+    gathered: Option<Return>,
 }
 
 impl Session {
@@ -90,6 +92,7 @@ impl Session {
             news: true,
             heard: false,
             farewell_bytes: 0,
+            gathered: None,
         };
         Ok(Ok((session, FromServer::Welcome(greeting.welcome))))
     }
@@ -179,8 +182,29 @@ impl Session {
             FromPhone::Return(_) if !self.returning => {
                 close(WireCode::OutOfOrder, "nothing is to be returned")
             }
-            FromPhone::Return(returned) => Ok(vec![Effect::Return(Box::new(returned))]),
+            FromPhone::Return(part) => {
+                Ok(self.gather(part).map(|whole| Effect::Return(Box::new(whole))).into_iter().collect())
+            }
         }
+    }
+
+    /// Puts together what comes in several messages. A document with more changes than a restored server takes back is passed over: it stays
+    /// on the phones that have it.
+    fn gather(&mut self, part: Return) -> Option<Return> {
+        let is_last = part.parts_behind.unwrap_or(0) == 0;
+        let mut whole = Return { parts_behind: None, ..part };
+        if let Some(before) = self.gathered.take().filter(|before| before.doc == whole.doc) {
+            whole.changes.splice(..0, before.changes);
+        }
+        let bytes: usize = whole.changes.iter().map(|change| change.len()).sum();
+        if bytes > limits::RETURN_MAX_BYTES {
+            return None;
+        }
+        if is_last {
+            return Some(whole);
+        }
+        self.gathered = Some(whole);
+        None
     }
 
     /// The answers of pushes that went through the gate.

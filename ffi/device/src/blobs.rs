@@ -47,9 +47,9 @@ impl BlobRow {
         }
     }
 
-    /// A copy of what others have sent.
-    pub fn fetched(bytes: u64, lead: DocId) -> Self {
-        Self { state: BlobState::Fetched, ..Self::waiting(bytes, lead, false) }
+    /// A copy of what others have sent, of which nothing is here yet.
+    pub fn coming(bytes: u64, lead: DocId) -> Self {
+        Self { state: BlobState::Coming, ..Self::waiting(bytes, lead, false) }
     }
 
     /// As it is once the server of an epoch has the bytes.
@@ -94,6 +94,25 @@ pub(crate) enum BlobState {
     /// Fetched from the server for reading. This phone has not sent it, and nobody could read it for that: it is not offered.
     #[n(3)]
     Fetched,
+    /// Being fetched. What came so far is kept, and the next call goes on behind it.
+    #[n(4)]
+    Coming,
+}
+
+impl BlobState {
+    /// Whether all of the bytes are here.
+    pub fn is_whole(self) -> bool {
+        !matches!(self, BlobState::Incomplete | BlobState::Coming)
+    }
+}
+
+/// How far a piece has come that is being fetched.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// The part to go on with; those before it are whole.
+    pub number: u32,
+    /// What is here of it.
+    pub part: Vec<u8>,
 }
 
 /// The hash under which bytes are kept.
@@ -172,18 +191,71 @@ pub(crate) fn part(store: &SecureStore, hash: Hash32, number: u32) -> Result<Opt
 
 /// The whole, when it is complete here.
 pub(crate) fn read(store: &SecureStore, hash: Hash32) -> Result<Option<Vec<u8>>, Error> {
-    let Some(row) = stored(store, hash)?.filter(|row| row.state != BlobState::Incomplete) else {
+    if stored(store, hash)?.is_none_or(|row| !row.state.is_whole()) {
         return Ok(None);
-    };
-    let mut whole = Vec::with_capacity(usize::try_from(row.bytes).unwrap_or(0));
-    for (_, part) in store.scan(&Range::prefix(&parts_of(hash)), Direction::Forward, limits::SCAN_MAX_ROWS)? {
-        whole.extend_from_slice(&part);
     }
+    let whole = come(store, hash)?;
     if hash_of(&whole) == hash {
         Ok(Some(whole))
     } else {
         Err(Error::StoreDamaged(format!("evidence {hash}")))
     }
+}
+
+/// All that is here of a piece, in order.
+pub(crate) fn come(store: &SecureStore, hash: Hash32) -> Result<Vec<u8>, Error> {
+    let parts = store.scan(&Range::prefix(&parts_of(hash)), Direction::Forward, limits::SCAN_MAX_ROWS)?;
+    Ok(parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().concat())
+}
+
+/// Begins to fetch a piece, or goes on with it: then `row` adds its leads to those that name it.
+pub(crate) fn begin(store: &SecureStore, hash: Hash32, row: &BlobRow) -> Result<Kept, Error> {
+    let Some(mut known) = stored(store, hash)?.filter(|row| row.state == BlobState::Coming) else {
+        remove(store, hash)?;
+        put_row(store, hash, row)?;
+        return Ok(Kept::default());
+    };
+    let more = row.leads.iter().filter(|lead| !known.leads.contains(lead)).copied().collect::<Vec<_>>();
+    if !more.is_empty() || known.bytes != row.bytes {
+        known.leads.extend(more);
+        put_row(store, hash, &BlobRow { bytes: row.bytes, ..known })?;
+    }
+    let last = store.scan(&Range::prefix(&parts_of(hash)), Direction::Backward, 1)?.pop();
+    let Some((key, part)) = last else { return Ok(Kept::default()) };
+    let number = key.last_chunk::<4>().map_or(0, |number| u32::from_be_bytes(*number));
+    let is_full = part.len() == limits::EVIDENCE_PART_BYTES;
+    Ok(if is_full { Kept { number: number + 1, part: Vec::new() } } else { Kept { number, part } })
+}
+
+/// Keeps what has come of a part.
+///
+/// # Errors
+/// [`Error::NotFound`] when the piece is not being fetched any more: it was attached here meanwhile, or has to go.
+pub(crate) fn keep_part(store: &SecureStore, hash: Hash32, number: u32, part: &[u8]) -> Result<(), Error> {
+    coming(store, hash)?;
+    let mut batch = Batch::new();
+    batch.put(part_key(hash, number), part);
+    store.commit_one(batch)?;
+    Ok(())
+}
+
+/// All of a piece has come, and is what it should be.
+///
+/// # Errors
+/// As [`keep_part`].
+pub(crate) fn arrived(store: &SecureStore, hash: Hash32, bytes: u64) -> Result<(), Error> {
+    let row = coming(store, hash)?;
+    put_row(store, hash, &BlobRow { bytes, state: BlobState::Fetched, ..row })
+}
+
+/// Removes a piece that is being fetched, and no other.
+pub(crate) fn drop_coming(store: &SecureStore, hash: Hash32) -> Result<(), Error> {
+    if coming(store, hash).is_ok() { remove(store, hash) } else { Ok(()) }
+}
+
+fn coming(store: &SecureStore, hash: Hash32) -> Result<BlobRow, Error> {
+    let row = stored(store, hash)?.filter(|row| row.state == BlobState::Coming);
+    row.ok_or_else(|| Error::NotFound(format!("evidence {hash}")))
 }
 
 /// Removes a piece.

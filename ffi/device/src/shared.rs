@@ -1,10 +1,10 @@
 //! What the facade and the connection share: the replica behind one lock, the store, the clocks, the listeners.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use fieldbook_core::document::NoClocks;
-use fieldbook_core::ids::{DocId, DocKind};
+use fieldbook_core::ids::{DocId, DocKind, Hash32};
 use fieldbook_core::model::DirectoryModel;
 use fieldbook_core::replica::{DocEdits, Replica, ReplicaError};
 use fieldbook_core::time::{Act, Moment};
@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub refreshing: tokio::sync::Mutex<()>,
     /// Held while evidence is attached, and while it is decided which evidence goes.
     pub attaching: Mutex<()>,
+    /// The pieces of evidence that are being fetched: one call at a time for each.
+    pub fetching: Mutex<BTreeMap<Hash32, Weak<tokio::sync::Mutex<()>>>>,
     /// Names of people and devices as last read; `None`: to be read again.
     pub names: Mutex<Option<Arc<DirectoryModel>>>,
 }

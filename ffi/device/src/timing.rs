@@ -6,6 +6,10 @@ use std::time::Duration;
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 /// From a request to the whole answer: a part of evidence (256 KB) at 64 kbit/s takes 32 s.
 pub(crate) const ANSWER: Duration = Duration::from_secs(60);
+/// From one piece of evidence's bytes to the next, on their way down: a line that brings nothing for so long is dead, however slow it was.
+pub(crate) const PIECE: Duration = Duration::from_secs(30);
+/// What comes down slowly is written this often: at 45 kbit/s a broken line costs 28 KB.
+pub(crate) const KEEP: Duration = Duration::from_secs(5);
 /// Websocket handshake and the server's welcome.
 pub(crate) const WELCOME: Duration = Duration::from_secs(20);
 /// A frame that does not leave within this is stuck: 1 MiB at 128 kbit/s takes 64 s.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use fieldbook_core::ids::DocId;
 use fieldbook_core::replica::{DocEdits, Identity, Replica};
-use fieldbook_core::sync::message::{FromPhone, FromServer, decode_frame, frames};
+use fieldbook_core::sync::message::{FromPhone, FromServer, decode_frame, frames_up};
 use fieldbook_core::sync::phone::{Link, SyncReport};
 use fieldbook_engines::{SecureStore, StoreKey};
 use futures_util::{SinkExt, StreamExt};
@@ -141,7 +141,7 @@ async fn send(socket: &mut Socket, messages: Vec<FromPhone>) -> Result<(), Fail>
     if messages.is_empty() {
         return Ok(());
     }
-    for frame in frames(messages) {
+    for frame in frames_up(messages) {
         socket.feed(Message::Binary(frame.into())).await?;
     }
     Ok(socket.flush().await?)

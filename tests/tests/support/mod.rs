@@ -23,6 +23,8 @@ use fieldbook_server::hub::{GateProgram, Hub};
 use fieldbook_server::serve::{self, Running};
 use tokio::runtime::Runtime;
 
+pub mod line;
+
 /// Long enough for a loaded machine; no test waits for it when all is well.
 pub const LONG: Duration = Duration::from_secs(60);
 

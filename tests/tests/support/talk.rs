@@ -11,7 +11,7 @@ use fieldbook_core::ids::{DeviceId, DocId, DocKind, EntryId, TeamId, UserId};
 use fieldbook_core::model::{Visit, tick_edit};
 use fieldbook_core::replica::{DocEdits, Identity, Replica};
 use fieldbook_core::store::{MemoryStore, Store};
-use fieldbook_core::sync::message::{Answer, FromPhone, FromServer, decode_frame, frames};
+use fieldbook_core::sync::message::{Answer, FromPhone, FromServer, decode_frame, frames, frames_up};
 use fieldbook_core::sync::phone::{Link, SyncReport};
 use fieldbook_core::sync::server::{Effect, Session};
 use fieldbook_core::time::Moment;
@@ -204,7 +204,7 @@ impl Office {
     ) -> Vec<Vec<u8>> {
         let mut down = Vec::new();
         let mut pushed = Vec::new();
-        for frame in frames(flight) {
+        for frame in frames_up(flight) {
             talk.up_bytes += websocket_bytes(&frame, true);
             for message in decode_frame::<FromPhone>(&frame).unwrap() {
                 let effects = match (&mut *session, message) {

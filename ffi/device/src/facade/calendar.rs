@@ -1,5 +1,7 @@
 //! The calendar (C58, C59) and today's list. A day is a day in the company's zone.
 
+use std::collections::BTreeSet;
+
 use fieldbook_core::document::{Doc, Edit, NoClocks};
 use fieldbook_core::ids::{DocId, DocKind, EntryId};
 use fieldbook_core::model::{self, CalendarEntry, LeadModel, PlacedEntry, Todo, company_day, entries_on};
@@ -119,11 +121,15 @@ impl Fieldbook {
     }
 }
 
-/// Open todos of the leads with one that is due, oldest first.
+/// Open todos of the leads with one that is due, oldest first. However long the backlog, what is due today is among them.
 fn due(replica: &mut Replica, zone: &TimeZone, today: Date) -> Result<Vec<DueTodo>, Error> {
     let mut out = Vec::new();
-    // The index speaks of days in UTC where a todo has a time: one day more, looked at closely below.
-    for lead in replica.due(&today.checked_add(1.day()).unwrap_or(today).to_string(), DUE_LEADS_MAX)? {
+    // The index speaks of days in UTC where a todo has a time: a day more on either side, looked at closely below.
+    let eve = today.checked_sub(1.day()).unwrap_or(today).to_string();
+    let morrow = today.checked_add(1.day()).unwrap_or(today).to_string();
+    let mut leads: BTreeSet<DocId> = replica.due(&eve, &morrow, usize::MAX)?.into_iter().collect();
+    leads.extend(replica.due("", &eve, OVERDUE_LEADS_MAX)?);
+    for lead in leads {
         let doc = replica.load(lead)?;
         let customer_name = replica.summary(lead)?.customer_name;
         for (id, todo) in LeadModel::read(&doc, &NoClocks).todos {
@@ -197,5 +203,5 @@ fn last_of_board(today: Date) -> Date {
     today.checked_add(days.days()).unwrap_or(today)
 }
 
-/// Leads with a due todo that are looked at: more than a day's work by far.
-const DUE_LEADS_MAX: usize = 500;
+/// Leads with an overdue todo that are looked at, the longest overdue first: more than a day's work by far.
+const OVERDUE_LEADS_MAX: usize = 500;

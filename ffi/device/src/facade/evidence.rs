@@ -17,10 +17,9 @@ use super::page::Docs;
 use crate::blobs::{self, BlobRow, BlobState};
 use crate::cancel::CancelToken;
 use crate::error::Error;
-use crate::net::refusal;
 use crate::records::Attachment;
 use crate::shared::{Shared, lock};
-use crate::sync::sign_in;
+use crate::sync::download;
 
 impl Fieldbook {
     /// Attaches bytes to a lead: encrypted on this phone and named in the lead when this returns; on the server after the next contact.
@@ -71,7 +70,8 @@ impl Fieldbook {
         self.attach(lead, what, &bytes)
     }
 
-    /// The bytes of a piece of evidence that a lead names: from this phone, or from the server, after which they are on this phone too.
+    /// The bytes of a piece of evidence that a lead names: from this phone, or from the server, after which they are on this phone too. What
+    /// came before the network broke, the limit passed or the app ended is kept: the next call fetches the rest.
     ///
     /// # Errors
     /// [`Error::NotFound`] when the lead does not name it, or its bytes have not reached the server; [`Error::Locked`]; without network
@@ -95,20 +95,14 @@ impl Fieldbook {
             return Ok(bytes);
         }
         let theirs = shared.clone();
-        let bytes = self.long(limit, cancel, async move { fetch(&theirs, lead, hash, size_bytes).await })?;
-        let _alone = lock(&shared.attaching);
-        // The lead may have left this phone meanwhile; then nothing of it is kept.
-        shared.with(|replica, _| check_held(replica, lead))?;
-        let row = BlobRow::fetched(bytes.len() as u64, lead);
-        blobs::keep(&shared.store, hash, &bytes, &row)?;
-        Ok(bytes)
+        self.long(limit, cancel, async move { download::run(&theirs, lead, hash, size_bytes).await })
     }
 }
 
 /// Keeps the bytes unless they are here already; either way they belong to this lead too.
 fn keep(shared: &Shared, lead: DocId, what: &Attachment, hash: Hash32, bytes: &[u8]) -> Result<(), Error> {
     let store = &shared.store;
-    match blobs::row(store, hash, shared.epoch()?)?.filter(|row| row.state != BlobState::Incomplete) {
+    match blobs::row(store, hash, shared.epoch()?)?.filter(|row| row.state.is_whole()) {
         Some(mut row) => {
             if !row.leads.contains(&lead) {
                 row.leads.push(lead);
@@ -127,24 +121,5 @@ fn keep(shared: &Shared, lead: DocId, what: &Attachment, hash: Hash32, bytes: &[
             let row = BlobRow::waiting(bytes.len() as u64, lead, what.unmetered_only);
             blobs::keep(store, hash, bytes, &row)
         }
-    }
-}
-
-async fn fetch(shared: &Shared, lead: DocId, hash: Hash32, size_bytes: u64) -> Result<Vec<u8>, Error> {
-    if size_bytes > limits::EVIDENCE_MAX_BYTES {
-        return Err(Error::TooLarge(format!("{size_bytes} bytes of evidence")));
-    }
-    let (mut http, token) = sign_in::signed_in(shared).await?;
-    let path = format!("/api/evidence/{hash}?document={lead}");
-    let most_bytes = usize::try_from(size_bytes).unwrap_or(usize::MAX);
-    let reply = http.fetch(&path, &token, most_bytes).await?;
-    match reply.status {
-        200 if blobs::hash_of(&reply.body) == hash => Ok(reply.body.to_vec()),
-        200 => Err(Error::Server {
-            code: "evidence_hash".into(),
-            detail: "the bytes are not those that were named".into(),
-        }),
-        404 => Err(Error::NotFound(format!("evidence {hash}"))),
-        _ => Err(refusal(&reply)),
     }
 }

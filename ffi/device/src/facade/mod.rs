@@ -78,6 +78,7 @@ impl Fieldbook {
             engine: Engine::default(),
             refreshing: tokio::sync::Mutex::default(),
             attaching: Mutex::default(),
+            fetching: Mutex::default(),
             names: Mutex::default(),
         });
         // A phone that ended in the middle of its wipe is told so by nobody again.

@@ -44,7 +44,7 @@ impl Fieldbook {
                 Some((BlobState::Waiting, None)) => EvidencePlace::Waiting,
                 Some((BlobState::Waiting, Some(_))) => EvidencePlace::Refused,
                 Some((BlobState::Safe | BlobState::Fetched, _)) => EvidencePlace::Safe,
-                Some((BlobState::Incomplete, _)) | None => EvidencePlace::Elsewhere,
+                Some((BlobState::Incomplete | BlobState::Coming, _)) | None => EvidencePlace::Elsewhere,
             };
         }
         Ok(page)

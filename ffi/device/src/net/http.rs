@@ -1,9 +1,9 @@
 //! HTTP/1.1 requests to the server's REST face, one after another over one connection.
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::header::{AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, HOST, RANGE, USER_AGENT};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{Address, Dialer};
 use crate::error::Error;
-use crate::timing::ANSWER;
+use crate::timing::{ANSWER, PIECE};
 
 /// One connection to the REST face.
 pub(crate) struct Http {
@@ -25,8 +25,17 @@ pub(crate) struct Http {
 pub(crate) struct Reply {
     /// HTTP status.
     pub status: u16,
-    /// At most [`REPLY_MAX_BYTES`], or what the caller allowed.
+    /// At most [`REPLY_MAX_BYTES`].
     pub body: Bytes,
+}
+
+/// An answer that comes piece by piece.
+pub(crate) struct Download {
+    /// HTTP status.
+    pub status: u16,
+    /// Where in the whole its first byte stands.
+    pub begins_at: u64,
+    body: Incoming,
 }
 
 /// What is asked.
@@ -35,13 +44,13 @@ struct Ask<'a> {
     token: Option<&'a str>,
     /// Body and its media type.
     body: Option<(&'static str, Bytes)>,
-    /// Longest answer that is read, bytes.
-    most_bytes: usize,
+    /// Where the answer should begin, in bytes.
+    from: u64,
 }
 
 impl<'a> Ask<'a> {
     fn new(token: Option<&'a str>) -> Self {
-        Self { token, body: None, most_bytes: REPLY_MAX_BYTES }
+        Self { token, body: None, from: 0 }
     }
 }
 
@@ -92,16 +101,26 @@ impl Http {
         self.call(Method::PUT, path, ask).await
     }
 
-    /// Reads bytes, at most so many; every status is an answer.
+    /// Reads bytes behind `from`, piece by piece; every status is an answer.
     ///
     /// # Errors
     /// [`Error::Offline`].
-    pub async fn fetch(&mut self, path: &str, token: &str, most_bytes: usize) -> Result<Reply, Error> {
-        let ask = Ask { most_bytes: most_bytes.max(REPLY_MAX_BYTES), ..Ask::new(Some(token)) };
-        self.call(Method::GET, path, ask).await
+    pub async fn download(&mut self, path: &str, token: &str, from: u64) -> Result<Download, Error> {
+        let request = self.request(Method::GET, path, Ask { from, ..Ask::new(Some(token)) })?;
+        let response = heard(async {
+            self.sender.ready().await.map_err(offline)?;
+            self.sender.send_request(request).await.map_err(offline)
+        });
+        let (head, body) = response.await?.into_parts();
+        let range = head.headers.get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+        let begins_at = match head.status.as_u16() {
+            206 => range.and_then(range_start).unwrap_or(from),
+            _ => 0,
+        };
+        Ok(Download { status: head.status.as_u16(), begins_at, body })
     }
 
-    async fn call(&mut self, method: Method, path: &str, ask: Ask<'_>) -> Result<Reply, Error> {
+    fn request(&self, method: Method, path: &str, ask: Ask<'_>) -> Result<Request<Full<Bytes>>, Error> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.address.path))
@@ -110,6 +129,9 @@ impl Http {
         if let Some(token) = ask.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
+        if ask.from > 0 {
+            request = request.header(RANGE, format!("bytes={}-", ask.from));
+        }
         let body = match ask.body {
             Some((kind, bytes)) => {
                 request = request.header(CONTENT_TYPE, kind);
@@ -117,18 +139,56 @@ impl Http {
             }
             None => Bytes::new(),
         };
-        let request = request.body(Full::new(body)).map_err(|e| Error::Invalid(e.to_string()))?;
+        request.body(Full::new(body)).map_err(|e| Error::Invalid(e.to_string()))
+    }
+
+    async fn call(&mut self, method: Method, path: &str, ask: Ask<'_>) -> Result<Reply, Error> {
+        let request = self.request(method, path, ask)?;
         let sent = async {
             self.sender.ready().await.map_err(offline)?;
             let response = self.sender.send_request(request).await.map_err(offline)?;
             let status = response.status().as_u16();
-            let body = Limited::new(response.into_body(), ask.most_bytes).collect().await;
+            let body = Limited::new(response.into_body(), REPLY_MAX_BYTES).collect().await;
             let body = body.map_err(|e| Error::Offline(e.to_string()))?.to_bytes();
             Ok(Reply { status, body })
         };
         timeout(ANSWER, sent)
             .await
             .unwrap_or_else(|_| Err(Error::Offline(format!("no answer within {} s", ANSWER.as_secs()))))
+    }
+}
+
+impl Download {
+    /// The next piece; `None` behind the last.
+    ///
+    /// # Errors
+    /// [`Error::Offline`], also when nothing comes for [`PIECE`].
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            let frame = heard(async { self.body.frame().await.transpose().map_err(offline) }).await?;
+            match frame.map(|frame| frame.into_data()) {
+                None => return Ok(None),
+                Some(Ok(bytes)) => return Ok(Some(bytes)),
+                // Trailers say nothing here.
+                Some(Err(_)) => {}
+            }
+        }
+    }
+
+    /// As an answer that is short: a refusal.
+    ///
+    /// # Errors
+    /// As [`Download::next`].
+    pub async fn reply(mut self) -> Result<Reply, Error> {
+        let mut body = Vec::new();
+        while let Some(piece) = self.next().await? {
+            let room = REPLY_MAX_BYTES.saturating_sub(body.len());
+            body.extend_from_slice(&piece[..piece.len().min(room)]);
+            if room == 0 {
+                break;
+            }
+        }
+        Ok(Reply { status: self.status, body: body.into() })
     }
 }
 
@@ -167,6 +227,17 @@ pub(crate) fn refusal(reply: &Reply) -> Error {
     }
     let code = if code.is_empty() { format!("status_{}", reply.status) } else { code };
     Error::Server { code, detail }
+}
+
+/// Something has to come within [`PIECE`].
+async fn heard<T>(coming: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = |_| Err(Error::Offline(format!("nothing came for {} s", PIECE.as_secs())));
+    timeout(PIECE, coming).await.unwrap_or_else(late)
+}
+
+/// Where the part begins that an answer holds: `bytes 262144-999999/1000000`.
+fn range_start(value: &str) -> Option<u64> {
+    value.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
 }
 
 fn offline(error: hyper::Error) -> Error {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use fieldbook_core::ids::{DeviceId, DocId};
 use fieldbook_core::limits;
 use fieldbook_core::replica::Applied;
-use fieldbook_core::sync::message::{FromPhone, FromServer, WireCode, WireError, decode_frame, frames};
+use fieldbook_core::sync::message::{FromPhone, FromServer, WireCode, WireError, decode_frame, frames_up};
 use fieldbook_core::sync::phone::Link;
 use futures_util::stream::SplitStream;
 use futures_util::{SinkExt, StreamExt};
@@ -314,7 +314,7 @@ impl<'a> Talk<'a> {
     }
 
     fn send(&mut self, messages: Vec<FromPhone>) {
-        for frame in frames(messages) {
+        for frame in frames_up(messages) {
             self.tally.bytes_up += frame.len() as u64;
             self.tally.asked = true;
             // A writer that is gone ends the loop by itself.

@@ -81,7 +81,8 @@ struct ClaimRow {
 /// [`Error::Server`] with the server's code, and those of the way.
 pub(crate) async fn enrol(shared: &Shared, invitation: &Invitation, device_name: &str) -> Result<(), Error> {
     let _alone = shared.refreshing.lock().await;
-    let old = shared.with(|replica, _| Ok::<_, Error>(replica.identity().ok().cloned()))?;
+    let (old, wipes) =
+        shared.with(|replica, _| Ok::<_, Error>((replica.identity().ok().cloned(), replica.wipes())))?;
     if let Some(old) = &old {
         check_signed_out(shared, old, invitation).await?;
     }
@@ -109,8 +110,7 @@ pub(crate) async fn enrol(shared: &Shared, invitation: &Invitation, device_name:
         refresh_token: answer.tokens.refresh_token.clone(),
         zone: answer.timezone,
     };
-    shared.with(|replica, _| replica.enrol(identity))?;
-    keep_access(shared, &answer.tokens)?;
+    keep(shared, identity, &answer.tokens, wipes)?;
     let mut batch = Batch::new();
     batch.delete(CLAIM);
     shared.store.commit_one(batch)?;
@@ -149,13 +149,29 @@ pub(crate) async fn access_token(shared: &Shared) -> Result<String, Error> {
 /// Exchanges the refresh token; the caller holds [`Shared::refreshing`].
 async fn refresh(shared: &Shared, identity: &Identity) -> Result<String, Error> {
     let server = Address::parse(&identity.server_url)?;
+    let wipes = shared.with(|replica, _| {
+        // The phone may have left since the caller looked.
+        let same = replica.identity()?.device == identity.device;
+        same.then(|| replica.wipes()).ok_or(Error::NotEnrolled)
+    })?;
     let mut http = Http::connect(&shared.dialer, &server, &shared.agent).await?;
     let request = RefreshRequest { refresh_token: &identity.refresh_token };
     let tokens: Tokens = http.post("/api/token/refresh", None, &request).await?;
     let refresh_token = tokens.refresh_token.clone();
-    shared.with(|replica, _| replica.enrol(Identity { refresh_token, ..identity.clone() }))?;
-    keep_access(shared, &tokens)?;
+    keep(shared, Identity { refresh_token, ..identity.clone() }, &tokens, wipes)?;
     Ok(tokens.access_token)
+}
+
+/// Keeps who this phone is and its tokens, unless everything was deleted while the server was being asked: a phone that left stays so,
+/// however late the answer.
+fn keep(shared: &Shared, identity: Identity, tokens: &Tokens, wipes: u64) -> Result<(), Error> {
+    shared.with(|replica, _| {
+        if replica.wipes() != wipes {
+            return Err(Error::NotEnrolled);
+        }
+        replica.enrol(identity)?;
+        keep_access(shared, tokens)
+    })
 }
 
 /// Makes the next [`access_token`] a fresh one: the server did not like the last.

@@ -53,7 +53,7 @@ pub(crate) struct Waiting {
 
 /// Sends what waits and may go over the present network, and removes copies that the phone may no longer keep. A phone that is `leaving`
 /// sends everything now, over whatever network there is: it is about to be wiped. A piece that the server will not take is noted and does
-/// not keep the others back.
+/// not keep the others back; one that it has no room for yet goes behind the others, which may make room.
 ///
 /// # Errors
 /// Those of the way. What was acknowledged until then stays acknowledged.
@@ -62,35 +62,62 @@ pub(crate) async fn run(shared: Arc<Shared>, leaving: bool) -> Result<Uploaded, 
     let mut line: Option<(Http, String)> = None;
     // That of before the sending: a server that is restored meanwhile is asked again.
     let epoch = shared.epoch()?;
-    let rows = block_in_place(|| blobs::rows(&shared.store, epoch))?;
+    let mut rows = block_in_place(|| blobs::rows(&shared.store, epoch))?;
+    loop {
+        let before = done.files;
+        rows = lot(&shared, rows, epoch, leaving, &mut line, &mut done).await?;
+        if rows.is_empty() || done.files == before {
+            break;
+        }
+    }
+    match rows.len() {
+        // The next edit, round or connection tries again; who is to be wiped must not think that all is sent.
+        later if later > 0 && leaving => {
+            Err(Error::Offline(format!("{later} pieces of evidence have to wait")))
+        }
+        _ => Ok(done),
+    }
+}
+
+/// One attempt at each piece; gives those for which the server had no room.
+async fn lot(
+    shared: &Shared,
+    rows: Vec<(Hash32, BlobRow)>,
+    epoch: u64,
+    leaving: bool,
+    line: &mut Option<(Http, String)>,
+    done: &mut Uploaded,
+) -> Result<Vec<(Hash32, BlobRow)>, Error> {
+    let mut later = Vec::new();
     for (hash, row) in rows {
-        if block_in_place(|| settle(&shared, hash, &row, leaving))? != Fate::Send {
+        if block_in_place(|| settle(shared, hash, &row, leaving))? != Fate::Send {
             continue;
         }
-        let (http, token) = match &mut line {
+        let (http, token) = match line {
             Some(open) => open,
-            None => line.insert(sign_in::signed_in(&shared).await?),
+            None => line.insert(sign_in::signed_in(shared).await?),
         };
-        match send(&shared, http, token, hash, &row).await {
+        match send(shared, http, token, hash, &row).await {
             Ok(bytes) => {
                 done.bytes += bytes;
                 done.files += 1;
                 let safe = row.safe(epoch);
                 block_in_place(|| {
                     blobs::mark_safe(&shared.store, hash, epoch)?;
-                    settle(&shared, hash, &safe, leaving)
+                    settle(shared, hash, &safe, leaving)
                 })?;
-                tell_leads(&shared, &safe);
+                tell_leads(shared, &safe);
             }
+            Err(error) if has_no_room(&error) => later.push((hash, row)),
             Err(error) if concerns_piece(&error) => {
                 tracing::warn!(code = error.code(), "the server does not take a piece of evidence");
-                block_in_place(|| note_refusal(&shared, hash, epoch, &error))?;
-                tell_leads(&shared, &row);
+                block_in_place(|| note_refusal(shared, hash, epoch, &error))?;
+                tell_leads(shared, &row);
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(done)
+    Ok(later)
 }
 
 /// How many pieces are not yet durable on the server.
@@ -107,6 +134,11 @@ pub(crate) fn waiting(shared: &Shared) -> Result<Waiting, Error> {
         }
     }
     Ok(waiting)
+}
+
+/// Whether the server has too much of this phone half sent to begin another piece. Those that are half there go on.
+fn has_no_room(error: &Error) -> bool {
+    matches!(error, Error::Server { code, .. } if code == NO_ROOM)
 }
 
 /// Whether it is this piece that cannot go up, and not the way to the server or the sign-in.
@@ -166,8 +198,9 @@ struct Situation {
 fn fate(row: &BlobRow, standing: Standing, at: Situation) -> Fate {
     let Situation { leaving, unmetered, now_ms } = at;
     match (row.state, standing) {
-        (BlobState::Incomplete, _) | (BlobState::Safe | BlobState::Fetched, Standing::Named) => Fate::Keep,
-        (BlobState::Safe | BlobState::Fetched, _) => Fate::Remove,
+        (BlobState::Incomplete, _) => Fate::Keep,
+        (BlobState::Safe | BlobState::Fetched | BlobState::Coming, Standing::Named) => Fate::Keep,
+        (BlobState::Safe | BlobState::Fetched | BlobState::Coming, _) => Fate::Remove,
         // Taken back by its author before it went up. Undo may name it again: then its bytes must be here.
         (BlobState::Waiting, Standing::Dropped) => Fate::Remove,
         (BlobState::Waiting, Standing::Undoable) if !leaving => Fate::Keep,
@@ -248,22 +281,29 @@ async fn send(
     Err(Error::Offline("the server does not come to an end with a piece of evidence".into()))
 }
 
-/// A gap is no refusal: it says where to go on.
+/// A gap is no refusal: it says where to go on. Nor is a want of room a server that cannot be reached.
 fn answer(reply: &Reply) -> Result<Progress, Error> {
-    #[derive(Deserialize)]
-    struct Gap {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Said {
         code: String,
         received_bytes: u64,
     }
-    if reply.status == 409
-        && let Ok(Gap { code, received_bytes }) = serde_json::from_slice(&reply.body)
-        && code == "evidence_gap"
-    {
-        return Ok(Progress { state: "partial".into(), received_bytes: Some(received_bytes) });
+    let Said { code, received_bytes } = serde_json::from_slice(&reply.body).unwrap_or_default();
+    match (reply.status, code.as_str()) {
+        (409, "evidence_gap") => {
+            return Ok(Progress { state: "partial".into(), received_bytes: Some(received_bytes) });
+        }
+        (429, NO_ROOM) => {
+            return Err(Error::Server { code, detail: "too much of this phone is half sent".into() });
+        }
+        _ => {}
     }
     if (200..300).contains(&reply.status) { reply.json() } else { Err(refusal(reply)) }
 }
 
+/// The server's code for [`has_no_room`].
+const NO_ROOM: &str = "evidence_uploads";
 /// How long a piece that the server would not take rests before it is offered again: by then somebody may have raised the server's bound.
 const REFUSED_AGAIN_MS: i64 = 24 * 60 * 60 * 1_000;
 
@@ -277,7 +317,7 @@ mod tests {
 
     #[test]
     fn no_bytes_go_before_the_server_has_them_or_nobody_can_name_them() {
-        use BlobState::{Fetched, Safe, Waiting};
+        use BlobState::{Coming, Fetched, Safe, Waiting};
         use Fate::{Keep, Remove, Send};
         use Standing::{Dropped, Gone, Named, Undoable};
         let check = |state, standing, unmetered_only, leaving, expected| {
@@ -306,6 +346,9 @@ mod tests {
             (Safe, Dropped, false, false, Remove),
             (Fetched, Named, false, true, Keep),
             (Fetched, Gone, false, false, Remove),
+            (Coming, Named, false, false, Keep),
+            (Coming, Gone, false, false, Remove),
+            (Coming, Dropped, false, false, Remove),
         ] {
             check(state, standing, unmetered_only, leaving, expected);
         }

@@ -1,8 +1,11 @@
 //! A rep's day without a server: what happened, the calendar, evidence, and the store itself.
 
+use fieldbook_core::ids::DocKind;
 use fieldbook_core::model::{
-    CalendarEntry, Direction, Importance, Outcome, StageProposal, Touch, TouchChannel, Urgency, Visit,
+    CalendarEntry, Direction, Importance, NewLead, Outcome, StageProposal, Todo, Touch, TouchChannel,
+    Urgency, Visit,
 };
+use fieldbook_core::replica::DocEdits;
 
 use super::{DAY_MS, NOON_MS, Phone};
 use crate::Error;
@@ -126,4 +129,34 @@ fn a_store_is_settled_and_maintained_and_left_only_when_nothing_is_lost() {
     assert!(matches!(phone.book().me(), Err(Error::NotEnrolled)));
     phone.open();
     assert!(!phone.book().status().unwrap().enrolled, "and it stays so");
+}
+
+#[test]
+fn a_long_backlog_hides_nothing_that_is_due_today() {
+    let phone = Phone::new(1, 1);
+    // Noon of Monday, 2 March. Leads of one rep who fell behind: each has a todo of February, and the last one also one of today.
+    let today = "2026-03-02";
+    let behind = 520;
+    let last = phone.book().shared.act(|_, act| {
+        let leads: Vec<_> = (0..behind).map(|_| act.fresh_doc(DocKind::Lead)).collect();
+        let lots = leads.iter().enumerate().map(|(n, lead)| {
+            let mut days = vec![format!("2026-02-{:02}", 1 + n * 27 / behind)];
+            days.extend((n + 1 == behind).then(|| today.to_owned()));
+            let todo = |day| Todo { title: Some("回访".into()), due: Some(day), ..Todo::default() };
+            let todos = days.into_iter().map(|day| todo(day).add("todos", act.fresh_id()));
+            let edits = NewLead::default().edits(act).into_iter().chain(todos).collect();
+            DocEdits::of(*lead, edits)
+        });
+        Ok((leads[behind - 1], lots.collect()))
+    });
+    let last = last.unwrap();
+    let todos = phone.book().today().unwrap().todos;
+    let of_today: Vec<_> = todos.iter().filter(|todo| !todo.overdue).map(|todo| todo.lead).collect();
+    assert_eq!(of_today, [last]);
+    assert!(todos.len() > 500, "{} overdue ones come first", todos.len());
+    // What is done leaves the list, and the other day of its lead stays.
+    let done = todos.iter().find(|todo| !todo.overdue).unwrap().id;
+    phone.book().complete_todo(last, done, true).unwrap();
+    let left = phone.book().today().unwrap().todos;
+    assert!(left.iter().all(|todo| todo.overdue));
 }
