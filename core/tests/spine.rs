@@ -379,7 +379,7 @@ fn work_done_in_spite_of_the_move_is_held_for_a_person_and_can_be_accepted() {
     let gate = &mut LocalGate::new(0);
     office.company.accept_held(&held[0].id, gate, office.now_ms).unwrap();
     assert_eq!(office.server_value(lead, "next_action").as_deref(), Some("还是我来跟"));
-    assert!(office.company.discard_held(&held[0].id).is_err(), "decided once");
+    assert!(office.company.discard_held(&held[0].id, office.now_ms).is_err(), "decided once");
 }
 
 #[test]

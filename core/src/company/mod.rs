@@ -32,6 +32,7 @@ mod people;
 mod push;
 mod restore;
 mod rows;
+mod shelf;
 
 pub use feed::{NewsPage, View};
 pub use gate::{Accepted, Base, Gate, GateJob, GatePush, Judged, LocalGate};

@@ -105,19 +105,19 @@ async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
             told = talk.told.recv() => match told {
                 Some(Told::Answers(answers)) => {
                     let mut all = answers;
-                    let mut failed = false;
+                    let mut end = None;
                     while let Ok(told) = talk.told.try_recv() {
                         match told {
                             Told::Answers(more) => all.extend(more),
-                            Told::Failed => failed = true,
+                            Told::NoRoom => end = Some(no_room()),
+                            Told::Failed => end = Some(undecided()),
                         }
                     }
                     let effects = talk.session.answered(all);
                     talk.carry_out(effects)?;
-                    if failed {
-                        talk.closing.get_or_insert_with(undecided);
-                    }
+                    talk.closing = talk.closing.take().or(end);
                 }
+                Some(Told::NoRoom) => return Err(End::Say(no_room())),
                 Some(Told::Failed) | None => return Err(End::Say(undecided())),
             },
             () = entered.bell.notify.notified() => {
@@ -370,6 +370,14 @@ fn replaced() -> WireError {
 
 fn undecided() -> WireError {
     wire(WireCode::Unavailable, "the push could not be decided; come back later")
+}
+
+/// The phone keeps such a push in its outbox: nothing is lost, whatever becomes of the document meanwhile.
+fn no_room() -> WireError {
+    wire(
+        WireCode::Unavailable,
+        "as much work of this device is held as may be; somebody has to decide on it first",
+    )
 }
 
 fn wire(code: WireCode, detail: &str) -> WireError {
