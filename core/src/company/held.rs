@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::accounts::NamedBy;
 use super::gate::{Accepted, Base, Gate, GateJob, GatePush};
+use super::late::plan_late;
 use super::push::derived_right;
 use super::rows::{ChangesRow, HERE, Header, Lot, decode, encode, plan_ties};
 use super::{Company, CompanyError, keys};
@@ -223,10 +224,12 @@ impl Company {
                     let bytes: usize = changes.iter().map(|change| change.len()).sum();
                     header.tail_bytes = header.tail_bytes.saturating_add(bytes as u32);
                     header.tail_changes = header.tail_changes.saturating_add(changes.len() as u32);
-                    let lot =
-                        Lot { device: actor.device, incarnation, received_ms: now_ms, late: true, changes };
+                    let received_ms = row.received_ms;
+                    let lots =
+                        vec![Lot { device: actor.device, incarnation, received_ms, late: true, changes }];
+                    plan_late(&mut batch, doc, &lots);
                     let (change_key, slot) = keys::changes_slot(doc);
-                    batch.put_at(change_key, Some(slot), encode(&ChangesRow { lots: vec![lot] }), None);
+                    batch.put_at(change_key, Some(slot), encode(&ChangesRow { lots }), None);
                     if doc.kind() == Some(DocKind::Lead) {
                         let by = self.person(row.user)?;
                         let by = if judged.account_by == Some(row.user) {

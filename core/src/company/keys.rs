@@ -157,6 +157,16 @@ pub fn held(doc: DocId, actor: Actor, push_id: u64) -> Vec<u8> {
     key(HELD, &[&doc.0, &actor.to_bytes(), &push_id.to_be_bytes()])
 }
 
+/// `l/doc/`: the work that was merged late into a document.
+pub fn late(doc: DocId) -> Vec<u8> {
+    key(b"l/", &[&doc.0])
+}
+
+/// `l/doc/<slot>`.
+pub fn late_slot(doc: DocId) -> (Vec<u8>, Slot) {
+    (key(b"l/", &[&doc.0, &[0; 8]]), Slot(2 + DocId::LEN))
+}
+
 /// `w/device/`: how much held work of a device waits for a person.
 pub fn held_weights(device: DeviceId) -> Vec<u8> {
     key(b"w/", &[&device.0])

@@ -9,6 +9,7 @@ use minicbor::bytes::ByteVec;
 
 use super::accounts::NamedBy;
 use super::gate::{Accepted, Base, Gate, GateJob, GatePush, claimed_actor};
+use super::late::plan_late;
 use super::rows::{ChangesRow, FeedEntry, HERE, Header, Lot, decode, encode, plan_ties};
 use super::shelf::{Placed, Shelf};
 use super::{Company, CompanyError, DeviceStatus, Principal, keys};
@@ -625,6 +626,7 @@ impl Planning<'_> {
         header.changes = merge.changes;
         header.tail_bytes = header.tail_bytes.saturating_add(bytes as u32);
         header.tail_changes = header.tail_changes.saturating_add(count as u32);
+        plan_late(&mut self.batch, doc, &merge.lots);
         let (key, slot) = keys::changes_slot(doc);
         self.batch.put_at(key, Some(slot), encode(&ChangesRow { lots: merge.lots }), None);
         if let Some(saved) = merge.saved {
