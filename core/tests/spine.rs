@@ -762,6 +762,27 @@ fn whoever_left_gets_no_leads() {
 }
 
 #[test]
+fn leads_are_given_to_reps_and_managers_and_to_nobody_else() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "同仁医院");
+    for (n, role) in Role::ALL.into_iter().enumerate() {
+        let n = 20 + n as u8;
+        office.hire(n, role);
+        let id = DocId::fresh(DocKind::Lead, EntryId([n; 16]));
+        let edits = vec![Edit::Set { field: "customer_name".into(), value: "协和医院".into() }];
+        let new = NewLead { id, edits, owner: Some(user(n)), ..NewLead::default() };
+        let taken_in = office.company.intake(&[new], office.now_ms).map(|_| ());
+        let assigned = office.company.assign(lead, user(n), user(9), "", office.now_ms).map(|_| ());
+        for outcome in [taken_in, assigned] {
+            match role {
+                Role::Rep | Role::Manager => outcome.unwrap(),
+                _ => assert!(matches!(outcome, Err(CompanyError::Refused(_))), "{role:?}: {outcome:?}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn an_account_is_opened_by_whoever_names_it_and_by_nobody_else() {
     let mut office = Office::new();
     // An account of rep 2, which rep 1 has heard of and names in a lead of their own.
