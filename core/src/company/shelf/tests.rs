@@ -88,9 +88,10 @@ fn are_held(answers: &[Answer]) {
 #[test]
 fn a_device_whose_share_is_full_keeps_its_work_and_looks_as_if_it_had_sent_none() {
     let mut scene = Scene::new();
-    scene.fill(1, 60);
+    let long: String = (0..400).filter_map(|i| char::from_u32(0x4e00 + i * 41)).collect();
+    scene.fill(1, 400);
     // The first does not fit, the second would; it is of the same actor, who built it on the first. The other phone has its own share.
-    let (answers, later) = scene.push(&[(1, 10, &"长".repeat(500)), (1, 11, "短"), (2, 10, "二")]);
+    let (answers, later) = scene.push(&[(1, 10, &long), (1, 11, "短"), (2, 10, "二")]);
     assert_eq!(later, BTreeSet::from([0, 1]));
     assert_eq!(answers.len(), 1);
     are_held(&answers);
@@ -101,7 +102,7 @@ fn a_device_whose_share_is_full_keeps_its_work_and_looks_as_if_it_had_sent_none(
     assert_eq!(of_first, 1, "it was answered its first push alone");
     // With room again the phone sends the same, and it is held.
     scene.fill(1, limits::HELD_MAX_BYTES);
-    let (answers, later) = scene.push(&[(1, 10, &"长".repeat(500)), (1, 11, "短")]);
+    let (answers, later) = scene.push(&[(1, 10, &long), (1, 11, "短")]);
     assert!(later.is_empty() && answers.len() == 2);
     are_held(&answers);
     // What is kept stays kept, whether there is room or not.
