@@ -34,6 +34,11 @@ pub const PUSHES_IN_FLIGHT: usize = 256;
 pub const FAREWELL_MAX_BYTES: usize = 64 << 20;
 /// Connections on which a revoked device is heard before it is wiped all the same.
 pub const FAREWELLS_MAX: u32 = 64;
+/// Pushes of one device that may wait for a person, on the server's disk: a full outbox, each change a push of its own. Beyond it the phone
+/// keeps its work.
+pub const HELD_MAX_PUSHES: u64 = OUTBOX_MAX as u64;
+/// Bytes of them: what a revoked device may bring on one connection, and as much that waited before.
+pub const HELD_MAX_BYTES: u64 = 2 * FAREWELL_MAX_BYTES as u64;
 /// Bytes of changes that one device may have unanswered at once: a session's share of the server's memory. Four frames of the largest kind;
 /// a phone keeps half of it on the way, so that two never disagree about the bound.
 pub const PUSH_BYTES_IN_FLIGHT: usize = 4 * FRAME_MAX_BYTES;

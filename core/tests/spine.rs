@@ -382,7 +382,7 @@ fn work_done_in_spite_of_the_move_is_held_for_a_person_and_can_be_accepted() {
     let gate = &mut LocalGate::new(0);
     office.company.accept_held(&held[0].id, gate, office.now_ms).unwrap();
     assert_eq!(office.server_value(lead, "next_action").as_deref(), Some("还是我来跟"));
-    assert!(office.company.discard_held(&held[0].id).is_err(), "decided once");
+    assert!(office.company.discard_held(&held[0].id, office.now_ms).is_err(), "decided once");
 }
 
 #[test]
@@ -762,6 +762,27 @@ fn whoever_left_gets_no_leads() {
     let edits = vec![Edit::Set { field: "customer_name".into(), value: "同仁医院".into() }];
     let new = NewLead { id, edits, owner: Some(user(2)), ..NewLead::default() };
     assert!(refused(office.company.intake(&[new], 4).map(|_| ())));
+}
+
+#[test]
+fn leads_are_given_to_reps_and_managers_and_to_nobody_else() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "同仁医院");
+    for (n, role) in Role::ALL.into_iter().enumerate() {
+        let n = 20 + n as u8;
+        office.hire(n, role);
+        let id = DocId::fresh(DocKind::Lead, EntryId([n; 16]));
+        let edits = vec![Edit::Set { field: "customer_name".into(), value: "协和医院".into() }];
+        let new = NewLead { id, edits, owner: Some(user(n)), ..NewLead::default() };
+        let taken_in = office.company.intake(&[new], office.now_ms).map(|_| ());
+        let assigned = office.company.assign(lead, user(n), user(9), "", office.now_ms).map(|_| ());
+        for outcome in [taken_in, assigned] {
+            match role {
+                Role::Rep | Role::Manager => outcome.unwrap(),
+                _ => assert!(matches!(outcome, Err(CompanyError::Refused(_))), "{role:?}: {outcome:?}"),
+            }
+        }
+    }
 }
 
 #[test]

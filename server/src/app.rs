@@ -34,6 +34,9 @@ pub struct App {
     pub evidence: EvidenceStore,
     /// The engine under the company, for backup and upkeep.
     pub engine: Engine,
+    /// Held by whoever works on the whole of the store's file. A backup that copies it while upkeep compacts it would keep every commit
+    /// waiting.
+    pub whole_store: Mutex<()>,
     /// Judges held work that a person accepts. The hub replaces it by its pool of worker processes.
     pub gate: Mutex<Box<dyn Gate>>,
     /// Reads tables that are imported. Absent: they are read in this process, for tests that have no program.
@@ -139,6 +142,7 @@ impl App {
             tombstones,
             evidence,
             engine,
+            whole_store: Mutex::new(()),
             gate,
             tables: OnceLock::new(),
             notices,

@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use fieldbook_core::company::CompanyError;
 use fieldbook_core::store::StoreError;
@@ -112,7 +112,10 @@ pub fn make(app: &App, to: &Path) -> Result<Manifest, BackupError> {
     private_folder(&partial)?;
     let created_ms = app.now_ms();
     let store = partial.join(STORE);
-    app.engine.backup(&store)?;
+    {
+        let _alone = app.whole_store.lock().unwrap_or_else(PoisonError::into_inner);
+        app.engine.backup(&store)?;
+    }
     // Blobs after the store: one that the store names is there, one more does no harm.
     let from = app.config.data_dir.join(EVIDENCE_FOLDER).join(BLOBS);
     let (blobs, blob_bytes) = copy_blobs(&from, &partial.join(EVIDENCE_FOLDER), &mut |_, _| Ok(()))?;

@@ -110,6 +110,7 @@ impl EvidenceStore {
         fs::create_dir_all(root.join(BLOBS))?;
         fs::create_dir_all(root.join(UPLOADS))?;
         sync_dir(root)?;
+        root.parent().map_or(Ok(()), sync_dir)?;
         Ok(Self { root: root.to_owned(), bounds, locks: Default::default() })
     }
 
@@ -325,11 +326,9 @@ pub fn restore_marks(root: &Path, marks: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// A folder is durable when the one around it is: without that a power cut takes along whatever was synced inside.
+/// A folder is durable when the one around it is: without that a power cut takes along whatever was synced inside. One that is there
+/// already may be a moment old, another upload's, whose turn to sync has not come.
 fn make_durable_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
     fs::create_dir_all(folder)?;
     folder.parent().map_or(Ok(()), sync_dir)
 }
@@ -361,7 +360,10 @@ fn failed(error: io::Error) -> EvidenceError {
 
 /// A rename is durable when its folder is.
 fn sync_dir(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    File::open(path)?.sync_all()?;
+    #[cfg(test)]
+    tests::note_synced(path);
+    Ok(())
 }
 
 const BLOBS: &str = "blobs";

@@ -1,7 +1,7 @@
 //! The running server: listening, TLS, the hourly work, and an end that loses nothing.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, TryLockError};
 use std::time::{Duration, SystemTime};
 
 use axum_server::Handle;
@@ -9,6 +9,8 @@ use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use fieldbook_core::company::CompanyError;
 use hyper_util::rt::TokioTimer;
+use jiff::Timestamp;
+use jiff::civil::Date;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -159,18 +161,38 @@ impl Running {
 async fn chores(app: Arc<App>) {
     let mut figures = tokio::time::interval(FIGURES_EVERY);
     let mut hourly = tokio::time::interval(HOUR);
-    let mut nightly = tokio::time::interval_at(tokio::time::Instant::now() + DAY, DAY);
-    for every in [&mut figures, &mut hourly, &mut nightly] {
+    for every in [&mut figures, &mut hourly] {
         every.set_missed_tick_behavior(MissedTickBehavior::Skip);
     }
+    let mut upkeep_ms = upkeep_after(&app.config, app.now_ms());
     loop {
         let app = app.clone();
         tokio::select! {
-            _ = figures.tick() => metrics::install().run_upkeep(),
+            _ = figures.tick() => {
+                metrics::install().run_upkeep();
+                if app.now_ms() >= upkeep_ms {
+                    let (config, now_ms) = (app.config.clone(), app.now_ms());
+                    if blocking(move || nightly_work(&app)).await {
+                        upkeep_ms = upkeep_after(&config, now_ms);
+                    }
+                }
+            }
             _ = hourly.tick() => blocking(move || hourly_work(&app)).await,
-            _ = nightly.tick() => blocking(move || nightly_work(&app)).await,
         }
     }
+}
+
+/// When the next upkeep is due after `now_ms`, both server time: at the configured hour of the company's day, or where a change of the clocks
+/// skips it, at the first moment behind it.
+fn upkeep_after(config: &Config, now_ms: i64) -> i64 {
+    let next = || {
+        let now = Timestamp::from_millisecond(now_ms).ok()?.to_zoned(config.timezone.clone());
+        let on = |day: Date| day.at(config.upkeep_hour, 0, 0, 0).to_zoned(config.timezone.clone()).ok();
+        let today = on(now.date())?;
+        if today > now { Some(today) } else { on(now.date().tomorrow().ok()?) }
+    };
+    // A clock that stands beyond every calendar is asked again in a day.
+    next().map_or(now_ms.saturating_add(DAY.as_millis() as i64), |next| next.timestamp().as_millisecond())
 }
 
 fn hourly_work(app: &App) {
@@ -185,7 +207,19 @@ fn hourly_work(app: &App) {
     }
 }
 
-fn nightly_work(app: &App) {
+/// Whether it was done: while a backup copies the store it has to wait.
+fn nightly_work(app: &App) -> bool {
+    let _alone = match app.whole_store.try_lock() {
+        Ok(alone) => alone,
+        Err(TryLockError::Poisoned(alone)) => alone.into_inner(),
+        Err(TryLockError::WouldBlock) => return false,
+    };
+    let keep_ms = DAY.as_millis() as i64 * i64::from(app.config.held_keep_days);
+    match app.company.clear_held(app.now_ms() - keep_ms) {
+        Ok(0) => {}
+        Ok(cleared) => tracing::info!(cleared, "held work that was decided long ago was cleared"),
+        Err(error) => tracing::error!(%error, "held work was not cleared"),
+    }
     match app.engine.maintain() {
         Ok(done) => tracing::info!(
             file_bytes = done.file_bytes,
@@ -194,6 +228,7 @@ fn nightly_work(app: &App) {
         ),
         Err(error) => tracing::error!(%error, "the store was not maintained"),
     }
+    true
 }
 
 #[cfg(test)]

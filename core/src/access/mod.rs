@@ -150,6 +150,11 @@ pub fn may_create(role: Role, kind: DocKind) -> bool {
     may(role, Owner, kind, Write)
 }
 
+/// Whether leads are given to people of `role` to work on. Whoever creates one on a phone owns it until somebody decides, whatever their role.
+pub fn may_be_given_leads(role: Role) -> bool {
+    matches!(role, Rep | Manager)
+}
+
 /// An index into the company's log (design decision 6). A phone holds several, a document belongs to several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub enum Channel {

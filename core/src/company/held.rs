@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use super::accounts::NamedBy;
 use super::gate::{Accepted, Base, Gate, GateJob, GatePush};
+use super::late::plan_late;
 use super::push::derived_right;
 use super::rows::{ChangesRow, HERE, Header, Lot, decode, encode, plan_ties};
 use super::{Company, CompanyError, keys};
 use crate::access::{Channel, Ties, channels_of};
-use crate::ids::{Actor, DocId, DocKind, UserId};
+use crate::ids::{Actor, DocId, DocKind, Hash32, UserId};
 use crate::store::{Batch, Direction, Outcome, Range};
 use crate::sync::message::{HoldReason, Origin};
 use crate::time::BootClock;
@@ -49,6 +50,11 @@ pub(super) struct HeldRow {
     pub changes: Vec<ByteVec>,
     #[n(5)]
     pub state: HeldState,
+    #[n(6)]
+    pub decided_ms: Option<i64>,
+    /// The digest of what `changes` were, since they were cleared.
+    #[n(7)]
+    pub cleared: Option<Hash32>,
 }
 
 /// A held push as the office sees it.
@@ -71,7 +77,7 @@ pub struct HeldItem {
 }
 
 impl Company {
-    /// Held work, oldest document id first, a page behind `after`.
+    /// Held work, oldest document id first, a page behind `after`, without what was decided and cleared.
     ///
     /// # Errors
     /// [`CompanyError`] of the store.
@@ -82,7 +88,9 @@ impl Company {
             if items.len() >= most {
                 return Ok(ControlFlow::Break(()));
             }
-            items.push(item(key, &row)?);
+            if row.cleared.is_none() {
+                items.push(item(key, &row)?);
+            }
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(items)
@@ -112,7 +120,7 @@ impl Company {
     }
 
     /// Shows held rows in the order of their keys until `see` breaks off. A row may be as large as a frame, so few are in memory at once.
-    fn walk_held(
+    pub(super) fn walk_held(
         &self,
         prefix: &[u8],
         after: Option<&[u8]>,
@@ -143,10 +151,15 @@ impl Company {
     /// The raw changes of held work, for whoever has to show or compare them.
     ///
     /// # Errors
-    /// [`CompanyError::Unknown`].
+    /// [`CompanyError::Unknown`]; [`CompanyError::Refused`] when they were cleared.
     pub fn held_changes(&self, id: &str) -> Result<Vec<Vec<u8>>, CompanyError> {
         let key = row_key(id)?;
         let row: HeldRow = decode(&key, &self.store.get(&key)?.ok_or_else(|| unknown(id))?)?;
+        if row.cleared.is_some() {
+            return Err(CompanyError::Refused(
+                "this was decided long ago, and its words were cleared".into(),
+            ));
+        }
         Ok(row.changes.into_iter().map(Vec::from).collect())
     }
 
@@ -211,10 +224,12 @@ impl Company {
                     let bytes: usize = changes.iter().map(|change| change.len()).sum();
                     header.tail_bytes = header.tail_bytes.saturating_add(bytes as u32);
                     header.tail_changes = header.tail_changes.saturating_add(changes.len() as u32);
-                    let lot =
-                        Lot { device: actor.device, incarnation, received_ms: now_ms, late: true, changes };
+                    let received_ms = row.received_ms;
+                    let lots =
+                        vec![Lot { device: actor.device, incarnation, received_ms, late: true, changes }];
+                    plan_late(&mut batch, doc, &lots);
                     let (change_key, slot) = keys::changes_slot(doc);
-                    batch.put_at(change_key, Some(slot), encode(&ChangesRow { lots: vec![lot] }), None);
+                    batch.put_at(change_key, Some(slot), encode(&ChangesRow { lots }), None);
                     if doc.kind() == Some(DocKind::Lead) {
                         let by = self.person(row.user)?;
                         let by = if judged.account_by == Some(row.user) {
@@ -233,7 +248,8 @@ impl Company {
                 Some(Accepted::Refuse { detail, .. }) => return Err(CompanyError::Refused(detail)),
                 None => return Err(CompanyError::Contended),
             }
-            row.state = HeldState::Accepted;
+            self.plan_decided(&mut batch, (doc, actor.device), &row)?;
+            (row.state, row.decided_ms) = (HeldState::Accepted, Some(now_ms));
             batch.put(key.clone(), encode(&row));
             match self.store.commit_one(batch)? {
                 Outcome::Done(_) => return Ok(touched),
@@ -283,16 +299,18 @@ impl Company {
         self.ties_of(&[user], None)
     }
 
-    /// Decides that held work is not merged; it is kept aside.
+    /// Decides at `now_ms` (server time) that held work is not merged; it is kept aside.
     ///
     /// # Errors
     /// [`CompanyError::Unknown`]; [`CompanyError::Refused`] when it was decided already.
-    pub fn discard_held(&self, id: &str) -> Result<(), CompanyError> {
+    pub fn discard_held(&self, id: &str, now_ms: i64) -> Result<(), CompanyError> {
         let key = row_key(id)?;
+        let (doc, actor) = parse_key(&key)?;
         let plan = || {
             let (raw, mut row) = self.waiting(&key, id)?;
-            row.state = HeldState::Discarded;
             let mut batch = Batch::new();
+            self.plan_decided(&mut batch, (doc, actor.device), &row)?;
+            (row.state, row.decided_ms) = (HeldState::Discarded, Some(now_ms));
             batch.guard(key.clone(), Some(raw)).put(key.clone(), encode(&row));
             Ok((batch, ()))
         };

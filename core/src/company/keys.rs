@@ -157,6 +157,26 @@ pub fn held(doc: DocId, actor: Actor, push_id: u64) -> Vec<u8> {
     key(HELD, &[&doc.0, &actor.to_bytes(), &push_id.to_be_bytes()])
 }
 
+/// `l/doc/`: the work that was merged late into a document.
+pub fn late(doc: DocId) -> Vec<u8> {
+    key(b"l/", &[&doc.0])
+}
+
+/// `l/doc/<slot>`.
+pub fn late_slot(doc: DocId) -> (Vec<u8>, Slot) {
+    (key(b"l/", &[&doc.0, &[0; 8]]), Slot(2 + DocId::LEN))
+}
+
+/// `w/device/`: how much held work of a device waits for a person.
+pub fn held_weights(device: DeviceId) -> Vec<u8> {
+    key(b"w/", &[&device.0])
+}
+
+/// `w/device/last byte`: in the documents whose id ends in this byte.
+pub fn held_weight(device: DeviceId, doc: DocId) -> Vec<u8> {
+    key(b"w/", &[&device.0, &doc.0[DocId::LEN - 1..]])
+}
+
 /// `e/external id`: the lead that an intake source knows under this id. A long one stands as its hash, behind a byte that no text has.
 pub fn external(id: &str) -> Vec<u8> {
     if id.len() <= EXTERNAL_MAX_BYTES {

@@ -234,7 +234,7 @@ impl Company {
             let mut batch = Batch::new();
             let people = self.ties_now(&[to], None)?;
             people.guard(&mut batch);
-            self.check_active(to)?;
+            self.check_owner(to)?;
             let ties = people.ties;
             let owner = self.owner_of(lead)?;
             if owner.owner == Some(to) && owner.joint.is_empty() {
@@ -412,9 +412,18 @@ impl Company {
         }
     }
 
-    /// Whether `role` is one that may own a lead.
+    /// Whether leads are given to people of `role`.
     pub fn may_own(role: Role) -> bool {
-        crate::access::may_create(role, DocKind::Lead)
+        crate::access::may_be_given_leads(role)
+    }
+
+    /// Refuses whoever has left, or is not one who works leads.
+    fn check_owner(&self, user: UserId) -> Result<(), CompanyError> {
+        self.check_active(user)?;
+        if Self::may_own(self.user(user)?.role) {
+            return Ok(());
+        }
+        Err(CompanyError::Refused(format!("user {user} is not one who works leads")))
     }
 }
 
@@ -430,7 +439,7 @@ impl TiesOf<'_> {
             return Ok(ties.clone());
         }
         if let Some(owner) = lead.owner {
-            self.company.check_active(owner)?;
+            self.company.check_owner(owner)?;
         }
         let owners: Vec<UserId> = lead.owner.into_iter().collect();
         let ties = self.company.ties_now(&owners, lead.team)?;

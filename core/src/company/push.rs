@@ -9,12 +9,13 @@ use minicbor::bytes::ByteVec;
 
 use super::accounts::NamedBy;
 use super::gate::{Accepted, Base, Gate, GateJob, GatePush, claimed_actor};
-use super::held::{HeldRow, HeldState};
+use super::late::plan_late;
 use super::rows::{ChangesRow, FeedEntry, HERE, Header, Lot, decode, encode, plan_ties};
+use super::shelf::{Placed, Shelf};
 use super::{Company, CompanyError, DeviceStatus, Principal, keys};
 use crate::access::{Channel, Person, Ties, Verb, channels_of, may_create};
-use crate::document::claimed_hash;
-use crate::ids::{Actor, DeviceId, DocId, DocKind, UserId};
+use crate::document::{Doc, claimed_hash};
+use crate::ids::{Actor, DeviceId, DocId, DocKind, Hash32, UserId};
 use crate::limits;
 use crate::store::{Batch, Outcome, Position, Range, Row, Slot};
 use crate::sync::message::{Answer, HoldReason, Origin, Push, RefuseCode, Verdict};
@@ -54,6 +55,8 @@ enum PlannedVerdict {
     Known,
     Held(HoldReason),
     Refused(RefuseCode, String),
+    /// There is no room to hold it.
+    Later,
 }
 
 /// What came of a prepared batch.
@@ -61,10 +64,13 @@ enum PlannedVerdict {
 pub enum Settled {
     /// Durable: one answer a push, in the order they were given, and the channels whose holders have news at this position.
     Done {
-        /// Answers in order.
+        /// Answers in order, without those of `later`.
         answers: Vec<Answer>,
         /// Channels with news.
         touched: BTreeSet<Channel>,
+        /// Which of the pushes have no answer: they would be held, and as much of their device's work waits as may. The phone keeps
+        /// them in its outbox and asks again.
+        later: BTreeSet<usize>,
     },
     /// The store changed meanwhile: nothing was written, prepare again.
     Again,
@@ -79,7 +85,8 @@ impl Prepared {
         };
         let doc = self.doc;
         let at = position.unwrap_or(self.known_at);
-        let answers = self.answers.into_iter().map(|plan| {
+        let mut later = BTreeSet::new();
+        let answers = self.answers.into_iter().enumerate().filter_map(|(i, plan)| {
             let verdict = match plan.verdict {
                 PlannedVerdict::Merged => Verdict::Durable { at, receipt: plan.receipt },
                 PlannedVerdict::Known => {
@@ -87,10 +94,14 @@ impl Prepared {
                 }
                 PlannedVerdict::Held(reason) => Verdict::Held { reason },
                 PlannedVerdict::Refused(code, detail) => Verdict::Refused { code, detail },
+                PlannedVerdict::Later => {
+                    later.insert(i);
+                    return None;
+                }
             };
-            Answer { id: plan.id, doc, verdict }
+            Some(Answer { id: plan.id, doc, verdict })
         });
-        Settled::Done { answers: answers.collect(), touched: self.touched }
+        Settled::Done { answers: answers.collect(), touched: self.touched, later }
     }
 }
 
@@ -131,6 +142,7 @@ impl Company {
         let mut held_actors = BTreeSet::new();
         let mut passed = Vec::new();
         let mut strangers = BTreeSet::new();
+        let mut stored = None;
         for (i, one) in present.iter().enumerate() {
             let verdict = match self.admission(doc, one, &target)? {
                 Admission::Merge { late } => {
@@ -151,7 +163,9 @@ impl Company {
             // Whatever has changed since: what is merged stays merged, and a repeated push hears it again.
             let stands = matches!(verdict, Some(PlannedVerdict::Held(_) | PlannedVerdict::Refused(..)));
             let verdict = match &target.header {
-                Some(header) if stands && self.is_merged(doc, header, one)? => Some(PlannedVerdict::Known),
+                Some(header) if stands && self.is_merged(doc, header, &mut stored, one)? => {
+                    Some(PlannedVerdict::Known)
+                }
                 _ => verdict,
             };
             // A restored server may never have had the document in this user's channel: nothing else would take it off the phone.
@@ -181,14 +195,29 @@ impl Company {
         Ok(prepared)
     }
 
-    /// Whether the document holds every change of a push already. Costs a load: asked only of what would not be merged.
-    fn is_merged(&self, doc: DocId, header: &Header, one: &Present<'_>) -> Result<bool, CompanyError> {
+    /// Whether the document holds every change of a push already. Asked only of what would not be merged. What stands at the document's
+    /// heads needs no load; everything else costs one, of bytes that the gate let in, for all pushes of the batch.
+    fn is_merged(
+        &self,
+        doc: DocId,
+        header: &Header,
+        stored: &mut Option<Doc>,
+        one: &Present<'_>,
+    ) -> Result<bool, CompanyError> {
         if one.actor.is_none() {
             return Ok(false);
         }
-        let stored = self.base(doc, header)?.load(doc)?;
-        let is_held = |change: &ByteVec| claimed_hash(change).is_some_and(|hash| stored.contains(&hash));
-        Ok(one.push.changes.iter().all(is_held))
+        let all = |is_held: &dyn Fn(&Hash32) -> bool| {
+            one.push.changes.iter().all(|change| claimed_hash(change).is_some_and(|hash| is_held(&hash)))
+        };
+        if all(&|hash| header.heads.contains(hash)) {
+            return Ok(true);
+        }
+        let stored = match stored {
+            Some(stored) => stored,
+            None => stored.insert(self.base(doc, header)?.load(doc)?),
+        };
+        Ok(all(&|hash| stored.contains(hash)))
     }
 
     /// Who brings these pushes, as they stand now: since the phone was greeted it may have been revoked, or its user may have left. The
@@ -290,7 +319,7 @@ impl Company {
                 }
             }
             (Some(origin), _) => {
-                if derived_right(doc, kind, origin) && target.parent.is_none() && self.was_restored() {
+                if derived_right(doc, kind, origin) && target.parent.is_none() && self.is_restored() {
                     return Ok(Admission::Hold(HoldReason::MissingDeps));
                 }
                 if !derived_right(doc, kind, origin) || target.parent.is_none() {
@@ -317,7 +346,7 @@ impl Company {
     /// What somebody hears who, as far as this server knows, could never write it. One that was restored may have forgotten that it was
     /// theirs: a person decides.
     fn never_theirs(&self, detail: &str) -> Admission {
-        if self.was_restored() {
+        if self.is_restored() {
             Admission::Hold(HoldReason::NotYours)
         } else {
             Admission::Refuse(RefuseCode::NotPermitted, detail.to_owned())
@@ -411,7 +440,7 @@ struct Merge {
     creator: Option<Principal>,
     /// Users whose late work is merged into what they may no longer hold.
     strangers: BTreeSet<UserId>,
-    heads: Vec<crate::ids::Hash32>,
+    heads: Vec<Hash32>,
     changes: u64,
     saved: Option<ByteVec>,
     account: Option<DocId>,
@@ -535,39 +564,25 @@ impl Planning<'_> {
         Ok(Prepared { doc, batch: self.batch, answers: answers.collect(), known_at, touched })
     }
 
-    /// Keeps held pushes as they came. One that is kept already stays as it is: a repeated push undoes no decision.
+    /// Keeps held pushes as they came. What is not kept must not be called held.
     fn hold(&mut self) -> Result<(), CompanyError> {
-        let mut planned: BTreeMap<Vec<u8>, &[ByteVec]> = BTreeMap::new();
+        let mut shelf = Shelf::new(self.company, self.doc, self.now_ms);
         for (one, verdict) in self.incoming.iter().zip(&mut self.verdicts) {
             let Some(PlannedVerdict::Held(reason)) = verdict else { continue };
+            let refused = |code, detail: &str| Some(PlannedVerdict::Refused(code, detail.into()));
             let Some(actor) = one.actor else {
-                *verdict = Some(PlannedVerdict::Refused(
-                    RefuseCode::Malformed,
-                    "not a change of this device".into(),
-                ));
+                *verdict = refused(RefuseCode::Malformed, "not a change of this device");
                 continue;
             };
-            let key = match self.company.held_place(self.doc, actor, one.push, &planned)? {
-                HeldPlace::Free(key) => key,
-                HeldPlace::Kept => continue,
-                // What is not kept must not be called held.
-                HeldPlace::Full => {
-                    let detail = "too many pushes under one number";
-                    *verdict = Some(PlannedVerdict::Refused(RefuseCode::TooLarge, detail.into()));
-                    continue;
+            match shelf.place(&mut self.batch, (actor, one.who.person.user), one.push, *reason)? {
+                Placed::Kept => {}
+                Placed::TooOften => {
+                    *verdict = refused(RefuseCode::TooLarge, "too many pushes under one number");
                 }
-            };
-            let row = HeldRow {
-                user: one.who.person.user,
-                reason: *reason,
-                received_ms: self.now_ms,
-                origin: one.push.origin.clone(),
-                changes: one.push.changes.clone(),
-                state: HeldState::Waiting,
-            };
-            self.batch.guard(key.clone(), None).put(key.clone(), encode(&row));
-            planned.insert(key, &one.push.changes);
+                Placed::NoRoom => *verdict = Some(PlannedVerdict::Later),
+            }
         }
+        shelf.note(&mut self.batch);
         Ok(())
     }
 
@@ -596,7 +611,7 @@ impl Planning<'_> {
                 let (header, wanted) = self.new_header(&merge)?;
                 // What a restored server has of the lead may say that it is somebody else's by now.
                 let creator = header.creator.filter(|user| !wanted.contains(&Channel::User(*user)));
-                merge.strangers.extend(creator.filter(|_| company.was_restored()));
+                merge.strangers.extend(creator.filter(|_| company.is_restored()));
                 self.turn_away(&merge.strangers, &wanted);
                 (header, wanted)
             }
@@ -611,6 +626,7 @@ impl Planning<'_> {
         header.changes = merge.changes;
         header.tail_bytes = header.tail_bytes.saturating_add(bytes as u32);
         header.tail_changes = header.tail_changes.saturating_add(count as u32);
+        plan_late(&mut self.batch, doc, &merge.lots);
         let (key, slot) = keys::changes_slot(doc);
         self.batch.put_at(key, Some(slot), encode(&ChangesRow { lots: merge.lots }), None);
         if let Some(saved) = merge.saved {
@@ -694,44 +710,3 @@ pub(super) fn wants_compaction(header: &Header) -> bool {
     let bytes = limits::TAIL_COMPACT_BYTES.max(header.snapshot_bytes as usize);
     header.tail_bytes as usize >= bytes || header.tail_changes as usize >= limits::TAIL_COMPACT_CHANGES
 }
-
-impl Company {
-    /// Where to keep a held push. A phone that was restored from a backup gives a number twice.
-    fn held_place(
-        &self,
-        doc: DocId,
-        actor: Actor,
-        push: &Push,
-        planned: &BTreeMap<Vec<u8>, &[ByteVec]>,
-    ) -> Result<HeldPlace, CompanyError> {
-        for copy in 0..=HELD_COPIES {
-            let key = keys::held(doc, actor, push.id ^ copy << HELD_COPY_SHIFT);
-            let same = match planned.get(&key) {
-                Some(changes) => *changes == push.changes,
-                None => match self.store.get(&key)? {
-                    Some(value) => decode::<HeldRow>(&key, &value)?.changes == push.changes,
-                    None => return Ok(HeldPlace::Free(key)),
-                },
-            };
-            if same {
-                return Ok(HeldPlace::Kept);
-            }
-        }
-        Ok(HeldPlace::Full)
-    }
-}
-
-/// Where a push that is held goes.
-enum HeldPlace {
-    /// Here.
-    Free(Vec<u8>),
-    /// It is kept already.
-    Kept,
-    /// Its number was given too often.
-    Full,
-}
-
-/// Pushes of one actor under one number that are kept apart: as often would a phone have to be restored from one backup.
-const HELD_COPIES: u64 = 64;
-/// Above every number that an outbox ever gives.
-const HELD_COPY_SHIFT: u32 = 48;

@@ -9,6 +9,7 @@ use super::held::{HeldRow, HeldState};
 use super::maintain::Own;
 use super::push::derived_right;
 use super::rows::{ChangesRow, HERE, Lot, encode, plan_ties};
+use super::shelf::Shelf;
 use super::{Company, CompanyError, SERVER_USER, keys};
 use crate::access::{Channel, Ties, channels_of};
 use crate::document::{Doc, NoClocks, RawChange, Value, vouched_for};
@@ -134,6 +135,7 @@ impl Company {
                 Err(_) => stuck.entry(change.actor).or_default().push(change),
             }
         }
+        let mut shelf = Shelf::new(self, own.id, now_ms);
         for (actor, changes) in stuck {
             let Some(last) = changes.last() else { continue };
             let number = u64::from_be_bytes(std::array::from_fn(|i| last.hash.0[i]));
@@ -146,10 +148,13 @@ impl Company {
                     origin: own.origin.clone(),
                     changes: changes.into_iter().map(|change| change.bytes.clone().into()).collect(),
                     state: HeldState::Waiting,
+                    decided_ms: None,
+                    cleared: None,
                 };
-                batch.guard(key.clone(), None).put(key, encode(&row));
+                shelf.put(batch, actor.device, key, &row)?;
             }
         }
+        shelf.note(batch);
         Ok(taken)
     }
 

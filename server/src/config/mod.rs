@@ -32,6 +32,8 @@ pub struct Config {
     pub trusted_proxy: Option<IpAddr>,
     /// `store.engine`
     pub engine: Engine,
+    /// `store.upkeep_hour`: the hour of the company's day from which the store's space is kept in order.
+    pub upkeep_hour: i8,
     /// `tls.cert` and `tls.key`: both or neither.
     pub tls: Option<TlsFiles>,
     /// `auth.*`
@@ -44,6 +46,8 @@ pub struct Config {
     pub evidence_open_uploads: u32,
     /// `evidence.keep_partial_days`: an unfinished upload is removed after that long without a part.
     pub evidence_keep_partial_days: u32,
+    /// `held.keep_days`: held work keeps its words so long after somebody decided.
+    pub held_keep_days: u32,
     /// `gate.*`
     pub gate: GateConfig,
     /// `log.level`: a filter as of the `tracing` ecosystem.

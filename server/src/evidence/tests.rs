@@ -1,3 +1,5 @@
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::*;
@@ -187,4 +189,43 @@ fn a_full_disk_is_told_apart_from_a_broken_one() {
     assert!(matches!(full, EvidenceError::DiskFull) && full.to_string().contains("tries later"));
     assert!(matches!(failed(io::Error::from(io::ErrorKind::QuotaExceeded)), EvidenceError::DiskFull));
     assert!(matches!(failed(io::Error::from(io::ErrorKind::PermissionDenied)), EvidenceError::Io(_)));
+}
+
+thread_local! {
+    /// What each folder held when this thread synced it last.
+    static SYNCED: RefCell<BTreeMap<PathBuf, BTreeSet<PathBuf>>> = RefCell::default();
+}
+
+pub(super) fn note_synced(folder: &Path) {
+    let held = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    SYNCED.with_borrow_mut(|synced| synced.insert(folder.to_owned(), held));
+}
+
+/// Whether a power cut leaves this path: every folder on the way to it was synced when it held the next.
+#[track_caller]
+fn is_durable(root: &Path, path: &Path) {
+    for inner in path.ancestors().take_while(|inner| *inner != root) {
+        let folder = inner.parent().unwrap();
+        let held = SYNCED.with_borrow(|synced| synced.get(folder).is_some_and(|held| held.contains(inner)));
+        assert!(held, "{} is not synced in its folder", inner.display());
+    }
+}
+
+#[test]
+fn what_is_acknowledged_is_durable_from_the_data_folder_down() {
+    let data = tempfile::tempdir().unwrap();
+    let root = data.path().join("evidence");
+    let store = open(&root);
+    let (first, first_hash) = photo(100);
+    let (second, second_hash) = photo(PART + 1);
+    // What another upload has just made, and nobody has synced yet.
+    fs::create_dir_all(store.blob_path(second_hash).parent().unwrap()).unwrap();
+    fs::create_dir_all(store.device_folder(B)).unwrap();
+    for (device, photo, hash) in
+        [(A, &first, first_hash), (A, &second, second_hash), (B, &second, second_hash)]
+    {
+        assert_eq!(upload(&store, device, photo, hash).last(), Some(&Progress::Acknowledged));
+        is_durable(data.path(), &store.blob_path(hash));
+        is_durable(data.path(), &store.mark_path(device, hash));
+    }
 }

@@ -23,6 +23,8 @@ use crate::app::App;
 pub(super) enum Told {
     /// Answers.
     Answers(Vec<Answer>),
+    /// A push would be held, and as much of this device's work waits for a person as may: the phone keeps it, and comes back later.
+    NoRoom,
     /// The store failed or nobody could decide: the connection ends and the phone comes back later.
     Failed,
 }
@@ -254,8 +256,17 @@ impl Lane {
             }
         };
         match prepared.settle(outcome) {
-            Settled::Done { answers, touched } => {
-                for (push, answer) in pushes.into_iter().zip(answers) {
+            Settled::Done { answers, touched, later } => {
+                let mut answers = answers.into_iter();
+                for (i, push) in pushes.into_iter().enumerate() {
+                    if later.contains(&i) {
+                        let device = push.incoming.who.device;
+                        tracing::warn!(%doc, %device, "no more work of this device is held until somebody decides on it");
+                        metrics::counter!(crate::metrics::PUSHED, "outcome" => "later").increment(1);
+                        let _ = push.reply.send(Told::NoRoom);
+                        continue;
+                    }
+                    let Some(answer) = answers.next() else { break };
                     count(&answer);
                     // A phone that has gone hears of it at its next connection.
                     let _ = push.reply.send(Told::Answers(vec![answer]));

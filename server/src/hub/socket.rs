@@ -13,7 +13,7 @@ use fieldbook_core::access::Channel;
 use fieldbook_core::company::{CompanyError, DeviceStatus};
 use fieldbook_core::limits;
 use fieldbook_core::sync::message::{
-    FromPhone, FromServer, Hello, WireCode, WireError, decode_frame, frames,
+    Answer, FromPhone, FromServer, Hello, WireCode, WireError, decode_frame, frames,
 };
 use fieldbook_core::sync::server::{Effect, Session};
 use futures_util::{Stream, StreamExt};
@@ -104,20 +104,12 @@ async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
             }
             told = talk.told.recv() => match told {
                 Some(Told::Answers(answers)) => {
-                    let mut all = answers;
-                    let mut failed = false;
-                    while let Ok(told) = talk.told.try_recv() {
-                        match told {
-                            Told::Answers(more) => all.extend(more),
-                            Told::Failed => failed = true,
-                        }
-                    }
+                    let (all, end) = gather(answers, &mut talk.told);
                     let effects = talk.session.answered(all);
                     talk.carry_out(effects)?;
-                    if failed {
-                        talk.closing.get_or_insert_with(undecided);
-                    }
+                    talk.closing = talk.closing.take().or(end);
                 }
+                Some(Told::NoRoom) => return Err(End::Say(no_room())),
                 Some(Told::Failed) | None => return Err(End::Say(undecided())),
             },
             () = entered.bell.notify.notified() => {
@@ -154,6 +146,20 @@ async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
             () = tokio::time::sleep_until(silence) => return Err(End::Gone),
         }
     }
+}
+
+/// The answers that have come, up to a push that got none, and how that one ends the connection. What was judged behind it may have missed
+/// what it builds on: the phone must not hear that as the last word, or it would set aside what it is to send again.
+fn gather(first: Vec<Answer>, told: &mut UnboundedReceiver<Told>) -> (Vec<Answer>, Option<WireError>) {
+    let mut all = first;
+    while let Ok(next) = told.try_recv() {
+        match next {
+            Told::Answers(more) => all.extend(more),
+            Told::NoRoom => return (all, Some(no_room())),
+            Told::Failed => return (all, Some(undecided())),
+        }
+    }
+    (all, None)
 }
 
 /// Waits for the hello, checks its token and opens the session. Gives what came behind it in the same frame.
@@ -372,6 +378,14 @@ fn undecided() -> WireError {
     wire(WireCode::Unavailable, "the push could not be decided; come back later")
 }
 
+/// The phone keeps such a push in its outbox: nothing is lost, whatever becomes of the document meanwhile.
+fn no_room() -> WireError {
+    wire(
+        WireCode::Unavailable,
+        "as much work of this device is held as may be; somebody has to decide on it first",
+    )
+}
+
 fn wire(code: WireCode, detail: &str) -> WireError {
     WireError { code, detail: detail.to_owned() }
 }
@@ -391,7 +405,26 @@ const BATCH_MESSAGES: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use fieldbook_core::ids::DocId;
+    use fieldbook_core::sync::message::{HoldReason, Verdict};
+
     use super::*;
+
+    #[test]
+    fn nothing_is_heard_behind_a_push_that_got_no_answer() {
+        let verdict = Verdict::Held { reason: HoldReason::Suffix };
+        let answer = |id| Answer { id, doc: DocId([2; 16]), verdict: verdict.clone() };
+        for (without, code) in [(Told::NoRoom, no_room()), (Told::Failed, undecided())] {
+            let (tell, mut told) = unbounded_channel();
+            for one in [Told::Answers(vec![answer(2)]), without, Told::Answers(vec![answer(4)])] {
+                tell.send(one).unwrap();
+            }
+            let (heard, end) = gather(vec![answer(1)], &mut told);
+            assert_eq!((heard, end), (vec![answer(1), answer(2)], Some(code)));
+        }
+        let (_tell, mut told) = unbounded_channel();
+        assert_eq!(gather(vec![answer(1)], &mut told), (vec![answer(1)], None));
+    }
 
     #[tokio::test]
     async fn a_connection_that_only_pings_ends_when_its_time_is_over() {

@@ -233,7 +233,7 @@ pub(super) async fn discard(
 ) -> Result<StatusCode, ApiError> {
     blocking(move || {
         check(&app, &caller, &id)?;
-        app.company.discard_held(&id)?;
+        app.company.discard_held(&id, app.now_ms())?;
         tracing::info!(held = %id, by = %caller.user(), "held work was discarded");
         Ok(StatusCode::NO_CONTENT)
     })

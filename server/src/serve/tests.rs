@@ -159,3 +159,44 @@ async fn a_taken_address_is_refused_before_anything_is_opened() {
     let refused = bind(&mut config).unwrap_err().to_string();
     assert!(refused.contains(&address), "{refused}");
 }
+
+#[test]
+fn upkeep_is_due_at_its_hour_of_the_companys_day() {
+    for (zone, hour, now, next) in [
+        ("Asia/Shanghai", "3", "2026-11-25T18:59:59Z", "2026-11-25T19:00:00Z"),
+        ("Asia/Shanghai", "3", "2026-11-25T19:00:00Z", "2026-11-26T19:00:00Z"),
+        ("Asia/Shanghai", "0", "2026-12-31T15:00:00Z", "2026-12-31T16:00:00Z"),
+        ("UTC", "23", "2026-11-26T23:30:00Z", "2026-11-27T23:00:00Z"),
+        // The night on which three o'clock comes an hour sooner, and one that has no two o'clock.
+        ("Europe/Berlin", "3", "2026-03-28T12:00:00Z", "2026-03-29T01:00:00Z"),
+        ("Europe/Berlin", "2", "2026-03-28T12:00:00Z", "2026-03-29T01:00:00Z"),
+    ] {
+        let settings = [("FIELDBOOK_STORE_UPKEEP_HOUR", hour), ("FIELDBOOK_COMPANY_TIMEZONE", zone)];
+        let config = Config::load(None, settings.map(|(k, v)| (k.to_owned(), v.to_owned()))).unwrap();
+        let ms = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
+        assert_eq!(upkeep_after(&config, ms(now)), ms(next), "{zone} {hour} {now}");
+    }
+    let config = Config::load(None, []).unwrap();
+    assert_eq!(config.upkeep_hour, 3);
+    assert!(upkeep_after(&config, i64::MAX) > 0);
+}
+
+#[test]
+fn upkeep_and_a_backup_wait_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = ("FIELDBOOK_SERVER_DATA_DIR".to_owned(), folder.path().join("data").display().to_string());
+    let app = App::open(Config::load(None, [data]).unwrap(), Arc::new(SystemClock)).unwrap();
+    let alone = app.whole_store.lock().unwrap();
+    assert!(!nightly_work(&app), "it is tried again");
+    let (done, made) = std::sync::mpsc::channel();
+    let backup = std::thread::spawn({
+        let (app, to) = (app.clone(), folder.path().join("backup"));
+        move || done.send(crate::backup::make(&app, &to).is_ok())
+    });
+    // Whoever does not wait is done by then; whoever waits never is.
+    assert!(made.recv_timeout(Duration::from_millis(500)).is_err(), "the backup did not wait");
+    drop(alone);
+    assert!(made.recv().unwrap(), "and then it is made");
+    backup.join().unwrap().unwrap();
+    assert!(nightly_work(&app));
+}

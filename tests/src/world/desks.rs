@@ -129,7 +129,7 @@ impl World {
         let item = &waiting[self.dice.below(waiting.len() as u64) as usize];
         let (name, now_ms) = (self.name(item.doc), self.server_ms());
         if self.dice.one_in(4) {
-            let discarded = self.office(|_, company| company.discard_held(&item.id))?;
+            let discarded = self.office(|_, company| company.discard_held(&item.id, now_ms))?;
             if discarded.is_some() {
                 self.tell(format!("the office discards held work on {name}"));
                 self.tally.add("discarded", 1);

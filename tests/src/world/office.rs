@@ -423,7 +423,10 @@ impl World {
         let doc = prepared.doc;
         self.office.writing.remove(&doc);
         match prepared.settle(outcome) {
-            Settled::Done { answers, touched } => {
+            Settled::Done { answers, touched, later } => {
+                if !later.is_empty() {
+                    return violated("an_honest_phone_is_held_whole", format!("{later:?} of {doc}"));
+                }
                 self.wake(&touched);
                 self.found_again(doc)?;
                 self.check_stored_in(&[doc])?;

@@ -186,7 +186,10 @@ async fn what_is_wrong_with_a_new_lead_or_a_move_is_said() {
         .post(&path, &office.admin, json!({"owner": office.admin.user, "reason": "x".repeat(501)}))
         .await;
     assert_eq!(unfit.status, StatusCode::BAD_REQUEST);
-    let _ = service;
+    let given = office.post(&path, &office.admin, json!({"owner": service.user})).await;
+    assert_eq!(given.status, StatusCode::CONFLICT, "customer service works no leads");
+    let body = json!({"fields": {"customer_name": "x"}, "owner": service.user});
+    assert_eq!(office.post("/api/leads", &office.admin, body).await.status, StatusCode::CONFLICT);
     let missing = format!("/api/leads/02{}/assign", "0".repeat(30));
     assert_eq!(
         office.post(&missing, &office.admin, json!({"owner": li.user})).await.status,
