@@ -39,6 +39,7 @@ fn a_whole_story_leaves_no_person_in_the_logs() {
     secret.extend([token.clone(), text(&console["refresh_token"])]);
     let (status, user) = http(port, "POST", "/api/users", &token, &json!({"name": REP, "role": "rep"}));
     assert_eq!(status, 201);
+    let (_, colleague) = http(port, "POST", "/api/users", &token, &json!({"name": REP, "role": "rep"}));
     let (_, made) =
         http(port, "POST", &format!("/api/users/{}/codes", text(&user["id"])), &token, &Value::Null);
     let code = text(&made["code"]);
@@ -108,7 +109,7 @@ fn a_whole_story_leaves_no_person_in_the_logs() {
         "POST",
         &format!("/api/leads/{lead}/assign"),
         &token,
-        &json!({"owner": text(&console["user"]), "reason": NOTE}),
+        &json!({"owner": text(&colleague["id"]), "reason": NOTE}),
     );
     assert_eq!(status, 200);
     phone.sync_now(LONG, None).unwrap();

@@ -18,6 +18,7 @@ fn core_names_no_crate_of_the_outer_world() {
         "hex",
         "hmac",
         "jiff",
+        "lru",
         "minicbor",
         "pinyin",
         "serde",

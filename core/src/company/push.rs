@@ -353,10 +353,6 @@ impl Company {
         }
     }
 
-    fn was_restored(&self) -> bool {
-        !self.meta.past.is_empty()
-    }
-
     /// The latest position at which the document left one of these channels.
     pub(super) fn left_at(
         &self,

@@ -218,14 +218,14 @@ fn what_is_acknowledged_is_durable_from_the_data_folder_down() {
     let store = open(&root);
     let (first, first_hash) = photo(100);
     let (second, second_hash) = photo(PART + 1);
-    // What another upload has just made, and nobody has synced yet.
-    fs::create_dir_all(store.blob_path(second_hash).parent().unwrap()).unwrap();
-    fs::create_dir_all(store.device_folder(B)).unwrap();
     for (device, photo, hash) in
         [(A, &first, first_hash), (A, &second, second_hash), (B, &second, second_hash)]
     {
         assert_eq!(upload(&store, device, photo, hash).last(), Some(&Progress::Acknowledged));
         is_durable(data.path(), &store.blob_path(hash));
         is_durable(data.path(), &store.mark_path(device, hash));
+        // What another upload has made meanwhile, and nobody has synced yet.
+        fs::create_dir_all(store.blob_path(second_hash).parent().unwrap()).unwrap();
+        fs::create_dir_all(store.device_folder(B)).unwrap();
     }
 }
