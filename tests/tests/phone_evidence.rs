@@ -7,7 +7,6 @@ use fieldbook_core::company::DeviceStatus;
 use fieldbook_core::ids::{DocId, Hash32};
 use fieldbook_core::model::LeadFields;
 use fieldbook_device::{Attachment, Error, EvidencePlace, Network};
-use sha2::Digest;
 
 mod support;
 
@@ -172,26 +171,4 @@ fn what_a_phone_only_fetched_it_sends_once_it_names_it_itself() {
     assert_eq!(boss.sync().evidence_up, 1);
     other.sync();
     assert_eq!(other.book().evidence(second, hash, LONG, None).unwrap(), b"a price list");
-}
-
-/// A phone that has as much half sent as the server bears finishes that first: it is not kept from it by what it may not begin.
-#[test]
-fn a_piece_for_which_the_server_has_no_room_yet_goes_behind_the_others() {
-    let folder = tempfile::tempdir().unwrap();
-    let office = Office::start_with(folder.path(), &[("FIELDBOOK_EVIDENCE_OPEN_UPLOADS", "1".to_owned())]);
-    let li = office.hire("李销售", Role::Rep);
-    let phone = office.phone(li, "li");
-    let lead = office.lead(li, "妇幼保健院");
-    phone.sync();
-    // Pieces go up in the order of their hashes: the last of these was begun, and the line broke.
-    let hash = |bytes: &[u8]| Hash32(sha2::Sha256::digest(bytes).into());
-    let mut pieces: Vec<Vec<u8>> = (0..3u8).map(|n| vec![n; 300_000]).collect();
-    pieces.sort_by_key(|bytes| hash(bytes));
-    let (device, begun) = (phone.book().me().unwrap().device, &pieces[2]);
-    office.app().evidence.put_part(device, hash(begun), 300_000, 0, &begun[..256 << 10]).unwrap();
-    for bytes in &pieces {
-        phone.book().attach(lead, &photo(false), bytes).unwrap();
-    }
-    let report = phone.sync();
-    assert_eq!((report.evidence_up, report.evidence_waiting, report.evidence_refused), (3, 0, 0));
 }

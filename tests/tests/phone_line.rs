@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::io::Write;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 
 use fieldbook_core::access::Role;
+use fieldbook_core::ids::Hash32;
 use fieldbook_core::model::{LeadFields, NewLead};
 use fieldbook_device::{Attachment, Error, EvidencePlace};
+use sha2::Digest;
 
 mod support;
 
@@ -100,6 +103,58 @@ fn a_photograph_that_a_broken_line_cut_in_half_is_fetched_from_there_on() {
     boss.book().attach(lead, &what, &photo).unwrap();
     assert_eq!(boss.sync().evidence_up, 1);
     assert_eq!(came.try_iter().count(), 0);
+}
+
+/// A server that bears no more half-sent pieces takes the rest of one that is half there, and then has room: the phone goes on with that one
+/// in the same run, and takes "no room" for no refusal.
+#[test]
+fn a_piece_for_which_the_server_has_no_room_yet_goes_behind_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let office = Office::start(folder.path());
+    let li = office.hire("李销售", Role::Rep);
+    let hash = |bytes: &[u8]| Hash32(sha2::Sha256::digest(bytes).into());
+    // Pieces go up in the order of their hashes: only the last is welcome at first.
+    let mut pieces: Vec<Vec<u8>> = (0..3u8).map(|n| vec![n; 300_000]).collect();
+    pieces.sort_by_key(|bytes| hash(bytes));
+    let welcome = hash(&pieces[2]).to_string();
+    let (has_room, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let line = {
+        let (has_room, refused) = (has_room.clone(), refused.clone());
+        Line::to(&office, move |call| {
+            if call.head.starts_with("GET /sync") {
+                return call.pass();
+            }
+            let instead = |head: &str| {
+                let sends = head.starts_with("PUT /api/evidence/") && !head.contains(&welcome);
+                let no = sends && !has_room.load(Ordering::SeqCst);
+                no.then(|| {
+                    refused.fetch_add(1, Ordering::SeqCst);
+                    let body = r#"{"code":"evidence_uploads","detail":"too many"}"#;
+                    let length = body.len();
+                    format!(
+                        "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+                    )
+                })
+            };
+            let heard = |head: &str, answer: &[u8]| {
+                if head.contains(&welcome) && answer.windows(12).any(|word| word == b"acknowledged") {
+                    has_room.store(true, Ordering::SeqCst);
+                }
+            };
+            call.each(instead, heard);
+        })
+    };
+    let phone = Phone::new(folder.path(), "li");
+    phone.book().enrol(&line.invitation(&office, li), "li", LONG, None).unwrap();
+    let lead = office.lead(li, "妇幼保健院");
+    phone.sync();
+    let what = Attachment { name: "a.jpg".into(), mime: "image/jpeg".into(), ..Attachment::default() };
+    for bytes in &pieces {
+        phone.book().attach(lead, &what, bytes).unwrap();
+    }
+    let report = phone.sync();
+    assert_eq!((report.evidence_up, report.evidence_waiting, report.evidence_refused), (3, 0, 0));
+    assert!(refused.load(Ordering::SeqCst) > 0, "nothing was sent before there was room");
 }
 
 /// A line on which the answer to this request comes when the test says so.

@@ -61,6 +61,29 @@ impl Call {
         self.pass_rest();
     }
 
+    /// Request by request. Of one for which there is an answer `instead` the server never hears; `heard` gets each other request's head and
+    /// the body of the server's answer.
+    pub fn each(mut self, instead: impl Fn(&str) -> Option<String>, heard: impl Fn(&str, &[u8])) {
+        let mut head = self.head;
+        while !head.is_empty() {
+            let body = body_of(&head, &mut self.phone);
+            let answer = match instead(&head) {
+                Some(answer) => answer.into_bytes(),
+                None => {
+                    self.server.write_all(&[head.as_bytes(), &body].concat()).unwrap();
+                    let answered = head_of(&mut self.server);
+                    let answer = body_of(&answered, &mut self.server);
+                    heard(&head, &answer);
+                    [answered.as_bytes(), &answer].concat()
+                }
+            };
+            if self.phone.write_all(&answer).is_err() {
+                return;
+            }
+            head = head_of(&mut self.phone);
+        }
+    }
+
     /// Everything behind what was passed on already.
     pub fn pass_rest(self) {
         let Self { mut phone, mut server, .. } = self;
