@@ -64,9 +64,6 @@ pub struct LeadSummary {
     /// Whether the lead itself was taken in; its ruling or table may have come first.
     #[n(15)]
     pub held: bool,
-    /// The earliest day (ISO) on which an open todo is due; of a todo with a time the day in UTC. `None`: no todo is.
-    #[n(16)]
-    pub next_due: Option<String>,
     /// What the ruling says of the boots that wrote before any handshake (O1): by it the times of this row are read.
     #[n(17)]
     #[cbor(default)]
@@ -78,7 +75,7 @@ pub struct LeadSummary {
     /// The newest change of the table, corrected, milliseconds since 1970 UTC.
     #[n(19)]
     pub table_updated_ms: Option<i64>,
-    /// Every day on which an open todo is due, as [`LeadSummary::next_due`].
+    /// Every day (ISO) on which an open todo is due; of a todo with a time the day in UTC.
     #[n(20)]
     #[cbor(default)]
     #[serde(default)]
@@ -141,7 +138,6 @@ impl LeadSummary {
         });
         let todos = Todo::read_all(lead, "todos", &clocks).into_values();
         self.due_days = todos.filter(|_| !self.deleted).filter_map(|todo| todo.due_day_utc()).collect();
-        self.next_due = self.due_days.first().cloned();
         self.conflicts = self.table_conflicts + lead.conflicts(&clocks).len() as u32;
         self.touch(lead, &clocks);
         self.clocks = clocks;

@@ -107,22 +107,14 @@ impl Summaries {
             if old == new {
                 continue;
             }
-            let recent = |row: &LeadSummary| row.listed().then(|| keys::recent(row.updated_ms, lead));
-            move_row(batch, old.as_ref().and_then(recent), new.as_ref().and_then(recent));
-            let due = |row: &LeadSummary| -> BTreeSet<Vec<u8>> {
-                // A row that an older version wrote has the first day alone.
-                row.due_days.iter().chain(&row.next_due).map(|day| keys::due(day, lead)).collect()
-            };
-            let (was, is) =
-                (old.as_ref().map(due).unwrap_or_default(), new.as_ref().map(due).unwrap_or_default());
-            for key in was.difference(&is) {
-                batch.delete(key.clone());
+            let [was, is] =
+                [&old, &new].map(|row| row.as_ref().map(|row| index(lead, row)).unwrap_or_default());
+            for gone in was.difference(&is) {
+                batch.delete(gone.clone());
             }
-            for key in is {
-                batch.put(key, []);
+            for new in is.difference(&was) {
+                batch.put(new.clone(), []);
             }
-            let conflicted = |row: &LeadSummary| (row.conflicts > 0).then(|| keys::conflicted(lead));
-            move_row(batch, old.as_ref().and_then(conflicted), new.as_ref().and_then(conflicted));
             match new {
                 Some(row) => batch.put(keys::summary(lead), encode(&row)),
                 None => batch.delete(keys::summary(lead)),
@@ -132,14 +124,12 @@ impl Summaries {
     }
 }
 
-/// Moves an index row.
-fn move_row(batch: &mut Batch, was: Option<Vec<u8>>, is: Option<Vec<u8>>) {
-    if let Some(was) = was.filter(|was| Some(was) != is.as_ref()) {
-        batch.delete(was);
-    }
-    if let Some(is) = is {
-        batch.put(is, []);
-    }
+/// The rows of the indexes by which a lead with this summary is found.
+fn index(lead: DocId, row: &LeadSummary) -> BTreeSet<Vec<u8>> {
+    let recent = row.listed().then(|| keys::recent(row.updated_ms, lead));
+    let due = row.due_days.iter().map(|day| keys::due(day, lead));
+    let conflicted = (row.conflicts > 0).then(|| keys::conflicted(lead));
+    recent.into_iter().chain(due).chain(conflicted).collect()
 }
 
 /// The lead whose row a document contributes to.
