@@ -12,7 +12,7 @@ use crate::access::Channel;
 use crate::ids::{DeviceId, DocId, Hash32};
 use crate::limits;
 use crate::store::{Direction, Position, Range};
-use crate::sync::message::{ChannelState, Delta, Fill, FromServer};
+use crate::sync::message::{ChannelState, Delta, Fill, FromServer, bytes_of};
 
 /// What the log is read for.
 #[derive(Debug, Clone)]
@@ -339,10 +339,6 @@ fn fits(snapshot: Option<&ByteVec>, changes: &[ByteVec]) -> bool {
     snapshot.map_or(0, |bytes| bytes.len()) + bytes_of(changes) <= limits::CHANGES_MAX_BYTES
 }
 
-fn bytes_of(changes: &[ByteVec]) -> usize {
-    changes.iter().map(|change| change.len() + CBOR_BYTES).sum()
-}
-
 /// About how many bytes a message takes on the wire.
 fn weight(message: &FromServer) -> usize {
     match message {
@@ -354,8 +350,6 @@ fn weight(message: &FromServer) -> usize {
     }
 }
 
-/// What stands before a byte string.
-const CBOR_BYTES: usize = 3;
 /// Rows of one channel's feed read at once.
 const FEED_PAGE: usize = 1_024;
 /// Documents of one channel read at once while it is filled: 256 leads of 600 bytes are a frame.

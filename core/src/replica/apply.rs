@@ -10,7 +10,9 @@ use crate::document::{Doc, DocError};
 use crate::ids::{DocId, DocKind};
 use crate::limits;
 use crate::store::{Batch, Direction, Position, Range};
-use crate::sync::message::{ChannelState, Delta, Fill, FromServer, Return, Voucher, Welcome, slices};
+use crate::sync::message::{
+    ChannelState, Delta, Fill, FromServer, Return, Voucher, Welcome, lots_of, slices,
+};
 use crate::time::{HighWater, Moment};
 
 /// What a frame brought, for the app and for the connection.
@@ -478,17 +480,7 @@ impl Replica {
         let vouchers: Vec<Voucher> = head.sent.into_iter().chain(head.own).collect();
         let Some(doc) = self.read_doc(id)?.filter(|_| !vouchers.is_empty()) else { return Ok(Vec::new()) };
         let genesis = Doc::genesis(doc.kind()).heads();
-        let (mut parts, mut bytes) = (vec![Vec::new()], 0);
-        for change in doc.changes_after(&genesis) {
-            bytes += change.bytes.len() + CBOR_BYTES;
-            if bytes > limits::CHANGES_MAX_BYTES {
-                parts.push(Vec::new());
-                bytes = change.bytes.len() + CBOR_BYTES;
-            }
-            if let Some(part) = parts.last_mut() {
-                part.push(change.bytes.into());
-            }
-        }
+        let parts = lots_of(doc.changes_after(&genesis).into_iter().map(|change| change.bytes));
         let last = parts.len() - 1;
         let parts = parts.into_iter().enumerate().map(|(n, changes)| Return {
             doc: id,
@@ -542,6 +534,3 @@ fn whole(kind: DocKind, delta: &Delta) -> Result<Doc, DocError> {
     }
     Ok(doc)
 }
-
-/// What stands before a byte string in a message.
-const CBOR_BYTES: usize = 3;

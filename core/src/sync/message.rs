@@ -506,6 +506,31 @@ pub fn slices(bytes: &[ByteVec]) -> Vec<&[u8]> {
     bytes.iter().map(|b| b.as_slice()).collect()
 }
 
+/// About how many bytes raw changes take in a message.
+pub(crate) fn bytes_of(changes: &[ByteVec]) -> usize {
+    changes.iter().map(|change| change.len() + BYTES_HEAD).sum()
+}
+
+/// Raw changes in as many lots as it takes, each of which may travel in one delta or return; one, and empty, when there are none.
+pub(crate) fn lots_of(changes: impl IntoIterator<Item = Vec<u8>>) -> Vec<Vec<ByteVec>> {
+    let (mut lots, mut bytes) = (vec![Vec::new()], 0);
+    for change in changes {
+        let more = change.len() + BYTES_HEAD;
+        if bytes + more > limits::CHANGES_MAX_BYTES {
+            lots.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += more;
+        if let Some(lot) = lots.last_mut() {
+            lot.push(change.into());
+        }
+    }
+    lots
+}
+
+/// What stands before a byte string.
+const BYTES_HEAD: usize = 3;
+
 /// The bytes of one message.
 pub fn encode<M: Encode<()>>(message: &M) -> Vec<u8> {
     // Encoding into memory has no way to fail.
