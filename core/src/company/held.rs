@@ -196,7 +196,7 @@ impl Company {
                 if raw.is_some() { self.base(doc, &header) } else { Ok(Base::default()) }
             };
             let judged = gate.judge(&job, &mut base)?;
-            let mut batch = Batch::new();
+            let (mut batch, row_bytes) = (Batch::new(), raw_row.len());
             batch.guard(key.clone(), Some(raw_row));
             let mut touched = BTreeSet::new();
             match judged.verdicts.into_iter().next() {
@@ -248,7 +248,7 @@ impl Company {
                 Some(Accepted::Refuse { detail, .. }) => return Err(CompanyError::Refused(detail)),
                 None => return Err(CompanyError::Contended),
             }
-            self.plan_decided(&mut batch, (doc, actor.device), &row)?;
+            self.plan_decided(&mut batch, (doc, actor.device), row_bytes)?;
             (row.state, row.decided_ms) = (HeldState::Accepted, Some(now_ms));
             batch.put(key.clone(), encode(&row));
             match self.store.commit_one(batch)? {
@@ -309,7 +309,7 @@ impl Company {
         let plan = || {
             let (raw, mut row) = self.waiting(&key, id)?;
             let mut batch = Batch::new();
-            self.plan_decided(&mut batch, (doc, actor.device), &row)?;
+            self.plan_decided(&mut batch, (doc, actor.device), raw.len())?;
             (row.state, row.decided_ms) = (HeldState::Discarded, Some(now_ms));
             batch.guard(key.clone(), Some(raw)).put(key.clone(), encode(&row));
             Ok((batch, ()))

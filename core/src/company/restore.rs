@@ -151,7 +151,7 @@ impl Company {
                     decided_ms: None,
                     cleared: None,
                 };
-                shelf.put(batch, actor.device, key, &row)?;
+                shelf.put(batch, actor.device, key, encode(&row))?;
             }
         }
         shelf.note(batch);

@@ -85,12 +85,13 @@ impl<'a> Shelf<'a> {
                     decided_ms: None,
                     cleared: None,
                 };
-                let more = weight_of(&row);
+                let row = encode(&row);
+                let more = weight_of(row.len());
                 match self.turned_away.get(&actor).copied() {
                     Some(before) => before,
                     None if !self.count(actor.device)?.has_room_for(more) => Placed::NoRoom,
                     None => {
-                        self.put(batch, actor.device, key.clone(), &row)?;
+                        self.put(batch, actor.device, key.clone(), row)?;
                         self.planned.insert(key, &push.changes);
                         Placed::Kept
                     }
@@ -104,19 +105,19 @@ impl<'a> Shelf<'a> {
         Ok(placed)
     }
 
-    /// Puts a row on the shelf, whether there is room or not. Others' work that a phone gave back is not the phone's to answer for.
+    /// Puts an encoded row on the shelf, whether there is room or not. Others' work that a phone gave back is not the phone's to answer for.
     pub fn put(
         &mut self,
         batch: &mut Batch,
         device: DeviceId,
         key: Vec<u8>,
-        row: &HeldRow,
+        row: Vec<u8>,
     ) -> Result<(), CompanyError> {
-        let more = weight_of(row);
+        let more = weight_of(row.len());
         let count = self.count(device)?;
         count.row = count.row.plus(more);
         count.total = count.total.plus(more);
-        batch.guard(key.clone(), None).put(key, encode(row));
+        batch.guard(key.clone(), None).put(key, row);
         Ok(())
     }
 
@@ -207,15 +208,15 @@ impl Company {
         Ok(count)
     }
 
-    /// Adds to a batch that this work, until now waiting, was decided: it weighs on its device no more.
+    /// Adds to a batch that work whose row has so many bytes, until now waiting, was decided: it weighs on its device no more.
     pub(super) fn plan_decided(
         &self,
         batch: &mut Batch,
         (doc, device): (DocId, DeviceId),
-        waiting: &HeldRow,
+        row_bytes: usize,
     ) -> Result<(), CompanyError> {
         let mut count = self.held_count(device, doc)?;
-        count.row = count.row.minus(weight_of(waiting));
+        count.row = count.row.minus(weight_of(row_bytes));
         count.plan(batch, keys::held_weight(device, doc));
         Ok(())
     }
@@ -258,8 +259,8 @@ impl HeldRow {
     }
 }
 
-fn weight_of(row: &HeldRow) -> Weight {
-    Weight { pushes: 1, bytes: encode(row).len() as u64 }
+fn weight_of(row_bytes: usize) -> Weight {
+    Weight { pushes: 1, bytes: row_bytes as u64 }
 }
 
 fn digest_of(changes: &[ByteVec]) -> Hash32 {
