@@ -14,7 +14,7 @@ use sha2::Digest;
 
 mod support;
 
-use support::line::{Line, body_of, breaking, frame_of, head_of};
+use support::line::{Line, breaking, frame_of, head_of};
 use support::{LONG, Office, Phone};
 
 /// At 45 kbit/s what a week offline made takes half a minute: the server hears the hello before it, and gives up nobody for that.
@@ -119,14 +119,13 @@ fn a_piece_for_which_the_server_has_no_room_yet_goes_behind_the_others() {
     let welcome = hash(&pieces[2]).to_string();
     let (has_room, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let line = {
-        let (has_room, refused) = (has_room.clone(), refused.clone());
-        Line::to(&office, move |call| {
-            if call.head.starts_with("GET /sync") {
-                return call.pass();
-            }
-            let instead = |head: &str| {
+        let (has_room, refused, of_welcome) = (has_room.clone(), refused.clone(), welcome.clone());
+        let room_now = has_room.clone();
+        Line::of_requests(
+            &office,
+            move |head| {
                 let sends = head.starts_with("PUT /api/evidence/") && !head.contains(&welcome);
-                let no = sends && !has_room.load(Ordering::SeqCst);
+                let no = sends && !room_now.load(Ordering::SeqCst);
                 no.then(|| {
                     refused.fetch_add(1, Ordering::SeqCst);
                     let body = r#"{"code":"evidence_uploads","detail":"too many"}"#;
@@ -135,14 +134,13 @@ fn a_piece_for_which_the_server_has_no_room_yet_goes_behind_the_others() {
                         "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
                     )
                 })
-            };
-            let heard = |head: &str, answer: &[u8]| {
-                if head.contains(&welcome) && answer.windows(12).any(|word| word == b"acknowledged") {
+            },
+            move |head, answer| {
+                if head.contains(&of_welcome) && answer.windows(12).any(|word| word == b"acknowledged") {
                     has_room.store(true, Ordering::SeqCst);
                 }
-            };
-            call.each(instead, heard);
-        })
+            },
+        )
     };
     let phone = Phone::new(folder.path(), "li");
     phone.book().enrol(&line.invitation(&office, li), "li", LONG, None).unwrap();
@@ -161,20 +159,16 @@ fn a_piece_for_which_the_server_has_no_room_yet_goes_behind_the_others() {
 fn late(office: &Office, request: &'static str) -> (Line, Receiver<()>, Sender<()>) {
     let ((tell, asked), (release, released)) = (channel(), channel());
     let released = Mutex::new(released);
-    let line = Line::to(office, move |mut call| {
-        if !call.head.starts_with(request) {
-            return call.pass();
-        }
-        let ask = body_of(&call.head, &mut call.phone);
-        call.begin();
-        call.server.write_all(&ask).unwrap();
-        let head = head_of(&mut call.server);
-        let answer = body_of(&head, &mut call.server);
-        let _ = tell.send(());
-        let _ = released.lock().unwrap().recv();
-        let _ = call.phone.write_all(&[head.as_bytes(), &answer].concat());
-        call.pass_rest();
-    });
+    let line = Line::of_requests(
+        office,
+        |_| None,
+        move |head, _| {
+            if head.starts_with(request) {
+                let _ = tell.send(());
+                let _ = released.lock().unwrap().recv();
+            }
+        },
+    );
     (line, asked, release)
 }
 

@@ -43,6 +43,18 @@ impl Line {
         Self { port }
     }
 
+    /// A line that knows requests; see [`Call::each`]. The websocket passes as it is.
+    pub fn of_requests(
+        office: &Office,
+        instead: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+        heard: impl Fn(&str, &[u8]) + Send + Sync + 'static,
+    ) -> Self {
+        Self::to(office, move |call| match call.head.starts_with("GET /sync") {
+            true => call.pass(),
+            false => call.each(&instead, &heard),
+        })
+    }
+
     /// What the QR code holds when it leads over this line.
     pub fn invitation(&self, office: &Office, user: fieldbook_core::ids::UserId) -> String {
         format!("http://127.0.0.1:{}/enrol#{}", self.port, office.code(user))

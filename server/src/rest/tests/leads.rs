@@ -78,17 +78,7 @@ async fn a_deleted_lead_is_listed_when_it_is_asked_for() {
         assert_eq!(listed, expected, "{query}");
     }
     // A page that shows less than it looked at says that more may follow.
-    let mut seen = Vec::new();
-    let mut after = String::new();
-    loop {
-        let page = office.get(&format!("/api/leads?limit=1{after}"), &li).await.json();
-        seen.extend(page["leads"].as_array().unwrap().iter().map(|l| l["id"].as_str().unwrap().to_owned()));
-        match page["next"].as_str() {
-            Some(next) => after = format!("&after={next}"),
-            None => break,
-        }
-    }
-    assert_eq!(seen, [here]);
+    assert_eq!(in_pages_of(1, &office, &li).await, [here]);
     assert_eq!(office.get("/api/leads?deleted=yes", &li).await.problem(), "bad_request");
 }
 
@@ -132,6 +122,19 @@ async fn the_office_reads_the_times_that_phones_read_whatever_a_clock_says() {
     }
 }
 
+/// The ids of all leads, page by page.
+async fn in_pages_of(limit: usize, office: &Office, who: &Who) -> Vec<String> {
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = office.get(&format!("/api/leads?limit={limit}{after}"), who).await.json();
+        seen.extend(page["leads"].as_array().unwrap().iter().map(|l| l["id"].as_str().unwrap().to_owned()));
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => return seen,
+        }
+    }
+}
+
 #[tokio::test]
 async fn leads_come_in_pages_without_gaps_or_doubles() {
     let office = Office::open().await;
@@ -140,15 +143,7 @@ async fn leads_come_in_pages_without_gaps_or_doubles() {
     for i in 0..7 {
         made.insert(office.lead(&format!("医院{i}"), &li).await);
     }
-    let (mut seen, mut after) = (Vec::new(), String::new());
-    loop {
-        let page = office.get(&format!("/api/leads?limit=3{after}"), &li).await.json();
-        seen.extend(page["leads"].as_array().unwrap().iter().map(|l| l["id"].as_str().unwrap().to_owned()));
-        match page["next"].as_str() {
-            Some(next) => after = format!("&after={next}"),
-            None => break,
-        }
-    }
+    let seen = in_pages_of(3, &office, &li).await;
     assert_eq!(seen.len(), 7);
     assert_eq!(seen.into_iter().collect::<std::collections::BTreeSet<_>>(), made);
 }
