@@ -386,6 +386,61 @@ fn work_done_in_spite_of_the_move_is_held_for_a_person_and_can_be_accepted() {
 }
 
 #[test]
+fn work_of_a_manager_who_lost_the_team_is_merged_when_they_could_not_know_and_held_when_they_could() {
+    let nobody = TeamRow { name: "杭州组".into(), parent: None, leaders: vec![] };
+    for promoted in [false, true] {
+        let mut office = Office::new();
+        let lead = office.lead_from_office(1, "华山医院");
+        office.sync(9);
+        office.set(9, lead, "customer_state", "张院长说3月招标");
+        office.tick(9, lead, "budget", true);
+        if promoted {
+            let row = UserRow { name: "总监".into(), role: Role::Director, team: None, active: true };
+            office.company.put_user(user(9), row, office.now_ms).unwrap();
+        } else {
+            office.company.put_team(TEAM, nobody.clone(), office.now_ms).unwrap();
+        }
+        let kept = office.phones[&9].store.rows();
+        let report = office.sync(9);
+        assert_eq!((report.durable, report.aside), (2, 0), "as if they had been online, promoted {promoted}");
+        assert_eq!(office.server_value(lead, "customer_state").as_deref(), Some("张院长说3月招标"));
+        assert_eq!(office.phones[&9].replica.holds(lead).unwrap(), promoted, "a director reads it");
+
+        // An app that was told and writes all the same.
+        let mut both = kept;
+        both.extend(office.phones[&9].store.rows());
+        let store = Arc::new(MemoryStore::from_rows(both));
+        let replica = Replica::open(store.clone()).unwrap();
+        let old = office.phones.remove(&9).unwrap();
+        office.phones.insert(9, Phone { store, replica, ..old });
+        office.set(9, lead, "next_action", "我来跟");
+        let report = office.sync(9);
+        assert_eq!(
+            report.aside, 1,
+            "promoted {promoted}; what it had pushed before comes again and is known"
+        );
+        let held = office.company.held(None, 10).unwrap();
+        assert_eq!(held.iter().map(|item| item.reason).collect::<Vec<_>>(), [HoldReason::NotYours]);
+        assert_eq!(office.server_value(lead, "next_action"), None);
+    }
+}
+
+#[test]
+fn whoever_could_only_read_writes_nothing_when_they_lose_that_too() {
+    let mut office = Office::new();
+    office.hire(8, Role::Director);
+    let lead = office.lead_from_office(1, "瑞金医院");
+    office.sync(8);
+    office.set(8, lead, "customer_state", "看过了");
+    let row = UserRow { name: "销售".into(), role: Role::Rep, team: Some(TEAM), active: true };
+    office.company.put_user(user(8), row, office.now_ms).unwrap();
+    let report = office.sync(8);
+    assert_eq!((report.durable, report.aside), (0, 1));
+    assert!(office.company.held(None, 10).unwrap().is_empty(), "refused: it never was theirs to write");
+    assert_eq!(office.server_value(lead, "customer_state"), None);
+}
+
+#[test]
 fn an_account_follows_the_leads_that_name_it_and_opens_to_nobody_else() {
     let mut office = Office::new();
     let account = DocId::fresh(DocKind::Account, EntryId([0xcc; 16]));

@@ -26,6 +26,18 @@ fn seeds(seeds: impl Iterator<Item = u64>) {
         "contended",
         "server restores",
         "phone restores",
+        "managers changed",
+        "partitions",
+        "breaks",
+        "frames lost",
+        "swapped answers",
+        "phone crashes",
+        "server crashes",
+        "clones",
+        "reboots",
+        "clocks set",
+        "server clocks set",
+        "compactions",
     ] {
         assert!(tally.counts.get(name).is_some_and(|n| *n > 20), "hardly any {name}: {tally:?}");
     }

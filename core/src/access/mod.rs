@@ -277,6 +277,16 @@ pub fn channels_of(kind: DocKind, ties: &Ties) -> BTreeSet<Channel> {
     owners.chain(teams).chain(office).collect()
 }
 
+/// Whether whoever holds documents of `kind` through this channel may write them.
+pub fn writes_through(channel: Channel, kind: DocKind) -> bool {
+    match channel {
+        Channel::Public => false,
+        Channel::User(_) => Role::ALL.into_iter().any(|role| may(role, Owner, kind, Write)),
+        Channel::Team(_) => may(Manager, Supervisor, kind, Write),
+        Channel::Office(role) => may(role, Colleague, kind, Write),
+    }
+}
+
 fn is_public(kind: DocKind) -> bool {
     Role::ALL.iter().all(|role| may(*role, Colleague, kind, Read))
 }

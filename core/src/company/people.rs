@@ -94,6 +94,9 @@ pub struct Principal {
     pub acked: Position,
     /// The boot in which the device said hello, and server time minus monotonic time within it, milliseconds (O1).
     pub clock: Option<(u64, i64)>,
+    /// The channels that its phone took for its own when it said hello: what its user has lost of them since, the phone did not know of
+    /// when it made what it pushes.
+    pub believed: BTreeSet<Channel>,
 }
 
 /// What a handshake came to.
@@ -144,6 +147,9 @@ impl Company {
             if self.team_chain(Some(parent))?.contains_key(&id) {
                 return Err(CompanyError::Refused(format!("team {id} would be above itself")));
             }
+        }
+        if self.team(id).is_err() && self.teams()?.len() >= limits::TEAMS_MAX {
+            return Err(CompanyError::Refused(format!("a company has at most {} teams", limits::TEAMS_MAX)));
         }
         let leader = row.leaders.first().map_or(Value::Null, |u| Value::Text(u.to_string()));
         let values = [
@@ -463,7 +469,8 @@ impl Company {
         let left = row.status == DeviceStatus::Active && !user.active;
         let status = if left { DeviceStatus::Revoked } else { row.status };
         let person = self.person_of(row.user, user.role)?;
-        let principal = Principal { device, person, status, acked: 0, clock: None };
+        let principal =
+            Principal { device, person, status, acked: 0, clock: None, believed: BTreeSet::new() };
         Ok((principal, [(device_key, device_row), (user_key, user_row)]))
     }
 
@@ -511,13 +518,19 @@ impl Company {
         let rotate_to = behind.then(|| incarnation.saturating_add(1));
         self.note_contact(device, hello, &contact, now_ms)?;
         let principal = self.note_farewell(principal)?;
-        let channels = if quarantine_only {
-            BTreeMap::new()
+        let (channels, believed) = if quarantine_only {
+            (BTreeMap::new(), BTreeSet::new())
         } else {
             // The restored server may have forgotten moves that the phone followed: everything is filled anew.
             let granted = self.grant(device, &principal.person)?;
-            session_channels(&principal.person, &granted, &hello.channels, fallback.is_some())
+            let channels = session_channels(&principal.person, &granted, &hello.channels, fallback.is_some());
+            let kept = hello.channels.iter().filter(|known| {
+                matches!(known.fill, Fill::Complete | Fill::Upto(_)) && granted.contains(&known.channel)
+            });
+            let believed = kept.map(|known| known.channel).chain(principal.person.channels()).collect();
+            (channels, believed)
         };
+        let principal = Principal { believed, ..principal };
         let welcome = Welcome {
             version,
             epoch: self.meta.epoch,
@@ -558,17 +571,23 @@ impl Company {
 
     /// The channels that a device was ever granted, these of its user now included; remembered before the first byte of a new one goes out.
     fn grant(&self, device: DeviceId, person: &Person) -> Result<BTreeSet<Channel>, CompanyError> {
-        let key = keys::granted(device);
-        let stored = self.store.get(&key)?;
-        let old: Vec<Channel> = stored.map_or(Ok(Vec::new()), |value| decode(&key, &value))?;
-        let mut granted: BTreeSet<Channel> = old.iter().copied().collect();
+        let mut granted = self.granted(device)?;
+        let before = granted.len();
         granted.extend(person.channels());
-        if granted.len() > old.len() {
+        if granted.len() > before {
             let mut batch = Batch::new();
-            batch.put(key, encode(&granted.iter().copied().collect::<Vec<_>>()));
+            batch.put(keys::granted(device), encode(&granted.iter().copied().collect::<Vec<_>>()));
             self.store.commit_one(batch)?;
         }
         Ok(granted)
+    }
+
+    /// The channels that a device was ever granted.
+    pub(super) fn granted(&self, device: DeviceId) -> Result<BTreeSet<Channel>, CompanyError> {
+        let key = keys::granted(device);
+        let stored: Vec<Channel> =
+            self.store.get(&key)?.map_or(Ok(Vec::new()), |value| decode(&key, &value))?;
+        Ok(stored.into_iter().collect())
     }
 
     /// Incarnation and id of the newest push of a device that was answered.

@@ -13,7 +13,7 @@ use super::late::plan_late;
 use super::rows::{ChangesRow, FeedEntry, HERE, Header, Lot, decode, encode, plan_ties};
 use super::shelf::{Placed, Shelf};
 use super::{Company, CompanyError, DeviceStatus, Principal, keys};
-use crate::access::{Channel, Person, Ties, Verb, channels_of, may_create};
+use crate::access::{Channel, Person, Ties, Verb, channels_of, may_create, writes_through};
 use crate::document::{Doc, claimed_hash};
 use crate::ids::{Actor, DeviceId, DocId, DocKind, Hash32, UserId};
 use crate::limits;
@@ -237,7 +237,8 @@ impl Company {
                 }
             };
             // What the phone had acknowledged when it sent this, not what it has since.
-            let who = Principal { acked: one.who.acked, clock: one.who.clock, ..now };
+            let Principal { acked, clock, ref believed, .. } = one.who;
+            let who = Principal { acked, clock, believed: believed.clone(), ..now };
             let actor = claimed_actor(device, &one.push.changes);
             present.push(Present { who, actor, push: &one.push });
         }
@@ -298,7 +299,9 @@ impl Company {
         match left {
             Some(left) if one.who.acked < left => Ok(Admission::Merge { late: true }),
             Some(_) => Ok(Admission::Hold(HoldReason::NotYours)),
-            None => Ok(self.never_theirs("this user may not write this document")),
+            None => {
+                self.lost_or_never(one, kind, &header.channels(), "this user may not write this document")
+            }
         }
     }
 
@@ -330,7 +333,10 @@ impl Company {
                     return match self.left_at(parent, &person.channels())? {
                         Some(left) if one.who.acked < left => Ok(Admission::Merge { late: true }),
                         Some(_) => Ok(Admission::Hold(HoldReason::NotYours)),
-                        None => Ok(self.never_theirs("this user may not write for this lead")),
+                        None => {
+                            let channels = channels_of(kind, &target.ties);
+                            self.lost_or_never(one, kind, &channels, "this user may not write for this lead")
+                        }
                     };
                 }
             }
@@ -343,14 +349,28 @@ impl Company {
         }
     }
 
-    /// What somebody hears who, as far as this server knows, could never write it. One that was restored may have forgotten that it was
-    /// theirs: a person decides.
-    fn never_theirs(&self, detail: &str) -> Admission {
-        if self.is_restored() {
+    /// What somebody hears who may not write a document that never left a channel of theirs. Their role or a team may have left them instead:
+    /// what they did before they could know is merged, and O3 decides; what they did after it a person decides on. Whoever never could is
+    /// refused, except by a server that was restored and may have forgotten that it was theirs.
+    fn lost_or_never(
+        &self,
+        one: &Present<'_>,
+        kind: DocKind,
+        channels: &BTreeSet<Channel>,
+        detail: &str,
+    ) -> Result<Admission, CompanyError> {
+        let now = one.who.person.channels();
+        let lost = |channel: &Channel| {
+            writes_through(*channel, kind) && channels.contains(channel) && !now.contains(channel)
+        };
+        if one.who.believed.iter().any(lost) {
+            return Ok(Admission::Merge { late: true });
+        }
+        Ok(if self.is_restored() || self.granted(one.who.device)?.iter().any(lost) {
             Admission::Hold(HoldReason::NotYours)
         } else {
             Admission::Refuse(RefuseCode::NotPermitted, detail.to_owned())
-        }
+        })
     }
 
     /// The latest position at which the document left one of these channels.

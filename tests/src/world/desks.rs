@@ -34,8 +34,8 @@ impl World {
                 }
                 Ok(())
             }
-            87..=90 => self.transfer(),
-            91..=92 => self.lead_team(),
+            87..=89 => self.transfer(),
+            90..=92 => self.change_manager(),
             _ => {
                 if self.office.backups.len() < 4 {
                     let snapshot = self.office.store.snapshot();
@@ -231,15 +231,25 @@ impl World {
         Ok(())
     }
 
-    /// The second team gets, or loses, the manager of the first as its leader.
-    fn lead_team(&mut self) -> Step {
-        let leaders = if self.dice.one_in(2) { vec![user(super::MANAGER)] } else { Vec::new() };
-        let row = TeamRow { name: "1组".into(), parent: Some(REGION), leaders };
+    /// The manager of the first team gets, or loses, the second; or is a manager no longer, or again.
+    fn change_manager(&mut self) -> Step {
+        let manager = user(super::MANAGER);
+        let one_in_two = self.dice.one_in(2);
         let now_ms = self.server_ms();
-        if let Some(touched) = self.office(|_, company| company.put_team(TEAMS[1], row, now_ms))? {
-            self.tell("the second team's leaders change");
+        let touched = if self.dice.one_in(3) {
+            let role = if one_in_two { Role::Rep } else { Role::Manager };
+            let row = UserRow { name: "用户9".into(), role, team: Some(TEAMS[0]), active: true };
+            self.office(|_, company| company.put_user(manager, row, now_ms))?
+        } else {
+            let leaders = if one_in_two { vec![manager] } else { Vec::new() };
+            let row = TeamRow { name: "1组".into(), parent: Some(REGION), leaders };
+            self.office(|_, company| company.put_team(TEAMS[1], row, now_ms))?
+        };
+        if let Some(touched) = touched {
+            self.tally.add("managers changed", 1);
+            self.tell("what the manager leads changes");
             let managers: Vec<_> =
-                self.phones.iter().filter(|p| p.user == user(super::MANAGER)).map(|p| p.device).collect();
+                self.phones.iter().filter(|p| p.user == manager).map(|p| p.device).collect();
             managers.into_iter().for_each(|device| self.send_away(device));
             self.wake(&touched);
         }
