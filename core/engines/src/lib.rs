@@ -22,7 +22,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fieldbook_core::store::{Batch, FORMAT_KEY, HEAD_KEY, Row, Store, StoreError};
+use fieldbook_core::store::{Batch, HEAD_KEY, Row, Store, StoreError};
 
 mod committer;
 pub mod conformance;
@@ -65,29 +65,6 @@ pub fn copy_rows(from: &dyn Dump, to: &dyn Store) -> Result<(), StoreError> {
         Ok(())
     })?;
     to.commit_one(batch).map(|_| ())
-}
-
-/// Takes the store for a format: writes `known` into an empty store, accepts an older one (and answers which, so that the
-/// caller migrates and then writes [`FORMAT_KEY`] in the same batch).
-///
-/// # Errors
-/// [`StoreError::TooNew`] when the store was written by a newer version; otherwise as [`Store::commit`].
-pub fn claim_format(store: &dyn Store, known: u32) -> Result<u32, StoreError> {
-    match store.get(FORMAT_KEY)? {
-        None => {
-            let mut batch = Batch::new();
-            batch.guard(FORMAT_KEY, None).put(FORMAT_KEY, known.to_be_bytes().to_vec());
-            store.commit_one(batch)?;
-            Ok(known)
-        }
-        Some(bytes) => {
-            let found = bytes.as_slice().try_into().map(u32::from_be_bytes);
-            match found.map_err(|_| StoreError::Damaged("the format is not four bytes".into()))? {
-                found if found > known => Err(StoreError::TooNew { found, known }),
-                found => Ok(found),
-            }
-        }
-    }
 }
 
 /// Rows that belong to the engine and no scan shows: the last position, how many commits the store has seen, and the

@@ -16,7 +16,7 @@ use sha2::Sha256;
 
 use crate::ids::{Actor, DeviceId, DocId, Hash32, UserId};
 use crate::limits;
-use crate::store::{Batch, FORMAT_KEY, Outcome, Position, Store, StoreError};
+use crate::store::{Batch, FORMAT_KEY, Outcome, Position, Store, StoreError, format_of};
 use crate::time::{Moment, Stamp};
 
 mod accounts;
@@ -98,12 +98,7 @@ impl Company {
     pub fn open(store: Arc<dyn Store>, name: &str, seed: &[u8; 64]) -> Result<Self, CompanyError> {
         let found = store.get_many(&[FORMAT_KEY, keys::META])?;
         let [format, meta] = &found[..] else { return Err(CompanyError::Contended) };
-        if let Some(format) = format {
-            let found = u32::from_be_bytes(format.as_slice().try_into().unwrap_or([0xff; 4]));
-            if found > FORMAT {
-                return Err(StoreError::TooNew { found, known: FORMAT }.into());
-            }
-        }
+        format_of(format.as_deref(), FORMAT)?;
         if let Some(meta) = meta {
             let meta = Arc::new(rows::decode(keys::META, meta)?);
             let company = Self { store, meta, lock_after_days: limits::LOCK_AFTER_DAYS };

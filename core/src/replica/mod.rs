@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::document::{Doc, Edit, EditError, Edited};
 use crate::ids::{Actor, DocId, DocKind, UserId};
 use crate::limits;
-use crate::store::{Batch, Direction, FORMAT_KEY, Range, Store, StoreError};
+use crate::store::{Batch, Direction, FORMAT_KEY, Range, Store, StoreError, format_of};
 use crate::sync::message::Origin;
 use crate::time::{Act, ClockKnowledge, HighWater, Moment, Stamp};
 
@@ -157,18 +157,10 @@ impl Replica {
         let [format, wiping] = &found[..] else {
             return Err(StoreError::Io("the store answered nothing".into()).into());
         };
-        match format {
-            Some(value) => {
-                let found = u32::from_be_bytes(value.as_slice().try_into().unwrap_or([0xff; 4]));
-                if found > FORMAT {
-                    return Err(StoreError::TooNew { found, known: FORMAT }.into());
-                }
-            }
-            None => {
-                let mut batch = Batch::new();
-                batch.put(FORMAT_KEY, FORMAT.to_be_bytes());
-                store.commit_one(batch)?;
-            }
+        if format_of(format.as_deref(), FORMAT)?.is_none() {
+            let mut batch = Batch::new();
+            batch.put(FORMAT_KEY, FORMAT.to_be_bytes());
+            store.commit_one(batch)?;
         }
         let mut replica = Self {
             identity: None,

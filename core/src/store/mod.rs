@@ -346,6 +346,19 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     }
 }
 
+/// The format that a store says it is of, from the value of [`FORMAT_KEY`]; `None` for an empty store.
+///
+/// # Errors
+/// [`StoreError::TooNew`] when a newer version than `known` wrote it; [`StoreError::Damaged`].
+pub fn format_of(value: Option<&[u8]>, known: u32) -> Result<Option<u32>, StoreError> {
+    let Some(bytes) = value else { return Ok(None) };
+    match bytes.try_into().map(u32::from_be_bytes) {
+        Ok(found) if found > known => Err(StoreError::TooNew { found, known }),
+        Ok(found) => Ok(Some(found)),
+        Err(_) => Err(StoreError::Damaged("the format is not four bytes".into())),
+    }
+}
+
 /// Key under which every engine keeps the last position. Callers' keys never begin with `!`.
 pub const HEAD_KEY: &[u8] = b"!head";
 /// Key under which the owner of a store keeps its format, four bytes big-endian.

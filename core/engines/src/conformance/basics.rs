@@ -1,10 +1,9 @@
 //! Clauses that one caller alone can see.
 
 use fieldbook_core::limits;
-use fieldbook_core::store::{Batch, Direction, FORMAT_KEY, HEAD_KEY, Outcome, Range, Slot, StoreError, jobs};
+use fieldbook_core::store::{Batch, Direction, HEAD_KEY, Outcome, Range, Slot, StoreError, jobs};
 
 use super::{Open, commit, feed, get, put, refused, scan};
-use crate::claim_format;
 
 /// `get_many` and `read` answer in the order asked, absent and repeated keys included.
 pub fn reads_come_in_lots(open: &Open<'_>) {
@@ -302,21 +301,6 @@ pub fn commits_survive_reopening(open: &Open<'_>) {
         gone.delete([b'r', round]);
         commit(&*store, vec![gone]);
     }
-}
-
-/// An empty store takes a format; an older one is answered, a newer refused, and nothing is changed by that.
-pub fn formats_are_claimed(open: &Open<'_>) {
-    {
-        let store = open();
-        assert_eq!(claim_format(&*store, 3).expect("claims"), 3);
-        assert_eq!(claim_format(&*store, 4).expect("older"), 3);
-    }
-    let store = open();
-    let too_new = claim_format(&*store, 2);
-    assert!(matches!(too_new, Err(StoreError::TooNew { found: 3, known: 2 })), "{too_new:?}");
-    assert_eq!(get(&*store, FORMAT_KEY), Some(3u32.to_be_bytes().to_vec()));
-    commit(&*store, vec![put(FORMAT_KEY, "odd")]);
-    assert!(matches!(claim_format(&*store, 9), Err(StoreError::Damaged(_))));
 }
 
 /// A job is held by one at a time, survives its holder and the process, and is finished once.

@@ -29,7 +29,7 @@ macro_rules! conformance {
             reads_come_in_lots, scans_go_both_ways, scans_are_bounded_pages, keys_order_as_bytes,
             batches_are_atomic, guards_stop_the_whole_batch, guards_see_the_batches_before,
             positions_are_contiguous_and_kept, slots_carry_the_position, bounds_are_refused_first,
-            large_values_survive, commits_survive_reopening, formats_are_claimed, jobs_are_leased,
+            large_values_survive, commits_survive_reopening, jobs_are_leased,
             readers_see_whole_batches_in_order, rivals_lose_no_update, many_writers_are_grouped,
             random_commits_match_the_model
         );
