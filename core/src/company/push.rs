@@ -289,18 +289,20 @@ impl Company {
             return Ok(Admission::Merge { late: false });
         }
         // It may have been theirs: what was done before they could know that it moved is merged, and O3 decides.
-        let mut left = self.left_at(doc, &person.channels())?;
+        let held = one.held(kind);
+        let mut left = self.left_at(doc, &held)?;
         if let (None, Some(parent)) =
             (left, header.origin.as_ref().and_then(|origin| DocId::from_slice(&origin.parent)))
         {
             // Given back to a restored server, it was never in this user's channel; its lead was.
-            left = self.left_at(parent, &person.channels())?;
+            left = self.left_at(parent, &held)?;
         }
         match left {
             Some(left) if one.who.acked < left => Ok(Admission::Merge { late: true }),
             Some(_) => Ok(Admission::Hold(HoldReason::NotYours)),
             None => {
-                self.lost_or_never(one, kind, &header.channels(), "this user may not write this document")
+                let channels = header.channels();
+                self.lost_or_never(one, (doc, kind), &channels, "this user may not write this document")
             }
         }
     }
@@ -330,12 +332,13 @@ impl Company {
                 }
                 if !person.may(&target.ties, kind, Verb::Write) {
                     let parent = DocId::from_slice(&origin.parent).unwrap_or_default();
-                    return match self.left_at(parent, &person.channels())? {
+                    return match self.left_at(parent, &one.held(kind))? {
                         Some(left) if one.who.acked < left => Ok(Admission::Merge { late: true }),
                         Some(_) => Ok(Admission::Hold(HoldReason::NotYours)),
                         None => {
                             let channels = channels_of(kind, &target.ties);
-                            self.lost_or_never(one, kind, &channels, "this user may not write for this lead")
+                            let of = (parent, kind);
+                            self.lost_or_never(one, of, &channels, "this user may not write for this lead")
                         }
                     };
                 }
@@ -355,18 +358,18 @@ impl Company {
     fn lost_or_never(
         &self,
         one: &Present<'_>,
-        kind: DocKind,
+        (doc, kind): (DocId, DocKind),
         channels: &BTreeSet<Channel>,
         detail: &str,
     ) -> Result<Admission, CompanyError> {
         let now = one.who.person.channels();
-        let lost = |channel: &Channel| {
-            writes_through(*channel, kind) && channels.contains(channel) && !now.contains(channel)
-        };
-        if one.who.believed.iter().any(lost) {
+        let lost = |channel: &Channel| writes_through(*channel, kind) && !now.contains(channel);
+        if one.who.believed.iter().any(|channel| lost(channel) && channels.contains(channel)) {
             return Ok(Admission::Merge { late: true });
         }
-        Ok(if self.is_restored() || self.granted(one.who.device)?.iter().any(lost) {
+        let once: BTreeSet<Channel> = self.granted(one.who.device)?.into_iter().filter(lost).collect();
+        let was_theirs = !once.is_disjoint(channels) || self.left_at(doc, &once)?.is_some();
+        Ok(if self.is_restored() || was_theirs {
             Admission::Hold(HoldReason::NotYours)
         } else {
             Admission::Refuse(RefuseCode::NotPermitted, detail.to_owned())
@@ -438,6 +441,15 @@ struct Present<'a> {
     /// The actor that it claims to be of, one of the device's own; `None`: it is not.
     actor: Option<Actor>,
     push: &'a Push,
+}
+
+impl Present<'_> {
+    /// The channels through which its user holds documents of this kind, or held and wrote them as far as the phone knew at its hello: a document
+    /// may have left one that the user has lost since.
+    fn held(&self, kind: DocKind) -> BTreeSet<Channel> {
+        let believed = self.who.believed.iter().copied().filter(|channel| writes_through(*channel, kind));
+        self.who.person.channels().into_iter().chain(believed).collect()
+    }
 }
 
 struct Planning<'a> {
