@@ -20,6 +20,8 @@ pub const DOC_MAX_BYTES: usize = 4 << 20;
 /// One document that phones write, compacted and not deflated. 5,000 changes of a three-year lead take about 440 KB; a snapshot with a tail
 /// as large fits one frame.
 pub const DOC_WRITTEN_MAX_BYTES: usize = 480 << 10;
+/// A lead as an intake brings it, compacted and not deflated: half of what it may become, 80,000 Chinese characters.
+pub const INTAKE_MAX_BYTES: usize = DOC_WRITTEN_MAX_BYTES / 2;
 /// Raw changes in one message, so that it stays within a frame whatever stands beside them. A document that phones write may have more of them
 /// than it has bytes when saved: a phone is sent the saved document then, and gives changes back in several messages.
 pub const CHANGES_MAX_BYTES: usize = FRAME_MAX_BYTES - (64 << 10);
@@ -52,8 +54,11 @@ pub const VALUE_MAX_BYTES: usize = 32 << 10;
 pub const ELEMENT_KEY_MAX_BYTES: usize = 128;
 /// The stamp that rides as a change's message.
 pub const STAMP_MAX_BYTES: usize = 160;
-/// Channels one phone may hold: itself, the public one, and every team that it leads.
-pub const CHANNELS_MAX: usize = 64;
+/// Teams of one company, at any height of its tree.
+pub const TEAMS_MAX: usize = 1_000;
+/// Channels one phone may hold: itself, the public one, its office's, and every team that it leads, which may be all of them. In a hello as many
+/// again may be on their way out; two thousand states take 30 KB.
+pub const CHANNELS_MAX: usize = TEAMS_MAX + 3;
 /// Doubt about an act's time beyond which it is flagged (design decision 7).
 pub const CLOCK_DOUBT_MS: i64 = 5 * 60 * 1_000;
 /// A key in the store. Document keys are under 60 bytes; index keys hold a name's prefix.

@@ -64,7 +64,11 @@ fn frames_that_are_no_conversation_close_the_connection_with_a_reason() {
     }
     let oversized =
         stranger.say(vec![hello(), Message::Binary(vec![0; limits::FRAME_MAX_BYTES + 1].into())], 0);
-    assert!(oversized.hung_up, "a frame beyond the bound ends the connection");
+    assert_eq!(
+        (oversized.closed, oversized.hung_up),
+        (Some(WireCode::Malformed), true),
+        "a frame beyond the bound ends the connection, and says so"
+    );
 }
 
 #[test]

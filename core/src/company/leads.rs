@@ -141,6 +141,11 @@ impl Company {
         for portion in portions {
             doc.edit(self.actor(), &self.stamp(now_ms), &portion).map_err(refused)?;
         }
+        // Nobody could work on a lead that is as large as a document may become, and a larger one would fit no phone's frame.
+        if doc.plain_bytes() > limits::INTAKE_MAX_BYTES {
+            let most = limits::INTAKE_MAX_BYTES;
+            return Err(CompanyError::Refused(format!("lead {}: it is larger than {most} bytes", lead.id)));
+        }
         Ok(doc)
     }
 

@@ -746,3 +746,6 @@ fn role_name(role: Role) -> &'static str {
         Role::Admin => "admin",
     }
 }
+
+#[cfg(test)]
+mod tests;

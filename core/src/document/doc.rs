@@ -107,6 +107,11 @@ impl Doc {
         self.am.save()
     }
 
+    /// How large the document is, compact and not deflated: what the bounds on documents are about.
+    pub fn plain_bytes(&self) -> usize {
+        self.am.save_nocompress().len()
+    }
+
     /// As [`Doc::save`], loaded again and compared, for whoever is about to drop what it was saved from. `None`: keep that.
     pub fn save_checked(&self) -> Option<Vec<u8>> {
         let saved = guarded(|| Ok(self.am.save())).ok()?;

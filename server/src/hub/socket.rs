@@ -32,8 +32,8 @@ pub(super) async fn upgrade(State(hub): State<Arc<Hub>>, upgrade: WebSocketUpgra
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(0)
         .max_write_buffer_size(4 * limits::FRAME_MAX_BYTES)
-        .max_message_size(limits::FRAME_MAX_BYTES)
-        .max_frame_size(limits::FRAME_MAX_BYTES)
+        .max_message_size(HEARD_MAX_BYTES)
+        .max_frame_size(HEARD_MAX_BYTES)
         .on_upgrade(move |socket| serve(hub, socket))
 }
 
@@ -128,7 +128,8 @@ async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
                 talk.heard = Instant::now();
                 talk.pinged = false;
                 match message {
-                    None | Some(Err(_)) | Some(Ok(Message::Close(_))) => return Err(End::Gone),
+                    None | Some(Ok(Message::Close(_))) => return Err(End::Gone),
+                    Some(Err(_)) => return Err(unreadable()),
                     Some(Ok(Message::Binary(frame))) => {
                         let messages = decode(&frame)?;
                         talk.handle(messages)?;
@@ -185,7 +186,8 @@ async fn first_frame<E>(
             return Err(End::Say(wire(WireCode::OutOfOrder, "no hello came")));
         };
         match message {
-            None | Some(Err(_) | Ok(Message::Close(_))) => return Err(End::Gone),
+            None | Some(Ok(Message::Close(_))) => return Err(End::Gone),
+            Some(Err(_)) => return Err(unreadable()),
             Some(Ok(Message::Binary(frame))) => return Ok(frame),
             Some(Ok(Message::Text(_))) => {
                 return Err(End::Say(wire(WireCode::Malformed, "frames are binary")));
@@ -365,6 +367,11 @@ fn decode(frame: &[u8]) -> Result<Vec<FromPhone>, End> {
     decode_frame(frame).map_err(|e| End::Say(wire(WireCode::Malformed, &e.to_string())))
 }
 
+/// What came is no websocket message, or far too large, or the line broke; whoever still listens hears it.
+fn unreadable() -> End {
+    End::Say(wire(WireCode::Malformed, "no websocket message, or one beyond the bound"))
+}
+
 fn changed() -> WireError {
     wire(WireCode::Resubscribe, "what this phone may hold has changed")
 }
@@ -398,6 +405,9 @@ const SEND: Duration = Duration::from_secs(30);
 const PING: Duration = Duration::from_secs(45);
 /// Silence after which it is gone.
 const SILENCE: Duration = Duration::from_secs(90);
+/// A message up to this length is read, so that whoever went beyond the bound is told so: a connection that ends over bytes nobody read
+/// takes the answer with it.
+const HEARD_MAX_BYTES: usize = 2 * limits::FRAME_MAX_BYTES;
 /// Read buffer of a connection: an idle phone costs this, and little more.
 const BUFFER_BYTES: usize = 4 << 10;
 /// Messages waiting to be framed beside a page of news.

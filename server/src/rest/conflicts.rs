@@ -74,7 +74,8 @@ pub struct Resolve {
     seen: BTreeSet<Value>,
 }
 
-/// Conflicts in the leads that the caller may read, and in their advancement tables; `limit` counts leads.
+/// Conflicts in the leads that the caller may read, in their advancement tables and in the accounts that they name; `limit` counts leads. An
+/// account stands on every page that has a lead of it, once.
 #[utoipa::path(get, path = "/api/conflicts", tag = "review", security(("bearer" = [])), params(Page),
     responses((status = 200, body = ConflictPage)))]
 pub(super) async fn list(
@@ -86,8 +87,11 @@ pub(super) async fn list(
         let leads = app.company.leads_of(caller.user(), page.after, page.size())?;
         let next = (leads.len() == page.size()).then(|| leads.last().copied()).flatten();
         let mut conflicts = Vec::new();
+        let mut accounts = BTreeSet::new();
         for lead in leads {
-            for id in [lead, DocId::advancement_of(lead)] {
+            let account = app.company.header(lead)?.and_then(|header| header.link);
+            let account = account.filter(|account| accounts.insert(*account));
+            for id in [lead, DocId::advancement_of(lead)].into_iter().chain(account) {
                 match app.company.read_as(caller.user(), id) {
                     Ok(doc) => conflicts
                         .extend(doc.conflicts(&app.company.clocks(id)?).into_iter().map(|c| row(id, c))),

@@ -15,6 +15,7 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::caller::{Caller, Path, Query};
+use super::scope::Sight;
 use super::{ApiError, Problem, scope};
 use crate::app::{App, blocking};
 
@@ -83,8 +84,8 @@ pub(super) async fn list(
         let rows = app.company.held(query.after.as_deref(), limit)?;
         let next = (rows.len() == limit).then(|| rows.last().map(|item| item.id.clone())).flatten();
         let shown = rows.into_iter().filter(|item| query.all || item.state == HeldState::Waiting);
-        let mine =
-            shown.filter(|item| scope::may_decide(&app, &caller.person, item.doc, Some(item.user)).is_ok());
+        let mine = shown
+            .filter(|item| scope::may_decide_held(&app, &caller.person, item.doc, Some(item.user)).is_ok());
         Ok(Json(HeldPage { items: mine.map(Held::from).collect(), next }))
     })
     .await
@@ -99,6 +100,8 @@ pub struct HeldWords {
     changes_in_words: Vec<ChangeWords>,
     /// Changes that cannot be read: bytes that are no change of this document.
     unreadable: usize,
+    /// The words are not shown: the caller decides about work that their role does not read (C89).
+    withheld: bool,
 }
 
 /// One change of it.
@@ -137,8 +140,12 @@ pub(super) async fn read(
     Path(id): Path<String>,
 ) -> Result<Json<HeldWords>, ApiError> {
     blocking(move || {
-        check(&app, &caller, &id)?;
+        let sight = check(&app, &caller, &id)?;
         let item = app.company.held_item(&id)?;
+        if sight == Sight::Outside {
+            let held = item.into();
+            return Ok(Json(HeldWords { held, changes_in_words: Vec::new(), unreadable: 0, withheld: true }));
+        }
         let doc = match app.company.read_as(caller.user(), item.doc) {
             Ok(doc) => Some(doc),
             Err(ReadRefused::Unknown) => None,
@@ -169,7 +176,8 @@ pub(super) async fn read(
                     .collect(),
             }
         });
-        Ok(Json(HeldWords { changes_in_words: words.collect(), unreadable, held: item.into() }))
+        let changes_in_words = words.collect();
+        Ok(Json(HeldWords { held: item.into(), changes_in_words, unreadable, withheld: false }))
     })
     .await
 }
@@ -240,7 +248,7 @@ pub(super) async fn discard(
     .await
 }
 
-fn check(app: &App, caller: &Caller, id: &str) -> Result<(), ApiError> {
+fn check(app: &App, caller: &Caller, id: &str) -> Result<Sight, ApiError> {
     caller.require(OfficeVerb::Review)?;
     // An id begins with the document's, and the device's follows.
     let unknown = || ApiError::not_found("there is no such held work");
@@ -248,7 +256,7 @@ fn check(app: &App, caller: &Caller, id: &str) -> Result<(), ApiError> {
     let device =
         id.get(2 * DocId::LEN..2 * (DocId::LEN + DeviceId::LEN)).and_then(|hex| hex.parse::<DeviceId>().ok());
     let author = device.and_then(|device| app.company.device(device).ok()).map(|row| row.user);
-    scope::may_decide(app, &caller.person, doc, author)
+    scope::may_decide_held(app, &caller.person, doc, author)
 }
 
 impl From<HeldItem> for Held {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use fieldbook_core::access::{Person, Relation, Role};
+use fieldbook_core::access::{OfficeVerb, Person, Relation, Role, Ties, Verb, may_office};
 use fieldbook_core::company::CompanyError;
 use fieldbook_core::ids::{DocId, TeamId, UserId};
 
@@ -54,18 +54,52 @@ pub(super) fn may_decide(
     if person.role != Role::Manager {
         return Ok(());
     }
-    // A document that exists only in held work belongs to whoever made it.
-    let ties = match (app.company.header(doc)?, author) {
-        (Some(header), _) => header.access(),
-        (None, Some(author)) => app.company.ties_of_user(author)?,
-        (None, None) => return Err(CompanyError::Unknown { what: "document", id: doc.to_string() }.into()),
-    };
+    let ties = ties_of_work(app, doc, author)?
+        .ok_or_else(|| CompanyError::Unknown { what: "document", id: doc.to_string() })?;
     match person.relation(&ties) {
         Relation::Owner | Relation::Supervisor => Ok(()),
         Relation::Colleague => {
             Err(ApiError::forbidden("a manager decides about the work of their own teams"))
         }
     }
+}
+
+/// What whoever decides about held work sees of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// All of it.
+    Words,
+    /// Whose it is, of which document, and why it is held.
+    Outside,
+}
+
+/// Demands that `person` may decide about held work of `author`: who reads documents of that kind, within what [`may_decide`] allows. What no
+/// decider reads must not wait for ever, so the administrator decides about it unseen.
+///
+/// # Errors
+/// As [`may_decide`]; 404 for work of a kind that is not theirs to read.
+pub(super) fn may_decide_held(
+    app: &App,
+    person: &Person,
+    doc: DocId,
+    author: Option<UserId>,
+) -> Result<Sight, ApiError> {
+    may_decide(app, person, doc, author)?;
+    let ties = ties_of_work(app, doc, author)?.unwrap_or_default();
+    match doc.kind() {
+        Some(kind) if person.may(&ties, kind, Verb::Read) => Ok(Sight::Words),
+        _ if may_office(person.role, OfficeVerb::Administer) => Ok(Sight::Outside),
+        _ => Err(ApiError::not_found("there is no such held work")),
+    }
+}
+
+/// Whom a document belongs to. One that exists only in held work belongs to whoever made it.
+fn ties_of_work(app: &App, doc: DocId, author: Option<UserId>) -> Result<Option<Ties>, ApiError> {
+    Ok(match (app.company.header(doc)?, author) {
+        (Some(header), _) => Some(header.access()),
+        (None, Some(author)) => Some(app.company.ties_of_user(author)?),
+        (None, None) => None,
+    })
 }
 
 /// A team and all above it.

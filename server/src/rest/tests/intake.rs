@@ -47,6 +47,35 @@ async fn a_row_is_imported_however_long_its_words_are() {
     }
 }
 
+/// Columns that are all as long as a value may be.
+fn wide(columns: usize) -> (String, String) {
+    let names: String = (0..columns).map(|n| format!(",历史{n}")).collect();
+    let cells = format!(",{}", "甲".repeat(VALUE_MAX_BYTES / 3)).repeat(columns);
+    (names, cells)
+}
+
+#[tokio::test]
+async fn a_lead_that_nobody_could_work_on_is_not_taken_in() {
+    let office = Office::open().await;
+    let (names, cells) = wide(20);
+    let table = format!("客户名称{names}\n前面的医院\n太长的医院{cells}\n后面的医院\n");
+    let dry =
+        office.bytes("POST", "/api/leads/import?dry_run=true", &office.admin, table.as_bytes()).await.json();
+    let report = office.bytes("POST", "/api/leads/import", &office.admin, table.as_bytes()).await.json();
+    assert_eq!(dry["errors_csv"], report["errors_csv"], "said beforehand");
+    assert_eq!((report["imported"].as_u64(), report["rejected"].as_u64()), (Some(2), Some(1)));
+    assert!(report["errors_csv"].as_str().unwrap().contains("\n3,a lead cannot hold it: it is larger than "));
+    assert_eq!(customers(&office).await.len(), 2);
+
+    let fields: serde_json::Map<String, Value> =
+        ["hospital", "department", "equipment", "brand", "source", "industry", "province", "region_code"]
+            .into_iter()
+            .map(|name| (name.to_owned(), json!("甲".repeat(VALUE_MAX_BYTES / 3))))
+            .collect();
+    let reply = office.post("/api/leads", &office.admin, json!({"fields": fields})).await;
+    assert_eq!((reply.status, reply.problem().as_str()), (StatusCode::CONFLICT, "refused"));
+}
+
 #[tokio::test]
 async fn a_row_that_no_lead_holds_takes_no_other_with_it() {
     let office = Office::open().await;

@@ -2,8 +2,8 @@
 
 use fieldbook_core::company::{Incoming, LocalGate, Principal, Settled};
 use fieldbook_core::document::{Doc, Edit, Value as Field};
-use fieldbook_core::ids::{Actor, DocId};
-use fieldbook_core::sync::message::{Push, Verdict};
+use fieldbook_core::ids::{Actor, DocId, DocKind};
+use fieldbook_core::sync::message::{Origin, Push, Verdict};
 use fieldbook_core::time::{Moment, Stamp};
 
 use super::*;
@@ -30,6 +30,12 @@ pub(super) fn edited_on(
 ) -> Push {
     let edit = Edit::Set { field: field.into(), value: Field::Text(value.into()) };
     written(office, who, doc, id, &[edit], push_id)
+}
+
+/// What a phone writes into a document that it brings into being for `parent`.
+pub(super) fn begun(office: &Office, who: &Who, kind: DocKind, parent: &[u8], key: &str, edit: Edit) -> Push {
+    let push = written(office, who, Doc::genesis(kind), DocId::derived(kind, parent, key), &[edit], 1);
+    Push { origin: Some(Origin { parent: parent.to_vec().into(), key: key.into() }), ..push }
 }
 
 fn written(office: &Office, who: &Who, mut doc: Doc, id: DocId, edits: &[Edit], push_id: u64) -> Push {

@@ -1,8 +1,8 @@
 use fieldbook_core::document::{Edit, NoClocks, Value as Field};
-use fieldbook_core::ids::{DocId, EntryId};
+use fieldbook_core::ids::{DocId, DocKind, EntryId};
 use fieldbook_core::sync::message::Verdict;
 
-use super::phone::{edited_all, edited_on, push, write};
+use super::phone::{begun, edited_all, edited_on, push, write};
 use super::*;
 
 #[tokio::test]
@@ -171,6 +171,52 @@ async fn held_work_can_be_read_before_somebody_decides_about_it() {
         StatusCode::NO_CONTENT
     );
     assert_eq!(office.get(&path, &office.admin).await.json()["state"], "discarded");
+}
+
+#[tokio::test]
+async fn held_work_says_nothing_to_a_role_that_may_not_read_it() {
+    let office = Office::open().await;
+    let manager = office.person("王主管", "manager", None).await;
+    let team = office.team("华东", None, &[&manager]).await;
+    let li = office.person("李雷", "rep", Some(&team)).await;
+    let money = office.person("钱会计", "finance", None).await;
+    let director = office.person("孙总", "director", None).await;
+    let lead: DocId = office.lead("医院", &li).await.parse().unwrap();
+    let margin = Edit::Set { field: "margin_bp".into(), value: Field::Int(3_300) };
+    let plan =
+        Edit::Append { log: "entries".into(), id: EntryId([5; 16]), body: r#"{"day":"2026-02-17"}"#.into() };
+    let works = [
+        (begun(&office, &money, DocKind::Finance, &lead.0, "", margin), &money, [&director], [&manager]),
+        (begun(&office, &li, DocKind::Calendar, &li.user.0, "2026-02", plan), &li, [&manager], [&director]),
+    ];
+    for (work, who, readers, strangers) in works {
+        let doc = work.doc;
+        office.post(&format!("/api/devices/{}/revoke", who.device), &office.admin, Value::Null).await;
+        assert!(matches!(push(&office, who, work), Verdict::Held { .. }));
+        let listed = async |who: &Who| {
+            let page = office.get("/api/quarantine", who).await.json();
+            let mine = page["items"].as_array().unwrap().iter().find(|i| i["document"] == doc.to_string());
+            mine.map(|item| format!("/api/quarantine/{}", item["id"].as_str().unwrap()))
+        };
+        let path = listed(&office.admin).await.expect("somebody has to decide");
+        for who in strangers {
+            assert_eq!(listed(who).await, None);
+            assert_eq!(office.get(&path, who).await.status, StatusCode::NOT_FOUND);
+            for decide in ["accept", "discard"] {
+                let reply = office.post(&format!("{path}/{decide}"), who, Value::Null).await;
+                assert_eq!(reply.status, StatusCode::NOT_FOUND, "{decide}");
+            }
+        }
+        for who in readers {
+            let read = office.get(listed(who).await.unwrap().as_str(), who).await.json();
+            assert_eq!((read["withheld"].as_bool(), read["unreadable"].as_u64()), (Some(false), Some(0)));
+            assert_eq!(read["changes_in_words"][0]["writes"].as_array().unwrap().len(), 1, "{read:#}");
+        }
+        let unseen = office.get(&path, &office.admin).await.json();
+        assert_eq!((unseen["withheld"].as_bool(), &unseen["changes_in_words"]), (Some(true), &json!([])));
+        let decided = office.post(&format!("{path}/accept"), &office.admin, Value::Null).await;
+        assert_eq!(decided.status, StatusCode::NO_CONTENT, "what nobody else reads does not wait for ever");
+    }
 }
 
 #[tokio::test]
