@@ -160,7 +160,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Serve => runtime()?.block_on(run_server(config)),
         Command::Init(args) => init(&config, args),
-        Command::Import(args) => import(&config, args),
+        Command::Import(args) => {
+            holds_store(&config)?;
+            import(&config, args)
+        }
         Command::Backup { to } => {
             holds_store(&config)?;
             let done = carry_out(&config, &Order::Backup { to: std::path::absolute(to)? })?;

@@ -99,6 +99,9 @@ pub fn start(app: Arc<App>, hub: Arc<Hub>, listener: TcpListener) -> Result<Runn
         Ok(None) => {}
         Err(error) => tracing::warn!(%error, "what the restore has undone cannot be read"),
     }
+    if app.config.public_url.is_none() && address.ip().is_unspecified() {
+        tracing::warn!(%address, "no phone reaches this address: codes and invitations need server.public_url");
+    }
     tracing::info!(%address, tls = tls.is_some(), "listening");
     Ok(Running { address, app, hub, handle, listening, chores, tls })
 }

@@ -412,7 +412,7 @@ pub enum WireCode {
     /// What this phone may hold changed: reconnect at once.
     #[n(6)]
     Resubscribe,
-    /// The device is unknown, or was reported stolen.
+    /// The device is unknown here, or somebody else's.
     #[n(7)]
     Device,
     /// The cursor lies ahead of this server's log without a restore that explains it.

@@ -84,7 +84,7 @@ pub struct GateConfig {
     pub workers: u32,
     /// `gate.memory_mb`: address space that one worker may take.
     pub memory_mb: u32,
-    /// `gate.deadline_ms`: a batch that takes longer costs the sender its connection.
+    /// `gate.deadline_ms`: over a batch that takes longer the worker is killed, and its pushes are judged one by one.
     pub deadline_ms: u32,
 }
 
@@ -239,6 +239,14 @@ impl Config {
             Given { key, value, place: Place::Environment(name) }
         }));
         Self::build(given)
+    }
+
+    /// What the program does when nobody configures anything, whatever lies in the folder or the environment.
+    ///
+    /// # Errors
+    /// None that a test does not find.
+    pub fn defaults() -> Result<Self, ConfigError> {
+        Self::build(Vec::new())
     }
 
     /// The address that phones and people use: `server.public_url`, else what is listened on.

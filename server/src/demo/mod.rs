@@ -73,7 +73,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Whatever kept the parts from working together.
 pub async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
     let folder = Folder::new(args.data.as_deref())?;
-    let mut config = Config::load(None, std::iter::empty())?;
+    // Nothing of a company's own configuration that may lie in this folder: its address, its certificate and its engine are not the demonstration's.
+    let mut config = Config::defaults()?;
     config.listen = args.listen;
     config.data_dir = folder.path.join("server");
     config.company_name = "智康医疗（演示）".into();
