@@ -316,9 +316,15 @@ impl Fieldbook {
         self.say(self.inner.resolve(conflict.doc, &conflict.path, &chosen.value))
     }
 
-    /// Work of this phone that the server did not merge.
+    /// Work of this phone that the server did not merge, with its words.
     pub fn kept(&self) -> Result<Vec<KeptItem>> {
         self.say(self.inner.kept())
+    }
+
+    /// Takes one piece of it off the list, because its author has read it or made it again. What the server holds waits for its decision all
+    /// the same.
+    pub fn dismiss_kept(&self, kept: KeptItem) -> Result<()> {
+        self.say(self.inner.dismiss_kept(kept.doc, kept.number))
     }
 
     /// Attaches bytes to a lead: encrypted on this phone and named in the lead when this returns; on the server after the next contact.

@@ -1,7 +1,7 @@
 //! What happened, as entries of a log: visits, touches, stage proposals, evidence (O4, O5, O6). An entry is JSON with
 //! a `type`; what this version does not know is kept as it is and shown to nobody.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,8 @@ pub enum Event {
     Touch(Touch),
     /// 阶段申请: the server confirms it or rolls it back (O4).
     StageProposal(StageProposal),
+    /// 导入: what a table said beside the fields that a lead has.
+    Import(Import),
     /// 撤回: takes an earlier entry of the log back.
     Retract {
         /// The entry.
@@ -27,6 +29,20 @@ pub enum Event {
     /// What a newer version wrote.
     #[serde(untagged)]
     Unknown(serde_json::Value),
+}
+
+/// 导入: columns of a table without a field of the lead.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Import {
+    /// How the table calls the lead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Texts by column.
+    pub extra: BTreeMap<String, String>,
+    /// Which entry of several this is, from 2; a text that fills one goes on under its name in the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
 }
 
 /// 拜访: the three fields of C4, the rest optional.

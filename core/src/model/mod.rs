@@ -22,8 +22,8 @@ pub use calendar::{
 };
 pub use directory::{DirectoryDevice, DirectoryModel, DirectoryTeam, DirectoryUser};
 pub use event::{
-    Direction, Event, Evidence, LoggedEvent, LoggedEvidence, Outcome, StageProposal, Touch, TouchChannel,
-    Visit, events, evidence,
+    Direction, Event, Evidence, Import, LoggedEvent, LoggedEvidence, Outcome, StageProposal, Touch,
+    TouchChannel, Visit, events, evidence,
 };
 pub use fields::is_filled;
 pub use lead::{Contact, LeadFields, LeadModel, NEEDS, NewLead, Tag, Todo, tag_edit, untag_edit};

@@ -150,7 +150,7 @@ impl Replica {
             && self.sync.channels.iter().all(|state| state.fill == crate::sync::message::Fill::Complete);
         Ok(Status {
             unanswered: self.unanswered(),
-            kept: self.kept()?.len(),
+            kept: self.kept_count()?,
             last_contact_ms: self.clock.last_contact_ms,
             clock_skew_ms: self.sync.skew_ms,
             cursor: self.sync.cursor,

@@ -24,6 +24,9 @@ pub struct Kept {
     pub why: KeptWhy,
     /// When the answer came, milliseconds since 1970 UTC.
     pub at_ms: i64,
+    /// The raw change, for [`crate::document::describe`]; nothing when the document may no longer be held.
+    #[serde(skip)]
+    pub change: Option<Vec<u8>>,
 }
 
 impl Replica {
@@ -347,6 +350,29 @@ impl Replica {
         let rows = self.store.scan(&Range::prefix(keys::KEPT), Direction::Forward, limits::SCAN_MAX_ROWS)?;
         rows.iter().map(|(key, value)| kept(key, value)).collect()
     }
+
+    /// How much of it there is.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] of the store.
+    pub fn kept_count(&self) -> Result<usize, ReplicaError> {
+        Ok(self.store.scan(&Range::prefix(keys::KEPT), Direction::Forward, limits::SCAN_MAX_ROWS)?.len())
+    }
+
+    /// Its author needs one piece of it no longer: they have read it, or made it again. What the server holds of it stays there.
+    ///
+    /// # Errors
+    /// [`ReplicaError::Unknown`] when nothing is kept under this number.
+    pub fn dismiss_kept(&mut self, doc: DocId, number: u64) -> Result<(), ReplicaError> {
+        let key = keys::kept(doc, number);
+        if self.store.get(&key)?.is_none() {
+            return Err(ReplicaError::Unknown(doc));
+        }
+        let mut batch = Batch::new();
+        batch.delete(key);
+        self.store.commit_one(batch)?;
+        Ok(())
+    }
 }
 
 /// What an answer came to.
@@ -377,7 +403,7 @@ fn kept(key: &[u8], value: &[u8]) -> Result<Kept, ReplicaError> {
     let rest = &key[keys::KEPT.len()..];
     let doc = rest.get(..DocId::LEN).and_then(DocId::from_slice).unwrap_or_default();
     let number = rest.get(DocId::LEN..).and_then(|n| n.try_into().ok()).map_or(0, u64::from_be_bytes);
-    Ok(Kept { doc, number, why: row.why, at_ms: row.at_ms })
+    Ok(Kept { doc, number, why: row.why, at_ms: row.at_ms, change: row.change.map(Vec::from) })
 }
 
 /// Outbox entries looked at for one flight of pushes.

@@ -26,7 +26,8 @@ pub use facade::Fieldbook;
 pub use listen::{Change, Listener, Subscription};
 pub use records::{
     AccountPage, AccountRow, Attachment, CalendarItem, ConflictChoice, ConflictItem, ContactItem, DueTodo,
-    EvidenceItem, EvidencePlace, Handover, Happening, KeptItem, LeadPage, LeadQuery, LeadRow, Me, Network,
-    Phone, Status, SyncReport, TagItem, TimelineItem, Today, TodoItem, Undone,
+    EvidenceItem, EvidencePlace, Handover, Happening, ImportedColumn, KeptItem, KeptWords, LeadPage,
+    LeadQuery, LeadRow, Me, Network, Phone, Status, SyncReport, TagItem, TimelineItem, Today, TodoItem,
+    Undone,
 };
 pub use words::Language;

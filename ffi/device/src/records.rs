@@ -286,8 +286,22 @@ pub enum Happening {
         /// The proposal.
         proposal: StageProposal,
     },
+    /// 导入: what the table that brought the lead said beside the fields of a lead.
+    Imported {
+        /// Column by column.
+        columns: Vec<ImportedColumn>,
+    },
     /// What only a newer version of the app understands.
     Other,
+}
+
+/// A column of an imported table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedColumn {
+    /// Its name in the table; `City`, `Address`, `Email`, `Tags` and `ContactTitle` for those that the import knows.
+    pub name: String,
+    /// What it says; a long text goes on in the next entry.
+    pub text: String,
 }
 
 /// A piece of evidence (O5).
@@ -403,8 +417,19 @@ pub struct KeptItem {
     pub code: String,
     /// Why, for the user.
     pub text: String,
+    /// What it said; nothing when its document left the phone.
+    pub words: Vec<KeptWords>,
     /// When the server said so.
     pub at_ms: i64,
+}
+
+/// One thing that kept work wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptWords {
+    /// The field's name.
+    pub label: String,
+    /// What was written; empty: it was emptied or taken away.
+    pub text: String,
 }
 
 /// One block of the calendar.

@@ -47,6 +47,16 @@ pub(crate) fn register(kind: DocKind, path: &Path, language: Language) -> String
     format!("{whole} {}", label(part, name, language))
 }
 
+/// A tick, or its absence.
+pub(crate) fn yes_or_no(yes: bool, language: Language) -> &'static str {
+    match (yes, language) {
+        (true, Language::Chinese) => "是",
+        (false, Language::Chinese) => "否",
+        (true, Language::English) => "yes",
+        (false, Language::English) => "no",
+    }
+}
+
 /// The question of a preset row of the advancement table (C55).
 pub(crate) fn question(row: &str, language: Language) -> Option<&'static str> {
     let (_, chinese, english) = PRESET_ROWS.iter().find(|(id, ..)| *id == row)?;

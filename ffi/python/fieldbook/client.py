@@ -280,8 +280,12 @@ class Client:
         self._raw.resolve(conflict, choice)
 
     def kept(self) -> list[raw.KeptItem]:
-        """Work of this phone that the server did not merge."""
+        """Work of this phone that the server did not merge, with its words."""
         return self._raw.kept()
+
+    def dismiss_kept(self, kept: raw.KeptItem) -> None:
+        """Takes one piece of it off the list; what the server holds waits for its decision all the same."""
+        self._raw.dismiss_kept(kept)
 
     def attach(
         self,

@@ -1,17 +1,15 @@
-//! Where two people touched one field: both values, who, when and on which device; and the one choice that settles it. Also the work of
-//! this phone that the server did not merge.
+//! Where two people touched one field: both values, who, when and on which device; and the one choice that settles it.
 
 use fieldbook_core::document::{Conflict, Doc, NoClocks, Path, Value, resolution};
 use fieldbook_core::ids::{DocId, DocKind};
 use fieldbook_core::model::DirectoryModel;
-use fieldbook_core::replica::{DocEdits, KeptWhy, Replica};
-use fieldbook_core::sync::message::HoldReason;
+use fieldbook_core::replica::{DocEdits, Replica};
 
 use super::Fieldbook;
 use super::leads::{check_held, user_name};
 use super::page::Docs;
 use crate::error::Error;
-use crate::records::{ConflictChoice, ConflictItem, KeptItem};
+use crate::records::{ConflictChoice, ConflictItem};
 use crate::words::{self, Language};
 
 impl Fieldbook {
@@ -69,31 +67,6 @@ impl Fieldbook {
                 _ => DocEdits::of(doc, vec![edit]),
             };
             Ok(((), vec![lot]))
-        })
-    }
-
-    /// Work of this phone that the server did not merge. A person decides about what is held; what was refused stays here for its author.
-    ///
-    /// # Errors
-    /// [`Error::Locked`].
-    pub fn kept(&self) -> Result<Vec<KeptItem>, Error> {
-        self.shared.read(|replica, _| {
-            let mut out = Vec::new();
-            for kept in replica.kept()? {
-                let lead = replica.lead_of(kept.doc)?;
-                let summary = lead.and_then(|lead| replica.summary(lead).ok());
-                let code = kept_code(kept.why);
-                out.push(KeptItem {
-                    doc: kept.doc,
-                    lead: summary.as_ref().map(|row| row.id),
-                    customer_name: summary.map(|row| row.customer_name).unwrap_or_default(),
-                    number: kept.number,
-                    code: code.to_owned(),
-                    text: words::sentence(code, self.shared.language).to_owned(),
-                    at_ms: kept.at_ms,
-                });
-            }
-            Ok::<_, Error>(out)
         })
     }
 }
@@ -171,18 +144,6 @@ fn item(
         label: words::register(kind, &path, language),
         values: choices.collect(),
         path,
-    }
-}
-
-fn kept_code(why: KeptWhy) -> &'static str {
-    match why {
-        KeptWhy::Held(HoldReason::NotYours) => "held_not_yours",
-        KeptWhy::Held(HoldReason::Revoked) => "held_revoked",
-        KeptWhy::Held(HoldReason::Fork) => "held_fork",
-        KeptWhy::Held(HoldReason::Suffix) => "held_suffix",
-        KeptWhy::Held(HoldReason::Erased) => "held_erased",
-        KeptWhy::Held(HoldReason::MissingDeps) => "held_missing_deps",
-        KeptWhy::Refused(_) => "refused_work",
     }
 }
 

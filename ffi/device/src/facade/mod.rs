@@ -24,6 +24,7 @@ mod accounts;
 mod calendar;
 mod conflicts;
 mod evidence;
+mod kept;
 mod leads;
 mod log;
 mod page;

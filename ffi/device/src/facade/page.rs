@@ -17,7 +17,8 @@ use super::leads::{check_held, lead_row, user_name};
 use crate::blobs::{self, BlobState};
 use crate::error::Error;
 use crate::records::{
-    ContactItem, EvidenceItem, EvidencePlace, Happening, LeadPage, TagItem, TimelineItem, TodoItem,
+    ContactItem, EvidenceItem, EvidencePlace, Happening, ImportedColumn, LeadPage, TagItem, TimelineItem,
+    TodoItem,
 };
 use crate::words;
 
@@ -144,7 +145,12 @@ fn timeline_item(logged: LoggedEvent, names: &DirectoryModel) -> TimelineItem {
             Event::Visit(visit) => Happening::Visit { visit },
             Event::Touch(touch) => Happening::Touch { touch },
             Event::StageProposal(proposal) => Happening::StageProposal { proposal },
-            _ => Happening::Other,
+            Event::Import(import) => {
+                let columns = import.extra.into_iter();
+                let columns = columns.map(|(name, text)| ImportedColumn { name, text }).collect();
+                Happening::Imported { columns }
+            }
+            Event::Retract { .. } | Event::Unknown(_) => Happening::Other,
         },
     }
 }

@@ -219,7 +219,8 @@ struct Problem {
 /// The server's no. A server that is overloaded, stopping or behind a broken proxy counts as not reached.
 pub(crate) fn refusal(reply: &Reply) -> Error {
     let Problem { code, detail } = serde_json::from_slice(&reply.body).unwrap_or_default();
-    if reply.status >= 500 || reply.status == 429 {
+    // Whoever types a code has to know that waiting helps, and not that the server cannot be reached.
+    if reply.status >= 500 || (reply.status == 429 && code != "too_many_attempts") {
         return Error::Offline(format!("status {} {detail}", reply.status));
     }
     if code == "device_revoked" || code.starts_with("refresh_") {

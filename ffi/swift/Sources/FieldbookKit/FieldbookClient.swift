@@ -253,8 +253,11 @@ extension FieldbookClient {
         try await call { try $0.resolve(conflict: conflict, choice: UInt32(choice)) }
     }
 
-    /// Work of this phone that the server did not merge.
+    /// Work of this phone that the server did not merge, with its words.
     public func kept() async throws -> [KeptItem] { try await call { try $0.kept() } }
+
+    /// Takes one piece of it off the list; what the server holds waits for its decision all the same.
+    public func dismiss(_ kept: KeptItem) async throws { try await call { try $0.dismissKept(kept: kept) } }
 
     /// Attaches bytes to a lead; on the server after the next contact.
     @discardableResult

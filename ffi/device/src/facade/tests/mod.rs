@@ -19,6 +19,7 @@ use crate::words::Language;
 
 mod conflicts;
 mod daily;
+mod kept;
 mod leads;
 mod locked;
 

@@ -192,8 +192,11 @@ class FieldbookClient private constructor(private val raw: Fieldbook, private va
     /** Settles a conflict by keeping `conflict.values[choice]`; code `stale` when they have changed. */
     suspend fun resolve(conflict: ConflictItem, choice: Int) = call { resolve(conflict, choice.toUInt()) }
 
-    /** Work of this phone that the server did not merge. */
+    /** Work of this phone that the server did not merge, with its words. */
     suspend fun kept(): List<KeptItem> = call { kept() }
+
+    /** Takes one piece of it off the list; what the server holds waits for its decision all the same. */
+    suspend fun dismissKept(kept: KeptItem) = call { dismissKept(kept) }
 
     /** Attaches bytes to a lead; on the server after the next contact. */
     suspend fun attach(lead: DocId, what: Attachment, bytes: ByteArray): EntryId = call { attach(lead, what, bytes) }
