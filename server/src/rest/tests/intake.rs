@@ -68,7 +68,7 @@ async fn a_lead_that_nobody_could_work_on_is_not_taken_in() {
     assert_eq!(customers(&office).await.len(), 2);
 
     let fields: serde_json::Map<String, Value> =
-        ["hospital", "department", "equipment", "brand", "source", "industry", "province", "region_code"]
+        ["customer_name", "hospital", "department", "equipment", "brand", "source", "industry", "province"]
             .into_iter()
             .map(|name| (name.to_owned(), json!("甲".repeat(VALUE_MAX_BYTES / 3))))
             .collect();

@@ -183,8 +183,8 @@ async fn held_work_says_nothing_to_a_role_that_may_not_read_it() {
     let director = office.person("孙总", "director", None).await;
     let lead: DocId = office.lead("医院", &li).await.parse().unwrap();
     let margin = Edit::Set { field: "margin_bp".into(), value: Field::Int(3_300) };
-    let plan =
-        Edit::Append { log: "entries".into(), id: EntryId([5; 16]), body: r#"{"day":"2026-02-17"}"#.into() };
+    let values = [("day".to_owned(), Field::from("2026-02-17"))].into();
+    let plan = Edit::AddRecord { field: "entries".into(), id: EntryId([5; 16]), values };
     let works = [
         (begun(&office, &money, DocKind::Finance, &lead.0, "", margin), &money, [&director], [&manager]),
         (begun(&office, &li, DocKind::Calendar, &li.user.0, "2026-02", plan), &li, [&manager], [&director]),
@@ -210,7 +210,7 @@ async fn held_work_says_nothing_to_a_role_that_may_not_read_it() {
         for who in readers {
             let read = office.get(listed(who).await.unwrap().as_str(), who).await.json();
             assert_eq!((read["withheld"].as_bool(), read["unreadable"].as_u64()), (Some(false), Some(0)));
-            assert_eq!(read["changes_in_words"][0]["writes"].as_array().unwrap().len(), 1, "{read:#}");
+            assert!(!read["changes_in_words"][0]["writes"].as_array().unwrap().is_empty(), "{read:#}");
         }
         let unseen = office.get(&path, &office.admin).await.json();
         assert_eq!((unseen["withheld"].as_bool(), &unseen["changes_in_words"]), (Some(true), &json!([])));
