@@ -1,7 +1,7 @@
 //! Clauses that one caller alone can see.
 
 use fieldbook_core::limits;
-use fieldbook_core::store::{Batch, Direction, HEAD_KEY, Outcome, Range, Slot, StoreError, jobs};
+use fieldbook_core::store::{Batch, Direction, HEAD_KEY, Outcome, Range, Slot, jobs};
 
 use super::{Open, commit, feed, get, put, refused, scan};
 
