@@ -57,7 +57,7 @@ fn set_aside_work_keeps_its_words_until_its_author_lets_it_go() {
         assert_eq!((tick.len(), tick[0].1), (1, if language == Language::Chinese { "是" } else { "yes" }));
 
         book.dismiss_kept(refused.doc, refused.number).unwrap();
-        assert_eq!(book.kept().unwrap(), [held.clone()], "the other one stays");
+        assert_eq!(book.kept().unwrap(), std::slice::from_ref(held), "the other one stays");
         assert_eq!(book.status().unwrap().held, 1);
         assert!(matches!(book.dismiss_kept(refused.doc, refused.number), Err(Error::NotFound(_))));
     }
