@@ -26,9 +26,11 @@ use fieldbook_core::store::{Batch, HEAD_KEY, Row, Store, StoreError};
 
 mod committer;
 pub mod conformance;
+mod draft;
 pub mod faults;
 mod lock;
 mod mark;
+mod merge;
 mod record;
 mod redb_store;
 mod secure;

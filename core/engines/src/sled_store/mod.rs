@@ -15,7 +15,6 @@
 //!
 //! Refuses to be the phone's engine: it wakes 13 times a second at best.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -23,16 +22,14 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use fieldbook_core::store::{Batch, Direction, HEAD_KEY, Outcome, Position, Range, Row, Store, StoreError};
 
+use crate::draft::{Draft, Rows};
 use crate::lock::StoreLock;
 use crate::mark::Mark;
 use crate::redb_store::backup_to;
 use crate::{Dump, RedbOptions, RedbStore, be_u64, contain, io_error, lock};
 
-mod draft;
 mod folder;
 mod rows;
-
-use rows::Images;
 
 /// How a sled store is opened.
 #[derive(Debug, Clone)]
@@ -78,9 +75,9 @@ struct Turn {
 #[derive(Default)]
 struct Held {
     /// Of the commit that is being made durable.
-    commit: Images,
+    commit: Rows,
     /// Of every commit since the running backup began.
-    backup: Option<Images>,
+    backup: Option<Rows>,
 }
 
 impl SledStore {
@@ -234,7 +231,7 @@ impl SledStore {
     /// Runs `work` on the rows of one instant: the last that is durable.
     fn view<T>(
         &self,
-        work: impl FnOnce(&sled::Tree, &Images) -> Result<T, StoreError>,
+        work: impl FnOnce(&sled::Tree, &Rows) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.with_engine(|engine| work(&engine.db, &self.held().commit))
     }
@@ -253,21 +250,23 @@ impl SledStore {
         turn: &mut Turn,
         batches: Vec<Batch>,
     ) -> Result<Vec<Outcome>, StoreError> {
-        let mut draft = draft::Draft::new(&engine.db);
+        let tree: &sled::Tree = &engine.db;
+        let mut draft = Draft::new(|key| Ok(rows::stored(tree, key)?.map(|(value, _)| value)));
         let outcomes = batches.into_iter().map(|b| draft.apply(b)).collect::<Result<Vec<_>, _>>()?;
-        let Some(plan) = draft.plan(&mut turn.next_blob)? else { return Ok(outcomes) };
+        let Some((written, commits)) = draft.finish()? else { return Ok(outcomes) };
+        let (batch, before) = rows::plan(tree, written, &mut turn.next_blob)?;
         self.change_held(|held| {
             if let Some(backup) = &mut held.backup {
-                plan.before.iter().for_each(|(key, old)| {
+                before.iter().for_each(|(key, old)| {
                     backup.entry(key.clone()).or_insert_with(|| old.clone());
                 });
             }
-            held.commit = plan.before;
+            held.commit = before;
         });
-        engine.db.apply_batch(plan.batch).map_err(rows::broken)?;
+        engine.db.apply_batch(batch).map_err(rows::broken)?;
         engine.make_durable()?;
         self.change_held(|held| held.commit.clear());
-        turn.mark.set(plan.commits);
+        turn.mark.set(commits);
         Ok(outcomes)
     }
 }
@@ -353,7 +352,7 @@ impl SledStore {
     fn dump_pages(&self, visit: &mut dyn FnMut(Row) -> Result<(), StoreError>) -> Result<(), StoreError> {
         let mut range = Range::prefix(b"");
         let head = self.with_engine(|engine| {
-            rows::get(&engine.db, self.held().backup.as_ref().unwrap_or(&BTreeMap::new()), HEAD_KEY)
+            rows::get(&engine.db, self.held().backup.as_ref().unwrap_or(&Rows::new()), HEAD_KEY)
         })?;
         if let Some(head) = head {
             visit((HEAD_KEY.to_vec(), head))?;

@@ -3,17 +3,12 @@
 //! A row stands under `r` ‖ key: a checksum (4 bytes), then `0` and the value, or `1` and where the value's pieces are: the
 //! number of the blob (8), its length (4) and its checksum (4). A piece stands under `c` ‖ blob ‖ index (4).
 
-use std::collections::BTreeMap;
-use std::iter::Peekable;
-
 use fieldbook_core::limits;
 use fieldbook_core::store::{Direction, Range, Row, StoreError};
 use sled::{IVec, Tree};
 
-use crate::{HIDDEN, be_u64, record};
-
-/// Old values that stand in front of the tree: `None` where there was none.
-pub(super) type Images = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+use crate::draft::Rows;
+use crate::{be_u64, merge, record};
 
 /// Where the pieces of a long value are.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +22,7 @@ pub(super) struct Blob {
 pub(super) type Stored = (Vec<u8>, Option<Blob>);
 
 /// The value of a key.
-pub(super) fn get(tree: &Tree, images: &Images, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+pub(super) fn get(tree: &Tree, images: &Rows, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
     match images.get(key) {
         Some(image) => Ok(image.clone()),
         None => stored(tree, key).map(|found| found.map(|(value, _)| value)),
@@ -45,44 +40,41 @@ pub(super) fn stored(tree: &Tree, key: &[u8]) -> Result<Option<Stored>, StoreErr
 /// One page of a range.
 pub(super) fn page(
     tree: &Tree,
-    images: &Images,
+    images: &Rows,
     range: &Range,
     direction: Direction,
     limit: usize,
 ) -> Result<Vec<Row>, StoreError> {
-    let mut rows = Vec::new();
     if range.is_empty() {
-        return Ok(rows);
+        return Ok(Vec::new());
     }
-    let limit = limit.min(limits::SCAN_MAX_ROWS);
     let end = if range.to.is_empty() { vec![ROW + 1] } else { row_key(&range.to) };
     let there = tree.range(row_key(&range.from)..end);
-    let before = images.range(range.from.clone()..).filter(|(key, _)| range.contains(key));
-    let mut merged: Box<dyn Iterator<Item = Result<Found<'_>, StoreError>>> = match direction {
-        Direction::Forward => {
-            Box::new(Merge { there: there.peekable(), before: before.peekable(), direction })
+    let there = there.map(|row| row.map(|(key, found)| There { tree, key, found }).map_err(broken));
+    merge::page(there, images, range, direction, limit)
+}
+
+/// One sled batch, which sled applies whole or not at all, that writes these rows; and what readers are given in their place until it is
+/// durable.
+pub(super) fn plan(
+    tree: &Tree,
+    written: Rows,
+    next_blob: &mut u64,
+) -> Result<(sled::Batch, Rows), StoreError> {
+    let mut batch = sled::Batch::default();
+    let mut before = Rows::new();
+    for (key, value) in written {
+        let old = stored(tree, &key)?;
+        if let Some((_, Some(blob))) = &old {
+            remove_pieces(&mut batch, *blob);
         }
-        Direction::Backward => {
-            Box::new(Merge { there: there.rev().peekable(), before: before.rev().peekable(), direction })
+        match &value {
+            Some(value) => store(&mut batch, &key, value, next_blob),
+            None => batch.remove(row_key(&key)),
         }
-    };
-    while rows.len() < limit {
-        let Some(next) = merged.next() else { break };
-        let (key, value) = match next? {
-            Found::There(key, found) => {
-                let key = key.get(1..).unwrap_or_default().to_vec();
-                let value = value_of(tree, &key, &found)?.0;
-                (key, Some(value))
-            }
-            Found::Before(key, value) => (key.clone(), value.clone()),
-        };
-        if let Some(value) = value
-            && !HIDDEN.contains(&key.as_slice())
-        {
-            rows.push((key, value));
-        }
+        before.insert(key, old.map(|(value, _)| value));
     }
-    Ok(rows)
+    Ok((batch, before))
 }
 
 /// Adds to a sled batch what stores a value; a long one takes the next number of `next_blob`.
@@ -107,14 +99,14 @@ pub(super) fn store(batch: &mut sled::Batch, key: &[u8], value: &[u8], next_blob
 }
 
 /// Adds to a sled batch what removes the pieces of a value.
-pub(super) fn remove_pieces(batch: &mut sled::Batch, blob: Blob) {
+fn remove_pieces(batch: &mut sled::Batch, blob: Blob) {
     for index in 0..blob.len.div_ceil(PIECE_BYTES) {
         batch.remove(piece_key(blob.number, index as u32));
     }
 }
 
 /// Where a row stands.
-pub(super) fn row_key(key: &[u8]) -> Vec<u8> {
+fn row_key(key: &[u8]) -> Vec<u8> {
     let mut row = Vec::with_capacity(1 + key.len());
     row.push(ROW);
     row.extend_from_slice(key);
@@ -184,48 +176,21 @@ fn damaged() -> StoreError {
     StoreError::Damaged("a row or a piece of its value is not what was written".into())
 }
 
-enum Found<'a> {
-    There(IVec, IVec),
-    Before(&'a Vec<u8>, &'a Option<Vec<u8>>),
+/// A row as it stands in the tree.
+struct There<'a> {
+    tree: &'a Tree,
+    key: IVec,
+    found: IVec,
 }
 
-/// What is there and what was before, in one order; where both have a key, what was before counts.
-struct Merge<A: Iterator, B: Iterator> {
-    there: Peekable<A>,
-    before: Peekable<B>,
-    direction: Direction,
-}
+impl merge::Found for There<'_> {
+    fn key(&self) -> &[u8] {
+        self.key.get(1..).unwrap_or_default()
+    }
 
-impl<'a, A, B> Iterator for Merge<A, B>
-where
-    A: Iterator<Item = sled::Result<(IVec, IVec)>>,
-    B: Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>,
-{
-    type Item = Result<Found<'a>, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let order = match (self.there.peek(), self.before.peek()) {
-            (Some(Ok((key, _))), Some((before, _))) => {
-                key.get(1..).unwrap_or_default().cmp(before.as_slice())
-            }
-            (None, Some(_)) => std::cmp::Ordering::Greater,
-            _ => std::cmp::Ordering::Less,
-        };
-        let both = order.is_eq();
-        let order = match self.direction {
-            Direction::Backward if self.there.peek().is_some() && self.before.peek().is_some() => {
-                order.reverse()
-            }
-            _ => order,
-        };
-        if order.is_lt() {
-            let next = self.there.next()?;
-            return Some(next.map(|(k, v)| Found::There(k, v)).map_err(broken));
-        }
-        if both {
-            self.there.next();
-        }
-        self.before.next().map(|(k, v)| Ok(Found::Before(k, v)))
+    fn open(self) -> Result<Row, StoreError> {
+        let (value, _) = value_of(self.tree, self.key(), &self.found)?;
+        Ok((self.key().to_vec(), value))
     }
 }
 

@@ -1,37 +1,32 @@
-//! A commit before it is written: batches applied over the tree in memory, then turned into one sled batch, which sled
-//! applies whole or not at all. Refuses to touch the tree.
+//! A commit before it is written: batches applied in memory over rows that can be read, under the contract's rules. What comes of it is
+//! the rows to write, whatever engine writes them. Refuses to touch what lies under it.
 
 use std::collections::BTreeMap;
 
 use fieldbook_core::store::{Batch, HEAD_KEY, Outcome, Slot, StoreError, Write};
-use sled::Tree;
 
-use super::rows::{self, Images};
 use crate::{COMMITS_KEY, be_u64};
 
+/// Rows that stand in front of an engine's own: `None` where there is none.
+pub(crate) type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
 /// Batches applied in memory.
-pub(super) struct Draft<'a> {
-    tree: &'a Tree,
-    over: Images,
+pub(crate) struct Draft<F> {
+    under: F,
+    over: Rows,
     wrote: bool,
 }
 
-/// What to hand to sled, and what readers see until it is durable.
-pub(super) struct Plan {
-    pub(super) batch: sled::Batch,
-    pub(super) before: Images,
-    pub(super) commits: u64,
-}
-
-impl<'a> Draft<'a> {
-    pub(super) fn new(tree: &'a Tree) -> Self {
-        Self { tree, over: BTreeMap::new(), wrote: false }
+impl<F: Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError>> Draft<F> {
+    /// A draft over what `under` answers for a key.
+    pub(crate) fn new(under: F) -> Self {
+        Self { under, over: Rows::new(), wrote: false }
     }
 
-    /// Applies one batch under the contract's rules.
-    pub(super) fn apply(&mut self, batch: Batch) -> Result<Outcome, StoreError> {
+    /// Applies one batch.
+    pub(crate) fn apply(&mut self, batch: Batch) -> Result<Outcome, StoreError> {
         for (i, guard) in batch.guards.iter().enumerate() {
-            if rows::get(self.tree, &self.over, &guard.key)? != guard.expected {
+            if self.get(&guard.key)? != guard.expected {
                 return Ok(Outcome::Conflict(i));
             }
         }
@@ -61,31 +56,25 @@ impl<'a> Draft<'a> {
         Ok(Outcome::Done(position))
     }
 
-    /// What remains to be written; `None` when nothing does.
-    pub(super) fn plan(mut self, next_blob: &mut u64) -> Result<Option<Plan>, StoreError> {
+    /// The rows to write, the count of commits among them, and that count; `None` when nothing was written.
+    pub(crate) fn finish(mut self) -> Result<Option<(Rows, u64)>, StoreError> {
         if !self.wrote {
             return Ok(None);
         }
         let commits = self.counter(COMMITS_KEY)?.saturating_add(1);
         self.over.insert(COMMITS_KEY.to_vec(), Some(commits.to_be_bytes().to_vec()));
-        let mut batch = sled::Batch::default();
-        let mut before = Images::new();
-        for (key, value) in self.over {
-            let old = rows::stored(self.tree, &key)?;
-            if let Some((_, Some(blob))) = &old {
-                rows::remove_pieces(&mut batch, *blob);
-            }
-            match &value {
-                Some(value) => rows::store(&mut batch, &key, value, next_blob),
-                None => batch.remove(rows::row_key(&key)),
-            }
-            before.insert(key, old.map(|(value, _)| value));
+        Ok(Some((self.over, commits)))
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.over.get(key) {
+            Some(value) => Ok(value.clone()),
+            None => (self.under)(key),
         }
-        Ok(Some(Plan { batch, before, commits }))
     }
 
     fn counter(&self, key: &[u8]) -> Result<u64, StoreError> {
-        match rows::get(self.tree, &self.over, key)? {
+        match self.get(key)? {
             Some(value) => {
                 be_u64(&value).ok_or_else(|| StoreError::Damaged("a counter is not eight bytes".into()))
             }
