@@ -13,7 +13,7 @@ use fieldbook_core::replica::{ListQuery, Replica};
 use fieldbook_core::store::{MemoryStore, Store};
 use fieldbook_core::sync::message::{FromPhone, HoldReason, Push, RefuseCode, Verdict};
 use fieldbook_core::time::Stamp;
-use fieldbook_engines::{RedbOptions, RedbStore, StoreKey, XtsBackend};
+use fieldbook_engines::{SecureOptions, SecureStore, StoreKey};
 
 mod support {
     pub mod counted;
@@ -207,8 +207,8 @@ fn no_push_is_called_held_that_is_not_kept() {
     assert_eq!(stubborn.company.held_waiting().unwrap(), held);
 }
 
-/// A phone with `held` leads, each with its ruling and its table, on a counted disk under the phone's own encryption.
-fn phone_on_disk(held: usize) -> (Office, Disk, Arc<Watched<RedbStore>>, support::talk::Phone, Vec<DocId>) {
+/// A phone with `held` leads, each with its ruling and its table, in the phone's own store on a counted disk.
+fn phone_on_disk(held: usize) -> (Office, Disk, Arc<Watched<SecureStore>>, support::talk::Phone, Vec<DocId>) {
     let mut office = Office::found(5);
     let disk = Disk::default();
     let store = Arc::new(Watched::new(open(&disk)));
@@ -218,15 +218,16 @@ fn phone_on_disk(held: usize) -> (Office, Disk, Arc<Watched<RedbStore>>, support
     (office, disk, store, rep, leads)
 }
 
-fn open(disk: &Disk) -> RedbStore {
-    let encrypted = XtsBackend::new(disk.clone(), &StoreKey([9; 32]), [1; 32]).unwrap();
-    RedbStore::with_backend(encrypted, &RedbOptions::default()).unwrap()
+fn open(disk: &Disk) -> SecureStore {
+    SecureStore::with_backend(disk.clone(), &StoreKey([9; 32]), [1; 32], &SecureOptions::default()).unwrap()
 }
 
 #[test]
-fn an_edit_on_the_phone_is_one_commit_and_writes_some_pages_whatever_is_held() {
+fn an_edit_on_the_phone_is_one_commit_one_flush_and_one_page_whatever_is_held() {
     for held in [100, 2_000] {
         let (mut office, disk, store, mut rep, leads) = phone_on_disk(held);
+        // What came in by sync is put away, as when the app was in the background.
+        store.inner.settle().unwrap();
         for at in [0, held / 2, held - 1] {
             store.commits.store(0, Relaxed);
             let ((), counts) = disk.during(|| office.visit(&mut rep, leads[at]));
@@ -235,6 +236,20 @@ fn an_edit_on_the_phone_is_one_commit_and_writes_some_pages_whatever_is_held() {
             assert!(counts.written_bytes <= EDIT_MAX_BYTES, "{held} leads held: {counts:?}");
         }
     }
+}
+
+/// Over whole laps of the journal, with what its checkpoints write.
+#[test]
+fn a_long_day_of_edits_costs_hardly_more_flushes_than_edits_and_some_pages_each() {
+    let held = 2_000;
+    let (mut office, disk, store, mut rep, leads) = phone_on_disk(held);
+    store.inner.settle().unwrap();
+    let ((), counts) = disk.during(|| {
+        (0..DAY as usize).for_each(|n| office.visit(&mut rep, leads[n * 7 % held]));
+        store.inner.settle().unwrap();
+    });
+    assert!(counts.flushes <= DAY + DAY / 20, "{counts:?}");
+    assert!(counts.written_bytes / DAY <= DAY_EDIT_MAX_BYTES, "{} bytes an edit", counts.written_bytes / DAY);
 }
 
 #[test]
@@ -254,10 +269,14 @@ fn opening_a_store_and_listing_its_first_50_leads_loads_no_document() {
     assert!(store.document_reads.load(Relaxed) > 0);
 }
 
-/// What redb does to make a commit durable.
+/// What an append to the journal does to make a commit durable.
 const FLUSHES_A_COMMIT: u64 = 1;
-/// Twenty pages of 4 KiB. It takes fifteen, most of them inner pages of the one tree: the dozen rows of an edit lie apart in it.
-const EDIT_MAX_BYTES: u64 = 80 << 10;
+/// One page of 4 KiB: the dozen rows of an edit take some 2 KiB.
+const EDIT_MAX_BYTES: u64 = 4 << 10;
+/// Edits of leads that lie apart: more than two laps of the journal.
+const DAY: u64 = 300;
+/// The page in the journal and, at a checkpoint, its share of the tree's pages.
+const DAY_EDIT_MAX_BYTES: u64 = 32 << 10;
 
 /// Held rows that the server has in memory together; behind as many, the cost is the same.
 const HELD_ROWS_AT_ONCE: usize = 4;

@@ -1,4 +1,4 @@
-//! What a phone may no longer hold is not in its file, read with the key: neither in rows nor in pages that the engine has freed.
+//! What a phone may no longer hold is not in its file, read with the key: neither in rows nor in pages that the engine has freed, nor in the journal.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use fieldbook_core::access::Role;
@@ -6,7 +6,7 @@ use fieldbook_core::company::DeviceStatus;
 use fieldbook_core::ids::DocId;
 use fieldbook_core::model::Visit;
 use fieldbook_device::{Attachment, Error, LeadQuery};
-use fieldbook_engines::{InMemoryBackend, StorageBackend, StoreKey, XtsBackend};
+use fieldbook_engines::{InMemoryBackend, SealedFile, StorageBackend, StoreKey};
 
 mod support;
 
@@ -24,9 +24,13 @@ fn traces(phone: &mut Phone, words: &[&str]) -> Vec<usize> {
     let disk = InMemoryBackend::new();
     disk.set_len(sealed.len() as u64).unwrap();
     disk.write(0, &sealed).unwrap();
-    let open = XtsBackend::new(disk, &StoreKey(KEY), [0; 32]).unwrap();
-    let mut bytes = vec![0; open.len().unwrap() as usize];
-    open.read(0, &mut bytes).unwrap();
+    let file = SealedFile::open(disk, &StoreKey(KEY), [0; 32], 0).unwrap();
+    let plain = |part: &dyn StorageBackend| {
+        let mut bytes = vec![0; part.len().unwrap() as usize];
+        part.read(0, &mut bytes).unwrap();
+        bytes
+    };
+    let bytes = [plain(&file.journal), plain(&file.pages)].concat();
     phone.open();
     let count = |word: &&str| bytes.windows(word.len()).filter(|window| *window == word.as_bytes()).count();
     words.iter().map(count).collect()

@@ -3,7 +3,7 @@
 //! | Engine | For | Opens with |
 //! |---|---|---|
 //! | [`RedbStore`] | the engine of record on the server | [`RedbStore::open`] |
-//! | [`SecureStore`] | the phone: redb on an encrypting backend | [`SecureStore::open`] |
+//! | [`SecureStore`] | the phone: redb behind a journal, in an encrypted file | [`SecureStore::open`] |
 //! | [`SledStore`] | the server, where grouped writes count more than disk | [`SledStore::open`] |
 //! | [`faults::FaultyStore`] | the simulator: a model that fails on purpose | [`faults::FaultyStore::new`] |
 //!
@@ -28,6 +28,7 @@ mod committer;
 pub mod conformance;
 mod draft;
 pub mod faults;
+mod journal;
 mod lock;
 mod mark;
 mod merge;
@@ -40,7 +41,7 @@ pub use committer::{Committer, CommitterOptions, Done, Refused};
 /// The trait under [`RedbStore::with_backend`], and redb's own backend in memory.
 pub use redb::{StorageBackend, backends::InMemoryBackend};
 pub use redb_store::{Maintenance, RedbOptions, RedbStore};
-pub use secure::{SaltEntropy, SecureStore, StoreKey, XtsBackend};
+pub use secure::{SaltEntropy, SealedFile, SecureOptions, SecureStore, StoreKey, XtsBackend};
 pub use sled_store::{SledOptions, SledStore};
 
 /// Every row of one instant, [`HEAD_KEY`] included, in key order: what a backup holds.

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use fieldbook_core::store::{MemoryStore, Store};
-use fieldbook_engines::{RedbOptions, RedbStore, SecureStore, SledOptions, SledStore, StoreKey};
+use fieldbook_engines::{
+    RedbOptions, RedbStore, SecureOptions, SecureStore, SledOptions, SledStore, StoreKey,
+};
 
 mod memory {
     use super::*;
@@ -42,6 +44,20 @@ mod secure {
         let dir = tempfile::tempdir().unwrap();
         move || -> Arc<dyn Store> {
             Arc::new(SecureStore::open(dir.path().join("phone.redb"), &StoreKey([7; 32]), [1; 32]).unwrap())
+        }
+    });
+}
+
+/// A checkpoint every few commits, and between two of them commits that pass the journal by.
+mod secure_with_a_tiny_journal {
+    use super::*;
+
+    fieldbook_engines::conformance!({
+        let dir = tempfile::tempdir().unwrap();
+        let options = SecureOptions { journal_bytes: 32 << 10, ..SecureOptions::default() };
+        move || -> Arc<dyn Store> {
+            let path = dir.path().join("phone.redb");
+            Arc::new(SecureStore::open_with(path, &StoreKey([7; 32]), [1; 32], &options).unwrap())
         }
     });
 }

@@ -5,19 +5,22 @@ use std::path::Path;
 
 use fieldbook_core::store::{Batch, Direction, Range, Row, Store};
 use fieldbook_engines::faults::Dice;
-use fieldbook_engines::{SecureStore, StoreKey, XtsBackend};
+use fieldbook_engines::{SealedFile, SecureStore, StoreKey};
 use redb::StorageBackend;
 
 const KEY: StoreKey = StoreKey([7; 32]);
 
-/// How often a word stands anywhere in the file, read with the key: rows, freed pages, whatever.
+/// How often a word stands anywhere in the file, read with the key: the journal, rows, freed pages, whatever.
 fn traces(path: &Path, word: &str) -> usize {
     let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
     let plain = redb::backends::FileBackend::new(file).unwrap();
-    let disk = XtsBackend::new(plain, &KEY, [0; 32]).unwrap();
-    let mut bytes = vec![0; disk.len().unwrap() as usize];
-    disk.read(0, &mut bytes).unwrap();
-    bytes.windows(word.len()).filter(|window| *window == word.as_bytes()).count()
+    let file = SealedFile::open(plain, &KEY, [0; 32], 0).unwrap();
+    let in_part = |part: &dyn StorageBackend| {
+        let mut bytes = vec![0; part.len().unwrap() as usize];
+        part.read(0, &mut bytes).unwrap();
+        bytes.windows(word.len()).filter(|window| *window == word.as_bytes()).count()
+    };
+    in_part(&file.journal) + in_part(&file.pages)
 }
 
 /// A phone's life: small commits that write leads of both kinds between each other, values of some pages' length among them, and
@@ -88,6 +91,36 @@ fn nothing_of_a_wiped_document_is_left_after_maintenance() {
         let (gone, mine) = (traces(&path, GONE), traces(&path, MINE));
         assert!(mine > 0, "the test looks in the wrong place");
         assert_eq!(gone, 0, "case {seed}, beside {mine} of what is still there");
+    }
+}
+
+/// Written and removed between two checkpoints: redb never had it.
+#[test]
+fn nothing_of_what_only_the_journal_ever_had_is_left_after_maintenance() {
+    for closed_before in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rep.fieldbook");
+        let mut store = SecureStore::open(&path, &KEY, [1; 32]).unwrap();
+        let mut batch = Batch::new();
+        batch.put("c/mine", MINE);
+        store.commit_one(batch).unwrap();
+        let mut batch = Batch::new();
+        batch.put("c/gone", GONE);
+        store.commit_one(batch).unwrap();
+        let mut batch = Batch::new();
+        batch.delete("c/gone");
+        store.commit_one(batch).unwrap();
+        if closed_before {
+            store.close().unwrap();
+            assert_eq!(traces(&path, GONE), 1, "the test looks in the wrong place");
+            store = SecureStore::open(&path, &KEY, [1; 32]).unwrap();
+        }
+        store.scrub().unwrap();
+        let mut batch = Batch::new();
+        batch.put("c/mine too", MINE);
+        store.commit_one(batch).unwrap();
+        store.close().unwrap();
+        assert_eq!((traces(&path, GONE), traces(&path, MINE) > 0), (0, true));
     }
 }
 

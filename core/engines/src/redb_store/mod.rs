@@ -2,6 +2,9 @@
 //! flush, however many batches it carries; the position counter is a row of the same transaction; every read is one read
 //! transaction, so one instant.
 //!
+//! With a journal in front (the phone's store has one) a small commit is a record in it, and its rows stand in front of the table's until a
+//! checkpoint moves them there; then `!commits` in the table is the number of the last commit that it has.
+//!
 //! Refuses to write after a commit that failed, to open what is in use, and to trust a row whose checksum does not fit.
 
 use std::fmt;
@@ -10,17 +13,22 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use fieldbook_core::store::{Batch, Direction, Outcome, Position, Range, Row, Store, StoreError};
-use redb::{Database, ReadOnlyTable, ReadableDatabase, StorageBackend};
+use redb::{Database, StorageBackend};
 
+use crate::draft::Rows;
+use crate::journal::Journal;
 use crate::lock::{StoreLock, beside, install};
 use crate::mark::Mark;
 use crate::{contain, io_error, lock};
 
+mod journaled;
 mod rows;
 mod upkeep;
+mod view;
 
 pub use upkeep::Maintenance;
 pub(crate) use upkeep::backup_to;
+use view::View;
 
 /// How a redb store is opened.
 #[derive(Debug, Clone)]
@@ -44,6 +52,9 @@ impl Default for RedbOptions {
 pub struct RedbStore {
     /// Readers and the writer share it; upkeep and closing take it whole.
     db: RwLock<Option<Database>>,
+    /// What the journal's commits put in front of the database's rows; nothing where there is no journal.
+    over: RwLock<Arc<Rows>>,
+    /// Taken in this order: `turn`, `db`, `over`.
     turn: Mutex<Turn>,
     place: Place,
     /// Opens the database in a file, through the same backend as this store's; none for a store on a backend of the caller's.
@@ -52,12 +63,29 @@ pub struct RedbStore {
     held: Mutex<Option<StoreLock>>,
 }
 
-type Opener = Box<dyn Fn(File) -> Result<(Database, rows::Marks), StoreError> + Send + Sync>;
+type Opener = Box<dyn Fn(File) -> Result<Opened, StoreError> + Send + Sync>;
+
+/// What a file is made of.
+pub(crate) struct Parts<B> {
+    /// redb's own.
+    pub(crate) pages: B,
+    /// Where small commits go first.
+    pub(crate) journal: Option<Box<dyn StorageBackend>>,
+}
+
+/// A file that was opened.
+struct Opened {
+    db: Database,
+    journal: Option<Journal>,
+    over: Rows,
+    marks: rows::Marks,
+}
 
 /// What the one writer holds.
 struct Turn {
     failed: Option<StoreError>,
     mark: Option<Mark>,
+    journal: Option<Journal>,
 }
 
 /// Where the file is, to ask for its length.
@@ -73,7 +101,10 @@ impl RedbStore {
     /// [`StoreError::InUse`], [`StoreError::Damaged`] or [`StoreError::Io`].
     pub fn open(path: impl AsRef<Path>, options: &RedbOptions) -> Result<Self, StoreError> {
         let path = path.as_ref();
-        Self::open_as(path, options, |file| redb::backends::FileBackend::new(file).map_err(rows::broken))
+        Self::open_as(path, options, |file| {
+            let pages = redb::backends::FileBackend::new(file).map_err(rows::broken)?;
+            Ok(Parts { pages, journal: None })
+        })
     }
 
     /// Opens or creates a store on a backend; its owner sees to locking. There is no mark file.
@@ -81,23 +112,28 @@ impl RedbStore {
     /// # Errors
     /// [`StoreError::Damaged`] or [`StoreError::Io`].
     pub fn with_backend(backend: impl StorageBackend, options: &RedbOptions) -> Result<Self, StoreError> {
-        let shared = Shared(Arc::new(backend));
-        let place = Place::Backend(shared.0.clone());
-        let (db, _) = contain("redb", || rows::open_database(shared, options))?;
-        Ok(Self::assemble(db, Turn { failed: None, mark: None }, place, None, None))
+        Self::with_parts(Parts { pages: backend, journal: None }, options)
     }
 
-    /// Opens or creates a file whose bytes pass through a backend that `wrap` makes (plain, or encrypting).
+    /// As [`RedbStore::with_backend`], with what else there is beside the pages.
+    pub(crate) fn with_parts(
+        parts: Parts<impl StorageBackend>,
+        options: &RedbOptions,
+    ) -> Result<Self, StoreError> {
+        let shared = Shared(Arc::new(parts.pages));
+        let place = Place::Backend(shared.0.clone());
+        let opened = open_parts(Parts { pages: shared, journal: parts.journal }, options)?;
+        Ok(Self::assemble(opened, None, place, None, None))
+    }
+
+    /// Opens or creates a file whose parts are what `parts` makes of it (plain, or encrypted).
     pub(crate) fn open_as<B: StorageBackend>(
         path: &Path,
         options: &RedbOptions,
-        wrap: impl Fn(File) -> Result<B, StoreError> + Send + Sync + 'static,
+        parts: impl Fn(File) -> Result<Parts<B>, StoreError> + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
         let opened_with = options.clone();
-        let opener: Opener = Box::new(move |file| {
-            let backend = wrap(file)?;
-            contain("redb", || rows::open_database(backend, &opened_with))
-        });
+        let opener: Opener = Box::new(move |file| open_parts(parts(file)?, &opened_with));
         let held = StoreLock::take(path)?;
         if !path.try_exists().map_err(|e| io_error("the store", &e))? {
             if Mark::exists(path) {
@@ -112,20 +148,28 @@ impl RedbStore {
         if file.metadata().map_err(|e| io_error("the store", &e))?.len() == 0 {
             return Err(StoreError::Damaged("the store's file is empty".into()));
         }
-        let (db, marks) = opener(file)?;
+        let opened = opener(file)?;
+        let marks = &opened.marks;
         let mark = Mark::open(path, marks.store_id, marks.commits, options.accept_rollback)?;
         let place = Place::Path(path.to_path_buf());
-        Ok(Self::assemble(db, Turn { failed: None, mark: Some(mark) }, place, Some(opener), Some(held)))
+        Ok(Self::assemble(opened, Some(mark), place, Some(opener), Some(held)))
     }
 
     fn assemble(
-        db: Database,
-        turn: Turn,
+        opened: Opened,
+        mark: Option<Mark>,
         place: Place,
         opener: Option<Opener>,
         held: Option<StoreLock>,
     ) -> Self {
-        Self { db: RwLock::new(Some(db)), turn: Mutex::new(turn), place, opener, held: Mutex::new(held) }
+        Self {
+            db: RwLock::new(Some(opened.db)),
+            over: RwLock::new(Arc::new(opened.over)),
+            turn: Mutex::new(Turn { failed: None, mark, journal: opened.journal }),
+            place,
+            opener,
+            held: Mutex::new(held),
+        }
     }
 
     /// Closes the store in good order, so that the next open need not recover; reports what dropping it would hide.
@@ -134,11 +178,18 @@ impl RedbStore {
     /// # Errors
     /// [`StoreError::Io`] when the disk refused the last flush.
     pub fn close(&self) -> Result<(), StoreError> {
+        let mut turn = lock(&self.turn);
         let db = self.db.write().unwrap_or_else(PoisonError::into_inner).take();
         let closed = match db {
-            Some(db) => contain("redb", || db.close().map_err(rows::broken)),
+            Some(db) => contain("redb", || {
+                // After a failure nobody knows what the pages hold; what the journal holds, the next open finds.
+                let emptied = if turn.failed.is_none() { self.empty_journal(&db, &mut turn) } else { Ok(()) };
+                emptied.and(db.close().map_err(rows::broken))
+            }),
             None => Ok(()),
         };
+        // It holds the file, too.
+        turn.journal = None;
         lock(&self.held).take();
         closed
     }
@@ -169,14 +220,8 @@ impl RedbStore {
     }
 
     /// Runs `work` on the rows of one instant.
-    fn view<T>(
-        &self,
-        work: impl FnOnce(&ReadOnlyTable<&'static [u8], &'static [u8]>) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.with_db(|db| {
-            let txn = db.begin_read().map_err(rows::broken)?;
-            work(&txn.open_table(rows::ROWS).map_err(rows::broken)?)
-        })
+    fn view<T>(&self, work: impl FnOnce(&View) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.with_db(|db| work(&self.view_of(db)?))
     }
 }
 
@@ -189,20 +234,24 @@ impl RedbStore {
 
 impl Store for RedbStore {
     fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        self.view(|table| keys.iter().map(|key| rows::get(table, key)).collect())
+        self.view(|view| keys.iter().map(|key| view.get(key)).collect())
     }
 
     fn scan(&self, range: &Range, direction: Direction, limit: usize) -> Result<Vec<Row>, StoreError> {
-        self.view(|table| rows::page(table, range, direction, limit))
+        self.view(|view| view.page(range, direction, limit))
     }
 
     fn commit(&self, batches: Vec<Batch>) -> Result<Vec<Outcome>, StoreError> {
         batches.iter().try_for_each(Batch::check)?;
-        let mut turn = lock(&self.turn);
+        let turn = &mut *lock(&self.turn);
         if let Some(error) = &turn.failed {
             return Err(error.clone());
         }
-        match self.with_db(|db| rows::write(db, batches)) {
+        let written = self.with_db(|db| match &mut turn.journal {
+            Some(journal) => self.commit_journaled(db, journal, batches),
+            None => rows::write(db, batches),
+        });
+        match written {
             Ok((outcomes, commits)) => {
                 if let (Some(mark), Some(commits)) = (&mut turn.mark, commits) {
                     mark.set(commits);
@@ -217,7 +266,7 @@ impl Store for RedbStore {
     }
 
     fn head(&self) -> Result<Position, StoreError> {
-        self.view(rows::head)
+        self.view(View::head)
     }
 
     fn read(
@@ -225,10 +274,9 @@ impl Store for RedbStore {
         keys: &[&[u8]],
         ranges: &[(Range, usize)],
     ) -> Result<(Vec<Option<Vec<u8>>>, Vec<Vec<Row>>), StoreError> {
-        self.view(|table| {
-            let values = keys.iter().map(|key| rows::get(table, key)).collect::<Result<_, _>>()?;
-            let pages =
-                ranges.iter().map(|(range, limit)| rows::page(table, range, Direction::Forward, *limit));
+        self.view(|view| {
+            let values = keys.iter().map(|key| view.get(key)).collect::<Result<_, _>>()?;
+            let pages = ranges.iter().map(|(range, limit)| view.page(range, Direction::Forward, *limit));
             Ok((values, pages.collect::<Result<_, _>>()?))
         })
     }
@@ -249,8 +297,18 @@ impl fmt::Debug for RedbStore {
 
 fn create(fresh: &Path, opener: &Opener) -> Result<Database, StoreError> {
     let file = File::options().read(true).write(true).create_new(true).open(fresh);
-    let (db, _) = opener(file.map_err(|e| io_error("creating the store", &e))?)?;
-    Ok(db)
+    Ok(opener(file.map_err(|e| io_error("creating the store", &e))?)?.db)
+}
+
+/// Opens or lays what stands in the parts of a file.
+fn open_parts(parts: Parts<impl StorageBackend>, options: &RedbOptions) -> Result<Opened, StoreError> {
+    let (db, mut marks) = contain("redb", || rows::open_database(parts.pages, options))?;
+    let Some(area) = parts.journal else {
+        return Ok(Opened { db, journal: None, over: Rows::new(), marks });
+    };
+    let (journal, found) = Journal::open(area, marks.store_id, marks.commits, options.accept_rollback)?;
+    marks.commits = found.commits;
+    Ok(Opened { db, journal: Some(journal), over: found.over, marks })
 }
 
 fn closed() -> StoreError {

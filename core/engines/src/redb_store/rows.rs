@@ -4,16 +4,15 @@ use std::hash::{BuildHasher, Hasher};
 use std::io::ErrorKind;
 use std::ops::Bound;
 
-use fieldbook_core::limits;
-use fieldbook_core::store::{
-    Batch, Direction, HEAD_KEY, Outcome, Position, Range, Row, Slot, StoreError, Write,
-};
+use fieldbook_core::store::{Batch, HEAD_KEY, Outcome, Range, Row, Slot, StoreError, Write};
 use redb::{
-    Builder, Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, Table, TableDefinition,
+    AccessGuard, Builder, Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable,
+    StorageBackend, Table, TableDefinition,
 };
 
 use super::RedbOptions;
-use crate::{COMMITS_KEY, COPY_BATCH_BYTES, HIDDEN, STORE_ID_KEY, be_u64, record};
+use crate::draft::Rows;
+use crate::{COMMITS_KEY, COPY_BATCH_BYTES, STORE_ID_KEY, be_u64, merge, record};
 
 pub(super) type Bytes = &'static [u8];
 
@@ -91,49 +90,57 @@ pub(super) fn get(
     }
 }
 
-/// The last position given.
-pub(super) fn head(table: &impl ReadableTable<Bytes, Bytes>) -> Result<Position, StoreError> {
-    counter(table, HEAD_KEY)
+/// The rows of a range that is not empty, smallest key first.
+pub(super) fn within<'a>(
+    table: &'a ReadOnlyTable<Bytes, Bytes>,
+    range: &Range,
+) -> Result<impl DoubleEndedIterator<Item = Result<There<'a>, StoreError>>, StoreError> {
+    let upper = if range.to.is_empty() { Bound::Unbounded } else { Bound::Excluded(range.to.as_slice()) };
+    let found = table.range::<&[u8]>((Bound::Included(range.from.as_slice()), upper)).map_err(broken)?;
+    Ok(found.map(|row| row.map(|(key, value)| There { key, value }).map_err(broken)))
 }
 
-/// One page of a range.
-pub(super) fn page(
-    table: &impl ReadableTable<Bytes, Bytes>,
-    range: &Range,
-    direction: Direction,
-    limit: usize,
-) -> Result<Vec<Row>, StoreError> {
-    if range.is_empty() {
-        return Ok(Vec::new());
+/// A row as it stands in the table.
+pub(super) struct There<'a> {
+    key: AccessGuard<'a, Bytes>,
+    value: AccessGuard<'a, Bytes>,
+}
+
+impl merge::Found for There<'_> {
+    fn key(&self) -> &[u8] {
+        self.key.value()
     }
-    let upper = if range.to.is_empty() { Bound::Unbounded } else { Bound::Excluded(range.to.as_slice()) };
-    let mut found = table.range::<&[u8]>((Bound::Included(range.from.as_slice()), upper)).map_err(broken)?;
-    let limit = limit.min(limits::SCAN_MAX_ROWS);
-    let mut rows = Vec::new();
-    while rows.len() < limit {
-        let next = match direction {
-            Direction::Forward => found.next(),
-            Direction::Backward => found.next_back(),
-        };
-        let Some(next) = next else { break };
-        let (key, value) = next.map_err(broken)?;
-        if !HIDDEN.contains(&key.value()) {
-            rows.push((key.value().to_vec(), record::open(key.value(), value.value())?.to_vec()));
+
+    fn open(self) -> Result<Row, StoreError> {
+        let value = record::open(self.key(), self.value.value())?.to_vec();
+        Ok((self.key().to_vec(), value))
+    }
+}
+
+/// What a transaction leaves behind besides its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing: an open after a kill walks the whole store.
+    Plain,
+    /// What spares that walk, for one flush more.
+    Settled,
+}
+
+/// Writes rows in one durable transaction.
+pub(super) fn store(db: &Database, written: &Rows, kind: Kind) -> Result<(), StoreError> {
+    let mut txn = db.begin_write().map_err(broken)?;
+    txn.set_durability(Durability::Immediate).map_err(broken)?;
+    txn.set_quick_repair(kind == Kind::Settled);
+    {
+        let mut table = txn.open_table(ROWS).map_err(broken)?;
+        for (key, value) in written {
+            match value {
+                Some(value) => put(&mut table, key, value)?,
+                None => drop(table.remove(key.as_slice()).map_err(broken)?),
+            }
         }
     }
-    Ok(rows)
-}
-
-/// Visits every row in key order.
-pub(super) fn visit(
-    table: &impl ReadableTable<Bytes, Bytes>,
-    visit: &mut dyn FnMut(Row) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    for row in table.iter().map_err(broken)? {
-        let (key, value) = row.map_err(broken)?;
-        visit((key.value().to_vec(), record::open(key.value(), value.value())?.to_vec()))?;
-    }
-    Ok(())
+    txn.commit().map_err(broken)
 }
 
 /// Copies every row, those that belong to the file included, into a database that was just laid.
@@ -182,7 +189,7 @@ fn apply(table: &mut Table<'_, Bytes, Bytes>, batch: Batch) -> Result<Outcome, S
             return Ok(Outcome::Conflict(i));
         }
     }
-    let position = if batch.wants_position() { Some(head(table)? + 1) } else { None };
+    let position = if batch.wants_position() { Some(counter(table, HEAD_KEY)? + 1) } else { None };
     if let Some(position) = position {
         put(table, HEAD_KEY, &position.to_be_bytes())?;
     }

@@ -7,7 +7,8 @@ use std::sync::PoisonError;
 use fieldbook_core::store::{HEAD_KEY, Row, StoreError};
 use redb::Database;
 
-use super::{Place, RedbOptions, RedbStore, closed, rows};
+use super::{Place, RedbOptions, RedbStore, Turn, closed, rows};
+use crate::draft::Rows;
 use crate::lock::{install, lay, sync_folder_of};
 use crate::{COMMITS_KEY, Dump, STORE_ID_KEY, contain, copy_rows, io_error, lock};
 
@@ -38,6 +39,7 @@ impl RedbStore {
     /// # Errors
     /// As [`RedbStore::compact`].
     pub fn maintain(&self) -> Result<Maintenance, StoreError> {
+        self.exclusively(|db, turn| self.empty_journal(db, turn))?;
         let (live_bytes, in_use_bytes) = self.measure()?;
         let file_bytes = self.file_bytes()?;
         // Compaction moves pages, it does not fill them: what it cannot gain is not tried again every night.
@@ -57,7 +59,7 @@ impl RedbStore {
     /// # Errors
     /// [`StoreError::Io`] or [`StoreError::Damaged`]; the store then refuses to write until it is opened again.
     pub fn compact(&self) -> Result<bool, StoreError> {
-        self.exclusively(|db| db.compact().map_err(rows::broken))
+        self.exclusively(|db, _| db.compact().map_err(rows::broken))
     }
 
     /// Writes what lives into a fresh file that takes the place of this one, so that nothing is left of rows that were removed: redb leaves
@@ -77,6 +79,9 @@ impl RedbStore {
         }
         let mut db = self.db.write().unwrap_or_else(PoisonError::into_inner);
         let old = db.as_ref().ok_or_else(closed)?;
+        // Into the old file, of which only the rows are taken: nothing that ever stood in its journal comes along.
+        contain("redb", || self.empty_journal(old, &mut turn))
+            .inspect_err(|error| turn.failed = Some(error.clone()))?;
         lay(path, |fresh| {
             contain("redb", || {
                 let copy = super::create(fresh, opener)?;
@@ -88,8 +93,8 @@ impl RedbStore {
         drop(db.take());
         let opened = File::options().read(true).write(true).open(path);
         let opened = opened.map_err(|e| io_error("the store", &e)).and_then(opener);
-        let (fresh, _) = opened.inspect_err(|error| turn.failed = Some(error.clone()))?;
-        *db = Some(fresh);
+        let opened = opened.inspect_err(|error| turn.failed = Some(error.clone()))?;
+        (*db, turn.journal) = (Some(opened.db), opened.journal);
         // Until the folder is durable a power cut may bring the old file back: what is written now would be missing in it.
         sync_folder_of(path).inspect_err(|error| turn.failed = Some(error.clone()))
     }
@@ -100,10 +105,9 @@ impl RedbStore {
     /// # Errors
     /// [`StoreError::Io`] or [`StoreError::Damaged`]; the store then refuses to write until it is opened again.
     pub fn settle(&self) -> Result<(), StoreError> {
-        self.exclusively(|db| {
-            let mut txn = db.begin_write().map_err(rows::broken)?;
-            txn.set_quick_repair(true);
-            txn.commit().map_err(rows::broken)
+        self.exclusively(|db, turn| match &mut turn.journal {
+            Some(journal) => self.checkpoint(db, journal, rows::Kind::Settled),
+            None => rows::store(db, &Rows::new(), rows::Kind::Settled),
         })
     }
 
@@ -133,7 +137,7 @@ impl RedbStore {
     /// Runs `work` with no reader and no writer about.
     fn exclusively<T>(
         &self,
-        work: impl FnOnce(&mut Database) -> Result<T, StoreError>,
+        work: impl FnOnce(&mut Database, &mut Turn) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut turn = lock(&self.turn);
         if let Some(error) = &turn.failed {
@@ -141,14 +145,14 @@ impl RedbStore {
         }
         let mut db = self.db.write().unwrap_or_else(PoisonError::into_inner);
         let db = db.as_mut().ok_or_else(closed)?;
-        contain("redb", || work(db)).inspect_err(|error| turn.failed = Some(error.clone()))
+        contain("redb", || work(db, &mut turn)).inspect_err(|error| turn.failed = Some(error.clone()))
     }
 }
 
 impl Dump for RedbStore {
     fn dump(&self, visit: &mut dyn FnMut(Row) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        self.view(|table| {
-            rows::visit(table, &mut |row| match row.0.as_slice() {
+        self.view(|view| {
+            view.visit(&mut |row| match row.0.as_slice() {
                 // They belong to the file, not to its content.
                 key if key != HEAD_KEY && (key == COMMITS_KEY || key == STORE_ID_KEY) => Ok(()),
                 _ => visit(row),

@@ -11,6 +11,13 @@ use crate::record::checksum;
 pub(super) const HEAD_BYTES: usize = 4_096;
 
 /// What the head of one file and the app's key give.
+pub(super) struct Head {
+    /// The length of the journal, bytes.
+    pub(super) journal_bytes: u32,
+    pub(super) keys: Keys,
+}
+
+/// The keys of one file.
 pub(super) struct Keys {
     /// The two keys of XTS.
     pub(super) data: [u8; 32],
@@ -18,13 +25,14 @@ pub(super) struct Keys {
     check: [u8; 32],
 }
 
-/// The head of a new file.
-pub(super) fn write(key: &StoreKey, salt: SaltEntropy) -> (Vec<u8>, Keys) {
+/// The head of a new file whose journal has this length.
+pub(super) fn write(key: &StoreKey, salt: SaltEntropy, journal_bytes: u32) -> (Vec<u8>, Keys) {
     let keys = derive(key, &salt);
     let mut head = Vec::with_capacity(HEAD_BYTES);
     head.extend_from_slice(MAGIC);
     head.extend_from_slice(&VERSION.to_be_bytes());
     head.extend_from_slice(&salt);
+    head.extend_from_slice(&journal_bytes.to_be_bytes());
     let check = mac(&keys.check, &[&head]);
     head.extend_from_slice(&check);
     head.extend_from_slice(&checksum(MAGIC, &head).to_be_bytes());
@@ -32,8 +40,8 @@ pub(super) fn write(key: &StoreKey, salt: SaltEntropy) -> (Vec<u8>, Keys) {
     (head, keys)
 }
 
-/// The keys of a file, when the app's key is the right one.
-pub(super) fn read(head: &[u8], key: &StoreKey) -> Result<Keys, StoreError> {
+/// The head of a file, when the app's key is the right one.
+pub(super) fn read(head: &[u8], key: &StoreKey) -> Result<Head, StoreError> {
     let damaged = || StoreError::Damaged("the head of the encrypted file".into());
     let (body, rest) = head.split_at_checked(CHECK_AT + 32).ok_or_else(damaged)?;
     // A newer version may lay out what follows the version as it likes, so the version is looked at first.
@@ -44,15 +52,22 @@ pub(super) fn read(head: &[u8], key: &StoreKey) -> Result<Keys, StoreError> {
     if version > VERSION {
         return Err(StoreError::TooNew { found: version, known: VERSION });
     }
-    if !rest.starts_with(&checksum(MAGIC, body).to_be_bytes()) || version == 0 {
+    if version == BEFORE_THE_JOURNAL {
+        return Err(StoreError::Damaged(
+            "the encrypted file is of a format from before the first release".into(),
+        ));
+    }
+    if !rest.starts_with(&checksum(MAGIC, body).to_be_bytes()) || version != VERSION {
         return Err(damaged());
     }
-    let salt: SaltEntropy = body[SALT_AT..CHECK_AT].try_into().map_err(|_| damaged())?;
+    let salt: SaltEntropy = body[SALT_AT..JOURNAL_AT].try_into().map_err(|_| damaged())?;
+    let journal_bytes =
+        body[JOURNAL_AT..CHECK_AT].try_into().map(u32::from_be_bytes).map_err(|_| damaged())?;
     let keys = derive(key, &salt);
     let mut check = keyed(&keys.check);
     check.update(&body[..CHECK_AT]);
     check.verify_slice(&body[CHECK_AT..]).map_err(|_| StoreError::WrongKey)?;
-    Ok(keys)
+    Ok(Head { journal_bytes, keys })
 }
 
 /// HKDF-SHA-256 (RFC 5869): extract with the salt, expand to three keys of 32 bytes.
@@ -78,7 +93,10 @@ fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
 }
 
 const MAGIC: &[u8] = b"FBSECURE";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// A file without a journal, which no installation ever had.
+const BEFORE_THE_JOURNAL: u32 = 1;
 const SALT_AT: usize = 12;
-const CHECK_AT: usize = SALT_AT + 32;
+const JOURNAL_AT: usize = SALT_AT + 32;
+const CHECK_AT: usize = JOURNAL_AT + 4;
 const INFO: &[u8] = b"fieldbook store v1 aes-256-xts";

@@ -15,9 +15,10 @@
 //!
 //! # The file
 //! One plain sector of 4,096 bytes, written once and never again: `FBSECURE`, the version (4 bytes, big-endian), a salt of
-//! 32 bytes, an HMAC over these that only the right key makes, and a CRC-32 that tells damage from a wrong key. Then redb's
-//! bytes, sector by sector; the tweak is the sector's number. An all-zero block of 16 bytes stands for zeros: it is what a
-//! file that grew holds.
+//! 32 bytes, the length of the journal (4 bytes, big-endian), an HMAC over these that only the right key makes, and a CRC-32 that tells
+//! damage from a wrong key. Then the journal, a small commit's place until the next checkpoint, of fixed length so that appending to
+//! it changes nothing but its bytes. Then redb's bytes. Both are encrypted sector by sector; the tweak is the sector's number, counted in
+//! redb's part from 0 and in the journal from 2^63. An all-zero block of 16 bytes stands for zeros: it is what a file that grew holds.
 //!
 //! # Keys
 //! HKDF-SHA-256 over (salt, app key) gives the two XTS keys and the key of the HMAC. The app keeps its key in the
@@ -29,13 +30,15 @@ use std::path::Path;
 
 use fieldbook_core::store::{Batch, Direction, Outcome, Position, Range, Row, Store, StoreError};
 
-use crate::redb_store::backup_to;
-use crate::{Dump, Maintenance, RedbOptions, RedbStore};
+use crate::redb_store::{Parts, backup_to};
+use crate::{Dump, Maintenance, RedbOptions, RedbStore, StorageBackend};
 
 mod cipher;
 mod head;
+mod sealed;
 mod xts;
 
+pub use sealed::SealedFile;
 pub use xts::XtsBackend;
 
 /// The key that the app keeps in the platform's key store.
@@ -51,7 +54,23 @@ impl std::fmt::Debug for StoreKey {
 /// Entropy for the salt of a file that is created; unused when the file exists.
 pub type SaltEntropy = [u8; 32];
 
-/// An encrypted store in one file.
+/// How an encrypted store is opened.
+#[derive(Debug, Clone)]
+pub struct SecureOptions {
+    /// As for a plain store.
+    pub redb: RedbOptions,
+    /// The journal's length in a file that is created, bytes; a file that exists keeps its own.
+    pub journal_bytes: u32,
+}
+
+impl Default for SecureOptions {
+    fn default() -> Self {
+        let redb = RedbOptions { cache_bytes: PHONE_CACHE_BYTES, ..RedbOptions::default() };
+        Self { redb, journal_bytes: PHONE_JOURNAL_BYTES }
+    }
+}
+
+/// An encrypted store in one file, with a journal in front of redb.
 #[derive(Debug)]
 pub struct SecureStore {
     inner: RedbStore,
@@ -64,8 +83,7 @@ impl SecureStore {
     /// # Errors
     /// [`StoreError::WrongKey`], [`StoreError::TooNew`] for a file of a newer version; otherwise as [`RedbStore::open`].
     pub fn open(path: impl AsRef<Path>, key: &StoreKey, salt: SaltEntropy) -> Result<Self, StoreError> {
-        let options = RedbOptions { cache_bytes: PHONE_CACHE_BYTES, ..RedbOptions::default() };
-        Self::open_with(path, key, salt, &options)
+        Self::open_with(path, key, salt, &SecureOptions::default())
     }
 
     /// Opens or creates the store at `path`.
@@ -76,15 +94,29 @@ impl SecureStore {
         path: impl AsRef<Path>,
         key: &StoreKey,
         salt: SaltEntropy,
-        options: &RedbOptions,
+        options: &SecureOptions,
     ) -> Result<Self, StoreError> {
-        let of_file = key.clone();
-        let wrap = move |file: File| {
+        let (of_file, journal_bytes) = (key.clone(), options.journal_bytes);
+        let parts = move |file: File| {
             let plain = redb::backends::FileBackend::new(file).map_err(|e| StoreError::Io(e.to_string()))?;
-            XtsBackend::new(plain, &of_file, salt)
+            parts(plain, &of_file, salt, journal_bytes)
         };
-        let inner = RedbStore::open_as(path.as_ref(), options, wrap)?;
+        let inner = RedbStore::open_as(path.as_ref(), &options.redb, parts)?;
         Ok(Self { inner, key: key.clone() })
+    }
+
+    /// Opens or creates a store on a backend; its owner sees to locking. There is no mark file, and it cannot be scrubbed.
+    ///
+    /// # Errors
+    /// As [`SecureStore::open`].
+    pub fn with_backend(
+        backend: impl StorageBackend,
+        key: &StoreKey,
+        salt: SaltEntropy,
+        options: &SecureOptions,
+    ) -> Result<Self, StoreError> {
+        let parts = parts(backend, key, salt, options.journal_bytes)?;
+        Ok(Self { inner: RedbStore::with_parts(parts, &options.redb)?, key: key.clone() })
     }
 
     /// Copies the running store, as of one instant, into a fresh file under the same key.
@@ -144,6 +176,16 @@ impl SecureStore {
     }
 }
 
+fn parts<B: StorageBackend>(
+    plain: B,
+    key: &StoreKey,
+    salt: SaltEntropy,
+    journal_bytes: u32,
+) -> Result<Parts<XtsBackend<B>>, StoreError> {
+    let file = SealedFile::open(plain, key, salt, journal_bytes)?;
+    Ok(Parts { pages: file.pages, journal: Some(Box::new(file.journal)) })
+}
+
 impl Dump for SecureStore {
     fn dump(&self, visit: &mut dyn FnMut(Row) -> Result<(), StoreError>) -> Result<(), StoreError> {
         self.inner.dump(visit)
@@ -174,6 +216,10 @@ impl Store for SecureStore {
 
 /// A phone's store of 10,000 leads is some 60 MB, of which a day touches a tenth.
 const PHONE_CACHE_BYTES: usize = 16 << 20;
+
+/// At least 128 commits a lap, an edit being one page: the cost of a checkpoint, which grows slower than the number of its commits, is spread
+/// thin by then. All of it stands in memory before a checkpoint, and is read at an open after a kill.
+const PHONE_JOURNAL_BYTES: u32 = 512 << 10;
 
 #[cfg(test)]
 mod tests;

@@ -4,13 +4,17 @@ use redb::StorageBackend;
 
 const KEY: StoreKey = StoreKey([7; 32]);
 
+fn sealed(disk: &VirtualDisk, salt: SaltEntropy) -> SealedFile<VirtualDisk> {
+    SealedFile::open(disk.clone(), &KEY, salt, 2 * 4_096).unwrap()
+}
+
 /// Every range that redb asks for and many that it does not read back what a plain disk would.
 #[test]
 fn any_range_reads_as_on_a_plain_disk() {
     for seed in 0..40 {
         let mut dice = Dice::new(seed);
         let disk = VirtualDisk::new();
-        let secret = XtsBackend::new(disk.clone(), &KEY, [1; 32]).unwrap();
+        let secret = sealed(&disk, [1; 32]).pages;
         let plain = VirtualDisk::new();
         for _ in 0..60 {
             let len = StorageBackend::len(&plain).unwrap();
@@ -51,8 +55,11 @@ fn any_range_reads_as_on_a_plain_disk() {
         assert!(
             secret.read(len, &mut [0]).is_err() && secret.read(0, &mut vec![0; len as usize + 16]).is_err()
         );
+        if len == 0 {
+            continue;
+        }
         // Opened again, with the salt that is there.
-        let again = XtsBackend::new(VirtualDisk::from_bytes(disk.bytes()), &KEY, [9; 32]).unwrap();
+        let again = sealed(&VirtualDisk::from_bytes(disk.bytes()), [9; 32]).pages;
         let mut all = vec![0; len as usize];
         again.read(0, &mut all).unwrap();
         assert_eq!(all, plain.bytes(), "seed {seed}");
@@ -62,40 +69,71 @@ fn any_range_reads_as_on_a_plain_disk() {
 #[test]
 fn equal_pages_look_different_and_nothing_shows_through() {
     let disk = VirtualDisk::new();
-    let secret = XtsBackend::new(disk.clone(), &KEY, [1; 32]).unwrap();
-    secret.set_len(3 * 4_096).unwrap();
+    let SealedFile { journal, pages } = sealed(&disk, [1; 32]);
+    pages.set_len(3 * 4_096).unwrap();
     for page in 0..3 {
-        secret.write(page * 4_096, &[b'A'; 4_096]).unwrap();
+        pages.write(page * 4_096, &[b'A'; 4_096]).unwrap();
     }
+    // The same numbers of sectors, in the journal.
+    journal.write(0, &[b'A'; 2 * 4_096]).unwrap();
     let bytes = disk.bytes();
     let blocks: std::collections::BTreeSet<&[u8]> = bytes[4_096..].chunks(16).collect();
-    assert_eq!(blocks.len(), 3 * 256, "no block of the file equals another");
+    assert_eq!(blocks.len(), 5 * 256, "no block of the file equals another");
     let other = VirtualDisk::new();
-    let secret = XtsBackend::new(other.clone(), &KEY, [2; 32]).unwrap();
-    secret.set_len(4_096).unwrap();
-    secret.write(0, &[b'A'; 4_096]).unwrap();
+    sealed(&other, [2; 32]).journal.write(0, &[b'A'; 4_096]).unwrap();
     assert_ne!(other.bytes()[4_096..8_192], bytes[4_096..8_192], "the salt makes files differ");
 }
 
 #[test]
-fn the_head_tells_wrong_key_newer_version_and_damage_apart() {
+fn no_part_of_a_file_reaches_into_another() {
     let disk = VirtualDisk::new();
-    XtsBackend::new(disk.clone(), &KEY, [1; 32]).unwrap();
-    let open =
-        |bytes: Vec<u8>, key| XtsBackend::new(VirtualDisk::from_bytes(bytes), &key, [0; 32]).map(|_| ());
-    let head = disk.bytes();
-    assert_eq!(head.len(), 4_096);
-    assert!(open(head.clone(), KEY).is_ok());
-    assert!(matches!(open(head.clone(), StoreKey([8; 32])), Err(StoreError::WrongKey)));
-    let mut newer = head.clone();
-    newer[11] = 2;
-    assert!(matches!(open(newer, KEY), Err(StoreError::TooNew { found: 2, known: 1 })));
-    for at in (0..80).filter(|at| !(8..12).contains(at)) {
-        let mut flipped = head.clone();
+    let SealedFile { journal, pages } = sealed(&disk, [1; 32]);
+    pages.set_len(4_096).unwrap();
+    pages.write(0, &[b'A'; 4_096]).unwrap();
+    let before = disk.bytes();
+    assert_eq!((journal.len().unwrap(), before.len()), (2 * 4_096, 4 * 4_096));
+    for (at, len) in [(2 * 4_096, 1), (4_096, 2 * 4_096), (2 * 4_096 - 16, 32), (u64::MAX, 1)] {
+        assert!(journal.write(at, &vec![1; len]).is_err(), "{len} at {at}");
+        assert!(journal.read(at, &mut vec![1; len]).is_err(), "{len} at {at}");
+    }
+    assert!(journal.set_len(4 * 4_096).is_err());
+    assert_eq!(disk.bytes(), before);
+    journal.write(0, &[b'B'; 2 * 4_096]).unwrap();
+    let mut page = vec![0; 4_096];
+    pages.read(0, &mut page).unwrap();
+    assert_eq!(page, [b'A'; 4_096]);
+    assert_eq!(disk.bytes()[..4_096], before[..4_096]);
+}
+
+#[test]
+fn the_head_tells_wrong_key_other_versions_and_damage_apart() {
+    let disk = VirtualDisk::new();
+    sealed(&disk, [1; 32]).pages.set_len(4_096).unwrap();
+    let open = |bytes: Vec<u8>, key| {
+        SealedFile::open(VirtualDisk::from_bytes(bytes), &key, [0; 32], 0).map(|file| file.journal.len())
+    };
+    let whole = disk.bytes();
+    assert_eq!(open(whole.clone(), KEY).unwrap().unwrap(), 2 * 4_096, "the file knows its journal's length");
+    assert!(matches!(open(whole.clone(), StoreKey([8; 32])), Err(StoreError::WrongKey)));
+    let of_version = |version| {
+        let mut other = whole.clone();
+        other[11] = version;
+        open(other, KEY)
+    };
+    assert!(matches!(of_version(3), Err(StoreError::TooNew { found: 3, known: 2 })));
+    assert!(
+        matches!(of_version(1), Err(StoreError::Damaged(why)) if why.contains("before the first release"))
+    );
+    assert!(matches!(of_version(0), Err(StoreError::Damaged(_))));
+    for at in (0..84).filter(|at| !(8..12).contains(at)) {
+        let mut flipped = whole.clone();
         flipped[at] ^= 0x10;
         assert!(matches!(open(flipped, KEY), Err(StoreError::Damaged(_))), "byte {at}");
     }
-    assert!(matches!(open(head[..100].to_vec(), KEY), Err(StoreError::Damaged(_))));
+    // A file that ends in its head or its journal is no new one.
+    for len in [100, 4_096, 4_096 + 100, 3 * 4_096] {
+        assert!(matches!(open(whole[..len].to_vec(), KEY), Err(StoreError::Damaged(_))), "{len} bytes");
+    }
     assert!(matches!(open(b"not ours at all".repeat(999), KEY), Err(StoreError::Damaged(_))));
 }
 

@@ -1,57 +1,47 @@
-//! The encrypting page backend: AES-256-XTS over any backend of redb, behind the plain head of [`super::head`].
+//! The encrypting page backend: AES-256-XTS over a part of any backend of redb's, the pages of redb or the journal.
 //!
 //! redb 4.5 writes whole pages (a power of two times 4,096 bytes, aligned) and its header of 320 bytes at offset 0, and
-//! reads these and the 9 bytes of its magic number. Those take the short way; any other range is read, changed and written
-//! back by the cipher blocks that it touches. Refuses lengths that are no multiple of a block, which redb never asks for.
+//! reads these and the 9 bytes of its magic number; the journal writes whole pages. Those take the short way; any other range is read,
+//! changed and written back by the cipher blocks that it touches. Refuses lengths that are no multiple of a block, which redb never asks
+//! for.
 
 use std::io::{Error, ErrorKind};
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
-use fieldbook_core::store::StoreError;
 use redb::StorageBackend;
 
 use super::cipher::Cipher;
-use super::{SaltEntropy, StoreKey, head};
-use crate::io_error;
 
-/// Encrypts what redb stores on another backend, length for length.
+/// Encrypts what is stored in a part of another backend, length for length.
 pub struct XtsBackend<B> {
-    inner: B,
-    cipher: Cipher,
+    inner: Arc<B>,
+    cipher: Arc<Cipher>,
+    part: Part,
     /// Held whole by a change that first reads what it changes.
     change: RwLock<()>,
 }
 
+/// Which part.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    /// Where it begins on the other backend: a multiple of 4,096 bytes.
+    pub(super) from: u64,
+    /// Its length; none for a part that ends where the other backend ends, and grows with it.
+    pub(super) len: Option<u64>,
+    /// The number of its first sector, which is that sector's tweak: no two parts of one file may share any.
+    pub(super) first_sector: u64,
+}
+
 impl<B: StorageBackend> XtsBackend<B> {
-    /// Wraps a backend; an empty one gets a head with this salt.
-    ///
-    /// # Errors
-    /// [`StoreError::WrongKey`], [`StoreError::TooNew`], [`StoreError::Damaged`] or [`StoreError::Io`].
-    pub fn new(inner: B, key: &StoreKey, salt: SaltEntropy) -> Result<Self, StoreError> {
-        let io = |e| io_error("the head of the encrypted file", &e);
-        let keys = if inner.len().map_err(io)? == 0 {
-            let (bytes, keys) = head::write(key, salt);
-            inner.set_len(head::HEAD_BYTES as u64).map_err(io)?;
-            inner.write(0, &bytes).map_err(io)?;
-            inner.sync_data().map_err(io)?;
-            keys
-        } else {
-            let mut bytes = vec![0; head::HEAD_BYTES];
-            inner.read(0, &mut bytes).map_err(|e| match e.kind() {
-                ErrorKind::UnexpectedEof => StoreError::Damaged("the encrypted file ends in its head".into()),
-                _ => io(e),
-            })?;
-            head::read(&bytes, key)?
-        };
-        let cipher = Cipher::new(&keys.data, &keys.tweak);
-        Ok(Self { inner, cipher, change: RwLock::new(()) })
+    pub(super) fn new(inner: Arc<B>, cipher: Arc<Cipher>, part: Part) -> Self {
+        Self { inner, cipher, part, change: RwLock::new(()) }
     }
 
     /// Reads and decrypts whole blocks, the first of which begins a sector.
     fn read_sectors(&self, from: u64, bytes: &mut [u8]) -> Result<(), Error> {
-        self.inner.read(from + HEAD, bytes)?;
+        self.inner.read(from + self.part.from, bytes)?;
         for (i, sector) in bytes.chunks_mut(SECTOR).enumerate() {
-            self.decrypt(from / SECTOR as u64 + i as u64, sector);
+            self.decrypt(self.number(from) + i as u64, sector);
         }
         Ok(())
     }
@@ -74,7 +64,20 @@ impl<B: StorageBackend> XtsBackend<B> {
     /// Encrypts whole blocks, the first of which begins a sector.
     fn encrypt(&self, from: u64, bytes: &mut [u8]) {
         for (i, sector) in bytes.chunks_mut(SECTOR).enumerate() {
-            self.cipher.encrypt(from / SECTOR as u64 + i as u64, sector);
+            self.cipher.encrypt(self.number(from) + i as u64, sector);
+        }
+    }
+
+    /// The number of the sector at an offset.
+    fn number(&self, offset: u64) -> u64 {
+        self.part.first_sector + offset / SECTOR as u64
+    }
+
+    /// Refuses a range that reaches out of a part of a fixed length, into another.
+    fn within(&self, offset: u64, len: usize) -> Result<(), Error> {
+        match self.part.len {
+            Some(end) if offset.saturating_add(len as u64) > end => Err(ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
         }
     }
 
@@ -93,10 +96,14 @@ impl<B: StorageBackend> XtsBackend<B> {
 
 impl<B: StorageBackend> StorageBackend for XtsBackend<B> {
     fn len(&self) -> Result<u64, Error> {
-        Ok(self.inner.len()?.saturating_sub(HEAD))
+        match self.part.len {
+            Some(len) => Ok(len),
+            None => Ok(self.inner.len()?.saturating_sub(self.part.from)),
+        }
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        self.within(offset, out.len())?;
         let _unchanged = self.change.read().map_err(poisoned)?;
         if offset.is_multiple_of(SECTOR as u64) && out.len().is_multiple_of(BLOCK) {
             return self.read_sectors(offset, out);
@@ -114,8 +121,11 @@ impl<B: StorageBackend> StorageBackend for XtsBackend<B> {
                 "a length that is no multiple of a cipher block",
             ));
         }
+        if self.part.len.is_some() {
+            return Err(Error::new(ErrorKind::InvalidInput, "a part of a fixed length"));
+        }
         // What grows is zeros on the inner backend, and an all-zero block stands for zeros.
-        self.inner.set_len(len + HEAD)
+        self.inner.set_len(len + self.part.from)
     }
 
     fn sync_data(&self) -> Result<(), Error> {
@@ -123,11 +133,12 @@ impl<B: StorageBackend> StorageBackend for XtsBackend<B> {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), Error> {
+        self.within(offset, data.len())?;
         if offset.is_multiple_of(SECTOR as u64) && data.len().is_multiple_of(BLOCK) {
             let mut bytes = data.to_vec();
             self.encrypt(offset, &mut bytes);
             let _together = self.change.read().map_err(poisoned)?;
-            return self.inner.write(offset + HEAD, &bytes);
+            return self.inner.write(offset + self.part.from, &bytes);
         }
         let _alone = self.change.write().map_err(poisoned)?;
         let end = offset + data.len() as u64;
@@ -139,7 +150,7 @@ impl<B: StorageBackend> StorageBackend for XtsBackend<B> {
         bytes[at..at + data.len()].copy_from_slice(data);
         self.encrypt(from, &mut bytes);
         let first = at - at % BLOCK;
-        self.inner.write(from + first as u64 + HEAD, &bytes[first..])
+        self.inner.write(from + first as u64 + self.part.from, &bytes[first..])
     }
 
     fn close(&self) -> Result<(), Error> {
@@ -149,7 +160,10 @@ impl<B: StorageBackend> StorageBackend for XtsBackend<B> {
 
 impl<B: std::fmt::Debug> std::fmt::Debug for XtsBackend<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("XtsBackend").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("XtsBackend")
+            .field("inner", &self.inner)
+            .field("part", &self.part)
+            .finish_non_exhaustive()
     }
 }
 
@@ -157,8 +171,7 @@ fn poisoned<T>(_: std::sync::PoisonError<T>) -> Error {
     Error::other("the encrypting backend panicked before")
 }
 
-const HEAD: u64 = head::HEAD_BYTES as u64;
-/// The unit that has a tweak of its own: redb's page.
+/// The unit that has a tweak of its own: redb's page, and the journal's.
 const SECTOR: usize = 4_096;
 /// The unit of the cipher.
 const BLOCK: usize = 16;

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use fieldbook_core::store::{Batch, Direction, Range, Slot, Store, StoreError};
 use fieldbook_engines::faults::Dice;
-use fieldbook_engines::{RedbOptions, RedbStore, SecureStore, SledOptions, SledStore, StoreKey};
+use fieldbook_engines::{
+    RedbOptions, RedbStore, SecureOptions, SecureStore, SledOptions, SledStore, StoreKey,
+};
 
 /// The engines that keep files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub enum Engine {
 
 pub const ENGINES: [Engine; 3] = [Engine::Redb, Engine::Secure, Engine::Sled];
 pub const KEY: StoreKey = StoreKey([7; 32]);
+/// So small that the batches below fill it every two dozen commits.
+pub const JOURNAL_BYTES: u32 = 96 << 10;
 
 impl Engine {
     pub fn named(name: &str) -> Option<Self> {
@@ -29,6 +33,7 @@ impl Engine {
         Ok(match self {
             Engine::Redb => Box::new(RedbStore::open(folder.join("store"), &options)?),
             Engine::Secure => {
+                let options = SecureOptions { redb: options, journal_bytes: JOURNAL_BYTES };
                 Box::new(SecureStore::open_with(folder.join("store"), &KEY, [1; 32], &options)?)
             }
             Engine::Sled => {
