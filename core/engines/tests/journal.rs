@@ -1,10 +1,12 @@
 //! The journal in front of the phone's store: power cuts at every single operation, kills, full disks and laps, on a virtual disk.
 #![allow(clippy::unwrap_used, reason = "a test panics by design")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use common::{KEY, batch, verify};
 use fieldbook_core::store::{Batch, Direction, MemoryStore, Range, Store, StoreError};
 use fieldbook_engines::faults::{Dice, DiskLimits, VirtualDisk};
-use fieldbook_engines::{Dump, RedbOptions, SecureOptions, SecureStore};
+use fieldbook_engines::{Dump, RedbOptions, SealedFile, SecureOptions, SecureStore};
 
 #[allow(dead_code, reason = "each test binary uses a part")]
 mod common;
@@ -223,6 +225,41 @@ fn what_an_open_reads_of_the_journal() {
     assert!(cfg!(debug_assertions) || clean.0 < 128 << 10, "{clean:?}");
 }
 
+/// Whether redb has to walk the whole store when it opens what a kill left.
+fn recovers(disk: &VirtualDisk) -> bool {
+    let file = SealedFile::open(killed(disk), &KEY, [1; 32], 0).unwrap();
+    let asked = std::sync::Arc::new(AtomicBool::new(false));
+    let heard = asked.clone();
+    let mut builder = redb::Builder::new();
+    builder.set_repair_callback(move |_| heard.store(true, Ordering::Release));
+    builder.create_with_backend(file.pages).unwrap();
+    asked.load(Ordering::Acquire)
+}
+
+/// redb is left alone between two checkpoints: a store that was settled, or closed and opened again, stays so until then.
+#[test]
+fn commits_in_the_journal_leave_redb_as_it_was_settled() {
+    let disk = VirtualDisk::new();
+    let store = open(&disk, 64 << 10).unwrap();
+    for n in 0..20 {
+        store.commit_one(small(n)).unwrap();
+    }
+    assert!(recovers(&disk), "a checkpoint ends that state");
+    store.settle().unwrap();
+    store.commit_one(small(20)).unwrap();
+    assert!(!recovers(&disk));
+    store.close().unwrap();
+    let store = open(&disk, 0).unwrap();
+    for n in 21..36 {
+        store.commit_one(small(n)).unwrap();
+    }
+    assert!(!recovers(&disk));
+    for n in 36..40 {
+        store.commit_one(small(n)).unwrap();
+    }
+    assert!(recovers(&disk));
+}
+
 #[test]
 fn a_full_disk_takes_appends_and_refuses_the_checkpoint() {
     let disk = VirtualDisk::new();
@@ -325,13 +362,13 @@ fn a_reader_never_sees_half_a_checkpoint() {
         store.commit_one(batch).unwrap();
     };
     write(0);
-    let over = std::sync::atomic::AtomicBool::new(false);
+    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..2)
             .map(|_| {
                 scope.spawn(|| {
                     let (mut last, mut reads) = (0, 0);
-                    while !over.load(std::sync::atomic::Ordering::Acquire) {
+                    while !over.load(Ordering::Acquire) {
                         let (values, pages) = store.read(&[b"a"], &[(Range::prefix(b"b"), 1)]).unwrap();
                         let a = values[0].clone().unwrap();
                         assert_eq!(a, pages[0][0].1);
@@ -344,7 +381,7 @@ fn a_reader_never_sees_half_a_checkpoint() {
             })
             .collect();
         (1..400).for_each(write);
-        over.store(true, std::sync::atomic::Ordering::Release);
+        over.store(true, Ordering::Release);
         for reader in readers {
             assert!(reader.join().unwrap() > 20);
         }
