@@ -562,6 +562,8 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_delete_lead() != 63015:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_dismiss_kept() != 51960:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_edit_account() != 25202:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_edit_contact() != 24766:
@@ -580,7 +582,7 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_handover() != 4800:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_method_fieldbook_kept() != 25357:
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_kept() != 5890:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_lead() != 64154:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -734,6 +736,9 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_create_lead.restype = ctyp
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_delete_lead.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_delete_lead.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_dismiss_kept.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_dismiss_kept.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_account.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_account.restype = ctypes.c_uint16
@@ -984,6 +989,12 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_delete_lead.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_delete_lead.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_dismiss_kept.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_dismiss_kept.restype = None
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_account.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -3452,24 +3463,126 @@ class _UniffiFfiConverterTypeHandover(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt32.write(value.evidence_unsent, buf)
 
 @dataclass
+class ImportedColumn:
+    """
+    A column of an imported table.
+"""
+    def __init__(self, *, name:str, text:str):
+        self.name = name
+        self.text = text
+        
+        
+
+    
+    def __str__(self):
+        return "ImportedColumn(name={}, text={})".format(self.name, self.text)
+    def __eq__(self, other):
+        if self.name != other.name:
+            return False
+        if self.text != other.text:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeImportedColumn(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return ImportedColumn(
+            name=_UniffiFfiConverterString.read(buf),
+            text=_UniffiFfiConverterString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.name)
+        _UniffiFfiConverterString.check_lower(value.text)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.name, buf)
+        _UniffiFfiConverterString.write(value.text, buf)
+
+@dataclass
+class KeptWords:
+    """
+    One thing that kept work wrote.
+"""
+    def __init__(self, *, label:str, text:str):
+        self.label = label
+        self.text = text
+        
+        
+
+    
+    def __str__(self):
+        return "KeptWords(label={}, text={})".format(self.label, self.text)
+    def __eq__(self, other):
+        if self.label != other.label:
+            return False
+        if self.text != other.text:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeKeptWords(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return KeptWords(
+            label=_UniffiFfiConverterString.read(buf),
+            text=_UniffiFfiConverterString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.label)
+        _UniffiFfiConverterString.check_lower(value.text)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.label, buf)
+        _UniffiFfiConverterString.write(value.text, buf)
+
+class _UniffiFfiConverterSequenceTypeKeptWords(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeKeptWords.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeKeptWords.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeKeptWords.read(buf) for i in range(count)
+        ]
+
+@dataclass
 class KeptItem:
     """
     Work of this phone that the server did not merge.
 """
-    def __init__(self, *, doc:DocId, lead:typing.Optional[DocId], customer_name:str, number:int, code:str, text:str, at_ms:int):
+    def __init__(self, *, doc:DocId, lead:typing.Optional[DocId], customer_name:str, number:int, code:str, text:str, words:typing.List[KeptWords], at_ms:int):
         self.doc = doc
         self.lead = lead
         self.customer_name = customer_name
         self.number = number
         self.code = code
         self.text = text
+        self.words = words
         self.at_ms = at_ms
         
         
 
     
     def __str__(self):
-        return "KeptItem(doc={}, lead={}, customer_name={}, number={}, code={}, text={}, at_ms={})".format(self.doc, self.lead, self.customer_name, self.number, self.code, self.text, self.at_ms)
+        return "KeptItem(doc={}, lead={}, customer_name={}, number={}, code={}, text={}, words={}, at_ms={})".format(self.doc, self.lead, self.customer_name, self.number, self.code, self.text, self.words, self.at_ms)
     def __eq__(self, other):
         if self.doc != other.doc:
             return False
@@ -3482,6 +3595,8 @@ class KeptItem:
         if self.code != other.code:
             return False
         if self.text != other.text:
+            return False
+        if self.words != other.words:
             return False
         if self.at_ms != other.at_ms:
             return False
@@ -3497,6 +3612,7 @@ class _UniffiFfiConverterTypeKeptItem(_UniffiConverterRustBuffer):
             number=_UniffiFfiConverterUInt64.read(buf),
             code=_UniffiFfiConverterString.read(buf),
             text=_UniffiFfiConverterString.read(buf),
+            words=_UniffiFfiConverterSequenceTypeKeptWords.read(buf),
             at_ms=_UniffiFfiConverterInt64.read(buf),
         )
 
@@ -3508,6 +3624,7 @@ class _UniffiFfiConverterTypeKeptItem(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt64.check_lower(value.number)
         _UniffiFfiConverterString.check_lower(value.code)
         _UniffiFfiConverterString.check_lower(value.text)
+        _UniffiFfiConverterSequenceTypeKeptWords.check_lower(value.words)
         _UniffiFfiConverterInt64.check_lower(value.at_ms)
 
     @staticmethod
@@ -3518,6 +3635,7 @@ class _UniffiFfiConverterTypeKeptItem(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt64.write(value.number, buf)
         _UniffiFfiConverterString.write(value.code, buf)
         _UniffiFfiConverterString.write(value.text, buf)
+        _UniffiFfiConverterSequenceTypeKeptWords.write(value.words, buf)
         _UniffiFfiConverterInt64.write(value.at_ms, buf)
 
 @dataclass
@@ -4386,6 +4504,29 @@ class _UniffiFfiConverterTypeStageProposal(_UniffiConverterRustBuffer):
         _UniffiFfiConverterSequenceTypeEntryId.write(value.evidence, buf)
         _UniffiFfiConverterString.write(value.note, buf)
 
+class _UniffiFfiConverterSequenceTypeImportedColumn(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeImportedColumn.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeImportedColumn.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeImportedColumn.read(buf) for i in range(count)
+        ]
+
 
 
 
@@ -4490,6 +4631,36 @@ class Happening:
             return True
 
     @dataclass
+    class IMPORTED:
+        """
+        导入: what the table that brought the lead said beside the fields of a lead.
+"""
+        
+        def __init__(self, columns:typing.List[ImportedColumn]):
+            self.columns = columns
+            
+            """
+        Column by column.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "Happening.IMPORTED(columns={})".format(self.columns)
+        def __eq__(self, other):
+            if not isinstance(other, Happening):
+                return NotImplemented
+            if not other.is_IMPORTED():
+                return False
+            if self.columns != other.columns:
+                return False
+            return True
+
+    @dataclass
     class OTHER:
         """
         What only a newer version of the app understands.
@@ -4527,6 +4698,10 @@ class Happening:
         return isinstance(self, Happening.STAGE_PROPOSAL)
     def is_stage_proposal(self) -> bool:
         return isinstance(self, Happening.STAGE_PROPOSAL)
+    def is_IMPORTED(self) -> bool:
+        return isinstance(self, Happening.IMPORTED)
+    def is_imported(self) -> bool:
+        return isinstance(self, Happening.IMPORTED)
     def is_OTHER(self) -> bool:
         return isinstance(self, Happening.OTHER)
     def is_other(self) -> bool:
@@ -4539,6 +4714,7 @@ class Happening:
 Happening.VISIT = type("Happening.VISIT", (Happening.VISIT, Happening,), {})  # type: ignore
 Happening.TOUCH = type("Happening.TOUCH", (Happening.TOUCH, Happening,), {})  # type: ignore
 Happening.STAGE_PROPOSAL = type("Happening.STAGE_PROPOSAL", (Happening.STAGE_PROPOSAL, Happening,), {})  # type: ignore
+Happening.IMPORTED = type("Happening.IMPORTED", (Happening.IMPORTED, Happening,), {})  # type: ignore
 Happening.OTHER = type("Happening.OTHER", (Happening.OTHER, Happening,), {})  # type: ignore
 
 
@@ -4561,6 +4737,10 @@ class _UniffiFfiConverterTypeHappening(_UniffiConverterRustBuffer):
                 _UniffiFfiConverterTypeStageProposal.read(buf),
             )
         if variant == 4:
+            return Happening.IMPORTED(
+                _UniffiFfiConverterSequenceTypeImportedColumn.read(buf),
+            )
+        if variant == 5:
             return Happening.OTHER(
             )
         raise InternalError("Raw enum value doesn't match any cases")
@@ -4575,6 +4755,9 @@ class _UniffiFfiConverterTypeHappening(_UniffiConverterRustBuffer):
             return
         if value.is_STAGE_PROPOSAL():
             _UniffiFfiConverterTypeStageProposal.check_lower(value.proposal)
+            return
+        if value.is_IMPORTED():
+            _UniffiFfiConverterSequenceTypeImportedColumn.check_lower(value.columns)
             return
         if value.is_OTHER():
             return
@@ -4591,8 +4774,11 @@ class _UniffiFfiConverterTypeHappening(_UniffiConverterRustBuffer):
         if value.is_STAGE_PROPOSAL():
             buf.write_i32(3)
             _UniffiFfiConverterTypeStageProposal.write(value.proposal, buf)
-        if value.is_OTHER():
+        if value.is_IMPORTED():
             buf.write_i32(4)
+            _UniffiFfiConverterSequenceTypeImportedColumn.write(value.columns, buf)
+        if value.is_OTHER():
+            buf.write_i32(5)
 
 
 
@@ -6829,6 +7015,12 @@ class FieldbookProtocol(typing.Protocol):
         Deletes a lead. The document stays and can be restored.
 """
         raise NotImplementedError
+    def dismiss_kept(self, kept: KeptItem) -> None:
+        """
+        Takes one piece of it off the list, because its author has read it or made it again. What the server holds waits for its decision all
+        the same.
+"""
+        raise NotImplementedError
     def edit_account(self, account: DocId,set: AccountFields,clear: typing.List[str]) -> None:
         """
         Writes the fields of `set` that have a value and empties those named in `clear`.
@@ -6879,7 +7071,7 @@ class FieldbookProtocol(typing.Protocol):
         raise NotImplementedError
     def kept(self, ) -> typing.List[KeptItem]:
         """
-        Work of this phone that the server did not merge.
+        Work of this phone that the server did not merge, with its words.
 """
         raise NotImplementedError
     def lead(self, lead: DocId) -> LeadPage:
@@ -7404,6 +7596,25 @@ class Fieldbook(FieldbookProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
+    def dismiss_kept(self, kept: KeptItem) -> None:
+        """
+        Takes one piece of it off the list, because its author has read it or made it again. What the server holds waits for its decision all
+        the same.
+"""
+        
+        _UniffiFfiConverterTypeKeptItem.check_lower(kept)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeKeptItem.lower(kept),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_dismiss_kept,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def edit_account(self, account: DocId,set: AccountFields,clear: typing.List[str]) -> None:
         """
         Writes the fields of `set` that have a value and empties those named in `clear`.
@@ -7628,7 +7839,7 @@ class Fieldbook(FieldbookProtocol):
         return _uniffi_lift_return(_uniffi_ffi_result)
     def kept(self, ) -> typing.List[KeptItem]:
         """
-        Work of this phone that the server did not merge.
+        Work of this phone that the server did not merge, with its words.
 """
         _uniffi_lowered_args = (
             self._uniffi_clone_handle(),
@@ -8285,6 +8496,8 @@ __all__ = [
     "DueTodo",
     "EvidenceItem",
     "Handover",
+    "ImportedColumn",
+    "KeptWords",
     "KeptItem",
     "LeadFields",
     "LeadRow",

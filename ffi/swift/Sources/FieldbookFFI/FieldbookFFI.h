@@ -354,6 +354,11 @@ RustBuffer uniffi_fieldbook_fn_method_fieldbook_create_lead(uint64_t ptr, RustBu
 void uniffi_fieldbook_fn_method_fieldbook_delete_lead(uint64_t ptr, RustBuffer lead, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_DISMISS_KEPT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_DISMISS_KEPT
+void uniffi_fieldbook_fn_method_fieldbook_dismiss_kept(uint64_t ptr, RustBuffer kept, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EDIT_ACCOUNT
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_EDIT_ACCOUNT
 void uniffi_fieldbook_fn_method_fieldbook_edit_account(uint64_t ptr, RustBuffer account, RustBuffer set, RustBuffer clear, RustCallStatus *_Nonnull out_status
@@ -968,6 +973,12 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_create_lead(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_DELETE_LEAD
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_DELETE_LEAD
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_delete_lead(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_DISMISS_KEPT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_DISMISS_KEPT
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_dismiss_kept(void
     
 );
 #endif

@@ -1061,6 +1061,12 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     func deleteLead(lead: DocId) throws 
     
     /**
+     * Takes one piece of it off the list, because its author has read it or made it again. What the server holds waits for its decision all
+     * the same.
+     */
+    func dismissKept(kept: KeptItem) throws 
+    
+    /**
      * Writes the fields of `set` that have a value and empties those named in `clear`.
      */
     func editAccount(account: DocId, set: AccountFields, clear: [String]) throws 
@@ -1109,7 +1115,7 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     func handover(timeoutMs: UInt32, cancel: CancelToken?) throws  -> Handover
     
     /**
-     * Work of this phone that the server did not merge.
+     * Work of this phone that the server did not merge, with its words.
      */
     func kept() throws  -> [KeptItem]
     
@@ -1555,6 +1561,19 @@ open func deleteLead(lead: DocId)throws   {try rustCallWithError(FfiConverterTyp
 }
     
     /**
+     * Takes one piece of it off the list, because its author has read it or made it again. What the server holds waits for its decision all
+     * the same.
+     */
+open func dismissKept(kept: KeptItem)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_dismiss_kept(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeKeptItem_lower(kept),uniffiCallStatus
+    )
+}
+}
+    
+    /**
      * Writes the fields of `set` that have a value and empties those named in `clear`.
      */
 open func editAccount(account: DocId, set: AccountFields, clear: [String])throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
@@ -1688,7 +1707,7 @@ open func handover(timeoutMs: UInt32, cancel: CancelToken?)throws  -> Handover  
 }
     
     /**
-     * Work of this phone that the server did not merge.
+     * Work of this phone that the server did not merge, with its words.
      */
 open func kept()throws  -> [KeptItem]  {
     return try  FfiConverterSequenceTypeKeptItem.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
@@ -4024,6 +4043,75 @@ public func FfiConverterTypeHandover_lower(_ value: Handover) -> RustBuffer {
 
 
 /**
+ * A column of an imported table.
+ */
+public struct ImportedColumn: Equatable, Hashable {
+    /**
+     * Its name in the table; `City`, `Address`, `Email`, `Tags` and `ContactTitle` for those that the import knows.
+     */
+    public let name: String
+    /**
+     * What it says; a long text goes on in the next entry.
+     */
+    public let text: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its name in the table; `City`, `Address`, `Email`, `Tags` and `ContactTitle` for those that the import knows.
+         */name: String, 
+        /**
+         * What it says; a long text goes on in the next entry.
+         */text: String) {
+        self.name = name
+        self.text = text
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension ImportedColumn: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeImportedColumn: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ImportedColumn {
+        return
+            try ImportedColumn(
+                name: FfiConverterString.read(from: &buf), 
+                text: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: ImportedColumn, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterString.write(value.text, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeImportedColumn_lift(_ buf: RustBuffer) throws -> ImportedColumn {
+    return try FfiConverterTypeImportedColumn.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeImportedColumn_lower(_ value: ImportedColumn) -> RustBuffer {
+    return FfiConverterTypeImportedColumn.lower(value)
+}
+
+
+/**
  * Work of this phone that the server did not merge.
  */
 public struct KeptItem: Equatable, Hashable {
@@ -4052,6 +4140,10 @@ public struct KeptItem: Equatable, Hashable {
      */
     public let text: String
     /**
+     * What it said; nothing when its document left the phone.
+     */
+    public let words: [KeptWords]
+    /**
      * When the server said so.
      */
     public let atMs: Int64
@@ -4078,6 +4170,9 @@ public struct KeptItem: Equatable, Hashable {
          * Why, for the user.
          */text: String, 
         /**
+         * What it said; nothing when its document left the phone.
+         */words: [KeptWords], 
+        /**
          * When the server said so.
          */atMs: Int64) {
         self.doc = doc
@@ -4086,6 +4181,7 @@ public struct KeptItem: Equatable, Hashable {
         self.number = number
         self.code = code
         self.text = text
+        self.words = words
         self.atMs = atMs
     }
 
@@ -4111,6 +4207,7 @@ public struct FfiConverterTypeKeptItem: FfiConverterRustBuffer {
                 number: FfiConverterUInt64.read(from: &buf), 
                 code: FfiConverterString.read(from: &buf), 
                 text: FfiConverterString.read(from: &buf), 
+                words: FfiConverterSequenceTypeKeptWords.read(from: &buf), 
                 atMs: FfiConverterInt64.read(from: &buf)
         )
     }
@@ -4122,6 +4219,7 @@ public struct FfiConverterTypeKeptItem: FfiConverterRustBuffer {
         FfiConverterUInt64.write(value.number, into: &buf)
         FfiConverterString.write(value.code, into: &buf)
         FfiConverterString.write(value.text, into: &buf)
+        FfiConverterSequenceTypeKeptWords.write(value.words, into: &buf)
         FfiConverterInt64.write(value.atMs, into: &buf)
     }
 }
@@ -4139,6 +4237,75 @@ public func FfiConverterTypeKeptItem_lift(_ buf: RustBuffer) throws -> KeptItem 
 #endif
 public func FfiConverterTypeKeptItem_lower(_ value: KeptItem) -> RustBuffer {
     return FfiConverterTypeKeptItem.lower(value)
+}
+
+
+/**
+ * One thing that kept work wrote.
+ */
+public struct KeptWords: Equatable, Hashable {
+    /**
+     * The field's name.
+     */
+    public let label: String
+    /**
+     * What was written; empty: it was emptied or taken away.
+     */
+    public let text: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The field's name.
+         */label: String, 
+        /**
+         * What was written; empty: it was emptied or taken away.
+         */text: String) {
+        self.label = label
+        self.text = text
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension KeptWords: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeKeptWords: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> KeptWords {
+        return
+            try KeptWords(
+                label: FfiConverterString.read(from: &buf), 
+                text: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: KeptWords, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.label, into: &buf)
+        FfiConverterString.write(value.text, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeKeptWords_lift(_ buf: RustBuffer) throws -> KeptWords {
+    return try FfiConverterTypeKeptWords.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeKeptWords_lower(_ value: KeptWords) -> RustBuffer {
+    return FfiConverterTypeKeptWords.lower(value)
 }
 
 
@@ -7003,6 +7170,14 @@ public enum Happening: Equatable, Hashable {
          */proposal: StageProposal
     )
     /**
+     * 导入: what the table that brought the lead said beside the fields of a lead.
+     */
+    case imported(
+        /**
+         * Column by column.
+         */columns: [ImportedColumn]
+    )
+    /**
      * What only a newer version of the app understands.
      */
     case other
@@ -7036,7 +7211,10 @@ public struct FfiConverterTypeHappening: FfiConverterRustBuffer {
         case 3: return .stageProposal(proposal: try FfiConverterTypeStageProposal.read(from: &buf)
         )
         
-        case 4: return .other
+        case 4: return .imported(columns: try FfiConverterSequenceTypeImportedColumn.read(from: &buf)
+        )
+        
+        case 5: return .other
         
         default: throw UniffiInternalError.unexpectedEnumCase
         }
@@ -7061,8 +7239,13 @@ public struct FfiConverterTypeHappening: FfiConverterRustBuffer {
             FfiConverterTypeStageProposal.write(proposal, into: &buf)
             
         
-        case .other:
+        case let .imported(columns):
             writeInt(&buf, Int32(4))
+            FfiConverterSequenceTypeImportedColumn.write(columns, into: &buf)
+            
+        
+        case .other:
+            writeInt(&buf, Int32(5))
         
         }
     }
@@ -8375,6 +8558,31 @@ fileprivate struct FfiConverterSequenceTypeEvidenceItem: FfiConverterRustBuffer 
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterSequenceTypeImportedColumn: FfiConverterRustBuffer {
+    typealias SwiftType = [ImportedColumn]
+
+    public static func write(_ value: [ImportedColumn], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeImportedColumn.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [ImportedColumn] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [ImportedColumn]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeImportedColumn.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceTypeKeptItem: FfiConverterRustBuffer {
     typealias SwiftType = [KeptItem]
 
@@ -8392,6 +8600,31 @@ fileprivate struct FfiConverterSequenceTypeKeptItem: FfiConverterRustBuffer {
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
             seq.append(try FfiConverterTypeKeptItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeKeptWords: FfiConverterRustBuffer {
+    typealias SwiftType = [KeptWords]
+
+    public static func write(_ value: [KeptWords], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeKeptWords.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [KeptWords] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [KeptWords]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeKeptWords.read(from: &buf))
         }
         return seq
     }
@@ -8810,6 +9043,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_delete_lead() != 63015) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_fieldbook_checksum_method_fieldbook_dismiss_kept() != 51960) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_fieldbook_checksum_method_fieldbook_edit_account() != 25202) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -8837,7 +9073,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_handover() != 4800) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_method_fieldbook_kept() != 25357) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_kept() != 5890) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_lead() != 64154) {

@@ -729,6 +729,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_delete_lead(
     ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_dismiss_kept(
+    ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_edit_account(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_edit_contact(
@@ -879,6 +881,8 @@ internal object UniffiLib {
     external fun uniffi_fieldbook_fn_method_fieldbook_create_lead(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_delete_lead(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_dismiss_kept(`ptr`: Long,`kept`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_edit_account(`ptr`: Long,`account`: RustBuffer.ByValue,`set`: RustBuffer.ByValue,`clear`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
@@ -1151,6 +1155,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_delete_lead() and 0xFFFF) != 63015) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_dismiss_kept() and 0xFFFF) != 51960) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_edit_account() and 0xFFFF) != 25202) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1178,7 +1185,7 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_handover() and 0xFFFF) != 4800) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_kept() and 0xFFFF) != 25357) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_kept() and 0xFFFF) != 5890) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_lead() and 0xFFFF) != 64154) {
@@ -2462,6 +2469,12 @@ public interface FieldbookInterface {
     fun `deleteLead`(`lead`: DocId)
     
     /**
+     * Takes one piece of it off the list, because its author has read it or made it again. What the server holds waits for its decision all
+     * the same.
+     */
+    fun `dismissKept`(`kept`: KeptItem)
+    
+    /**
      * Writes the fields of `set` that have a value and empties those named in `clear`.
      */
     fun `editAccount`(`account`: DocId, `set`: AccountFields, `clear`: List<kotlin.String>)
@@ -2510,7 +2523,7 @@ public interface FieldbookInterface {
     fun `handover`(`timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): Handover
     
     /**
-     * Work of this phone that the server did not merge.
+     * Work of this phone that the server did not merge, with its words.
      */
     fun `kept`(): List<KeptItem>
     
@@ -3075,6 +3088,24 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
+     * Takes one piece of it off the list, because its author has read it or made it again. What the server holds waits for its decision all
+     * the same.
+     */
+    @Throws(FieldbookException::class)override fun `dismissKept`(`kept`: KeptItem)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_dismiss_kept(
+        it,
+        
+        FfiConverterTypeKeptItem.lower(`kept`),_status)
+}
+    }
+    
+    
+
+    
+    /**
      * Writes the fields of `set` that have a value and empties those named in `clear`.
      */
     @Throws(FieldbookException::class)override fun `editAccount`(`account`: DocId, `set`: AccountFields, `clear`: List<kotlin.String>)
@@ -3253,7 +3284,7 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
-     * Work of this phone that the server did not merge.
+     * Work of this phone that the server did not merge, with its words.
      */
     @Throws(FieldbookException::class)override fun `kept`(): List<KeptItem> {
             return FfiConverterSequenceTypeKeptItem.lift(
@@ -5400,6 +5431,53 @@ public object FfiConverterTypeHandover: FfiConverterRustBuffer<Handover> {
 
 
 /**
+ * A column of an imported table.
+ */
+data class ImportedColumn (
+    /**
+     * Its name in the table; `City`, `Address`, `Email`, `Tags` and `ContactTitle` for those that the import knows.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * What it says; a long text goes on in the next entry.
+     */
+    val `text`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeImportedColumn: FfiConverterRustBuffer<ImportedColumn> {
+    override fun read(buf: ByteBuffer): ImportedColumn {
+        return ImportedColumn(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: ImportedColumn) = (
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterString.allocationSize(value.`text`)
+    )
+
+    override fun write(value: ImportedColumn, buf: ByteBuffer) {
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterString.write(value.`text`, buf)
+    }
+}
+
+
+
+/**
  * Work of this phone that the server did not merge.
  */
 data class KeptItem (
@@ -5434,6 +5512,11 @@ data class KeptItem (
     val `text`: kotlin.String
     , 
     /**
+     * What it said; nothing when its document left the phone.
+     */
+    val `words`: List<KeptWords>
+    , 
+    /**
      * When the server said so.
      */
     val `atMs`: kotlin.Long
@@ -5459,6 +5542,7 @@ public object FfiConverterTypeKeptItem: FfiConverterRustBuffer<KeptItem> {
             FfiConverterULong.read(buf),
             FfiConverterString.read(buf),
             FfiConverterString.read(buf),
+            FfiConverterSequenceTypeKeptWords.read(buf),
             FfiConverterLong.read(buf),
         )
     }
@@ -5470,6 +5554,7 @@ public object FfiConverterTypeKeptItem: FfiConverterRustBuffer<KeptItem> {
             FfiConverterULong.allocationSize(value.`number`) +
             FfiConverterString.allocationSize(value.`code`) +
             FfiConverterString.allocationSize(value.`text`) +
+            FfiConverterSequenceTypeKeptWords.allocationSize(value.`words`) +
             FfiConverterLong.allocationSize(value.`atMs`)
     )
 
@@ -5480,7 +5565,55 @@ public object FfiConverterTypeKeptItem: FfiConverterRustBuffer<KeptItem> {
             FfiConverterULong.write(value.`number`, buf)
             FfiConverterString.write(value.`code`, buf)
             FfiConverterString.write(value.`text`, buf)
+            FfiConverterSequenceTypeKeptWords.write(value.`words`, buf)
             FfiConverterLong.write(value.`atMs`, buf)
+    }
+}
+
+
+
+/**
+ * One thing that kept work wrote.
+ */
+data class KeptWords (
+    /**
+     * The field's name.
+     */
+    val `label`: kotlin.String
+    , 
+    /**
+     * What was written; empty: it was emptied or taken away.
+     */
+    val `text`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeKeptWords: FfiConverterRustBuffer<KeptWords> {
+    override fun read(buf: ByteBuffer): KeptWords {
+        return KeptWords(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: KeptWords) = (
+            FfiConverterString.allocationSize(value.`label`) +
+            FfiConverterString.allocationSize(value.`text`)
+    )
+
+    override fun write(value: KeptWords, buf: ByteBuffer) {
+            FfiConverterString.write(value.`label`, buf)
+            FfiConverterString.write(value.`text`, buf)
     }
 }
 
@@ -7937,6 +8070,21 @@ sealed class Happening {
     }
     
     /**
+     * 导入: what the table that brought the lead said beside the fields of a lead.
+     */
+    data class Imported(
+        /**
+         * Column by column.
+         */
+        val `columns`: List<fieldbook.generated.ImportedColumn>) : Happening()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
      * What only a newer version of the app understands.
      */
     object Other : Happening()
@@ -7967,7 +8115,10 @@ public object FfiConverterTypeHappening : FfiConverterRustBuffer<Happening>{
             3 -> Happening.StageProposal(
                 FfiConverterTypeStageProposal.read(buf),
                 )
-            4 -> Happening.Other
+            4 -> Happening.Imported(
+                FfiConverterSequenceTypeImportedColumn.read(buf),
+                )
+            5 -> Happening.Other
             else -> throw RuntimeException("invalid enum value, something is very wrong!!")
         }
     }
@@ -7992,6 +8143,13 @@ public object FfiConverterTypeHappening : FfiConverterRustBuffer<Happening>{
             (
                 4UL
                 + FfiConverterTypeStageProposal.allocationSize(value.`proposal`)
+            )
+        }
+        is Happening.Imported -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterSequenceTypeImportedColumn.allocationSize(value.`columns`)
             )
         }
         is Happening.Other -> {
@@ -8019,8 +8177,13 @@ public object FfiConverterTypeHappening : FfiConverterRustBuffer<Happening>{
                 FfiConverterTypeStageProposal.write(value.`proposal`, buf)
                 Unit
             }
-            is Happening.Other -> {
+            is Happening.Imported -> {
                 buf.putInt(4)
+                FfiConverterSequenceTypeImportedColumn.write(value.`columns`, buf)
+                Unit
+            }
+            is Happening.Other -> {
+                buf.putInt(5)
                 Unit
             }
         }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
@@ -9134,6 +9297,34 @@ public object FfiConverterSequenceTypeEvidenceItem: FfiConverterRustBuffer<List<
 /**
  * @suppress
  */
+public object FfiConverterSequenceTypeImportedColumn: FfiConverterRustBuffer<List<ImportedColumn>> {
+    override fun read(buf: ByteBuffer): List<ImportedColumn> {
+        val len = buf.getInt()
+        return List<ImportedColumn>(len) {
+            FfiConverterTypeImportedColumn.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<ImportedColumn>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeImportedColumn.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<ImportedColumn>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeImportedColumn.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterSequenceTypeKeptItem: FfiConverterRustBuffer<List<KeptItem>> {
     override fun read(buf: ByteBuffer): List<KeptItem> {
         val len = buf.getInt()
@@ -9152,6 +9343,34 @@ public object FfiConverterSequenceTypeKeptItem: FfiConverterRustBuffer<List<Kept
         buf.putInt(value.size)
         value.iterator().forEach {
             FfiConverterTypeKeptItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeKeptWords: FfiConverterRustBuffer<List<KeptWords>> {
+    override fun read(buf: ByteBuffer): List<KeptWords> {
+        val len = buf.getInt()
+        return List<KeptWords>(len) {
+            FfiConverterTypeKeptWords.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<KeptWords>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeKeptWords.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<KeptWords>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeKeptWords.write(it, buf)
         }
     }
 }
