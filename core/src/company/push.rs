@@ -170,9 +170,14 @@ impl Company {
             };
             // A restored server may never have had the document in this user's channel: nothing else would take it off the phone.
             let is_late = verdict.is_none() && passed.last().is_some_and(|(_, late)| *late);
-            if target.header.is_some() && (is_late || matches!(verdict, Some(PlannedVerdict::Known))) {
+            let is_known = matches!(verdict, Some(PlannedVerdict::Known));
+            if let Some(header) = target.header.as_ref().filter(|_| is_late || is_known) {
                 let person = &one.who.person;
-                if self.left_at(doc, &person.channels())?.is_none() {
+                // Of what stands in a channel that the user lost the phone is told with the channel, when it says hello.
+                let told = if is_known { self.granted(one.who.device)? } else { BTreeSet::new() };
+                let with_channel = !told.is_disjoint(&header.channels());
+                let held = told.into_iter().chain(person.channels()).collect();
+                if !with_channel && self.left_at(doc, &held)?.is_none() {
                     strangers.insert(person.user);
                 }
             }
