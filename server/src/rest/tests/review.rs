@@ -179,7 +179,7 @@ async fn held_work_says_nothing_to_a_role_that_may_not_read_it() {
     let manager = office.person("王主管", "manager", None).await;
     let team = office.team("华东", None, &[&manager]).await;
     let li = office.person("李雷", "rep", Some(&team)).await;
-    let money = office.person("钱会计", "finance", None).await;
+    let money = office.person("钱会计", "finance", Some(&team)).await;
     let director = office.person("孙总", "director", None).await;
     let lead: DocId = office.lead("医院", &li).await.parse().unwrap();
     let margin = Edit::Set { field: "margin_bp".into(), value: Field::Int(3_300) };
