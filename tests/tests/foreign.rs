@@ -75,6 +75,7 @@ fn every_call_of_the_facade_is_made_in_every_language() {
     let swift = [
         ("shutdown", "close("),
         ("subscribe", "changes"),
+        ("dismiss_kept", "dismiss("),
         ("attach_file", "attach(lead, Attachment(name: \"form.pdf\""),
     ];
     for (layer, check, raw, others) in [

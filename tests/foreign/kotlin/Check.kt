@@ -20,6 +20,7 @@ import fieldbook.generated.Fieldbook
 import fieldbook.generated.FieldbookException
 import fieldbook.generated.Happening
 import fieldbook.generated.Importance
+import fieldbook.generated.KeptItem
 import fieldbook.generated.Language
 import fieldbook.generated.LeadFields
 import fieldbook.generated.Network
@@ -224,6 +225,8 @@ private val checks = linkedMapOf<String, suspend () -> Unit>(
             client.settle()
             client.maintain()
             same(0, client.kept().size)
+            val gone = KeptItem("02".repeat(16), null, "", 1uL, "not_yours", "", listOf(), 0L)
+            fails<FieldbookException.NotFound> { client.dismissKept(gone) }
             same("已取消。", client.sentence("cancelled"))
             client.createLead(newLead())
             val way = client.handover(long)

@@ -195,6 +195,11 @@ class PythonClient(unittest.TestCase):
         self.client.settle()
         self.client.maintain()
         self.assertEqual([], self.client.kept())
+        gone = fieldbook.KeptItem(
+            doc="02" * 16, lead=None, customer_name="", number=1, code="not_yours", text="", words=[], at_ms=0
+        )
+        with self.assertRaises(fieldbook.FieldbookError.NotFound):
+            self.client.dismiss_kept(gone)
         self.assertEqual("已取消。", self.client.sentence("cancelled"))
         self.new_lead()
         way = self.client.handover(timeout=LONG)

@@ -218,6 +218,13 @@ let checks: [(String, @Sendable () async throws -> Void)] = [
             try await client.settle()
             try await client.maintain()
             try same(0, try await client.kept().count)
+            let gone = KeptItem(
+                doc: String(repeating: "02", count: 16), lead: nil, customerName: "", number: 1, code: "not_yours", text: "",
+                words: [], atMs: 0)
+            do {
+                try await client.dismiss(gone)
+                throw Failure("it was found")
+            } catch FieldbookError.NotFound {}
             try same("已取消。", client.sentence(for: "cancelled"))
             _ = try await client.createLead(newLead())
             let way = try await client.handover(timeout: long)
