@@ -426,6 +426,27 @@ fn work_of_a_manager_who_lost_the_team_is_merged_when_they_could_not_know_and_he
 }
 
 #[test]
+fn a_push_that_comes_again_after_its_writer_lost_the_team_writes_nothing() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "华山医院");
+    office.sync(9);
+    office.set(9, lead, "customer_state", "张院长说3月招标");
+    let push = office.phones[&9].replica.pushes(0, 1, 1 << 20).unwrap().remove(0);
+    office.sync(9);
+    let nobody = TeamRow { name: "杭州组".into(), parent: None, leaders: vec![] };
+    office.company.put_team(TEAM, nobody, office.now_ms).unwrap();
+    let before = office.company.store().head().unwrap();
+    let again = Incoming { who: office.company.principal(device(9)).unwrap(), push };
+    let prepared = office.company.prepare(lead, &[again], &mut office.gate, office.now_ms).unwrap();
+    let outcome = office.company.store().commit_one(prepared.batch.clone()).unwrap();
+    let Settled::Done { answers, .. } = prepared.settle(outcome) else { panic!("contended") };
+    assert!(matches!(answers[0].verdict, Verdict::Durable { .. }), "{answers:?}");
+    assert_eq!(office.company.store().head().unwrap(), before, "its phone is told with the channel");
+    office.sync(9);
+    assert!(!office.phones[&9].replica.holds(lead).unwrap());
+}
+
+#[test]
 fn whoever_could_only_read_writes_nothing_when_they_lose_that_too() {
     let mut office = Office::new();
     office.hire(8, Role::Director);
