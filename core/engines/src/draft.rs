@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use fieldbook_core::store::{Batch, HEAD_KEY, Outcome, Slot, StoreError, Write};
+use fieldbook_core::store::{Batch, HEAD_KEY, Outcome, StoreError};
 
 use crate::{COMMITS_KEY, be_u64};
 
@@ -35,24 +35,7 @@ impl<F: Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError>> Draft<F> {
         if let Some(position) = position {
             self.over.insert(HEAD_KEY.to_vec(), Some(position.to_be_bytes().to_vec()));
         }
-        let fill = |bytes: &mut [u8], slot: Option<Slot>| {
-            if let (Some(Slot(at)), Some(position)) = (slot, position) {
-                // `Batch::check` has seen that the slot fits.
-                bytes[at..at + 8].copy_from_slice(&position.to_be_bytes());
-            }
-        };
-        for write in batch.writes {
-            match write {
-                Write::Put { mut key, key_slot, mut value, value_slot } => {
-                    fill(&mut key, key_slot);
-                    fill(&mut value, value_slot);
-                    self.over.insert(key, Some(value));
-                }
-                Write::Delete { key } => {
-                    self.over.insert(key, None);
-                }
-            }
-        }
+        self.over.extend(batch.writes.into_iter().map(|write| write.placed(position)));
         Ok(Outcome::Done(position))
     }
 

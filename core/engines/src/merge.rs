@@ -3,7 +3,6 @@
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
-use std::ops::Bound;
 
 use fieldbook_core::limits;
 use fieldbook_core::store::{Direction, Range, Row, StoreError};
@@ -28,11 +27,7 @@ pub(crate) fn page<R: Found>(
     direction: Direction,
     limit: usize,
 ) -> Result<Vec<Row>, StoreError> {
-    if range.is_empty() {
-        return Ok(Vec::new());
-    }
-    let upper = if range.to.is_empty() { Bound::Unbounded } else { Bound::Excluded(range.to.as_slice()) };
-    let over = over.range::<[u8], _>((Bound::Included(range.from.as_slice()), upper));
+    let over = over.range::<[u8], _>(range.bounds());
     let limit = limit.min(limits::SCAN_MAX_ROWS);
     match direction {
         Direction::Forward => take(under, over, direction, limit),

@@ -2,10 +2,9 @@
 //! with it, and pure tests use it.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Batch, Direction, HEAD_KEY, Outcome, Position, Range, Row, Slot, Store, StoreError, Write};
+use super::{Batch, Direction, HEAD_KEY, Outcome, Position, Range, Row, Store, StoreError};
 use crate::limits;
 
 /// An ordered map that keeps the contract, durability apart.
@@ -46,22 +45,11 @@ pub(crate) fn apply(rows: &mut BTreeMap<Vec<u8>, Vec<u8>>, batch: Batch) -> Outc
     if let Some(position) = position {
         rows.insert(HEAD_KEY.to_vec(), position.to_be_bytes().to_vec());
     }
-    let fill = |bytes: &mut [u8], slot: Option<Slot>| {
-        if let (Some(Slot(at)), Some(position)) = (slot, position) {
-            bytes[at..at + 8].copy_from_slice(&position.to_be_bytes());
-        }
-    };
     for write in batch.writes {
-        match write {
-            Write::Put { mut key, key_slot, mut value, value_slot } => {
-                fill(&mut key, key_slot);
-                fill(&mut value, value_slot);
-                rows.insert(key, value);
-            }
-            Write::Delete { key } => {
-                rows.remove(&key);
-            }
-        }
+        match write.placed(position) {
+            (key, Some(value)) => rows.insert(key, value),
+            (key, None) => rows.remove(&key),
+        };
     }
     Outcome::Done(position)
 }
@@ -71,12 +59,7 @@ fn head_of(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> Position {
 }
 
 fn page(rows: &BTreeMap<Vec<u8>, Vec<u8>>, range: &Range, direction: Direction, limit: usize) -> Vec<Row> {
-    if range.is_empty() {
-        return Vec::new();
-    }
-    let upper = if range.to.is_empty() { Bound::Unbounded } else { Bound::Excluded(range.to.clone()) };
-    let hits =
-        rows.range((Bound::Included(range.from.clone()), upper)).filter(|(k, _)| k.as_slice() != HEAD_KEY);
+    let hits = rows.range::<[u8], _>(range.bounds()).filter(|(k, _)| k.as_slice() != HEAD_KEY);
     let limit = limit.min(limits::SCAN_MAX_ROWS);
     let owned = |(k, v): (&Vec<u8>, &Vec<u8>)| (k.clone(), v.clone());
     match direction {

@@ -15,6 +15,7 @@
 //!
 //! Keys order as bytes. The suite that every engine passes is `fieldbook_engines::conformance`.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::limits;
@@ -84,6 +85,25 @@ pub enum Write {
         /// The key.
         key: Vec<u8>,
     },
+}
+
+impl Write {
+    /// The key, and what stands under it once the batch has its position; `None`: nothing. The slots fit, see [`Batch::check`].
+    pub fn placed(self, position: Option<Position>) -> (Vec<u8>, Option<Vec<u8>>) {
+        let fill = |bytes: &mut [u8], slot: Option<Slot>| {
+            if let (Some(Slot(at)), Some(position)) = (slot, position) {
+                bytes[at..at + 8].copy_from_slice(&position.to_be_bytes());
+            }
+        };
+        match self {
+            Write::Put { mut key, key_slot, mut value, value_slot } => {
+                fill(&mut key, key_slot);
+                fill(&mut value, value_slot);
+                (key, Some(value))
+            }
+            Write::Delete { key } => (key, None),
+        }
+    }
 }
 
 /// What must hold for a batch to be written.
@@ -247,6 +267,15 @@ impl Range {
     /// Whether the range can hold no key.
     pub fn is_empty(&self) -> bool {
         !self.to.is_empty() && self.from >= self.to
+    }
+
+    /// The same for an ordered map; one that can hold no key ends where it begins, because a map panics where the end comes first.
+    pub fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
+        let to = match self.to.as_slice() {
+            [] => Bound::Unbounded,
+            to => Bound::Excluded(to.max(&self.from)),
+        };
+        (Bound::Included(&self.from), to)
     }
 
     /// Whether `key` lies in it.

@@ -21,7 +21,7 @@ use crate::lock::{StoreLock, beside, install};
 use crate::mark::Mark;
 use crate::{contain, io_error, lock};
 
-mod journaled;
+mod commits;
 mod rows;
 mod upkeep;
 mod view;
@@ -247,10 +247,7 @@ impl Store for RedbStore {
         if let Some(error) = &turn.failed {
             return Err(error.clone());
         }
-        let written = self.with_db(|db| match &mut turn.journal {
-            Some(journal) => self.commit_journaled(db, journal, batches),
-            None => rows::write(db, batches),
-        });
+        let written = self.with_db(|db| self.write(db, turn.journal.as_mut(), batches));
         match written {
             Ok((outcomes, commits)) => {
                 if let (Some(mark), Some(commits)) = (&mut turn.mark, commits) {

@@ -2,9 +2,8 @@
 
 use std::hash::{BuildHasher, Hasher};
 use std::io::ErrorKind;
-use std::ops::Bound;
 
-use fieldbook_core::store::{Batch, HEAD_KEY, Outcome, Range, Row, Slot, StoreError, Write};
+use fieldbook_core::store::{Range, Row, StoreError};
 use redb::{
     AccessGuard, Builder, Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable,
     StorageBackend, Table, TableDefinition,
@@ -53,32 +52,6 @@ pub(super) fn open_database(
     Ok((db, Marks { store_id, commits: 0 }))
 }
 
-/// Writes batches in one durable transaction; answers with the number of commits when one was made.
-pub(super) fn write(db: &Database, batches: Vec<Batch>) -> Result<(Vec<Outcome>, Option<u64>), StoreError> {
-    let mut txn = db.begin_write().map_err(broken)?;
-    txn.set_durability(Durability::Immediate).map_err(broken)?;
-    let mut outcomes = Vec::with_capacity(batches.len());
-    let mut commits = None;
-    {
-        let mut table = txn.open_table(ROWS).map_err(broken)?;
-        let mut wrote = false;
-        for batch in batches {
-            let writes = !batch.is_empty();
-            let outcome = apply(&mut table, batch)?;
-            wrote |= writes && matches!(outcome, Outcome::Done(_));
-            outcomes.push(outcome);
-        }
-        if wrote {
-            let next = counter(&table, COMMITS_KEY)?.saturating_add(1);
-            put(&mut table, COMMITS_KEY, &next.to_be_bytes())?;
-            commits = Some(next);
-        }
-    }
-    // A commit that wrote nothing has nothing to flush; what its guards saw is durable already.
-    let done = if commits.is_some() { txn.commit().map_err(broken) } else { txn.abort().map_err(broken) };
-    done.map(|()| (outcomes, commits))
-}
-
 /// The value of a key, its checksum verified.
 pub(super) fn get(
     table: &impl ReadableTable<Bytes, Bytes>,
@@ -90,13 +63,12 @@ pub(super) fn get(
     }
 }
 
-/// The rows of a range that is not empty, smallest key first.
+/// The rows of a range, smallest key first.
 pub(super) fn within<'a>(
     table: &'a ReadOnlyTable<Bytes, Bytes>,
     range: &Range,
 ) -> Result<impl DoubleEndedIterator<Item = Result<There<'a>, StoreError>>, StoreError> {
-    let upper = if range.to.is_empty() { Bound::Unbounded } else { Bound::Excluded(range.to.as_slice()) };
-    let found = table.range::<&[u8]>((Bound::Included(range.from.as_slice()), upper)).map_err(broken)?;
+    let found = table.range::<&[u8]>(range.bounds()).map_err(broken)?;
     Ok(found.map(|row| row.map(|(key, value)| There { key, value }).map_err(broken)))
 }
 
@@ -181,37 +153,6 @@ pub(super) fn broken(error: impl Into<redb::Error>) -> StoreError {
         }
         e => StoreError::Damaged(e.to_string()),
     }
-}
-
-fn apply(table: &mut Table<'_, Bytes, Bytes>, batch: Batch) -> Result<Outcome, StoreError> {
-    for (i, guard) in batch.guards.iter().enumerate() {
-        if get(table, &guard.key)? != guard.expected {
-            return Ok(Outcome::Conflict(i));
-        }
-    }
-    let position = if batch.wants_position() { Some(counter(table, HEAD_KEY)? + 1) } else { None };
-    if let Some(position) = position {
-        put(table, HEAD_KEY, &position.to_be_bytes())?;
-    }
-    let fill = |bytes: &mut [u8], slot: Option<Slot>| {
-        if let (Some(Slot(at)), Some(position)) = (slot, position) {
-            // `Batch::check` has seen that the slot fits.
-            bytes[at..at + 8].copy_from_slice(&position.to_be_bytes());
-        }
-    };
-    for write in batch.writes {
-        match write {
-            Write::Put { mut key, key_slot, mut value, value_slot } => {
-                fill(&mut key, key_slot);
-                fill(&mut value, value_slot);
-                put(table, &key, &value)?;
-            }
-            Write::Delete { key } => {
-                table.remove(key.as_slice()).map_err(broken)?;
-            }
-        }
-    }
-    Ok(Outcome::Done(position))
 }
 
 fn put(table: &mut Table<'_, Bytes, Bytes>, key: &[u8], value: &[u8]) -> Result<(), StoreError> {

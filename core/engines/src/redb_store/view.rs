@@ -48,9 +48,6 @@ impl View {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        if range.is_empty() {
-            return Ok(Vec::new());
-        }
         merge::page(rows::within(&self.table, range)?, &self.over, range, direction, limit)
     }
 

@@ -1,4 +1,4 @@
-//! Commits through the journal, and the checkpoint that empties it. Refuses to let a reader wait for a flush: rows come in front when their
+//! Commits, through the journal where there is one, and the checkpoint that empties it. Refuses to let a reader wait for a flush: rows come in front when their
 //! record is durable, and leave when redb has them.
 
 use std::sync::{Arc, PoisonError};
@@ -12,11 +12,12 @@ use crate::draft::{Draft, Rows};
 use crate::journal::{Journal, Place};
 
 impl RedbStore {
-    /// Makes batches durable, in the journal or, when they are large, in redb; answers with the number of commits when one was made.
-    pub(super) fn commit_journaled(
+    /// Makes batches durable, in the journal or, without one and when they are large, in redb; answers with the number of commits when one
+    /// was made: what wrote nothing has nothing to flush, and what its guards saw is durable already.
+    pub(super) fn write(
         &self,
         db: &Database,
-        journal: &mut Journal,
+        journal: Option<&mut Journal>,
         batches: Vec<Batch>,
     ) -> Result<(Vec<Outcome>, Option<u64>), StoreError> {
         let view = self.view_of(db)?;
@@ -25,6 +26,10 @@ impl RedbStore {
         let Some((written, commits)) = draft.finish()? else { return Ok((outcomes, None)) };
         // It holds what lies in front, which is about to change.
         drop(view);
+        let Some(journal) = journal else {
+            rows::store(db, &written, rows::Kind::Plain)?;
+            return Ok((outcomes, Some(commits)));
+        };
         match journal.place_for(&written) {
             Place::Here => self.append(journal, commits, written)?,
             Place::Front => {
