@@ -1,4 +1,4 @@
-use fieldbook_core::document::{Edit, NoClocks, Value as Field};
+use fieldbook_core::document::{Doc, Edit, NoClocks, Value as Field};
 use fieldbook_core::ids::{DocId, DocKind, EntryId};
 use fieldbook_core::sync::message::Verdict;
 
@@ -51,6 +51,31 @@ async fn a_conflict_shows_both_values_and_ends_with_one_choice() {
         (li.user, office.app.company.server_device()),
         "who chose stays known"
     );
+}
+
+#[tokio::test]
+async fn the_conflicts_of_an_account_stand_once_beside_those_of_its_leads() {
+    let office = Office::open().await;
+    let li = office.person("李雷", "rep", None).await;
+    let code = office.post(&format!("/api/users/{}/codes", li.user), &office.admin, Value::Null).await.json();
+    let tablet = office.enrol(code["code"].as_str().unwrap(), "平板").await;
+    let han = office.person("韩梅梅", "rep", None).await;
+    let account = DocId::fresh(DocKind::Account, EntryId([9; 16]));
+    let durable =
+        |who: &Who, written| assert!(matches!(push(&office, who, written), Verdict::Durable { .. }));
+    durable(&li, edited_on(&office, &li, Doc::genesis(DocKind::Account), account, "name", "协和", 1));
+    for (push_id, lead) in [(2, office.lead("内科", &li).await), (3, office.lead("外科", &li).await)] {
+        durable(&li, write(&office, &li, lead.parse().unwrap(), "account", &account.to_string(), push_id));
+    }
+    let one = write(&office, &li, account, "name", "北京协和", 4);
+    let two = write(&office, &tablet, account, "name", "协和医院", 1);
+    durable(&li, one);
+    durable(&tablet, two);
+    let listed = office.get("/api/conflicts", &li).await.json()["conflicts"].clone();
+    let of: Vec<_> = listed.as_array().unwrap().iter().map(|row| row["document"].as_str().unwrap()).collect();
+    assert_eq!(of, [account.to_string()], "{listed:#}");
+    assert_eq!(listed[0]["values"].as_array().unwrap().len(), 2);
+    assert_eq!(office.get("/api/conflicts", &han).await.json()["conflicts"], json!([]));
 }
 
 #[tokio::test]
