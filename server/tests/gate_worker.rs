@@ -1,7 +1,7 @@
 //! The gate's worker process: it judges like the gate in this process, and when bytes stop it, only their sender pays.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-use fieldbook_core::company::{Accepted, Base, CompanyError, Gate, GateJob, GatePush, LocalGate};
+use fieldbook_core::company::{Accepted, Base, CompanyError, Gate, GateJob, GatePush, Judged, LocalGate};
 use fieldbook_core::document::genesis::genesis;
 use fieldbook_core::document::{Doc, Edit, Value};
 use fieldbook_core::ids::{Actor, DeviceId, DocId, DocKind, EntryId, UserId};
@@ -134,6 +134,76 @@ fn a_push_that_takes_all_memory_is_refused_and_those_beside_it_are_merged() {
     let honest = LocalGate::new(0).judge(&all, &mut no_base).unwrap();
     assert_eq!([&judged.verdicts[0], &judged.verdicts[2]], [&honest.verdicts[0], &honest.verdicts[1]]);
     assert_eq!((judged.heads, judged.changes), (honest.heads, honest.changes));
+}
+
+/// What a gate in this process says of the jobs, each by itself.
+fn here(jobs: &[GateJob]) -> Vec<Judged> {
+    let mut gate = LocalGate::new(0);
+    jobs.iter().map(|job| gate.judge(job, &mut no_base).unwrap()).collect()
+}
+
+#[test]
+fn documents_that_go_together_are_judged_as_each_by_itself() {
+    let jobs: Vec<_> = (1..40).map(|seed| job(seed, &["一"])).collect();
+    let mut gate = GateProgram::Process(PROGRAM.into()).gate(&config(10_000));
+    let mut asked = Vec::new();
+    let mut judge = |jobs: &[GateJob], asked: &mut Vec<usize>| -> Vec<_> {
+        let outcomes = gate.judge_all(jobs, &mut |at| {
+            asked.push(at);
+            // One cannot be read, which is no other's business.
+            if at == 7 { Err(CompanyError::Contended) } else { Ok(Base::default()) }
+        });
+        outcomes.into_iter().map(Result::ok).collect()
+    };
+    let expected: Vec<_> = here(&jobs).into_iter().map(Some).collect();
+    let judged = judge(&jobs, &mut asked);
+    assert!(judged[7].is_none());
+    assert_eq!((&judged[..7], &judged[8..]), (&expected[..7], &expected[8..]));
+    // The worker holds them now, as they are after the first push, and is asked for what comes behind it.
+    let behind: Vec<_> = (1..40).map(|seed| job(seed, &["一", "二"])).collect();
+    let behind = behind.into_iter().zip(&expected).map(|(mut job, held)| {
+        job.heads = held.as_ref().unwrap().heads.clone();
+        job.pushes[0].changes.remove(0);
+        job
+    });
+    let behind: Vec<_> = behind.collect();
+    asked.clear();
+    let judged = judge(&behind, &mut asked);
+    assert_eq!(asked.iter().filter(|at| **at != 7).count(), 0, "no stored bytes travel: {asked:?}");
+    for (at, judged) in judged.into_iter().enumerate().filter(|(at, _)| *at != 7) {
+        let judged = judged.unwrap();
+        assert!(matches!(&judged.verdicts[0], Accepted::Merge { changes, .. } if changes.len() == 1), "{at}");
+        assert_eq!(judged.changes, 3, "genesis and two");
+    }
+}
+
+#[test]
+fn documents_larger_than_a_trip_go_in_several() {
+    let letters = "字".repeat(3_000);
+    let jobs: Vec<_> = (1..40).map(|seed| job(seed, &[&letters, "一", &letters])).collect();
+    let mut gate = GateProgram::Process(PROGRAM.into()).gate(&config(10_000));
+    let judged = gate.judge_all(&jobs, &mut |_| Ok(Base::default()));
+    let judged: Vec<_> = judged.into_iter().map(Result::unwrap).collect();
+    assert_eq!(judged, here(&jobs));
+}
+
+#[test]
+fn bytes_that_stop_a_worker_cost_no_other_document_its_push() {
+    let mut gate =
+        GateProgram::Process(PROGRAM.into()).gate(&GateConfig { memory_mb: TIGHT_MB, ..config(60_000) });
+    let mut jobs: Vec<_> = (1..9).map(|seed| job(seed, &["一"])).collect();
+    jobs[3].pushes = vec![bloated(9)];
+    let judged = gate.judge_all(&jobs, &mut |_| Ok(Base::default()));
+    let judged: Vec<_> = judged.into_iter().map(Result::unwrap).collect();
+    let expected = here(&jobs);
+    for (at, (judged, expected)) in judged.iter().zip(&expected).enumerate() {
+        if at == 3 {
+            let refused = &judged.verdicts[0];
+            assert!(matches!(refused, Accepted::Refuse { code: RefuseCode::Malformed, .. }), "{refused:?}");
+        } else {
+            assert_eq!(judged, expected, "{at}");
+        }
+    }
 }
 
 #[test]

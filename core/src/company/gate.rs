@@ -143,6 +143,15 @@ pub trait Gate: Send {
         base: &mut dyn FnMut() -> Result<Base, CompanyError>,
     ) -> Result<Judged, CompanyError>;
 
+    /// Judges jobs of different documents: one outcome a job, in order. `base` gives the stored bytes of the job with that number.
+    fn judge_all(
+        &mut self,
+        jobs: &[GateJob],
+        base: &mut dyn FnMut(usize) -> Result<Base, CompanyError>,
+    ) -> Vec<Result<Judged, CompanyError>> {
+        jobs.iter().enumerate().map(|(at, job)| self.judge(job, &mut || base(at))).collect()
+    }
+
     /// Forgets what it holds of a document, because the batch that followed from its judgement was not written.
     fn forget(&mut self, doc: DocId);
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use minicbor::bytes::ByteVec;
 
 use super::accounts::NamedBy;
-use super::gate::{Accepted, Base, Gate, GateJob, GatePush, claimed_actor};
+use super::gate::{Accepted, Base, Gate, GateJob, GatePush, Judged, claimed_actor};
 use super::late::plan_late;
 use super::rows::{ChangesRow, FeedEntry, HERE, Header, Lot, decode, encode, plan_ties};
 use super::shelf::{Placed, Shelf};
@@ -28,6 +28,12 @@ pub struct Incoming {
     pub who: Principal,
     /// What it pushes.
     pub push: Push,
+}
+
+impl AsRef<Incoming> for Incoming {
+    fn as_ref(&self) -> &Incoming {
+        self
+    }
 }
 
 /// A planned batch for one document.
@@ -132,13 +138,45 @@ impl Company {
     pub fn prepare(
         &self,
         doc: DocId,
-        incoming: &[Incoming],
+        incoming: &[impl AsRef<Incoming>],
         gate: &mut dyn Gate,
         now_ms: i64,
     ) -> Result<Prepared, CompanyError> {
-        let target = self.target(doc, incoming)?;
-        let (present, rows) = self.present(incoming)?;
-        let mut verdicts: Vec<Option<PlannedVerdict>> = Vec::with_capacity(incoming.len());
+        let plan = self.plan(doc, incoming, now_ms)?;
+        let job = plan.job();
+        let judged = job.map(|job| gate.judge(&job, &mut || plan.base())).transpose()?;
+        plan.finish(judged)
+    }
+
+    /// As [`Company::prepare`] for several documents, each with its pushes, which go to the gate together: one outcome a document, in order.
+    /// None of them is written yet when the next is planned, as if different threads had prepared them.
+    pub fn prepare_all(
+        &self,
+        lots: &[(DocId, Vec<impl AsRef<Incoming>>)],
+        gate: &mut dyn Gate,
+        now_ms: i64,
+    ) -> Vec<Result<Prepared, CompanyError>> {
+        let plans: Vec<_> = lots.iter().map(|(doc, incoming)| self.plan(*doc, incoming, now_ms)).collect();
+        let asking = plans.iter().flatten().filter_map(|plan| Some((plan, plan.job()?)));
+        let (asking, jobs): (Vec<&Planning<'_>>, Vec<GateJob>) = asking.unzip();
+        let mut judged = gate.judge_all(&jobs, &mut |at| asking[at].base()).into_iter();
+        let mut finish = |plan: Planning<'_>| {
+            let judged = if plan.passed.is_empty() { None } else { judged.next().transpose()? };
+            plan.finish(judged)
+        };
+        plans.into_iter().map(|plan| plan.and_then(&mut finish)).collect()
+    }
+
+    /// Everything about a lot of pushes to one document that can be said before the gate has looked at their bytes.
+    fn plan<'a>(
+        &'a self,
+        doc: DocId,
+        incoming: &'a [impl AsRef<Incoming>],
+        now_ms: i64,
+    ) -> Result<Planning<'a>, CompanyError> {
+        let (present, rows) = self.present(incoming.iter().map(AsRef::as_ref))?;
+        let target = self.target(doc, &present)?;
+        let mut verdicts: Vec<Option<PlannedVerdict>> = Vec::with_capacity(present.len());
         let mut held_actors = BTreeSet::new();
         let mut passed = Vec::new();
         let mut strangers = BTreeSet::new();
@@ -186,18 +224,17 @@ impl Company {
             }
             verdicts.push(verdict);
         }
-        let mut plan =
-            Planning { company: self, doc, incoming: present, target, verdicts, now_ms, batch: Batch::new() };
-        for (key, row) in rows {
-            plan.batch.guard(key, Some(row));
-        }
-        let judged = plan.judge(&passed, gate)?;
-        let here = plan.target.header.as_ref().map(Header::channels).unwrap_or_default();
+        let here = target.header.as_ref().map(Header::channels).unwrap_or_default();
         strangers.retain(|user| !here.contains(&Channel::User(*user)));
-        plan.turn_away(&strangers, &here);
-        let mut prepared = plan.finish(judged)?;
-        prepared.touched.extend(strangers.into_iter().map(Channel::User));
-        Ok(prepared)
+        let mut batch = Batch::new();
+        for (key, row) in rows {
+            batch.guard(key, Some(row));
+        }
+        let (company, incoming) = (self, present);
+        let mut plan =
+            Planning { company, doc, incoming, target, verdicts, passed, strangers, now_ms, batch };
+        plan.turn_away(&plan.strangers.clone(), &here);
+        Ok(plan)
     }
 
     /// Whether the document holds every change of a push already. Asked only of what would not be merged. What stands at the document's
@@ -227,10 +264,13 @@ impl Company {
 
     /// Who brings these pushes, as they stand now: since the phone was greeted it may have been revoked, or its user may have left. The
     /// rows that say so are guarded, so that a push that is judged at that very moment is judged again.
-    fn present<'a>(&self, incoming: &'a [Incoming]) -> Result<(Vec<Present<'a>>, Vec<Row>), CompanyError> {
+    fn present<'a>(
+        &self,
+        incoming: impl Iterator<Item = &'a Incoming>,
+    ) -> Result<(Vec<Present<'a>>, Vec<Row>), CompanyError> {
         let mut rows = Vec::new();
         let mut known: BTreeMap<DeviceId, Principal> = BTreeMap::new();
-        let mut present = Vec::with_capacity(incoming.len());
+        let mut present = Vec::new();
         for one in incoming {
             let device = one.who.device;
             let now = match known.get(&device) {
@@ -250,9 +290,9 @@ impl Company {
         Ok((present, rows))
     }
 
-    fn target(&self, doc: DocId, incoming: &[Incoming]) -> Result<Target, CompanyError> {
+    fn target(&self, doc: DocId, incoming: &[Present<'_>]) -> Result<Target, CompanyError> {
         let header_key = keys::header(doc);
-        let origin = proven_origin(doc, incoming.iter().map(|one| &one.push));
+        let origin = proven_origin(doc, incoming.iter().map(|one| one.push));
         let parent_doc = origin.and_then(|origin| DocId::from_slice(&origin.parent));
         let parent_key = keys::header(parent_doc.unwrap_or_default());
         let mut found = self.store.get_many(&[&header_key, &parent_key])?.into_iter();
@@ -462,7 +502,12 @@ struct Planning<'a> {
     doc: DocId,
     incoming: Vec<Present<'a>>,
     target: Target,
+    /// `None` where the gate has the last word.
     verdicts: Vec<Option<PlannedVerdict>>,
+    /// Which of them that are, and whether they come late.
+    passed: Vec<(usize, bool)>,
+    /// Users who may no longer hold the document, and whose phones nothing else would tell.
+    strangers: BTreeSet<UserId>,
     now_ms: i64,
     batch: Batch,
 }
@@ -484,32 +529,34 @@ struct Merge {
 }
 
 impl Planning<'_> {
-    fn judge(
-        &mut self,
-        passed: &[(usize, bool)],
-        gate: &mut dyn Gate,
-    ) -> Result<Option<Merge>, CompanyError> {
-        if passed.is_empty() {
-            return Ok(None);
+    /// What the gate is asked; `None`: nothing.
+    fn job(&self) -> Option<GateJob> {
+        if self.passed.is_empty() {
+            return None;
         }
         let header = self.target.header.as_ref();
         let genesis = crate::document::genesis::genesis(self.doc.kind().unwrap_or(DocKind::Lead));
-        let job = GateJob {
+        let pushes = self.passed.iter().map(|(i, _)| &self.incoming[*i]).map(|one| GatePush {
+            device: one.who.device,
+            user: one.who.person.user,
+            changes: one.push.changes.clone(),
+        });
+        Some(GateJob {
             doc: self.doc,
             heads: header.map_or_else(|| vec![genesis.hash], |header| header.heads.clone()),
-            pushes: passed
-                .iter()
-                .map(|(i, _)| GatePush {
-                    device: self.incoming[*i].who.device,
-                    user: self.incoming[*i].who.person.user,
-                    changes: self.incoming[*i].push.changes.clone(),
-                })
-                .collect(),
+            pushes: pushes.collect(),
             want_saved: header.is_some_and(wants_compaction),
-        };
-        let (company, doc) = (self.company, self.doc);
-        let judged =
-            gate.judge(&job, &mut || header.map_or(Ok(Base::default()), |header| company.base(doc, header)))?;
+        })
+    }
+
+    /// The document as it is stored.
+    fn base(&self) -> Result<Base, CompanyError> {
+        let header = self.target.header.as_ref();
+        header.map_or(Ok(Base::default()), |header| self.company.base(self.doc, header))
+    }
+
+    /// Takes in what the gate said; `None`: nothing is to be merged.
+    fn take_in(&mut self, judged: Judged) -> Option<Merge> {
         let mut merge = Merge {
             lots: Vec::new(),
             creator: None,
@@ -522,7 +569,7 @@ impl Planning<'_> {
             boots: BTreeMap::new(),
         };
         let mut held = BTreeSet::new();
-        for ((i, late), verdict) in passed.iter().zip(judged.verdicts) {
+        for ((i, late), verdict) in self.passed.iter().zip(judged.verdicts) {
             let who = &self.incoming[*i].who;
             let planned = match verdict {
                 Accepted::Merge { changes, .. } if changes.is_empty() => PlannedVerdict::Known,
@@ -569,16 +616,19 @@ impl Planning<'_> {
             }
             self.verdicts[*i] = Some(planned);
         }
-        Ok((!merge.lots.is_empty()).then_some(merge))
+        (!merge.lots.is_empty()).then_some(merge)
     }
 
-    fn finish(mut self, merge: Option<Merge>) -> Result<Prepared, CompanyError> {
+    /// Plans the batch. `judged` answers [`Planning::job`].
+    fn finish(mut self, judged: Option<Judged>) -> Result<Prepared, CompanyError> {
+        let merge = judged.and_then(|judged| self.take_in(judged));
         self.hold()?;
-        let mut touched = BTreeSet::new();
+        let mut touched: BTreeSet<Channel> = BTreeSet::new();
         let known_at = self.target.header.as_ref().map_or(0, |header| header.content_at);
         if let Some(merge) = merge {
             touched = self.merge(merge)?;
         }
+        touched.extend(self.strangers.iter().copied().map(Channel::User));
         self.note_answered();
         let (company, doc) = (self.company, self.doc);
         let answers = self.incoming.iter().zip(self.verdicts).map(|(one, verdict)| {

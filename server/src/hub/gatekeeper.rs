@@ -1,7 +1,7 @@
 //! The threads that put pushes through the gate. Each document belongs to one of them, so that no two ever plan for the same document;
 //! while a document's batch is being written, further pushes to it wait and then go together.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Weak};
@@ -79,6 +79,12 @@ struct Waiting {
     _weight: Weight,
 }
 
+impl AsRef<Incoming> for Waiting {
+    fn as_ref(&self) -> &Incoming {
+        &self.incoming
+    }
+}
+
 impl Gatekeeper {
     pub fn start(app: Arc<App>, committer: Arc<Committer>, hub: Weak<Hub>, program: GateProgram) -> Self {
         let workers = app.config.gate.workers.max(1);
@@ -93,7 +99,7 @@ impl Gatekeeper {
                 back: queue.clone(),
                 queued: queued.clone(),
                 waiting: BTreeMap::new(),
-                writing: BTreeMap::new(),
+                writing: BTreeSet::new(),
             };
             // Without a thread the shard answers nothing and its sessions time out; the machine is beyond help then.
             let thread =
@@ -158,7 +164,7 @@ struct Lane {
     /// Pushes not judged yet, by document.
     waiting: BTreeMap<DocId, Vec<Waiting>>,
     /// Documents whose batch is with the committer.
-    writing: BTreeMap<DocId, ()>,
+    writing: BTreeSet<DocId>,
 }
 
 impl Lane {
@@ -167,7 +173,7 @@ impl Lane {
         let mut order: VecDeque<DocId> = VecDeque::new();
         loop {
             // Take everything that has come, so that pushes to one document go together; wait only when there is nothing to judge.
-            let idle = order.iter().all(|doc| self.writing.contains_key(doc));
+            let idle = order.iter().all(|doc| self.writing.contains(doc));
             let mut next = if idle { jobs.recv().ok() } else { jobs.try_recv().ok() };
             let mut taken = 0;
             while let Some(job) = next {
@@ -190,17 +196,8 @@ impl Lane {
                 taken += 1;
                 next = if taken < TAKE_AT_ONCE { jobs.try_recv().ok() } else { None };
             }
-            if let Some(at) = order.iter().position(|doc| !self.writing.contains_key(doc))
-                && let Some(doc) = order.remove(at)
-            {
-                let mut pushes = self.waiting.remove(&doc).unwrap_or_default();
-                if pushes.len() > PUSHES_A_BATCH {
-                    let rest = pushes.split_off(PUSHES_A_BATCH);
-                    self.waiting.insert(doc, rest);
-                    order.push_back(doc);
-                }
-                self.judge(doc, pushes, &mut order);
-            }
+            let lots = self.next_lots(&mut order);
+            self.judge(lots, &mut order);
             if self.waiting.is_empty() && self.writing.is_empty() {
                 barriers.drain(..).for_each(|done| {
                     let _ = done.send(());
@@ -209,30 +206,58 @@ impl Lane {
         }
     }
 
-    fn judge(&mut self, doc: DocId, pushes: Vec<Waiting>, order: &mut VecDeque<DocId>) {
-        let incoming: Vec<Incoming> = pushes.iter().map(|push| push.incoming.clone()).collect();
-        match self.app.company.prepare(doc, &incoming, &mut *self.gate, self.app.now_ms()) {
-            Ok(prepared) if prepared.batch.is_empty() => {
-                self.written(prepared, pushes, Ok(Outcome::Done(None)), order);
+    /// The pushes of the documents that have waited longest, of which none is being written.
+    fn next_lots(&mut self, order: &mut VecDeque<DocId>) -> Vec<(DocId, Vec<Waiting>)> {
+        let (mut lots, mut rests) = (Vec::new(), Vec::new());
+        order.retain(|doc| {
+            if lots.len() == DOCS_A_TRIP || self.writing.contains(doc) {
+                return true;
             }
-            Ok(mut prepared) => {
-                self.writing.insert(doc, ());
-                let batch = std::mem::take(&mut prepared.batch);
-                let back = self.back.clone();
-                let prepared = Box::new(prepared);
-                self.committer.submit(batch, move |outcome| {
-                    // The thread may be gone when the process stops; the phone then asks again.
-                    let _ = back.send(Job::Written(prepared, pushes, outcome));
-                });
+            let mut pushes = self.waiting.remove(doc).unwrap_or_default();
+            if pushes.len() > PUSHES_A_BATCH {
+                self.waiting.insert(*doc, pushes.split_off(PUSHES_A_BATCH));
+                rests.push(*doc);
             }
-            Err(error) => {
-                tracing::error!(%doc, %error, "a push could not be judged");
-                fail(pushes);
-                // What came behind it builds on it.
-                fail(self.waiting.remove(&doc).unwrap_or_default());
-                order.retain(|waiting| *waiting != doc);
+            lots.push((*doc, pushes));
+            false
+        });
+        order.extend(rests);
+        lots
+    }
+
+    fn judge(&mut self, lots: Vec<(DocId, Vec<Waiting>)>, order: &mut VecDeque<DocId>) {
+        let prepared = self.app.company.prepare_all(&lots, &mut *self.gate, self.app.now_ms());
+        for ((doc, pushes), prepared) in lots.into_iter().zip(prepared) {
+            match prepared {
+                Ok(prepared) if prepared.batch.is_empty() => {
+                    self.written(prepared, pushes, Ok(Outcome::Done(None)), order);
+                }
+                Ok(prepared) => self.write(prepared, pushes),
+                Err(error) => {
+                    tracing::error!(%doc, %error, "a push could not be judged");
+                    self.give_up(doc, pushes, order);
+                }
             }
         }
+    }
+
+    fn write(&mut self, mut prepared: Prepared, pushes: Vec<Waiting>) {
+        self.writing.insert(prepared.doc);
+        let batch = std::mem::take(&mut prepared.batch);
+        let back = self.back.clone();
+        let prepared = Box::new(prepared);
+        self.committer.submit(batch, move |outcome| {
+            // The thread may be gone when the process stops; the phone then asks again.
+            let _ = back.send(Job::Written(prepared, pushes, outcome));
+        });
+    }
+
+    /// Answers nobody who pushed to the document: these pushes, and what came behind them and builds on them.
+    fn give_up(&mut self, doc: DocId, pushes: Vec<Waiting>, order: &mut VecDeque<DocId>) {
+        self.gate.forget(doc);
+        fail(pushes);
+        fail(self.waiting.remove(&doc).unwrap_or_default());
+        order.retain(|waiting| *waiting != doc);
     }
 
     fn written(
@@ -248,11 +273,7 @@ impl Lane {
             Ok(outcome) => outcome,
             Err(error) => {
                 tracing::error!(%doc, %error, "a push could not be written");
-                self.gate.forget(doc);
-                fail(pushes);
-                fail(self.waiting.remove(&doc).unwrap_or_default());
-                order.retain(|waiting| *waiting != doc);
-                return;
+                return self.give_up(doc, pushes, order);
             }
         };
         match prepared.settle(outcome) {
@@ -320,7 +341,9 @@ impl From<CompanyError> for Told {
 
 /// Pushes that may wait for one thread: a second's work of 5,000 devices' reconnecting at once.
 const QUEUE_PUSHES: usize = 16_384;
-/// Jobs taken before the next document is judged.
+/// Documents whose pushes go to the gate together: a trip costs two changes between processes, and its first answer waits for its last.
+const DOCS_A_TRIP: usize = 16;
+/// Jobs taken before the next documents are judged.
 const TAKE_AT_ONCE: usize = 256;
 /// Pushes to one document that share a batch.
 const PUSHES_A_BATCH: usize = 64;

@@ -49,17 +49,26 @@ impl GateProgram {
     }
 }
 
+/// What one trip to the worker carries.
 #[derive(Encode, Decode)]
 struct Request {
+    #[n(0)]
+    tasks: Vec<Task>,
+    /// Documents to forget first.
+    #[n(1)]
+    forget: Vec<DocId>,
+}
+
+#[derive(Encode, Decode)]
+struct Task {
     #[n(0)]
     job: GateJob,
     /// Absent: the worker is expected to hold the document at the job's heads.
     #[n(1)]
     base: Option<Base>,
-    /// Documents to forget first.
-    #[n(2)]
-    forget: Vec<DocId>,
 }
+
+/// The worker's answer to one task. A trip brings one for each, in order.
 
 #[derive(Encode, Decode)]
 enum Response {
@@ -139,17 +148,19 @@ impl ProcessGate {
         Ok(Worker { child, to: BufWriter::new(stdin), from })
     }
 
+    /// One trip: an answer to each task, in order.
     fn ask(
         &mut self,
-        request: &Request,
+        tasks: Vec<Task>,
         deadline: Duration,
-    ) -> Result<Result<Response, Killed>, CompanyError> {
+    ) -> Result<Result<Vec<Response>, Killed>, CompanyError> {
         if self.worker.is_none() {
             self.held.clear();
             self.worker = Some(self.spawn()?);
         }
         let Some(worker) = &mut self.worker else { return Ok(Err(Killed::Died)) };
-        let bytes = minicbor::to_vec(request).unwrap_or_default();
+        let request = Request { tasks, forget: std::mem::take(&mut self.forget) };
+        let bytes = minicbor::to_vec(&request).unwrap_or_default();
         let answer = match write_frame(&mut worker.to, &bytes) {
             Ok(()) => worker.from.recv_timeout(deadline).map_err(|why| match why {
                 RecvTimeoutError::Timeout => Killed::Late,
@@ -158,6 +169,9 @@ impl ProcessGate {
             Err(_) => Err(Killed::Died),
         };
         let answer = answer.and_then(|frame| minicbor::decode(&frame).map_err(|_| Killed::Died));
+        let answer = answer.and_then(|answers: Vec<Response>| {
+            if answers.len() == request.tasks.len() { Ok(answers) } else { Err(Killed::Died) }
+        });
         if answer.is_err() {
             self.kill();
         }
@@ -171,38 +185,92 @@ impl ProcessGate {
         }
     }
 
-    fn keep(&mut self, doc: DocId) {
-        // The worker's own memory follows the same rule, so that both agree about what it holds.
-        self.held.push(doc, ());
+    /// Whether the worker is expected to hold the document.
+    fn holds(&self, doc: DocId) -> bool {
+        self.worker.is_some() && self.held.contains(&doc)
     }
 
+    /// What an answer says; `None`: the worker needs the document's bytes.
+    fn taken(&mut self, doc: DocId, answer: Response) -> Result<Option<Judged>, CompanyError> {
+        match answer {
+            Response::Judged(judged) => {
+                // The worker's own memory follows the same rule, so that both agree about what it holds.
+                self.held.push(doc, ());
+                Ok(Some(judged))
+            }
+            Response::NeedBase => {
+                self.held.pop(&doc);
+                Ok(None)
+            }
+            Response::Damaged(detail) => Err(CompanyError::Row { key: format!("document {doc}"), detail }),
+        }
+    }
+
+    /// One job's trip, and another one when the worker did not hold the document after all.
     fn judge_once(
         &mut self,
         job: &GateJob,
         base: &mut dyn FnMut() -> Result<Base, CompanyError>,
         deadline: Duration,
     ) -> Result<Result<Judged, Killed>, CompanyError> {
-        let mut with_base = !self.held.contains(&job.doc) || self.worker.is_none();
+        let mut with_base = !self.holds(job.doc);
         loop {
-            let request = Request {
-                job: job.clone(),
-                base: if with_base { Some(base()?) } else { None },
-                forget: std::mem::take(&mut self.forget),
-            };
-            match self.ask(&request, deadline)? {
-                Ok(Response::Judged(judged)) => {
-                    self.keep(job.doc);
-                    return Ok(Ok(judged));
-                }
-                Ok(Response::NeedBase) if !with_base => with_base = true,
-                Ok(Response::NeedBase) => return Ok(Err(Killed::Died)),
-                Ok(Response::Damaged(detail)) => {
-                    return Err(CompanyError::Row { key: format!("document {}", job.doc), detail });
-                }
+            let sent = if with_base { Some(base()?) } else { None };
+            let mut answers = match self.ask(vec![Task { job: job.clone(), base: sent }], deadline)? {
+                Ok(answers) => answers,
                 Err(killed) => return Ok(Err(killed)),
+            };
+            match answers.pop().map(|answer| self.taken(job.doc, answer)).transpose()?.flatten() {
+                Some(judged) => return Ok(Ok(judged)),
+                None if with_base => return Ok(Err(Killed::Died)),
+                None => with_base = true,
             }
         }
     }
+
+    /// One trip for as many jobs as fit, one at the least; without an outcome for those that have to be judged by themselves.
+    fn trip(
+        &mut self,
+        jobs: &[GateJob],
+        base: &mut dyn FnMut(usize) -> Result<Base, CompanyError>,
+    ) -> Vec<Option<Result<Judged, CompanyError>>> {
+        let mut outcomes: Vec<_> = jobs.iter().map(|_| None).collect();
+        let (mut tasks, mut taken) = (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
+        let mut bytes = 0;
+        for (at, job) in jobs.iter().enumerate() {
+            let base = if self.holds(job.doc) { None } else { Some(base(at)) };
+            match base.transpose() {
+                Ok(base) => {
+                    bytes += weight(job, base.as_ref());
+                    tasks.push(Task { job: job.clone(), base });
+                    taken.push(at);
+                }
+                Err(error) => outcomes[at] = Some(Err(error)),
+            }
+            if bytes > TRIP_BYTES {
+                outcomes.truncate(at + 1);
+                break;
+            }
+        }
+        match self.ask(tasks, self.deadline) {
+            Ok(Ok(answers)) => {
+                for (at, answer) in taken.into_iter().zip(answers) {
+                    outcomes[at] = self.taken(jobs[at].doc, answer).transpose();
+                }
+            }
+            Ok(Err(_)) => tracing::warn!(jobs = taken.len(), "a gate worker was stopped over several pushes"),
+            // Each is tried again by itself, and says it then.
+            Err(_) => {}
+        }
+        outcomes
+    }
+}
+
+/// Bytes of a task in its trip, roughly.
+fn weight(job: &GateJob, base: Option<&Base>) -> usize {
+    let pushed = job.pushes.iter().flat_map(|push| &push.changes);
+    let stored = base.into_iter().flat_map(|base| base.snapshot.iter().chain(&base.changes));
+    pushed.chain(stored).map(|bytes| bytes.len()).sum()
 }
 
 impl ProcessGate {
@@ -276,6 +344,24 @@ impl Gate for ProcessGate {
         Ok(judged)
     }
 
+    fn judge_all(
+        &mut self,
+        jobs: &[GateJob],
+        base: &mut dyn FnMut(usize) -> Result<Base, CompanyError>,
+    ) -> Vec<Result<Judged, CompanyError>> {
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        while outcomes.len() < jobs.len() {
+            let from = outcomes.len();
+            let left = &jobs[from..];
+            let tried = if left.len() > 1 { self.trip(left, &mut |at| base(from + at)) } else { vec![None] };
+            for (job, outcome) in left.iter().zip(tried) {
+                let at = outcomes.len();
+                outcomes.push(outcome.unwrap_or_else(|| self.judge(job, &mut || base(at))));
+            }
+        }
+        outcomes
+    }
+
     fn forget(&mut self, doc: DocId) {
         self.held.pop(&doc);
         if !self.forget.contains(&doc) {
@@ -302,22 +388,25 @@ pub fn run(input: impl Read, output: impl Write) -> std::io::Result<()> {
         for doc in request.forget {
             gate.forget(doc);
         }
-        let mut missing = false;
-        let judged = gate.judge(&request.job, &mut || match &request.base {
-            Some(base) => Ok(base.clone()),
-            None => {
-                missing = true;
-                Err(CompanyError::Contended)
-            }
-        });
-        let response = match judged {
-            Ok(judged) => Response::Judged(judged),
-            Err(_) if missing => Response::NeedBase,
-            Err(error) => Response::Damaged(error.to_string()),
-        };
-        write_frame(&mut output, &minicbor::to_vec(&response).unwrap_or_default())?;
+        let answers: Vec<_> = request.tasks.into_iter().map(|task| answer(&mut gate, task)).collect();
+        write_frame(&mut output, &minicbor::to_vec(&answers).unwrap_or_default())?;
     }
     Ok(())
+}
+
+fn answer(gate: &mut LocalGate, Task { job, mut base }: Task) -> Response {
+    let mut missing = false;
+    let judged = gate.judge(&job, &mut || {
+        base.take().ok_or_else(|| {
+            missing = true;
+            CompanyError::Contended
+        })
+    });
+    match judged {
+        Ok(judged) => Response::Judged(judged),
+        Err(_) if missing => Response::NeedBase,
+        Err(error) => Response::Damaged(error.to_string()),
+    }
 }
 
 /// Limits this process's memory, for the worker.
@@ -363,5 +452,7 @@ fn read_frame(from: &mut impl Read) -> std::io::Result<Option<Vec<u8>>> {
 const PATIENCE: u32 = 4;
 /// Documents that a worker keeps in memory: at 32 KB each, 64 MB.
 const HOT_DOCS: NonZeroUsize = NonZeroUsize::new(2_048).expect("more than none");
+/// Stored and pushed bytes at which a trip is full: some hundred leads that the worker does not hold.
+const TRIP_BYTES: usize = 256 << 10;
 /// A base of [`limits::DOC_MAX_BYTES`] with its tail, and a batch of pushes.
 const PIPE_FRAME_MAX_BYTES: usize = 4 * limits::DOC_MAX_BYTES + 64 * limits::FRAME_MAX_BYTES;
