@@ -17,7 +17,7 @@ use crate::control::{self, Order};
 use crate::engine::{EngineError, store_path};
 use crate::hub::{GateProgram, Hub, worker};
 use crate::import::worker as table;
-use crate::{backup, demo, logs, serve};
+use crate::{backup, confined, demo, logs, serve};
 
 /// An offline-first companion backend for medical-device sales.
 #[derive(Debug, Parser)]
@@ -142,12 +142,12 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Config { explain: true } => return print(&keys::explain()),
         Command::Demo(args) => return runtime()?.block_on(demo::run(args)),
         Command::GateWorker { memory_mb } => {
-            worker::limit_memory(memory_mb)?;
+            confined::limit_memory(memory_mb)?;
             worker::run(std::io::stdin().lock(), std::io::stdout().lock())?;
             return Ok(ExitCode::SUCCESS);
         }
         Command::TableWorker { memory_mb } => {
-            worker::limit_memory(memory_mb)?;
+            confined::limit_memory(memory_mb)?;
             table::run(std::io::stdin().lock(), std::io::stdout().lock())?;
             return Ok(ExitCode::SUCCESS);
         }

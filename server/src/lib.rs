@@ -6,6 +6,7 @@ pub mod auth;
 pub mod backup;
 pub mod cli;
 pub mod config;
+pub mod confined;
 pub mod control;
 pub mod demo;
 pub mod engine;

@@ -7,10 +7,11 @@ use std::process::Command;
 #[test]
 fn every_row_of_the_bench_command_measures_something() {
     let folder = tempfile::Builder::new().tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    // One program under two names: the bench, and the server that it looks for beside itself.
+    // The bench, and the servers that it looks for beside itself: one program under two names.
     let bench = folder.path().join("bench");
-    for name in ["bench", "fieldbook"] {
-        fs::hard_link(env!("CARGO_BIN_EXE_bench"), folder.path().join(name)).unwrap();
+    fs::hard_link(env!("CARGO_BIN_EXE_bench"), &bench).unwrap();
+    for name in ["bench-server", "fieldbook"] {
+        fs::hard_link(env!("CARGO_BIN_EXE_bench-server"), folder.path().join(name)).unwrap();
     }
     let table = folder.path().join("leads.csv");
     // With the line ends of the table that the bar names.

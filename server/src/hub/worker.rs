@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use lru::LruCache;
 use minicbor::{Decode, Encode};
 
 use crate::config::GateConfig;
+use crate::confined;
 
 /// Where pushes are judged.
 #[derive(Debug, Clone)]
@@ -122,16 +123,8 @@ impl ProcessGate {
 
     fn spawn(&self) -> Result<Worker, CompanyError> {
         let failed = |e: std::io::Error| CompanyError::Store(StoreError::Io(format!("no gate worker: {e}")));
-        let mut child = Command::new(&self.program)
-            .arg("gate-worker")
-            .arg("--memory-mb")
-            .arg(self.memory_mb.to_string())
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(failed)?;
+        let mut command = confined::command(&self.program, "gate-worker", self.memory_mb.into());
+        let mut child = command.spawn().map_err(failed)?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed(std::io::Error::other("no pipe")));
         };
@@ -407,23 +400,6 @@ fn answer(gate: &mut LocalGate, Task { job, mut base }: Task) -> Response {
         Err(_) if missing => Response::NeedBase,
         Err(error) => Response::Damaged(error.to_string()),
     }
-}
-
-/// Limits this process's memory, for the worker.
-///
-/// # Errors
-/// When the system refuses.
-pub fn limit_memory(memory_mb: u64) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, setrlimit};
-        let bytes = Some(memory_mb << 20);
-        setrlimit(Resource::As, Rlimit { current: bytes, maximum: bytes })?;
-        setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    }
-    #[cfg(not(unix))]
-    let _ = memory_mb;
-    Ok(())
 }
 
 fn write_frame(to: &mut impl Write, bytes: &[u8]) -> std::io::Result<()> {

@@ -3,13 +3,13 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::table::{ImportError, Table, read_table};
 use super::{FILE_MAX_BYTES, TEXT_MAX_BYTES};
+use crate::confined;
 use crate::hub::GateProgram;
 
 /// Where tables are read.
@@ -52,16 +52,8 @@ impl TableReader {
 
     fn read_in_process(&self, program: &Path, bytes: &[u8]) -> Result<Table, ImportError> {
         let failed = |e: std::io::Error| ImportError::Unreadable(format!("its reader did not start: {e}"));
-        let mut child = Command::new(program)
-            .arg("table-worker")
-            .arg("--memory-mb")
-            .arg(self.memory_mb.to_string())
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(failed)?;
+        let mut command = confined::command(program, "table-worker", self.memory_mb);
+        let mut child = command.spawn().map_err(failed)?;
         let (mut to, from) = (child.stdin.take(), child.stdout.take());
         let (send, answer) = sync_channel(1);
         let said = std::thread::scope(|scope| {

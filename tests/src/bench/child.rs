@@ -1,31 +1,19 @@
-//! What this program is when it starts itself: a server on a disk with a known flush, a phone that has just been started, or one that is
-//! about to be killed.
+//! What this program is when it starts itself: a phone that has just been started, or one that is about to be killed.
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fieldbook_core::ids::DocId;
-use fieldbook_engines::{RedbOptions, RedbStore};
-use fieldbook_server::app::{App, SystemClock};
-use fieldbook_server::config::{self, Config};
-use fieldbook_server::engine::{Engine, store_path};
-use fieldbook_server::hub::{GateProgram, Hub};
-use fieldbook_server::serve;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::flush::{FixedFlush, Flushes};
 use crate::phone::Phone;
-use crate::server::program;
 use crate::yardstick::ms;
 use crate::{Fail, app, firm, say};
 
 /// The first argument of a child.
 pub const WORD: &str = "child";
-/// `child serve FLUSH_US`: a server, configured by the environment.
-pub const SERVE: &str = "serve";
 /// `child edit STORE LEAD...`: opens a phone's store, edits every lead, says so, and waits to be killed.
 pub const EDIT: &str = "edit";
 
@@ -40,31 +28,10 @@ pub const TOKEN: &str = "FIELDBOOK_BENCH_TOKEN";
 /// Whatever stops it.
 pub fn run(args: &[String]) -> Result<(), Fail> {
     match args {
-        [word, flush_us] if word == SERVE => serve(Duration::from_micros(flush_us.parse()?)),
         [word, store, port] if word == SYNC => sync(Path::new(store), port.parse()?),
         [word, store, leads @ ..] if word == EDIT => edit(Path::new(store), leads),
         _ => Err("no such child".into()),
     }
-}
-
-fn serve(flush: Duration) -> Result<(), Fail> {
-    let variables =
-        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-    let mut config = Config::load(None, variables)?;
-    let seen = Arc::new(Flushes::default());
-    let path = store_path(config::Engine::Redb, &config.data_dir);
-    let disk = FixedFlush::open(&path, flush, seen.clone())?;
-    let store = RedbStore::with_backend(disk, &RedbOptions::default())?;
-    let engine = Engine::Redb(Arc::new(store));
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let listener = serve::bind(&mut config)?;
-        let app = App::open_on(engine, config, Arc::new(SystemClock))?;
-        let hub = Hub::start(app.clone(), GateProgram::Process(program()?))?;
-        serve::start(app, hub, listener)?.until_signal().await?;
-        Ok::<_, Fail>(())
-    })?;
-    say(&format!("{} {}", seen.count(), seen.mean_us()));
-    Ok(())
 }
 
 /// What a phone says that was started to make one connection.

@@ -9,9 +9,9 @@ use fieldbook_core::sync::message::Push;
 use fieldbook_engines::{RedbOptions, RedbStore};
 use fieldbook_server::config;
 use fieldbook_server::engine::store_path;
+use fieldbook_tests::flush::{FixedFlush, Flushes};
 
 use crate::firm::{Firm, now};
-use crate::flush::{FixedFlush, Flushes};
 use crate::gate::{FLUSH_US, Load};
 use crate::light::durable;
 use crate::table::{Row, number};

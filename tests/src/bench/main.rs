@@ -8,8 +8,6 @@
 //! Owns: what is measured, how, and the verdict. Refuses: to tune what it measures, to count before it is warm, and to hide what is
 //! simulated (the disk's flush of the row `gate`). A verdict of "missed" is a result, not a failure of the command. What each row includes
 //! and leaves out is in `docs/performance.md`.
-//!
-//! Called by the name `fieldbook`, the program is the server: a test that has no build of it gives this one two names.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -20,7 +18,6 @@ mod child;
 mod edit;
 mod firm;
 mod first_sync;
-mod flush;
 mod gate;
 mod gate_alone;
 mod idle;
@@ -73,9 +70,6 @@ const ROWS: &[(&str, RowOf)] = &[
 ];
 
 fn main() -> ExitCode {
-    if std::env::current_exe().is_ok_and(|path| path.file_stem().is_some_and(|name| name == "fieldbook")) {
-        return fieldbook_server::cli::main();
-    }
     let mut args: Vec<String> = std::env::args().skip(1).collect();
     if args.first().is_some_and(|arg| arg == child::WORD) {
         args.remove(0);

@@ -1,5 +1,5 @@
-//! The server under test: the real `fieldbook` program in a process of its own, or (for the rows that need a disk with a known flush) this
-//! program as [`crate::child`], which serves the same library on such a disk.
+//! The server under test: the real `fieldbook` program in a process of its own, or (for the rows that need a disk with a known flush) the
+//! program `bench-server`, which serves the same library on such a disk.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::Fail;
 use crate::firm::Firm;
-use crate::{Fail, child};
 
-/// Builds the program in the profile of this one; nothing happens when it is fresh.
+/// Builds both programs in the profile of this one; nothing happens when they are fresh.
 ///
 /// # Errors
 /// When there is neither a build nor a way to one.
@@ -20,13 +20,23 @@ pub fn build() -> Result<(), Fail> {
     if let Some(cargo) = std::env::var_os("CARGO") {
         let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
         let done = Command::new(cargo)
-            .args(["build", "-q", "-p", "fieldbook-server", "--bin", "fieldbook", "--profile", profile])
+            .args(["build", "-q", "--profile", profile])
+            .args([
+                "-p",
+                "fieldbook-server",
+                "--bin",
+                "fieldbook",
+                "-p",
+                "fieldbook-tests",
+                "--bin",
+                "bench-server",
+            ])
             .status()?;
         if !done.success() {
             return Err("the server does not build".into());
         }
     }
-    program().map(|_| ())
+    beside("bench-server").and(program()).map(|_| ())
 }
 
 /// The `fieldbook` program beside this one.
@@ -34,11 +44,15 @@ pub fn build() -> Result<(), Fail> {
 /// # Errors
 /// When it is not there.
 pub fn program() -> Result<PathBuf, Fail> {
-    let found = std::env::current_exe()?.with_file_name("fieldbook");
+    beside("fieldbook")
+}
+
+fn beside(name: &str) -> Result<PathBuf, Fail> {
+    let found = std::env::current_exe()?.with_file_name(name);
     if found.exists() {
         return Ok(found);
     }
-    Err(format!("{} is not there: cargo build --release -p fieldbook-server", found.display()).into())
+    Err(format!("{} is not there: cargo build --release --workspace --bins", found.display()).into())
 }
 
 /// A running server.
@@ -62,8 +76,8 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub fn start_with_flush(firm: &Firm, flush_us: u64) -> Result<Self, Fail> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args([child::WORD, child::SERVE, &flush_us.to_string()]).stdout(Stdio::piped());
+        let mut command = Command::new(beside("bench-server")?);
+        command.arg(flush_us.to_string()).stdout(Stdio::piped());
         Self::spawn(command, firm)
     }
 
