@@ -32,6 +32,9 @@ pub const DOC_MAX_CHANGES: usize = 100_000;
 /// Pushes of one device that may be unanswered at once. 8 keep a phone busy over a 100 ms link at 80 a second; the
 /// handshake may carry more behind it, so the server takes up to this many before it closes the connection.
 pub const PUSHES_IN_FLIGHT: usize = 256;
+/// Own pushes that a session may have behind its phone's cursor before it reads past them although more are on the way. A phone that goes on
+/// writing gets one new cursor for so many answers, which costs it a flush, instead of one for each.
+pub const OWN_NEWS_MAX: usize = 64;
 /// Bytes that a revoked device may bring on one connection, to be held unseen: a full outbox of [`OUTBOX_MAX`] changes takes a third of it.
 pub const FAREWELL_MAX_BYTES: usize = 64 << 20;
 /// Connections on which a revoked device is heard before it is wiped all the same.

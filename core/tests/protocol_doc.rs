@@ -303,6 +303,8 @@ fn serve(
                 let more = session.answered(answers);
                 serve(company, gate, session, more, down, now_ms);
             }
+            // Everything is pumped once all of a frame has been heard.
+            Effect::Pump => {}
             other => panic!("not in this session: {other:?}"),
         }
     }

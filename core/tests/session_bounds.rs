@@ -7,10 +7,12 @@ use fieldbook_core::access::Role;
 use fieldbook_core::company::{Company, UserRow};
 use fieldbook_core::document::Edit;
 use fieldbook_core::ids::{DeviceId, DocId, DocKind, EntryId, UserId};
-use fieldbook_core::limits::{FRAME_MAX_BYTES, PUSH_BYTES_IN_FLIGHT};
+use fieldbook_core::limits::{FRAME_MAX_BYTES, OWN_NEWS_MAX, PUSH_BYTES_IN_FLIGHT};
 use fieldbook_core::replica::{DocEdits, Identity, Replica};
 use fieldbook_core::store::MemoryStore;
-use fieldbook_core::sync::message::{Answer, FromPhone, FromServer, Push, RefuseCode, Verdict, WireCode};
+use fieldbook_core::sync::message::{
+    Answer, FromPhone, FromServer, HoldReason, Push, RefuseCode, Verdict, WireCode,
+};
 use fieldbook_core::sync::phone::Link;
 use fieldbook_core::sync::server::{Effect, Session};
 use fieldbook_core::time::Moment;
@@ -81,6 +83,39 @@ fn a_session_holds_so_many_bytes_of_pushes_and_an_answer_makes_room() {
     session.answered(vec![Answer { id: 2, doc: push(2, 0).doc, verdict }]);
     assert_eq!(send(&mut session, 90, FRAME_MAX_BYTES), None, "the answered one takes nothing any more");
     assert_eq!(send(&mut session, 91, 1), Some(WireCode::TooMany));
+}
+
+/// Whether the session, told of these answers, has something to pump.
+fn answered(session: &mut Session, ids: std::ops::RangeInclusive<u64>) -> bool {
+    let durable = |id| Verdict::Durable { at: 1_000 + id, receipt: Vec::new() };
+    let answers = ids.map(|id| Answer { id, doc: push(id, 0).doc, verdict: durable(id) }).collect();
+    session.answered(answers).iter().any(|effect| matches!(effect, Effect::Pump))
+}
+
+#[test]
+fn a_phone_gets_a_cursor_past_its_own_pushes_when_it_pauses_or_after_many() {
+    let company = company();
+    let (mut session, ..) = greet(&company, &mut Link::new(), &phone());
+    while session.pump(&company, FRAME_MAX_BYTES).unwrap().is_some() {}
+    let most = OWN_NEWS_MAX as u64;
+    for id in 1..=most + 9 {
+        session.receive(&company, FromPhone::Push(push(id, 1)), NOW_MS).unwrap();
+    }
+    assert!(!answered(&mut session, 1..=8), "more is on its way");
+    assert!(session.pump(&company, FRAME_MAX_BYTES).unwrap().is_none());
+    assert!(!answered(&mut session, 9..=most - 1));
+    assert!(answered(&mut session, most..=most), "as many as it may have behind its cursor");
+    let (mut session, ..) = greet(&company, &mut Link::new(), &phone());
+    for id in 1..=2 {
+        session.receive(&company, FromPhone::Push(push(id, 1)), NOW_MS).unwrap();
+    }
+    assert!(!answered(&mut session, 1..=1));
+    assert!(answered(&mut session, 2..=2), "it pauses");
+    // Held work moves nothing that the phone would know by its answer.
+    session.receive(&company, FromPhone::Push(push(3, 1)), NOW_MS).unwrap();
+    let held = Answer { id: 3, doc: push(3, 0).doc, verdict: Verdict::Held { reason: HoldReason::NotYours } };
+    let effects = session.answered(vec![held]);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Pump)), "{effects:?}");
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub struct Session {
     wanted: BTreeSet<DocId>,
     /// Whether anything may have changed since the log was last read to its end.
     news: bool,
+    /// Whether this session's own pushes have moved the log since. The phone has what they say: they are read past when it pauses.
+    own_news: bool,
     heard: bool,
     /// What a revoked device has brought so far.
     farewell_bytes: usize,
@@ -90,6 +92,7 @@ impl Session {
             waiting: VecDeque::new(),
             wanted: BTreeSet::new(),
             news: true,
+            own_news: false,
             heard: false,
             farewell_bytes: 0,
             gathered: None,
@@ -217,10 +220,14 @@ impl Session {
             if let Some(at) = self.weights.iter().position(known) {
                 self.weights.remove(at);
             }
-            if let Verdict::Durable { at, .. } = answer.verdict
-                && at > self.greeted_at.max(self.cursor)
-            {
-                self.view.own.insert(at);
+            match answer.verdict {
+                Verdict::Durable { at, .. } if at > self.greeted_at.max(self.cursor) => {
+                    self.view.own.insert(at);
+                    self.own_news = true;
+                }
+                Verdict::Durable { .. } => {}
+                // Late work that is held may be of a document that the phone is to let go.
+                Verdict::Held { .. } | Verdict::Refused { .. } => self.own_news = true,
             }
         }
         // Hostile bytes cost their sender the connection (design decision 5); the answer goes first, so that an honest phone with a
@@ -240,6 +247,10 @@ impl Session {
         let mut effects = vec![Effect::Send(answers.into_iter().map(FromServer::Answer).collect())];
         effects.extend(close);
         effects.extend(self.judge_next());
+        if self.own_news && (self.unanswered() == 0 || self.view.own.len() >= limits::OWN_NEWS_MAX) {
+            self.news = true;
+            effects.push(Effect::Pump);
+        }
         if self.heard && self.unanswered() == 0 {
             effects.push(Effect::Wipe);
         }
@@ -269,7 +280,7 @@ impl Session {
         effects
     }
 
-    /// Says that one of the session's channels may have news.
+    /// Says that one of the session's channels may have news. Of its own pushes a session knows by their answers.
     pub fn wake(&mut self) {
         self.news = true;
     }
@@ -292,6 +303,7 @@ impl Session {
         if self.news {
             let page = company.news(&self.view, self.cursor, budget_bytes)?;
             self.news = page.more;
+            self.own_news &= page.more;
             self.cursor = page.cursor;
             self.view.own = self.view.own.split_off(&(self.cursor + 1));
             let mut messages = page.messages;

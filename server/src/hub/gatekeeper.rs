@@ -30,7 +30,20 @@ pub(super) enum Told {
 }
 
 /// Where a session hears of its pushes.
-pub(super) type Reply = UnboundedSender<Told>;
+#[derive(Clone)]
+pub(super) struct Reply {
+    /// The session.
+    pub session: u64,
+    /// Its ear.
+    pub tell: UnboundedSender<Told>,
+}
+
+impl Reply {
+    /// A phone that has gone hears of it at its next connection.
+    fn send(&self, told: Told) {
+        let _ = self.tell.send(told);
+    }
+}
 
 pub(super) struct Gatekeeper {
     shards: Vec<Shard>,
@@ -278,22 +291,22 @@ impl Lane {
         };
         match prepared.settle(outcome) {
             Settled::Done { answers, touched, later } => {
+                let writer = sole_writer(&pushes);
                 let mut answers = answers.into_iter();
                 for (i, push) in pushes.into_iter().enumerate() {
                     if later.contains(&i) {
                         let device = push.incoming.who.device;
                         tracing::warn!(%doc, %device, "no more work of this device is held until somebody decides on it");
                         metrics::counter!(crate::metrics::PUSHED, "outcome" => "later").increment(1);
-                        let _ = push.reply.send(Told::NoRoom);
+                        push.reply.send(Told::NoRoom);
                         continue;
                     }
                     let Some(answer) = answers.next() else { break };
                     count(&answer);
-                    // A phone that has gone hears of it at its next connection.
-                    let _ = push.reply.send(Told::Answers(vec![answer]));
+                    push.reply.send(Told::Answers(vec![answer]));
                 }
                 if let Some(hub) = self.hub.upgrade() {
-                    hub.wake(&touched);
+                    hub.wake_but(&touched, writer);
                 }
             }
             Settled::Again => {
@@ -312,9 +325,16 @@ impl Lane {
     }
 }
 
+/// The session that brought all of these, which hears of them by their answers.
+fn sole_writer(pushes: &[Waiting]) -> Option<u64> {
+    let (first, others) = pushes.split_first()?;
+    let session = first.reply.session;
+    others.iter().all(|other| other.reply.session == session).then_some(session)
+}
+
 fn fail(pushes: Vec<Waiting>) {
     for push in pushes {
-        let _ = push.reply.send(Told::Failed);
+        push.reply.send(Told::Failed);
     }
 }
 

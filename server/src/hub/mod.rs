@@ -100,10 +100,17 @@ impl Hub {
 
     /// Wakes every session that these channels concern.
     pub(crate) fn wake(&self, touched: &BTreeSet<Channel>) {
+        self.wake_but(touched, None);
+    }
+
+    /// Wakes every session that these channels concern, but for one.
+    fn wake_but(&self, touched: &BTreeSet<Channel>, but: Option<u64>) {
         let sessions = self.sessions();
         for channel in touched {
-            for bell in sessions.by_channel.get(channel).into_iter().flat_map(BTreeMap::values) {
-                bell.ring();
+            for (id, bell) in sessions.by_channel.get(channel).into_iter().flatten() {
+                if Some(*id) != but {
+                    bell.ring();
+                }
             }
         }
     }

@@ -17,12 +17,12 @@ use fieldbook_core::sync::message::{
 };
 use fieldbook_core::sync::server::{Effect, Session};
 use futures_util::{Stream, StreamExt};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::block_in_place;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::gatekeeper::Told;
+use super::gatekeeper::{Reply, Told};
 use super::{Bell, Hub};
 use crate::auth::TokenError;
 
@@ -76,6 +76,7 @@ async fn serve(hub: Arc<Hub>, mut socket: WebSocket) {
 async fn converse(hub: &Arc<Hub>, socket: &mut WebSocket) -> Result<(), End> {
     let (mut talk, first) = greet(hub, socket).await?;
     let entered = Entered::new(hub, &talk.session);
+    talk.reply.session = entered.id;
     // Whatever changed between the greeting and the entry was not heard.
     let now = block_in_place(|| hub.app.company.principal(talk.session.device()))?;
     if now.person != talk.session.principal().person || now.status != talk.session.principal().status {
@@ -209,7 +210,7 @@ struct Talk {
     closing: Option<WireError>,
     heard: Instant,
     pinged: bool,
-    reply: UnboundedSender<Told>,
+    reply: Reply,
     told: UnboundedReceiver<Told>,
 }
 
@@ -228,7 +229,7 @@ impl Talk {
         if session.principal().person.user != who.user {
             return Err(End::Say(wire(WireCode::Device, "this device belongs to somebody else")));
         }
-        let (reply, told) = unbounded_channel();
+        let (tell, told) = unbounded_channel();
         Ok(Self {
             hub: hub.clone(),
             session,
@@ -240,7 +241,8 @@ impl Talk {
             closing: None,
             heard: Instant::now(),
             pinged: false,
-            reply,
+            // It is entered under its number before it takes a push.
+            reply: Reply { session: 0, tell },
             told,
         })
     }
@@ -249,7 +251,11 @@ impl Talk {
         let now_ms = self.hub.app.now_ms();
         for message in messages {
             let company = &self.hub.app.company;
-            let effects = block_in_place(|| self.session.receive(company, message, now_ms))?;
+            let effects = match message {
+                // Reads nothing, and comes most often.
+                FromPhone::Push(_) => self.session.receive(company, message, now_ms),
+                _ => block_in_place(|| self.session.receive(company, message, now_ms)),
+            }?;
             self.carry_out(effects)?;
         }
         Ok(())

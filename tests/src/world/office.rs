@@ -427,7 +427,9 @@ impl World {
                 if !later.is_empty() {
                     return violated("an_honest_phone_is_held_whole", format!("{later:?} of {doc}"));
                 }
-                self.wake(&touched);
+                let writer = lot.first().map(|first| first.conn);
+                let writer = writer.filter(|conn| lot.iter().all(|waiting| waiting.conn == *conn));
+                self.wake_but(&touched, writer);
                 self.found_again(doc)?;
                 self.check_stored_in(&[doc])?;
                 self.check_times_of(doc)?;
@@ -476,11 +478,16 @@ impl World {
 
     /// Wakes the sessions of these channels.
     pub(super) fn wake(&mut self, touched: &BTreeSet<Channel>) {
+        self.wake_but(touched, None);
+    }
+
+    /// Wakes the sessions of these channels, but for the one whose pushes moved them: it hears by their answers.
+    fn wake_but(&mut self, touched: &BTreeSet<Channel>, but: Option<u64>) {
         let concerned: Vec<u64> = self
             .office
             .sessions
             .iter_mut()
-            .filter(|(_, session)| !session.channels().is_disjoint(touched))
+            .filter(|(conn, session)| Some(**conn) != but && !session.channels().is_disjoint(touched))
             .map(|(conn, session)| {
                 session.wake();
                 *conn
