@@ -202,6 +202,8 @@ struct World {
     scheduled: u64,
     office: Office,
     phones: Vec<Phone>,
+    /// Ids of devices that were drawn so far.
+    devices: usize,
     net: Net,
     ledger: Ledger,
     story: Story,
@@ -226,6 +228,7 @@ impl World {
             scheduled: 0,
             office,
             phones: Vec::new(),
+            devices: 0,
             net: Net::default(),
             ledger: Ledger::default(),
             story: Story::new(aloud),
@@ -419,7 +422,7 @@ fn user(n: u8) -> UserId {
 }
 
 fn device(n: usize) -> DeviceId {
-    DeviceId([0xd0 + n as u8; 8])
+    DeviceId([0xd0_u8.wrapping_add(n as u8); 8])
 }
 
 /// The teams: a region with two teams below it.

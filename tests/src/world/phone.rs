@@ -85,12 +85,14 @@ impl World {
         if n >= PHONES_MAX {
             return Ok(());
         }
-        let (id, now_ms) = (device(n), self.server_ms());
+        // An office that crashed over an enrolment may have written it: nobody else gets that device's id.
+        let (id, now_ms) = (device(self.devices), self.server_ms());
+        self.devices += 1;
         let put = self.office(|_, company| match company.put_device(id, user, "phone", now_ms) {
-            Err(CompanyError::Refused(_)) => Ok(BTreeSet::new()),
-            other => other,
+            Err(CompanyError::Refused(_)) => Ok(None),
+            other => other.map(Some),
         })?;
-        let Some(touched) = put else { return Ok(()) };
+        let Some(touched) = put.flatten() else { return Ok(()) };
         self.wake(&touched);
         self.tell(format!("phone {n} is given to user {}", user.0[0]));
         let store = Arc::new(FaultyStore::new());
