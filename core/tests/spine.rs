@@ -608,6 +608,53 @@ fn a_server_restored_from_a_backup_gets_back_what_it_had_acknowledged() {
     office.heads_agree(1, fresh);
 }
 
+/// A restored server has lost two leads and gets them back, but not their tables, which say nothing yet: ticks of one are under way when the
+/// connection breaks.
+#[test]
+fn a_table_that_a_restored_server_lost_stays_while_ticks_of_it_are_on_their_way() {
+    let mut office = Office::new();
+    office.sync(1);
+    let backup = office.store.rows();
+    let [ticked, idle] = ["甲医院", "乙医院"].map(|name| office.lead_from_office(1, name));
+    office.sync(1);
+    office.tick(1, ticked, "1-1", true);
+    let store = Arc::new(MemoryStore::from_rows(backup));
+    office.company = Company::open(store.clone(), "", &[1; 64]).unwrap().restored(office.now_ms).unwrap();
+    office.store = store;
+    office.gate = LocalGate::new(10);
+
+    let now = office.moment(1);
+    let mut link = Link::new();
+    let phone = &mut office.phones.get_mut(&1).unwrap().replica;
+    let first = link.open(phone, "token", "test", now).unwrap();
+    let Some(FromPhone::Hello(hello)) = first.first() else { panic!("no hello") };
+    let opened = Session::open(&office.company, device(1), hello, office.now_ms).unwrap();
+    let (mut session, welcome) = opened.unwrap();
+    let heard = link.receive(phone, vec![welcome], now).unwrap().send;
+    let mut down = Vec::new();
+    // The pushes are lost on the way.
+    for message in heard.into_iter().filter(|message| !matches!(message, FromPhone::Push(_))) {
+        let effects = session.receive(&office.company, message, office.now_ms).unwrap();
+        serve(&office.company, &mut office.gate, &mut session, effects, &mut down, office.now_ms);
+    }
+    session.wake();
+    while let Some(more) = session.pump(&office.company, 64 << 10).unwrap() {
+        down.extend(more);
+    }
+    link.receive(phone, down, now).unwrap();
+    assert!(phone.holds(ticked).unwrap() && phone.holds(idle).unwrap());
+    assert!(!phone.holds(DocId::advancement_of(idle)).unwrap(), "what the server no longer has is let go");
+    assert!(phone.holds(DocId::advancement_of(ticked)).unwrap());
+
+    office.tick(1, ticked, "1-2", true);
+    office.sync(1);
+    office.sync(9);
+    for doc in [ticked, DocId::advancement_of(ticked)] {
+        office.heads_agree(1, doc);
+        office.heads_agree(9, doc);
+    }
+}
+
 #[test]
 fn a_server_set_back_without_a_restore_turns_the_phone_away_which_keeps_what_only_it_has() {
     let mut office = Office::new();

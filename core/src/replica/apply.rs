@@ -236,15 +236,27 @@ impl Replica {
                 // An answer in the new epoch does not say that the document is this phone's.
                 let stale =
                     head.at > 0 && head.sent.as_ref().is_none_or(|sent| sent.epoch != self.sync.epoch);
+                let Some(doc) = keys::parse_head(key).filter(|_| stale) else { continue };
                 // What came and could not be merged is asked for again, and the answer to that decides.
-                let undecided = |doc: &DocId| self.wanted.contains(doc);
-                if let Some(doc) = keys::parse_head(key).filter(|doc| stale && !undecided(doc)) {
+                let undecided = self.wanted.contains(&doc) || self.is_to_come_back(doc, &head)?;
+                if !undecided {
                     self.take_gone(batch, summaries, &mut heads, doc, applied)?;
                 }
             }
         }
         self.sync.sweep = false;
         Ok(())
+    }
+
+    /// Whether the phone's own work will bring a document back that a restored server has lost: it stands beside a lead that the server has
+    /// sent, and whoever may hold the lead may hold it.
+    fn is_to_come_back(&self, doc: DocId, head: &HeadRow) -> Result<bool, ReplicaError> {
+        let Some(lead) = lead_of(doc, head).filter(|lead| *lead != doc && self.pending.contains_key(&doc))
+        else {
+            return Ok(false);
+        };
+        let lead = self.head(lead)?.filter(|lead| !lead.gone);
+        Ok(lead.and_then(|lead| lead.sent).is_some_and(|sent| sent.epoch == self.sync.epoch))
     }
 
     /// Commits what was planned so far when an answer needs to see it; most frames never come here twice.
