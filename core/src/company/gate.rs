@@ -35,14 +35,14 @@ impl Base {
     pub fn load(&self, doc: DocId) -> Result<Doc, CompanyError> {
         let damaged = |detail: String| CompanyError::Row { key: format!("document {doc}"), detail };
         let kind = doc.kind().ok_or_else(|| damaged("no such kind".into()))?;
-        let mut loaded = match &self.snapshot {
+        let loaded = match &self.snapshot {
             Some(bytes) => Doc::load_trusted(kind, bytes).map_err(|e| damaged(e.to_string()))?,
             None => Doc::genesis(kind),
         };
-        if !self.changes.is_empty() {
-            loaded.apply(&slices(&self.changes)).map_err(|e| damaged(e.to_string()))?;
+        if self.changes.is_empty() {
+            return Ok(loaded);
         }
-        Ok(loaded)
+        loaded.applied(&slices(&self.changes)).map_err(|e| damaged(e.to_string()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Conflicts: every register whose concurrent writers chose different values, with who, when and on which device.
 //! Refuses to choose: [`resolution`] turns a person's one choice into an edit. Equal values are no conflict.
 
-use automerge::{ObjId, ROOT};
+use automerge::{ObjId, ROOT, ReadDoc};
 use serde::{Deserialize, Serialize};
 
 use super::read::{REMOVED, Removal, Written};
@@ -66,8 +66,9 @@ impl Doc {
                 Meaning::Registers => {
                     let Some(map) = self.nested(field.name, Meaning::Registers) else { continue };
                     let path = |key| Path { field: field.name.to_owned(), key: Some(key), name: None };
-                    let found =
-                        self.walk(&map).filter_map(|(key, all)| self.conflict(path(key), all, clocks));
+                    let found = self
+                        .walk_conflicts(&map)
+                        .filter_map(|(key, all)| self.conflict(path(key), all, clocks));
                     conflicts.extend(found);
                 }
                 Meaning::Records => {
@@ -88,7 +89,7 @@ impl Doc {
         let path = |key: &str| Path { field: key.to_owned(), key: None, name: None };
         let renamed: Vec<_> =
             schema::fields(self.kind()).iter().filter(|field| !field.former.is_empty()).collect();
-        for (key, survivors) in self.walk(&ROOT) {
+        for (key, survivors) in self.walk_conflicts(&ROOT) {
             let elsewhere = renamed.iter().any(|f| f.name == key || f.former.contains(&key.as_str()));
             if key != SCHEMA_KEY && !elsewhere {
                 out.extend(self.conflict(path(&key), survivors, clocks));
@@ -110,6 +111,11 @@ impl Doc {
         clocks: &dyn Clocks,
         out: &mut Vec<Conflict>,
     ) {
+        if let [map] = maps
+            && !self.am().map_range(map, ..).any(|item| item.conflict || item.key == REMOVED)
+        {
+            return;
+        }
         let survivors = self.survivors_of(maps);
         let removal = self.removal(&survivors, clocks);
         for (name, all) in survivors {

@@ -86,12 +86,17 @@ impl Doc {
 
     /// Applies raw changes (type 1), in any order, skipping those already held. All or nothing.
     pub fn apply(&mut self, changes: &[impl AsRef<[u8]>]) -> Result<(), DocError> {
+        *self = self.clone().applied(changes)?;
+        Ok(())
+    }
+
+    /// As [`Doc::apply`], for whoever has a copy to give away.
+    pub fn applied(self, changes: &[impl AsRef<[u8]>]) -> Result<Self, DocError> {
         let parsed = guarded(|| {
             let parse = |bytes: &[u8]| Change::from_bytes(bytes.to_vec()).map_err(malformed);
             changes.iter().map(|bytes| parse(bytes.as_ref())).collect::<Result<Vec<_>, _>>()
         })?;
-        *self = self.with(parsed)?;
-        Ok(())
+        self.grown(parsed)
     }
 
     /// Takes in everything that another saved copy of this document holds.
@@ -180,8 +185,13 @@ impl Doc {
         Self { kind, am, history: OnceLock::new(), lasting: OnceLock::new() }
     }
 
-    /// A copy with these changes applied, so that neither an error nor a panic leaves half a change or a queue behind.
+    /// A copy with these changes applied.
     pub(super) fn with(&self, changes: Vec<Change>) -> Result<Self, DocError> {
+        self.clone().grown(changes)
+    }
+
+    /// With these changes applied. It is given away, so that neither an error nor a panic leaves half a change or a queue behind.
+    fn grown(self, changes: Vec<Change>) -> Result<Self, DocError> {
         let batch: HashSet<_> = changes.iter().map(Change::hash).collect();
         let mut deps = changes.iter().flat_map(|change| change.deps());
         if let Some(missing) = deps.find(|dep| !batch.contains(*dep) && !self.contains(&Hash32(dep.0))) {
@@ -193,14 +203,25 @@ impl Doc {
             !self.contains(&Hash32(hash.0)) && seen.insert(hash)
         };
         let history = self.history.get().map(|known| Arc::new(known.grown(changes.iter().filter(is_new))));
-        let mut am = self.am.clone();
-        guarded(|| {
+        let (kind, mut am) = (self.kind, self.am);
+        let am = guarded(|| {
             am.apply_changes(changes).map_err(|error| match error {
                 automerge::AutomergeError::DuplicateSeqNumber(seq, _) => DocError::Fork { seq },
                 other => malformed(other),
-            })
+            })?;
+            Ok(am)
         })?;
-        Ok(Self { history: history.map(OnceLock::from).unwrap_or_default(), ..Self::wrap(self.kind, am) })
+        Ok(Self::wrap_known(kind, am, history))
+    }
+
+    /// What the document is made of, for whoever writes in it: its history, where somebody asked for it.
+    pub(super) fn into_parts(self) -> (Automerge, Option<Arc<History>>) {
+        (self.am, self.history.into_inner())
+    }
+
+    /// A document with what is known of its history.
+    pub(super) fn wrap_known(kind: DocKind, am: Automerge, history: Option<Arc<History>>) -> Self {
+        Self { history: history.map(OnceLock::from).unwrap_or_default(), ..Self::wrap(kind, am) }
     }
 
     /// This document, known to hold the changes of `other` and no others, with what is known of their history.

@@ -2,18 +2,19 @@
 //! does not know, what the limits forbid, and changes that change nothing.
 //!
 //! Edits are planned against the document as it is (with the earlier edits of the same list overlaid), then written
-//! on a copy that replaces the document only when everything went well.
+//! on a copy, or on what its owner gives away, so that nobody ever sees half a change.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use automerge::transaction::{CommitOptions, Transactable, Transaction};
-use automerge::{AutomergeError, ObjType, ROOT, ScalarValue};
+use automerge::{AutomergeError, ObjId, ObjType, ROOT, ReadDoc, ScalarValue};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::conflict::Path;
 use super::doc::{DocError, guarded, malformed};
-use super::plan::{Plan, within};
+use super::plan::{Plan, Planned, within};
 use super::schema::{self, Meaning, SCHEMA_KEY};
 use super::{Doc, Value};
 use crate::ids::{Actor, EntryId, Hash32};
@@ -174,7 +175,14 @@ pub fn retraction_id(entry: EntryId) -> EntryId {
 impl Doc {
     /// Makes one change of `actor` out of `edits`. Edits that change nothing are skipped.
     pub fn edit(&mut self, actor: Actor, stamp: &Stamp, edits: &[Edit]) -> Result<Edited, EditError> {
-        let mut plan = Plan::new(self);
+        let (doc, edited) = self.clone().edited(actor, stamp, edits)?;
+        *self = doc;
+        Ok(edited)
+    }
+
+    /// As [`Doc::edit`], for whoever has a copy to give away: the document with the change, or nothing of it.
+    pub fn edited(self, actor: Actor, stamp: &Stamp, edits: &[Edit]) -> Result<(Self, Edited), EditError> {
+        let mut plan = Plan::new(&self);
         for edit in edits {
             plan.add(edit)?;
         }
@@ -183,22 +191,29 @@ impl Doc {
             return Err(EditError::NothingChanged);
         }
         undo.reverse();
-        let version = schema::version(self.kind());
+        let kind = self.kind();
+        let version = schema::version(kind);
         let is_older = self.schema_version() < version;
-        let mut am = self.am().clone().with_actor(actor.to_automerge());
-        let change = guarded(|| {
+        let mut writes = Vec::with_capacity(todo.len());
+        for planned in todo {
+            self.resolve(&planned, &mut writes).map_err(malformed)?;
+        }
+        let (am, history) = self.into_parts();
+        let mut am = am.with_actor(actor.to_automerge());
+        let (am, change) = guarded(|| {
             let mut tx = am.transaction();
-            for edit in todo {
-                self.write(&mut tx, edit).map_err(malformed)?;
+            for write in writes {
+                write.carry_out(&mut tx).map_err(malformed)?;
             }
             if is_older {
                 tx.put(ROOT, SCHEMA_KEY, version).map_err(malformed)?;
             }
             let (made, _) =
                 tx.commit_with(CommitOptions::default().with_time(0).with_message(stamp.to_message()));
-            Ok(made.and_then(|_| am.get_last_local_change()))
-        })?
-        .ok_or(EditError::NothingChanged)?;
+            let change = made.and_then(|_| am.get_last_local_change());
+            Ok((am, change))
+        })?;
+        let change = change.ok_or(EditError::NothingChanged)?;
         within("a change", change.raw_bytes().len(), limits::CHANGE_MAX_BYTES)?;
         within("the operations of a change", change.len(), limits::CHANGE_MAX_OPS)?;
         let edited = Edited {
@@ -207,57 +222,68 @@ impl Doc {
             seq: change.seq(),
             undo,
         };
-        *self = Doc::wrap(self.kind(), am);
-        Ok(edited)
+        let history = history.map(|known| Arc::new(known.grown(std::iter::once(&change))));
+        Ok((Self::wrap_known(kind, am, history), edited))
     }
 
-    fn write(&self, tx: &mut Transaction<'_>, edit: &Edit) -> Result<(), AutomergeError> {
+    /// What an edit writes, and where, read from the document as it is before any of the list is written.
+    fn resolve(&self, planned: &Planned<'_>, writes: &mut Vec<Write>) -> Result<(), AutomergeError> {
         let nested = |field: &str, meaning| {
             self.nested(field, meaning).ok_or_else(|| AutomergeError::InvalidObjId(field.to_owned()))
         };
-        match edit {
+        let put = |map, key: &str, value, other: Option<Option<ScalarValue>>| {
+            let key = key.to_owned();
+            match other {
+                None => Write::Put { map, key, value },
+                Some(other) => Write::PutAgain { map, key, value, other },
+            }
+        };
+        let again = planned.again.then_some(None);
+        writes.push(match planned.edit {
             Edit::Set { field, value } => {
-                let other = self.other_value(field, None, None, value);
+                let other = planned.again.then(|| self.other_value(field, None, None, value));
                 for name in schema::names(self.kind(), field) {
                     // An older phone reads the former name, where one wrote it.
                     if name == field || !self.survivors(&ROOT, name).is_empty() {
-                        put(tx, &ROOT, name, value.to_scalar(), other.as_ref())?;
+                        writes.push(put(ROOT, name, value.to_scalar(), other.clone()));
                     }
                 }
-                Ok(())
+                return Ok(());
             }
             Edit::SetIn { field, key, value } => {
-                put(tx, &nested(field, Meaning::Registers)?, key, value.to_scalar(), None)
+                put(nested(field, Meaning::Registers)?, key, value.to_scalar(), again)
             }
             Edit::AddRecord { field, id, values } => {
-                let records = nested(field, Meaning::Records)?;
-                let record = tx.put_object(records, id.to_string(), ObjType::Map)?;
-                values.iter().try_for_each(|(name, value)| tx.put(&record, name.as_str(), value.to_scalar()))
+                Write::Record { records: nested(field, Meaning::Records)?, id: *id, values: values.clone() }
             }
-            Edit::SetRecord { field, id, name, value } => {
-                // A record added earlier in the same list is only in the transaction.
-                let record = match self.maps_of(field, *id).into_iter().next() {
-                    Some(record) => record,
-                    None => pending_record(tx, nested(field, Meaning::Records)?, *id)?,
-                };
-                let other = self.other_value(field, Some(&id.to_string()), Some(name), value);
-                put(tx, &record, name, value.to_scalar(), other.as_ref())
-            }
+            Edit::SetRecord { field, id, name, value } => match self.maps_of(field, *id).into_iter().next() {
+                Some(map) => {
+                    let id = id.to_string();
+                    let other = planned.again.then(|| self.other_value(field, Some(&id), Some(name), value));
+                    put(map, name, value.to_scalar(), other)
+                }
+                None => {
+                    let records = nested(field, Meaning::Records)?;
+                    Write::OfNewRecord { records, id: *id, key: name.clone(), value: value.to_scalar() }
+                }
+            },
             Edit::Append { log, id, body } => {
-                tx.put(nested(log, Meaning::Log)?, id.to_string(), body.as_str())
+                put(nested(log, Meaning::Log)?, &id.to_string(), body.as_str().into(), None)
             }
             Edit::PutElement { set, key, body } => {
-                put(tx, &nested(set, Meaning::Set)?, key, body.as_str().into(), None)
+                put(nested(set, Meaning::Set)?, key, body.as_str().into(), again)
             }
-            Edit::RemoveElement { set, key } => tx.delete(nested(set, Meaning::Set)?, key.as_str()),
+            Edit::RemoveElement { set, key } => {
+                Write::Delete { map: nested(set, Meaning::Set)?, key: key.clone() }
+            }
             Edit::Splice { text, at, delete, insert } => {
-                tx.splice_text(nested(text, Meaning::Text)?, *at, *delete as isize, insert)
+                let text = nested(text, Meaning::Text)?;
+                Write::Splice { text, at: *at, delete: *delete, insert: insert.clone() }
             }
-        }
+        });
+        Ok(())
     }
-}
 
-impl Doc {
     /// A value of this register that is not `value`: another survivor's, or none at all.
     fn other_value(
         &self,
@@ -274,34 +300,82 @@ impl Doc {
     }
 }
 
+/// One writing into automerge.
+enum Write {
+    /// A value that does not survive there yet.
+    Put {
+        map: ObjId,
+        key: String,
+        value: ScalarValue,
+    },
+    /// A value that survives already, beside others.
+    PutAgain {
+        map: ObjId,
+        key: String,
+        value: ScalarValue,
+        other: Option<ScalarValue>,
+    },
+    Record {
+        records: ObjId,
+        id: EntryId,
+        values: BTreeMap<String, Value>,
+    },
+    /// A register of a record that an earlier edit of the same list adds.
+    OfNewRecord {
+        records: ObjId,
+        id: EntryId,
+        key: String,
+        value: ScalarValue,
+    },
+    Delete {
+        map: ObjId,
+        key: String,
+    },
+    Splice {
+        text: ObjId,
+        at: usize,
+        delete: usize,
+        insert: String,
+    },
+}
+
+impl Write {
+    fn carry_out(self, tx: &mut Transaction<'_>) -> Result<(), AutomergeError> {
+        match self {
+            Self::Put { map, key, value } => tx.put(map, key, value),
+            Self::PutAgain { map, key, value, other } => put_again(tx, &map, &key, value, other),
+            Self::Record { records, id, values } => {
+                let record = tx.put_object(records, id.to_string(), ObjType::Map)?;
+                values.into_iter().try_for_each(|(name, value)| tx.put(&record, name, value.to_scalar()))
+            }
+            Self::OfNewRecord { records, id, key, value } => {
+                let made = tx.get(records, id.to_string())?;
+                let (_, record) = made.ok_or_else(|| AutomergeError::InvalidObjId(id.to_string()))?;
+                tx.put(record, key, value)
+            }
+            Self::Delete { map, key } => tx.delete(map, key),
+            Self::Splice { text, at, delete, insert } => tx.splice_text(text, at, delete as isize, &insert),
+        }
+    }
+}
+
 /// Writes a register, always by an operation of its own. Of several survivors automerge would keep the one that it prefers, when that holds
 /// the value already, and delete the others: nobody would have written the choice, and the gate takes no deletion of a register. Another
 /// value, written first, makes the second writing a real one: that of another survivor, or `other` where the others survive elsewhere.
-fn put(
+fn put_again(
     tx: &mut Transaction<'_>,
-    object: &automerge::ObjId,
+    map: &ObjId,
     key: &str,
     value: ScalarValue,
-    other: Option<&ScalarValue>,
+    other: Option<ScalarValue>,
 ) -> Result<(), AutomergeError> {
-    use automerge::ReadDoc as _;
-    let preferred = tx.get(object, key)?.and_then(|(held, _)| held.as_scalar().cloned());
+    let preferred = tx.get(map, key)?.and_then(|(held, _)| held.as_scalar().cloned());
     if preferred.as_ref() == Some(&value) {
-        let held = tx.get_all(object, key)?;
+        let held = tx.get_all(map, key)?;
         let beside = held.iter().filter_map(|(held, _)| held.as_scalar()).find(|scalar| **scalar != value);
-        if let Some(other) = beside.or(other).cloned() {
-            tx.put(object, key, other)?;
+        if let Some(other) = beside.cloned().or(other) {
+            tx.put(map, key, other)?;
         }
     }
-    tx.put(object, key, value)
-}
-
-fn pending_record(
-    tx: &Transaction<'_>,
-    records: automerge::ObjId,
-    id: EntryId,
-) -> Result<automerge::ObjId, AutomergeError> {
-    use automerge::ReadDoc as _;
-    let made = tx.get(records, id.to_string())?;
-    made.map(|(_, object)| object).ok_or_else(|| AutomergeError::InvalidObjId(id.to_string()))
+    tx.put(map, key, value)
 }

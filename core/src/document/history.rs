@@ -212,8 +212,9 @@ mod tests {
     use automerge::{ActorId, ROOT, ReadDoc};
 
     use super::*;
-    use crate::document::Doc;
-    use crate::ids::{DeviceId, DocKind};
+    use crate::document::{Doc, Edit};
+    use crate::ids::{DeviceId, DocKind, UserId};
+    use crate::time::Moment;
 
     fn flat(history: &History) -> String {
         let mut all = Layer::clone(&history.older);
@@ -258,5 +259,20 @@ mod tests {
         }
         assert!(read.history().older.changes.len() > NEWER_MAX, "both layers were at work");
         assert!(!read.history().newer.changes.is_empty());
+    }
+
+    #[test]
+    fn whoever_writes_keeps_the_history_that_was_read() {
+        let actor = Actor { device: DeviceId([1; 8]), incarnation: 1 };
+        let mut doc = Doc::genesis(DocKind::Lead);
+        doc.history();
+        let moment = Moment { wall_ms: 0, boot: 1, mono_ms: 0 };
+        let stamp = Stamp { user: UserId([1; 8]), moment, offset_ms: None, last_contact_ms: 0 };
+        for n in 0..3 {
+            let edit = Edit::Set { field: "brand".into(), value: n.to_string().as_str().into() };
+            doc.edit(actor, &stamp, &[edit]).unwrap();
+            let grown = doc.history.get().expect("it was not forgotten");
+            assert_eq!(flat(grown), flat(&History::of(doc.am())), "after {n}");
+        }
     }
 }

@@ -11,6 +11,13 @@ use super::{Doc, NoClocks, Value};
 use crate::ids::EntryId;
 use crate::limits;
 
+/// An edit that changes something.
+pub(super) struct Planned<'a> {
+    pub edit: &'a Edit,
+    /// The register holds this very value already, beside others.
+    pub again: bool,
+}
+
 /// What the edits so far will have done, before any of it is written.
 pub(super) struct Plan<'a> {
     doc: &'a Doc,
@@ -18,7 +25,7 @@ pub(super) struct Plan<'a> {
     registers: BTreeMap<Path, Value>,
     texts: BTreeMap<String, String>,
     /// The edits that change something, in order.
-    pub todo: Vec<&'a Edit>,
+    pub todo: Vec<Planned<'a>>,
     /// What takes each of them back, in the same order.
     pub undo: Vec<Edit>,
 }
@@ -29,18 +36,24 @@ impl<'a> Plan<'a> {
     }
 
     pub fn add(&mut self, edit: &'a Edit) -> Result<(), EditError> {
+        let mut again = false;
+        let mut write = |plan: &mut Self, path, value| {
+            let before;
+            (before, again) = plan.write(path, value)?;
+            Some(before)
+        };
         let undo = match edit {
             Edit::Set { field, value } => {
                 let row = self.field(field, Meaning::Register)?;
                 check_value(field, row.value, value)?;
-                let back = self.write(path(field, None, None), value.clone());
+                let back = write(self, path(field, None, None), value.clone());
                 back.map(|value| Edit::Set { field: field.clone(), value })
             }
             Edit::SetIn { field, key, value } => {
                 let row = self.field(field, Meaning::Registers)?;
                 check_key(key)?;
                 check_value(field, row.value, value)?;
-                let back = self.write(path(field, Some(key), None), value.clone());
+                let back = write(self, path(field, Some(key), None), value.clone());
                 back.map(|value| Edit::SetIn { field: field.clone(), key: key.clone(), value })
             }
             Edit::AddRecord { field, id, values } => Some(self.add_record(field, *id, values)?),
@@ -52,7 +65,7 @@ impl<'a> Plan<'a> {
                 if !pending && self.doc.maps_of(field, *id).is_empty() {
                     return Err(EditError::NoRecord(*id));
                 }
-                let back = self.write(path(field, Some(&key), Some(name)), value.clone());
+                let back = write(self, path(field, Some(&key), Some(name)), value.clone());
                 back.map(|value| Edit::SetRecord { field: field.clone(), id: *id, name: name.clone(), value })
             }
             Edit::Append { log, id, body } => self.append(log, *id, body)?,
@@ -60,18 +73,18 @@ impl<'a> Plan<'a> {
                 self.field(set, Meaning::Set)?;
                 check_key(key)?;
                 check_json(set, body)?;
-                let back = self.write(path(set, Some(key), None), Value::Text(body.clone()));
+                let back = write(self, path(set, Some(key), None), Value::Text(body.clone()));
                 back.map(|old| element(set, key, old))
             }
             Edit::RemoveElement { set, key } => {
                 self.field(set, Meaning::Set)?;
-                let back = self.write(path(set, Some(key), None), Value::Null);
+                let back = write(self, path(set, Some(key), None), Value::Null);
                 back.map(|old| element(set, key, old))
             }
             Edit::Splice { text, at, delete, insert } => self.splice(text, *at, *delete, insert)?,
         };
         if let Some(undo) = undo {
-            self.todo.push(edit);
+            self.todo.push(Planned { edit, again });
             self.undo.push(undo);
         }
         Ok(())
@@ -87,21 +100,24 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Notes a write and gives the value before it; `None` when that changes nothing.
-    fn write(&mut self, path: Path, value: Value) -> Option<Value> {
-        let (before, settled) = match self.registers.get(&path) {
-            Some(pending) => (pending.clone(), true),
-            None => self.current(&path),
+    /// Notes a write and gives the value before it, and whether the document holds the new one already; `None` when that changes nothing.
+    fn write(&mut self, path: Path, value: Value) -> Option<(Value, bool)> {
+        let (before, again) = match self.registers.get(&path) {
+            Some(pending) if *pending == value => return None,
+            Some(pending) => (pending.clone(), false),
+            None => {
+                let Current { before, settled, again } = self.current(&path, &value);
+                if settled && before == value {
+                    return None;
+                }
+                (before, again)
+            }
         };
-        if settled && before == value {
-            return None;
-        }
         self.registers.insert(path, value);
-        Some(before)
+        Some((before, again))
     }
 
-    /// The effective value in the document, and whether all survivors agree on it.
-    fn current(&self, path: &Path) -> (Value, bool) {
+    fn current(&self, path: &Path, value: &Value) -> Current {
         let doc = self.doc;
         if let Path { field, key: Some(id), name: Some(name) } = path
             && name == REMOVED
@@ -111,11 +127,13 @@ impl<'a> Plan<'a> {
                 Removal::Contested(_)
             )
         {
-            return (Value::Null, false);
+            let again = doc.survivors_at(path).iter().any(|(held, _)| held == value);
+            return Current { before: Value::Null, settled: false, again };
         }
         let survivors = doc.survivors_at(path);
         let settled = survivors.windows(2).all(|pair| pair[0].0 == pair[1].0);
-        (doc.chosen(survivors, &NoClocks).unwrap_or(Value::Null), settled)
+        let again = survivors.iter().any(|(held, _)| held == value);
+        Current { before: doc.chosen(survivors, &NoClocks).unwrap_or(Value::Null), settled, again }
     }
 
     fn add_record(
@@ -190,6 +208,16 @@ impl<'a> Plan<'a> {
         *now = before.iter().copied().chain(insert.chars()).chain(after.iter().copied()).collect();
         Ok(Some(Edit::Splice { text: text.to_owned(), at, delete: insert.chars().count(), insert: gone }))
     }
+}
+
+/// A register as it is in the document.
+struct Current {
+    /// The effective value.
+    before: Value,
+    /// Whether all survivors agree on it.
+    settled: bool,
+    /// Whether one of them is the value that is to be written.
+    again: bool,
 }
 
 fn element(set: &str, key: &str, before: Value) -> Edit {

@@ -212,6 +212,15 @@ impl Doc {
         })
     }
 
+    /// As [`Doc::walk`], of those keys alone under which several values may survive: hardly any.
+    pub(super) fn walk_conflicts(
+        &self,
+        object: &ObjId,
+    ) -> impl Iterator<Item = (String, Vec<(Value, ObjId)>)> {
+        let items = self.am().map_range(object, ..).filter(|item| item.conflict);
+        items.map(|item| (item.key.to_string(), self.survivors(object, &item.key)))
+    }
+
     /// The effective one of some survivors. Stamps are looked up only when they differ.
     pub(super) fn chosen(&self, mut survivors: Vec<(Value, ObjId)>, clocks: &dyn Clocks) -> Option<Value> {
         let same = survivors.windows(2).all(|pair| pair[0].0 == pair[1].0);

@@ -442,12 +442,12 @@ impl Replica {
         if head.as_ref().is_some_and(|head| head.gone) {
             return Err(ReplicaError::Unknown(lot.doc));
         }
-        let mut doc = match (&head, self.hot.get(lot.doc)) {
+        let doc = match (&head, self.hot.get(lot.doc)) {
             (_, Some(doc)) => doc.clone(),
             (Some(_), None) => self.read_doc(lot.doc)?.ok_or(ReplicaError::Unknown(lot.doc))?,
             (None, None) => Doc::genesis(kind),
         };
-        let edited = doc.edit(self.actor()?, &act.stamp, &lot.edits)?;
+        let (doc, edited) = doc.edited(self.actor()?, &act.stamp, &lot.edits)?;
         let mut head = match head {
             Some(head) => head,
             None => self.new_head(lot)?,
@@ -528,16 +528,16 @@ impl Replica {
         let Some(kind) = id.kind().filter(|_| head.is_some()) else { return Ok(None) };
         let bad =
             |e: crate::document::DocError| ReplicaError::Row { key: id.to_string(), detail: e.to_string() };
-        let mut doc = match snapshot {
+        let doc = match snapshot {
             Some(bytes) => Doc::load_trusted(kind, bytes).map_err(bad)?,
             None => Doc::genesis(kind),
         };
         let changes: Vec<Vec<u8>> =
             pages.pop().unwrap_or_default().into_iter().map(|(_, value)| value).collect();
-        if !changes.is_empty() {
-            doc.apply(&changes).map_err(bad)?;
+        if changes.is_empty() {
+            return Ok(Some(doc));
         }
-        Ok(Some(doc))
+        doc.applied(&changes).map(Some).map_err(bad)
     }
 
     /// The log epoch of the server as this phone last heard it; 0: never connected. It changes when the server is restored.
