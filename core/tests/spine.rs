@@ -579,6 +579,36 @@ fn a_phone_restored_from_a_backup_heals_and_poisons_nothing() {
     assert_eq!(office.server_value(lead, "next_action").as_deref(), Some("继续"));
 }
 
+/// A copy of a phone repeats what the phone has pushed already, while the phone goes on writing: the answer names the place of the newer
+/// change, which the copy never had.
+#[test]
+fn a_copy_of_a_phone_gets_what_the_phone_wrote_where_its_own_repeat_was_answered() {
+    let mut office = Office::new();
+    let lead = office.lead_from_office(1, "省人民医院");
+    office.sync(1);
+    office.set(1, lead, "next_action", "两台都有");
+    let mut copy = Replica::open(Arc::new(MemoryStore::from_rows(office.phones[&1].store.rows()))).unwrap();
+    office.sync(1);
+
+    let (mut link, now) = (Link::new(), office.moment(1));
+    let mut up = link.open(&copy, "token", "test", now).unwrap().into_iter();
+    let Some(FromPhone::Hello(hello)) = up.next() else { panic!("no hello") };
+    let greeted = Session::open(&office.company, device(1), &hello, office.now_ms).unwrap();
+    let (mut session, welcome) = greeted.unwrap();
+    office.set(1, lead, "province", "只在原机");
+    office.sync(1);
+    let mut down = vec![welcome];
+    for push in up {
+        let effects = session.receive(&office.company, push, office.now_ms).unwrap();
+        serve(&office.company, &mut office.gate, &mut session, effects, &mut down, office.now_ms);
+    }
+    while let Some(more) = session.pump(&office.company, 64 << 10).unwrap() {
+        down.extend(more);
+    }
+    link.receive(&mut copy, down, now).unwrap();
+    assert_eq!(copy.load(lead).unwrap().heads(), office.company.load(lead).unwrap().heads());
+}
+
 #[test]
 fn a_server_restored_from_a_backup_gets_back_what_it_had_acknowledged() {
     let mut office = Office::new();

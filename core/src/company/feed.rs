@@ -9,6 +9,7 @@ use minicbor::bytes::ByteVec;
 use super::rows::{ChangesRow, Header, decode};
 use super::{Company, CompanyError, keys};
 use crate::access::Channel;
+use crate::document::claimed_checksum;
 use crate::ids::{DeviceId, DocId, Hash32};
 use crate::limits;
 use crate::store::{Direction, Position, Range};
@@ -21,9 +22,9 @@ pub struct View {
     pub channels: BTreeMap<Channel, Fill>,
     /// The device.
     pub device: DeviceId,
-    /// Where the device's own pushes of this connection went: only these need not come back. What it pushed before, a phone that
-    /// was restored from a backup may have lost.
-    pub own: BTreeSet<Position>,
+    /// Where the changes that were pushed on this connection stand, each with its checksum: only these need not come back. What else
+    /// the device pushed, a phone that was restored from a backup may have lost, and a copy of it never had.
+    pub own: BTreeSet<(Position, [u8; 4])>,
 }
 
 /// One page of news.
@@ -183,7 +184,7 @@ impl Company {
         Ok(out)
     }
 
-    /// The changes behind the cursor, without those that the phone made itself; `None` when there are no others.
+    /// The changes behind the cursor, without those that the phone pushed on this connection; `None` when there are no others.
     fn tail_delta(
         &self,
         view: &View,
@@ -194,11 +195,13 @@ impl Company {
         let mut changes = Vec::new();
         for (key, value) in tail {
             let row: ChangesRow = decode(&key, &value)?;
-            let is_own = keys::parse_changes(&key).is_some_and(|at| view.own.contains(&at));
+            let at = keys::parse_changes(&key).unwrap_or_default();
+            let is_own = |change: &ByteVec| {
+                claimed_checksum(change).is_some_and(|checksum| view.own.contains(&(at, checksum)))
+            };
             for lot in row.lots {
-                if lot.device != view.device || !is_own {
-                    changes.extend(lot.changes);
-                }
+                let is_device = lot.device == view.device;
+                changes.extend(lot.changes.into_iter().filter(|change| !is_device || !is_own(change)));
             }
         }
         if changes.is_empty() {

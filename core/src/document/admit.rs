@@ -305,6 +305,12 @@ pub fn claimed_hash(change: &[u8]) -> Option<Hash32> {
     chunk::scan(change).ok().map(|scanned| scanned.hash)
 }
 
+/// What tells the changes of one device at one position apart at no cost: the checksum in front of a change, which is the beginning of its
+/// hash. `None` for bytes that are too short to have one.
+pub fn claimed_checksum(change: &[u8]) -> Option<[u8; 4]> {
+    chunk::checksum(change)
+}
+
 /// Those of `changes` that stand behind `heads`, as plain chunks in the order they came. A hash names its bytes and, through them, the
 /// hashes behind it: when somebody vouches for the heads, what is found here is byte for byte what they vouch for. Nothing is decoded by
 /// automerge, and whatever else is among the changes never will be.

@@ -38,6 +38,11 @@ pub(super) struct Head {
     pub message: Vec<u8>,
 }
 
+/// The checksum that stands in front of a change, deflated or not: the first bytes of its hash. `None` where there is none.
+pub(super) fn checksum(bytes: &[u8]) -> Option<[u8; 4]> {
+    bytes.get(4..8)?.try_into().ok()
+}
+
 /// Checks that `bytes` are exactly one change chunk within the limits, inflating it if need be.
 pub(super) fn scan(bytes: &[u8]) -> Result<Scanned, ChunkError> {
     if bytes.len() > limits::CHANGE_MAX_BYTES {

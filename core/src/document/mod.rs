@@ -23,8 +23,8 @@ mod undo;
 mod value;
 
 pub use admit::{
-    AdmitLimits, Admitted, AdmittedAll, Author, Pushed, Refusal, WriteScope, admit, admit_all, claimed_hash,
-    claimed_stamp, vouched_for,
+    AdmitLimits, Admitted, AdmittedAll, Author, Pushed, Refusal, WriteScope, admit, admit_all,
+    claimed_checksum, claimed_hash, claimed_stamp, vouched_for,
 };
 pub use conflict::{Conflict, ConflictValue, Path, resolution};
 pub use describe::{Described, Written, describe};

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::access::Channel;
 use crate::company::{Company, CompanyError, DeviceStatus, Incoming, Principal, View};
+use crate::document::claimed_checksum;
 use crate::ids::{DeviceId, DocId};
 use crate::limits;
 use crate::store::{Batch, Position};
@@ -44,16 +45,16 @@ pub struct Session {
     announced: Option<Position>,
     /// The documents of the pushes that are being judged, one entry a push.
     judging: Vec<DocId>,
-    /// Every push that has no answer yet, with its bytes.
-    weights: Vec<(u64, DocId, usize)>,
+    /// Every push that has no answer yet.
+    open: Vec<Open>,
     /// Pushes that wait for others of this session: a lead's table for the lead itself, which may be as new.
     waiting: VecDeque<Push>,
     /// Whole documents that the phone asked for.
     wanted: BTreeSet<DocId>,
     /// Whether anything may have changed since the log was last read to its end.
     news: bool,
-    /// Whether this session's own pushes have moved the log since. The phone has what they say: they are read past when it pauses.
-    own_news: bool,
+    /// How many answers to this session's own pushes came since. The phone has what they say: they are read past when it pauses.
+    own_news: usize,
     heard: bool,
     /// What a revoked device has brought so far.
     farewell_bytes: usize,
@@ -62,6 +63,23 @@ pub struct Session {
     returning: bool,
     /// The first parts of what it gives back.
     gathered: Option<Return>,
+}
+
+/// A push that has no answer yet.
+#[derive(Debug)]
+struct Open {
+    id: u64,
+    doc: DocId,
+    bytes: usize,
+    /// The checksums of its changes.
+    checksums: Vec<[u8; 4]>,
+}
+
+impl Open {
+    fn of(push: &Push) -> Self {
+        let checksums = push.changes.iter().filter_map(|change| claimed_checksum(change)).collect();
+        Self { id: push.id, doc: push.doc, bytes: push.bytes(), checksums }
+    }
 }
 
 impl Session {
@@ -88,11 +106,11 @@ impl Session {
             greeted_at: greeting.head,
             announced: None,
             judging: Vec::new(),
-            weights: Vec::new(),
+            open: Vec::new(),
             waiting: VecDeque::new(),
             wanted: BTreeSet::new(),
             news: true,
-            own_news: false,
+            own_news: 0,
             heard: false,
             farewell_bytes: 0,
             gathered: None,
@@ -150,11 +168,11 @@ impl Session {
                 if self.unanswered() >= limits::PUSHES_IN_FLIGHT {
                     return close(WireCode::TooMany, "too many unanswered pushes");
                 }
-                let held: usize = self.weights.iter().map(|(.., bytes)| bytes).sum();
+                let held: usize = self.open.iter().map(|open| open.bytes).sum();
                 if held + push.bytes() > limits::PUSH_BYTES_IN_FLIGHT {
                     return close(WireCode::TooMany, "too many bytes of unanswered pushes");
                 }
-                self.weights.push((push.id, push.doc, push.bytes()));
+                self.open.push(Open::of(&push));
                 self.waiting.push_back(push);
                 Ok(self.judge_next())
             }
@@ -216,18 +234,19 @@ impl Session {
             if let Some(at) = self.judging.iter().position(|doc| *doc == answer.doc) {
                 self.judging.remove(at);
             }
-            let known = |(id, doc, _): &(u64, DocId, usize)| (*id, *doc) == (answer.id, answer.doc);
-            if let Some(at) = self.weights.iter().position(known) {
-                self.weights.remove(at);
-            }
+            let is_answered = |open: &Open| (open.id, open.doc) == (answer.id, answer.doc);
+            let open = self.open.iter().position(is_answered).map(|at| self.open.remove(at));
             match answer.verdict {
+                // What was known already may stand further back, and the position be that of somebody else's change: therefore the
+                // checksums.
                 Verdict::Durable { at, .. } if at > self.greeted_at.max(self.cursor) => {
-                    self.view.own.insert(at);
-                    self.own_news = true;
+                    let checksums = open.map(|open| open.checksums).unwrap_or_default();
+                    self.view.own.extend(checksums.into_iter().map(|checksum| (at, checksum)));
+                    self.own_news += 1;
                 }
                 Verdict::Durable { .. } => {}
                 // Late work that is held may be of a document that the phone is to let go.
-                Verdict::Held { .. } | Verdict::Refused { .. } => self.own_news = true,
+                Verdict::Held { .. } | Verdict::Refused { .. } => self.own_news += 1,
             }
         }
         // Hostile bytes cost their sender the connection (design decision 5); the answer goes first, so that an honest phone with a
@@ -247,7 +266,7 @@ impl Session {
         let mut effects = vec![Effect::Send(answers.into_iter().map(FromServer::Answer).collect())];
         effects.extend(close);
         effects.extend(self.judge_next());
-        if self.own_news && (self.unanswered() == 0 || self.view.own.len() >= limits::OWN_NEWS_MAX) {
+        if self.own_news > 0 && (self.unanswered() == 0 || self.own_news >= limits::OWN_NEWS_MAX) {
             self.news = true;
             effects.push(Effect::Pump);
         }
@@ -303,9 +322,11 @@ impl Session {
         if self.news {
             let page = company.news(&self.view, self.cursor, budget_bytes)?;
             self.news = page.more;
-            self.own_news &= page.more;
+            if !page.more {
+                self.own_news = 0;
+            }
             self.cursor = page.cursor;
-            self.view.own = self.view.own.split_off(&(self.cursor + 1));
+            self.view.own = self.view.own.split_off(&(self.cursor + 1, [0; 4]));
             let mut messages = page.messages;
             if self.announced != Some(self.cursor) {
                 messages.push(FromServer::CaughtUp(self.cursor));
