@@ -505,12 +505,13 @@ impl Replica {
         Ok(parts.collect())
     }
 
-    /// Deletes everything that this phone holds.
+    /// Deletes everything that this phone holds. From the call on nothing of it is shown, also where the disk does not let it go.
     ///
     /// # Errors
     /// [`ReplicaError`] of the store.
     pub fn wipe_all(&mut self) -> Result<(), ReplicaError> {
         self.wipes += 1;
+        self.wiping = true;
         let everything = Range { from: vec![b'a'], to: Vec::new() };
         // A phone that dies in the middle goes on when it is opened again: with its identity gone it would never be told once more.
         let mut mark = Batch::new();
@@ -531,7 +532,9 @@ impl Replica {
         done.delete(keys::WIPING);
         super::mark_wiped(&mut done);
         self.store.commit_one(done)?;
-        self.reload()
+        self.reload()?;
+        self.wiping = false;
+        Ok(())
     }
 }
 

@@ -94,6 +94,8 @@ pub struct Replica {
     pending: BTreeMap<DocId, u32>,
     /// How often everything was deleted since the store was opened.
     wipes: u64,
+    /// Everything is to be deleted, and the disk has not let it: nothing of it is shown or written to meanwhile.
+    wiping: bool,
     /// The documents to ask for whole: what a lost connection kept from coming is asked for at the next.
     wanted: BTreeSet<DocId>,
     hot: HotDocs,
@@ -173,6 +175,7 @@ impl Replica {
             counter: 0,
             pending: BTreeMap::new(),
             wipes: 0,
+            wiping: false,
             wanted: BTreeSet::new(),
             hot: HotDocs::new(HOT_DOCS),
             store,
@@ -215,11 +218,15 @@ impl Replica {
     }
 
     /// Keeps who this phone is. Repeating it for the same device of the same user renews tokens and names, and nothing else: what the phone
-    /// holds and what waits in its outbox stay.
+    /// holds and what waits in its outbox stay. A wipe that the disk did not let end is ended first: at the next opening it would take the
+    /// new user's work with it.
     ///
     /// # Errors
     /// [`ReplicaError::AlreadyEnrolled`] for another device or another user.
     pub fn enrol(&mut self, identity: Identity) -> Result<(), ReplicaError> {
+        if self.wiping {
+            self.wipe_all()?;
+        }
         let other = |old: &Identity| (old.device, old.user) != (identity.device, identity.user);
         if self.identity.as_ref().is_some_and(other) {
             return Err(ReplicaError::AlreadyEnrolled);
@@ -279,11 +286,14 @@ impl Replica {
         Ok(())
     }
 
-    /// Refuses to read when the phone was too long without contact.
+    /// Refuses to read when the phone was too long without contact, and when it was told to delete everything and could not.
     ///
     /// # Errors
-    /// [`ReplicaError::Locked`].
+    /// [`ReplicaError::Locked`], [`ReplicaError::NotEnrolled`].
     pub fn check_unlocked(&self, now: Moment) -> Result<(), ReplicaError> {
+        if self.wiping {
+            return Err(ReplicaError::NotEnrolled);
+        }
         let last = self.clock.last_contact_ms;
         let now_ms = self.now_ms(now).max(self.seen.at(now));
         let days = now_ms.saturating_sub(last) / DAY_MS;
@@ -343,7 +353,7 @@ impl Replica {
     /// [`ReplicaError::Edit`] and nothing has changed.
     pub fn edit(&mut self, act: &Act, lots: &[DocEdits]) -> Result<Vec<Saved>, ReplicaError> {
         self.identity()?;
-        if self.sync.leaving {
+        if self.sync.leaving || self.wiping {
             return Err(ReplicaError::NotEnrolled);
         }
         let waiting: u32 = self.pending.values().sum();
@@ -590,9 +600,12 @@ const SEEN_STEP_MS: i64 = 60 * 60 * 1_000;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
-    use crate::ids::DeviceId;
-    use crate::store::MemoryStore;
+    use crate::ids::{DeviceId, EntryId};
+    use crate::store::{MemoryStore, Outcome, Position, Reads, Row};
+    use crate::sync::message::FromServer;
 
     fn identity(device: u8, user: u8, token: &str) -> Identity {
         Identity {
@@ -603,6 +616,66 @@ mod tests {
             server_url: "https://crm.example".into(),
             refresh_token: token.into(),
             zone: "Asia/Shanghai".into(),
+        }
+    }
+
+    /// A disk that takes so many batches more.
+    struct Filling {
+        rows: MemoryStore,
+        room: AtomicUsize,
+    }
+
+    impl Store for Filling {
+        fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+            self.rows.get_many(keys)
+        }
+
+        fn scan(&self, range: &Range, direction: Direction, limit: usize) -> Result<Vec<Row>, StoreError> {
+            self.rows.scan(range, direction, limit)
+        }
+
+        fn commit(&self, batches: Vec<Batch>) -> Result<Vec<Outcome>, StoreError> {
+            let left = self.room.load(Ordering::Relaxed).checked_sub(batches.len());
+            self.room.store(left.ok_or(StoreError::Io("no space left".into()))?, Ordering::Relaxed);
+            self.rows.commit(batches)
+        }
+
+        fn head(&self) -> Result<Position, StoreError> {
+            self.rows.head()
+        }
+
+        fn read(&self, keys: &[&[u8]], ranges: &[(Range, usize)]) -> Result<Reads, StoreError> {
+            self.rows.read(keys, ranges)
+        }
+    }
+
+    #[test]
+    fn a_phone_that_cannot_be_wiped_shows_nothing_and_the_wipe_takes_nobody_elses_work() {
+        let now = Moment { boot: 1, mono_ms: 0, wall_ms: 1_770_000_000_000 };
+        // Not even the mark that the wipe leaves first fits, or that alone.
+        for room in [0, 1] {
+            let store = Arc::new(Filling { rows: MemoryStore::new(), room: AtomicUsize::new(100) });
+            let mut replica = Replica::open(store.clone()).unwrap();
+            replica.enrol(identity(1, 1, "first")).unwrap();
+            let lead = DocId::fresh(DocKind::Lead, EntryId([7; 16]));
+            let set = Edit::Set { field: "customer_name".into(), value: "市一医院".into() };
+            let lots = [DocEdits::of(lead, vec![set])];
+            replica.edit(&replica.act(now, [1; 32]).unwrap(), &lots).unwrap();
+            assert_eq!(replica.list(&ListQuery::default(), now).unwrap().len(), 1);
+
+            store.room.store(room, Ordering::Relaxed);
+            assert!(matches!(replica.take(&[FromServer::Wipe], 0), Err(ReplicaError::Store(_))));
+            assert!(matches!(replica.check_unlocked(now), Err(ReplicaError::NotEnrolled)));
+            assert!(matches!(replica.list(&ListQuery::default(), now), Err(ReplicaError::NotEnrolled)));
+            let more = replica.edit(&replica.act(now, [2; 32]).unwrap(), &lots);
+            assert!(matches!(more, Err(ReplicaError::NotEnrolled)), "{more:?}");
+            assert!(matches!(replica.enrol(identity(2, 2, "new")), Err(ReplicaError::Store(_))));
+
+            store.room.store(100, Ordering::Relaxed);
+            replica.enrol(identity(2, 2, "new")).unwrap();
+            assert!(replica.list(&ListQuery::default(), now).unwrap().is_empty());
+            let replica = Replica::open(store).unwrap();
+            assert_eq!(replica.identity().unwrap().user, UserId([2; 8]));
         }
     }
 
