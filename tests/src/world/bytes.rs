@@ -9,12 +9,16 @@ use fieldbook_core::ids::DocId;
 
 /// Every word that acts write carries the number of its family between two of these.
 const MARK: &str = "§";
+/// Numbers have so many digits, and are multiples of this prime: notes are cut and spliced anywhere, and what is left of a number is no
+/// other family's.
+const DIGITS: usize = 6;
+const FACTOR: usize = 97;
 /// How a chunk of automerge begins.
 const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 
 /// A word of this family.
 pub(super) fn marked(family: usize, word: &str) -> String {
-    format!("{MARK}{family}{MARK}{word}")
+    format!("{MARK}{:0DIGITS$}{MARK}{word}", family * FACTOR)
 }
 
 /// The families whose words are in a row: as its bytes stand, and in every change in it, inflated.
@@ -61,9 +65,9 @@ fn marks_in(value: &[u8]) -> BTreeSet<usize> {
         at += found + mark.len();
         let digits: String =
             value[at..].iter().take_while(|b| b.is_ascii_digit()).map(|b| char::from(*b)).collect();
-        if !digits.is_empty() && value[at + digits.len()..].starts_with(mark) {
-            families.extend(digits.parse::<usize>());
-            at += digits.len() + mark.len();
+        if digits.len() == DIGITS && value[at + DIGITS..].starts_with(mark) {
+            families.extend(digits.parse().ok().filter(|n| n % FACTOR == 0).map(|n: usize| n / FACTOR));
+            at += DIGITS + mark.len();
         }
     }
     families
@@ -89,6 +93,17 @@ mod tests {
         bytes.extend(marked(3, "").bytes());
         assert_eq!(marks_in(&bytes), BTreeSet::from([3, 12]));
         assert!(marks_in("§§ 5§".as_bytes()).is_empty());
+    }
+
+    #[test]
+    fn a_number_that_a_splice_has_cut_is_nobody_elses() {
+        let word = marked(13, "约院长");
+        for (cut, _) in word.char_indices() {
+            for inserted in [marked(13, ""), marked(13, "x")] {
+                let spliced = format!("{}{inserted}{}", &word[..cut], &word[cut..]);
+                assert!(marks_in(spliced.as_bytes()).is_subset(&BTreeSet::from([13])), "{spliced}");
+            }
+        }
     }
 
     #[test]

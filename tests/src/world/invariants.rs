@@ -141,8 +141,10 @@ impl World {
             if named.is_some() || marked.is_some() {
                 let name =
                     named.map_or_else(|| format!("family {}", marked.unwrap_or(0)), |doc| self.name(*doc));
-                let key = String::from_utf8_lossy(key).escape_default().to_string();
-                return violated("no_unreadable_bytes", format!("phone {n} still has row {key} of {name}"));
+                let row = key.get(2..2 + DocId::LEN).and_then(DocId::from_slice).map(|doc| self.name(doc));
+                let table = String::from_utf8_lossy(&key[..key.len().min(2)]).into_owned();
+                let detail = format!("phone {n} still has row {table} ({row:?}) of {name}");
+                return violated("no_unreadable_bytes", detail);
             }
         }
         Ok(())
@@ -217,14 +219,14 @@ impl World {
     }
 
     /// A wiped phone holds nothing, and everything it had was heard unless it was stolen. A device is heard once: of one that was cloned
-    /// the copy that comes first.
+    /// the copy that came first.
     pub(super) fn check_wiped(&mut self, n: usize) -> Step {
         let device = self.phones[n].device;
         // The server may have died right after it wrote the status, and nobody noted it.
         let row = self.office.company.as_ref().and_then(|company| company.device(device).ok());
         let stolen = self.office.tombstones.get(&device) == Some(&DeviceStatus::Stolen)
             || row.is_some_and(|row| row.status == DeviceStatus::Stolen)
-            || self.phones.iter().filter(|phone| phone.device == device && phone.wiped).count() > 1;
+            || self.office.farewells.get(&device).is_some_and(|first| *first != n);
         for (hash, made) in &mut self.ledger.made {
             if made.phone == n && made.fate == Fate::Waiting {
                 if !stolen {

@@ -34,6 +34,8 @@ pub(super) struct Office {
     pub backups: Vec<(i64, Snapshot)>,
     /// What was decided about devices, kept outside the backups (design decision 6).
     pub tombstones: BTreeMap<DeviceId, DeviceStatus>,
+    /// Of each device that was heard for the last time, by which phone: there may be copies of it.
+    pub farewells: BTreeMap<DeviceId, usize>,
     /// Times that the store was restored, and when last.
     pub restores: u64,
     pub restored_ms: i64,
@@ -78,6 +80,7 @@ impl Office {
             flushing: false,
             backups: Vec::new(),
             tombstones: BTreeMap::new(),
+            farewells: BTreeMap::new(),
             restores: 0,
             restored_ms: i64::MIN,
             dismissed: BTreeSet::new(),
@@ -234,6 +237,7 @@ impl World {
             Err(other) => return violated("the_office_never_stumbles", other.to_string()),
         }
         self.office.restores += 1;
+        self.office.farewells.clear();
         self.office.restored_ms = self.now_ms;
         self.tally.add("server restores", 1);
         self.tell(format!(
@@ -246,6 +250,16 @@ impl World {
         if self.office(|office, company| office.decide_again(company, now_ms))?.is_none() {
             // The disk failed in the middle of the repair.
             return self.restore_server(backup);
+        }
+        Ok(())
+    }
+
+    /// A device is heard once; whichever of its copies comes later is wiped unheard.
+    fn hear_farewell(&mut self, conn: u64, device: DeviceId) -> Step {
+        let row = self.office(|_, company| company.device(device))?;
+        let is_first = row.is_some_and(|row| row.status != DeviceStatus::Wiped);
+        if let Some(conn) = self.net.get(conn).filter(|_| is_first) {
+            self.office.farewells.insert(device, conn.phone);
         }
         Ok(())
     }
@@ -329,6 +343,7 @@ impl World {
                     let Some(device) = self.office.sessions.get(&conn).map(Session::device) else { continue };
                     let stolen = self.office.tombstones.get(&device) == Some(&DeviceStatus::Stolen);
                     if !stolen {
+                        self.hear_farewell(conn, device)?;
                         let wiped = DeviceStatus::Wiped;
                         let set =
                             self.office(|_, company| company.set_device_status(device, wiped, now_ms))?;

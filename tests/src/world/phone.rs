@@ -175,6 +175,14 @@ impl World {
         let later = 60_000 + self.dice.below(3_600_000);
         self.at(later, Event::Restart(n));
         let read = |e: ReplicaError| Violation { invariant: "a_disk_can_be_read", detail: e.to_string() };
+        let now = self.phones[n].moment(self.now_ms);
+        let is_dark =
+            |replica: &Replica| matches!(replica.check_unlocked(now), Err(ReplicaError::NotEnrolled));
+        if self.phones[n].replica.as_ref().is_some_and(is_dark) {
+            // It was told to delete everything, and could not: it shows nothing of what is left.
+            self.tally.add("wipes that could not end", 1);
+            return Ok(());
+        }
         let mut disk = self.phones[n].peek().map_err(read)?;
         let Some(memory) = self.phones[n].replica.as_mut() else { return Ok(()) };
         let on_disk = documents(&disk).map_err(read)?;
