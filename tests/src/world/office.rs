@@ -237,7 +237,12 @@ impl World {
             Err(other) => return violated("the_office_never_stumbles", other.to_string()),
         }
         self.office.restores += 1;
-        self.office.farewells.clear();
+        // A farewell that the backup knows still stands, and the copies of that device stay unheard.
+        let Office { company, farewells, .. } = &mut self.office;
+        farewells.retain(|device, _| {
+            let row = company.as_ref().and_then(|company| company.device(*device).ok());
+            row.is_some_and(|row| row.status == DeviceStatus::Wiped)
+        });
         self.office.restored_ms = self.now_ms;
         self.tally.add("server restores", 1);
         self.tell(format!(
