@@ -70,7 +70,6 @@ struct Task {
 }
 
 /// The worker's answer to one task. A trip brings one for each, in order.
-
 #[derive(Encode, Decode)]
 enum Response {
     #[n(0)]
