@@ -241,11 +241,14 @@ impl Doc {
         let again = planned.again.then_some(None);
         writes.push(match planned.edit {
             Edit::Set { field, value } => {
-                let other = planned.again.then(|| self.other_value(field, None, None, value));
                 for name in schema::names(self.kind(), field) {
                     // An older phone reads the former name, where one wrote it.
-                    if name == field || !self.survivors(&ROOT, name).is_empty() {
-                        writes.push(put(ROOT, name, value.to_scalar(), other.clone()));
+                    let held = self.survivors(&ROOT, name);
+                    if name == field || !held.is_empty() {
+                        // What a later writer under the other name replaced still stands under this one.
+                        let again = held.iter().any(|(held, _)| held == value);
+                        let other = again.then(|| self.other_value(field, None, None, value));
+                        writes.push(put(ROOT, name, value.to_scalar(), other));
                     }
                 }
                 return Ok(());

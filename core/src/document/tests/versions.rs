@@ -102,6 +102,24 @@ fn an_older_and_a_newer_phone_on_one_register_are_in_conflict_until_a_person_cho
     assert_eq!((phone(&after), after.conflicts(&NoClocks).len()), (Some("后写".into()), 0));
 }
 
+/// Under the present name two values survive, of which neither is read any more: an older phone has replaced both under the former one.
+/// Choosing one of them again takes an operation of its own, which the gate takes.
+#[test]
+fn a_value_that_an_older_phone_replaced_can_be_chosen_again() {
+    let base = Doc::genesis(DocKind::Account);
+    let both = merged(&with(&base, 2, 10, &[set("phone", "乙")]), &with(&base, 3, 11, &[set("phone", "丙")]));
+    let mut replaced = both.clone();
+    foreign(&mut replaced, 1, 20, &[("tel", "丁".into())]);
+    assert_eq!(phone(&replaced), Some("丁".into()));
+    for word in ["乙", "丙"] {
+        let mut chosen = replaced.clone();
+        let edited = chosen.edit(actor(4), &stamp(4, 30), &[set("phone", word)]).unwrap();
+        assert_eq!((phone(&chosen), chosen.conflicts(&NoClocks).len()), (Some(word.into()), 0));
+        let verdict = admit(&replaced, &author(4), &[&edited.change], &AdmitLimits::default());
+        assert!(verdict.is_ok(), "{word}: {verdict:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
