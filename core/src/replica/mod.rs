@@ -94,7 +94,7 @@ pub struct Replica {
     pending: BTreeMap<DocId, u32>,
     /// How often everything was deleted since the store was opened.
     wipes: u64,
-    /// Everything is to be deleted, and the disk has not let it: nothing of it is shown or written to meanwhile.
+    /// Everything is to be deleted, and the disk has not let it: it belongs to nobody meanwhile.
     wiping: bool,
     /// The documents to ask for whole: what a lost connection kept from coming is asked for at the next.
     wanted: BTreeSet<DocId>,
@@ -214,19 +214,25 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError::NotEnrolled`].
     pub fn identity(&self) -> Result<&Identity, ReplicaError> {
-        self.identity.as_ref().ok_or(ReplicaError::NotEnrolled)
+        self.identity.as_ref().filter(|_| !self.wiping).ok_or(ReplicaError::NotEnrolled)
+    }
+
+    /// Ends a wipe that the disk did not let end. Whoever enrols does so first: at the next opening it would take the new user's work with
+    /// it.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] of the store.
+    pub fn end_wipe(&mut self) -> Result<(), ReplicaError> {
+        if self.wiping { self.wipe_all() } else { Ok(()) }
     }
 
     /// Keeps who this phone is. Repeating it for the same device of the same user renews tokens and names, and nothing else: what the phone
-    /// holds and what waits in its outbox stay. A wipe that the disk did not let end is ended first: at the next opening it would take the
-    /// new user's work with it.
+    /// holds and what waits in its outbox stay. A wipe that is open is ended first.
     ///
     /// # Errors
     /// [`ReplicaError::AlreadyEnrolled`] for another device or another user.
     pub fn enrol(&mut self, identity: Identity) -> Result<(), ReplicaError> {
-        if self.wiping {
-            self.wipe_all()?;
-        }
+        self.end_wipe()?;
         let other = |old: &Identity| (old.device, old.user) != (identity.device, identity.user);
         if self.identity.as_ref().is_some_and(other) {
             return Err(ReplicaError::AlreadyEnrolled);
@@ -353,7 +359,7 @@ impl Replica {
     /// [`ReplicaError::Edit`] and nothing has changed.
     pub fn edit(&mut self, act: &Act, lots: &[DocEdits]) -> Result<Vec<Saved>, ReplicaError> {
         self.identity()?;
-        if self.sync.leaving || self.wiping {
+        if self.sync.leaving {
             return Err(ReplicaError::NotEnrolled);
         }
         let waiting: u32 = self.pending.values().sum();
@@ -600,7 +606,7 @@ const SEEN_STEP_MS: i64 = 60 * 60 * 1_000;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
     use crate::ids::{DeviceId, EntryId};
@@ -619,10 +625,11 @@ mod tests {
         }
     }
 
-    /// A disk that takes so many batches more.
+    /// A disk that takes so many batches more, and none after the first that it refused; it may refuse to list rows, too.
     struct Filling {
         rows: MemoryStore,
         room: AtomicUsize,
+        is_deaf: AtomicBool,
     }
 
     impl Store for Filling {
@@ -631,12 +638,16 @@ mod tests {
         }
 
         fn scan(&self, range: &Range, direction: Direction, limit: usize) -> Result<Vec<Row>, StoreError> {
+            if self.is_deaf.load(Ordering::Relaxed) {
+                return Err(StoreError::Io("input/output error".into()));
+            }
             self.rows.scan(range, direction, limit)
         }
 
         fn commit(&self, batches: Vec<Batch>) -> Result<Vec<Outcome>, StoreError> {
             let left = self.room.load(Ordering::Relaxed).checked_sub(batches.len());
-            self.room.store(left.ok_or(StoreError::Io("no space left".into()))?, Ordering::Relaxed);
+            self.room.store(left.unwrap_or(0), Ordering::Relaxed);
+            left.ok_or(StoreError::Io("no space left".into()))?;
             self.rows.commit(batches)
         }
 
@@ -649,34 +660,73 @@ mod tests {
         }
     }
 
+    const NOW: Moment = Moment { boot: 1, mono_ms: 0, wall_ms: 1_770_000_000_000 };
+
+    /// A phone of user 1 with one lead.
+    fn with_a_lead() -> (Arc<Filling>, Replica) {
+        let (room, is_deaf) = (AtomicUsize::new(100), AtomicBool::new(false));
+        let store = Arc::new(Filling { rows: MemoryStore::new(), room, is_deaf });
+        let mut replica = Replica::open(store.clone()).unwrap();
+        replica.enrol(identity(1, 1, "first")).unwrap();
+        let act = replica.act(NOW, [1; 32]).unwrap();
+        replica.edit(&act, &[a_lead()]).unwrap();
+        assert_eq!(replica.list(&ListQuery::default(), NOW).unwrap().len(), 1);
+        (store, replica)
+    }
+
+    fn a_lead() -> DocEdits {
+        let set = Edit::Set { field: "customer_name".into(), value: "市一医院".into() };
+        DocEdits::of(DocId::fresh(DocKind::Lead, EntryId([7; 16])), vec![set])
+    }
+
+    fn shows_nothing(replica: &mut Replica) {
+        assert!(matches!(replica.identity(), Err(ReplicaError::NotEnrolled)));
+        assert!(matches!(replica.check_unlocked(NOW), Err(ReplicaError::NotEnrolled)));
+        assert!(matches!(replica.list(&ListQuery::default(), NOW), Err(ReplicaError::NotEnrolled)));
+        let act = Act::new(Stamp::new(UserId([1; 8]), NOW, &replica.clock), [2; 32]);
+        let more = replica.edit(&act, &[a_lead()]);
+        assert!(matches!(more, Err(ReplicaError::NotEnrolled)), "{more:?}");
+    }
+
     #[test]
-    fn a_phone_that_cannot_be_wiped_shows_nothing_and_the_wipe_takes_nobody_elses_work() {
-        let now = Moment { boot: 1, mono_ms: 0, wall_ms: 1_770_000_000_000 };
-        // Not even the mark that the wipe leaves first fits, or that alone.
-        for room in [0, 1] {
-            let store = Arc::new(Filling { rows: MemoryStore::new(), room: AtomicUsize::new(100) });
-            let mut replica = Replica::open(store.clone()).unwrap();
-            replica.enrol(identity(1, 1, "first")).unwrap();
-            let lead = DocId::fresh(DocKind::Lead, EntryId([7; 16]));
-            let set = Edit::Set { field: "customer_name".into(), value: "市一医院".into() };
-            let lots = [DocEdits::of(lead, vec![set])];
-            replica.edit(&replica.act(now, [1; 32]).unwrap(), &lots).unwrap();
-            assert_eq!(replica.list(&ListQuery::default(), now).unwrap().len(), 1);
+    fn a_phone_that_cannot_be_wiped_shows_nothing_and_goes_on_with_it_when_it_is_opened() {
+        // The mark that the wipe leaves first fits, and nothing else.
+        let (store, mut replica) = with_a_lead();
+        store.room.store(1, Ordering::Relaxed);
+        assert!(matches!(replica.take(&[FromServer::Wipe], 0), Err(ReplicaError::Store(_))));
+        shows_nothing(&mut replica);
+        assert!(matches!(replica.enrol(identity(2, 2, "new")), Err(ReplicaError::Store(_))));
+        store.room.store(100, Ordering::Relaxed);
+        let mut replica = Replica::open(store).unwrap();
+        assert!(replica.identity().is_err());
+        assert!(replica.list(&ListQuery::default(), NOW).unwrap().is_empty());
+        replica.enrol(identity(2, 2, "new")).unwrap();
+    }
 
-            store.room.store(room, Ordering::Relaxed);
-            assert!(matches!(replica.take(&[FromServer::Wipe], 0), Err(ReplicaError::Store(_))));
-            assert!(matches!(replica.check_unlocked(now), Err(ReplicaError::NotEnrolled)));
-            assert!(matches!(replica.list(&ListQuery::default(), now), Err(ReplicaError::NotEnrolled)));
-            let more = replica.edit(&replica.act(now, [2; 32]).unwrap(), &lots);
-            assert!(matches!(more, Err(ReplicaError::NotEnrolled)), "{more:?}");
-            assert!(matches!(replica.enrol(identity(2, 2, "new")), Err(ReplicaError::Store(_))));
+    #[test]
+    fn where_not_even_the_mark_of_a_wipe_fits_the_next_contact_deletes() {
+        let (store, mut replica) = with_a_lead();
+        store.room.store(0, Ordering::Relaxed);
+        assert!(matches!(replica.take(&[FromServer::Wipe], 0), Err(ReplicaError::Store(_))));
+        shows_nothing(&mut replica);
+        store.room.store(100, Ordering::Relaxed);
+        let mut replica = Replica::open(store).unwrap();
+        assert_eq!(replica.list(&ListQuery::default(), NOW).unwrap().len(), 1);
+        assert!(replica.take(&[FromServer::Wipe], 0).unwrap().wiped_all);
+        assert!(replica.list(&ListQuery::default(), NOW).unwrap().is_empty());
+    }
 
-            store.room.store(100, Ordering::Relaxed);
-            replica.enrol(identity(2, 2, "new")).unwrap();
-            assert!(replica.list(&ListQuery::default(), now).unwrap().is_empty());
-            let replica = Replica::open(store).unwrap();
-            assert_eq!(replica.identity().unwrap().user, UserId([2; 8]));
-        }
+    #[test]
+    fn a_wipe_that_a_failed_read_stopped_ends_before_somebody_enrols_and_takes_nobody_elses_work() {
+        let (store, mut replica) = with_a_lead();
+        store.is_deaf.store(true, Ordering::Relaxed);
+        assert!(replica.wipe_all().is_err());
+        shows_nothing(&mut replica);
+        store.is_deaf.store(false, Ordering::Relaxed);
+        replica.enrol(identity(2, 2, "new")).unwrap();
+        assert!(replica.list(&ListQuery::default(), NOW).unwrap().is_empty());
+        let replica = Replica::open(store).unwrap();
+        assert_eq!(replica.identity().unwrap().user, UserId([2; 8]));
     }
 
     #[test]

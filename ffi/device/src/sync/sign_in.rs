@@ -81,8 +81,11 @@ struct ClaimRow {
 /// [`Error::Server`] with the server's code, and those of the way.
 pub(crate) async fn enrol(shared: &Shared, invitation: &Invitation, device_name: &str) -> Result<(), Error> {
     let _alone = shared.refreshing.lock().await;
-    let (old, wipes) =
-        shared.with(|replica, _| Ok::<_, Error>((replica.identity().ok().cloned(), replica.wipes())))?;
+    let (old, wipes) = shared.with(|replica, _| {
+        // Before the code is redeemed: it would be spent, and what remembers it deleted.
+        replica.end_wipe()?;
+        Ok::<_, Error>((replica.identity().ok().cloned(), replica.wipes()))
+    })?;
     if let Some(old) = &old {
         check_signed_out(shared, old, invitation).await?;
     }
