@@ -178,7 +178,7 @@ fn documents_that_go_together_are_judged_as_each_by_itself() {
 }
 
 #[test]
-fn documents_larger_than_a_trip_go_in_several() {
+fn documents_larger_than_a_trip_are_all_judged() {
     let letters = "字".repeat(3_000);
     let jobs: Vec<_> = (1..40).map(|seed| job(seed, &[&letters, "一", &letters])).collect();
     let mut gate = GateProgram::Process(PROGRAM.into()).gate(&config(10_000));

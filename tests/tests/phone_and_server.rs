@@ -371,6 +371,28 @@ fn an_entry_moved_on_two_phones_is_shown_once_and_removed_for_good() {
     assert!(matches!(one.book().move_entry(id, "2026-04-01"), Err(Error::NotFound(_))));
 }
 
+/// Every lead that newly names an account writes the account's row: they are judged together, and only one at a time can be written.
+#[test]
+fn sixty_leads_of_one_account_arrive_in_one_sync() {
+    let folder = tempfile::tempdir().unwrap();
+    let office = Office::start(folder.path());
+    let li = office.hire("李销售", Role::Rep);
+    let phone = office.phone(li, "li");
+    let book = phone.book();
+    let fields = AccountFields { name: Some("第三医院".into()), ..AccountFields::default() };
+    let account = book.create_account(&NewAccount { fields, ..NewAccount::default() }).unwrap();
+    for n in 0..60 {
+        let mut new = new_lead(&format!("第三医院{n}科"));
+        new.fields.account = Some(account);
+        book.create_lead(&new).unwrap();
+    }
+    let waiting = book.status().unwrap().unanswered;
+    // Once: a push that was given up would end the connection with an error.
+    let report = phone.sync();
+    assert_eq!((report.up, report.set_aside), (waiting, 0), "{report:?}");
+    assert_eq!(book.status().unwrap().unanswered, 0);
+}
+
 #[test]
 fn an_account_with_its_decision_chain_goes_along_with_the_lead_that_names_it() {
     let folder = tempfile::tempdir().unwrap();

@@ -113,6 +113,7 @@ impl Gatekeeper {
                 queued: queued.clone(),
                 waiting: BTreeMap::new(),
                 writing: BTreeSet::new(),
+                contended: BTreeSet::new(),
             };
             // Without a thread the shard answers nothing and its sessions time out; the machine is beyond help then.
             let thread =
@@ -178,6 +179,8 @@ struct Lane {
     waiting: BTreeMap<DocId, Vec<Waiting>>,
     /// Documents whose batch is with the committer.
     writing: BTreeSet<DocId>,
+    /// Documents whose batch met another one that wrote the same row, as those of an account's leads do: they go one by one.
+    contended: BTreeSet<DocId>,
 }
 
 impl Lane {
@@ -186,7 +189,8 @@ impl Lane {
         let mut order: VecDeque<DocId> = VecDeque::new();
         loop {
             // Take everything that has come, so that pushes to one document go together; wait only when there is nothing to judge.
-            let idle = order.iter().all(|doc| self.writing.contains(doc));
+            let may_contend = self.may_contend();
+            let idle = !order.iter().any(|doc| self.is_ready(doc, may_contend));
             let mut next = if idle { jobs.recv().ok() } else { jobs.try_recv().ok() };
             let mut taken = 0;
             while let Some(job) = next {
@@ -219,11 +223,23 @@ impl Lane {
         }
     }
 
-    /// The pushes of the documents that have waited longest, of which none is being written.
+    /// Whether none of the contended documents is being written.
+    fn may_contend(&self) -> bool {
+        self.contended.is_disjoint(&self.writing)
+    }
+
+    /// Whether a document's pushes may be judged now.
+    fn is_ready(&self, doc: &DocId, may_contend: bool) -> bool {
+        !self.writing.contains(doc) && (may_contend || !self.contended.contains(doc))
+    }
+
+    /// The pushes of the documents that have waited longest, of which none is being written. Of those that contended for a row at most one,
+    /// and first: it is written before the others of the trip, none of which can take the row from it.
     fn next_lots(&mut self, order: &mut VecDeque<DocId>) -> Vec<(DocId, Vec<Waiting>)> {
-        let (mut lots, mut rests) = (Vec::new(), Vec::new());
+        let (mut lots, mut rests) = (VecDeque::new(), Vec::new());
+        let mut may_contend = self.may_contend();
         order.retain(|doc| {
-            if lots.len() == DOCS_A_TRIP || self.writing.contains(doc) {
+            if lots.len() == DOCS_A_TRIP || !self.is_ready(doc, may_contend) {
                 return true;
             }
             let mut pushes = self.waiting.remove(doc).unwrap_or_default();
@@ -231,11 +247,16 @@ impl Lane {
                 self.waiting.insert(*doc, pushes.split_off(PUSHES_A_BATCH));
                 rests.push(*doc);
             }
-            lots.push((*doc, pushes));
+            if self.contended.contains(doc) {
+                may_contend = false;
+                lots.push_front((*doc, pushes));
+            } else {
+                lots.push_back((*doc, pushes));
+            }
             false
         });
         order.extend(rests);
-        lots
+        lots.into()
     }
 
     fn judge(&mut self, lots: Vec<(DocId, Vec<Waiting>)>, order: &mut VecDeque<DocId>) {
@@ -268,6 +289,7 @@ impl Lane {
     /// Answers nobody who pushed to the document: these pushes, and what came behind them and builds on them.
     fn give_up(&mut self, doc: DocId, pushes: Vec<Waiting>, order: &mut VecDeque<DocId>) {
         self.gate.forget(doc);
+        self.contended.remove(&doc);
         fail(pushes);
         fail(self.waiting.remove(&doc).unwrap_or_default());
         order.retain(|waiting| *waiting != doc);
@@ -291,6 +313,7 @@ impl Lane {
         };
         match prepared.settle(outcome) {
             Settled::Done { answers, touched, later } => {
+                self.contended.remove(&doc);
                 let writer = sole_writer(&pushes);
                 let mut answers = answers.into_iter();
                 for (i, push) in pushes.into_iter().enumerate() {
@@ -315,9 +338,15 @@ impl Lane {
                     pushes.into_iter().partition(|push| push.tries < TRIES);
                 fail(given_up);
                 let again = again.into_iter().map(|push| Waiting { tries: push.tries + 1, ..push });
-                let lot = self.waiting.entry(doc).or_default();
-                lot.splice(0..0, again);
-                if !lot.is_empty() && !order.contains(&doc) {
+                let mut lot: Vec<_> = again.collect();
+                lot.extend(self.waiting.remove(&doc).unwrap_or_default());
+                if lot.is_empty() {
+                    self.contended.remove(&doc);
+                    return;
+                }
+                self.contended.insert(doc);
+                self.waiting.insert(doc, lot);
+                if !order.contains(&doc) {
                     order.push_back(doc);
                 }
             }
