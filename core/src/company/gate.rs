@@ -10,8 +10,8 @@ use minicbor::{Decode, Encode};
 use super::CompanyError;
 use super::accounts::named_account;
 use crate::document::{
-    AdmitLimits, Admitted, AdmittedAll, Author, Doc, NoClocks, Pushed, Refusal, WriteScope, admit_all,
-    claimed_stamp,
+    AdmitLimits, Admitted, AdmittedAll, Author, Doc, DocError, NoClocks, Pushed, Refusal, WriteScope,
+    admit_all, claimed_stamp,
 };
 use crate::ids::{Actor, DeviceId, DocId, Hash32, UserId};
 use crate::sync::message::{HoldReason, RefuseCode, slices};
@@ -108,6 +108,13 @@ pub enum Accepted {
     },
 }
 
+impl Accepted {
+    /// Whether something new is merged.
+    pub fn is_new(&self) -> bool {
+        matches!(self, Accepted::Merge { changes, .. } if !changes.is_empty())
+    }
+}
+
 /// What the gate says of a job.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub struct Judged {
@@ -182,11 +189,18 @@ impl Gate for LocalGate {
             Some(doc) => doc,
             None => base()?.load(job.doc)?,
         };
+        let mut again = |passed: &[&[u8]]| {
+            let damaged = |e: DocError| CompanyError::Row {
+                key: format!("document {}", job.doc),
+                detail: e.to_string(),
+            };
+            base()?.load(job.doc)?.applied(passed).map_err(damaged)
+        };
         let slices: Vec<_> = job.pushes.iter().map(|push| slices(&push.changes)).collect();
         let pushes: Vec<_> =
             job.pushes.iter().zip(&slices).map(|(push, changes)| pushed(push, changes)).collect();
         let AdmittedAll { doc, verdicts, saved } =
-            admit_all(doc, &pushes, &AdmitLimits::default(), job.want_saved);
+            admit_all(doc, &pushes, &AdmitLimits::default(), job.want_saved, &mut again)?;
         let verdicts = verdicts.into_iter().map(accepted).collect();
         let (account, account_by) = named_account(&doc, &NoClocks).unzip();
         let (heads, changes) = (doc.heads(), doc.change_count());

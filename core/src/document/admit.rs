@@ -1,18 +1,19 @@
 //! The gate on bytes: whether changes that a phone pushed may enter a document (steps 2 to 6 of the gate of design
 //! decision 5). Pure: the caller checked the token and the permission before, and commits after.
 //!
-//! Nothing touches the stored document: the changes are applied to a copy, read back, saved and loaded, and only a
-//! copy that survived all of it is handed out. Bytes that no limit here stops may still cost time and memory inside the
-//! decoder, so the server runs this in a process that it can kill.
+//! Nothing touches the stored document: the changes are judged operation by operation, applied in memory, and read back from there byte
+//! for byte. That is enough to know that the document can be saved and loaded again, whatever it had become before: each operation refers to
+//! its own place and to what its author could know, so nothing of it can be lost on the way (`docs/decisions/0021`). Bytes that no limit
+//! here stops may still cost time and memory inside the decoder, so the server runs this in a process that it can kill.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use automerge::Change;
+use automerge::legacy::{Key, Op, OpType};
+use automerge::{Change, ScalarValue};
 
 use super::chunk::{self, ChunkError};
 use super::doc::{guarded, malformed};
 use super::history::History;
-use super::lasting::Lasting;
 use super::ops::OpRules;
 use super::{Doc, DocError, RawChange};
 use crate::ids::{Actor, DeviceId, Hash32, UserId};
@@ -92,7 +93,7 @@ pub struct AdmittedAll {
     pub doc: Doc,
     /// One verdict a push, in order.
     pub verdicts: Vec<Result<Admitted, Refusal>>,
-    /// The document's bytes, compact, from which `doc` was loaded: when they were asked for, and anything new passed.
+    /// The document's bytes, compact, and loaded again for proof: when they were asked for, and anything new passed.
     pub saved: Option<Vec<u8>>,
 }
 
@@ -137,7 +138,7 @@ pub enum Refusal {
     /// The author may not write this field.
     #[error("not the author's to write")]
     NotAllowed,
-    /// The document would not give back the bytes that it took in, or would not load again.
+    /// The document would not give back the bytes that it took in.
     #[error("the change does not survive storage")]
     Unfaithful,
 }
@@ -169,127 +170,66 @@ pub fn admit<B: AsRef<[u8]>>(
     changes: &[B],
     bounds: &AdmitLimits,
 ) -> Result<(Doc, Admitted), Refusal> {
-    let (applied, admitted) = admit_unsealed(base, author, changes, bounds)?;
-    let doc = match applied {
-        Some(applied) => {
-            let lasting = base.lasting().grown(&applied.added);
-            seal(&applied.doc, &lasting, bounds, Shape::Plain)?.0
-        }
-        None => base.clone(),
-    };
-    Ok((doc, admitted))
+    admit_into(base.clone(), author, changes, bounds).map_err(|refused| refused.why)
 }
 
-/// Judges pushes one after the other against the document as the ones before left it, and gives the document as it
-/// is after all of them, with its compact bytes when `compact` asks for them. The costly passage through storage is made once for all; only
-/// when that fails is each push judged by itself, so that one bad push takes no other with it.
-pub fn admit_all<B: AsRef<[u8]>>(
+/// Judges pushes one after the other against the document as the ones before left it, and gives the document as it is after all of them,
+/// with its compact bytes when `compact` asks for them.
+///
+/// Changes are applied in place. Should automerge fail over some that the rules found nothing wrong with, what is left is thrown away,
+/// and `again` gives the base once more, with those changes applied that passed so far.
+///
+/// # Errors
+/// Those of `again`.
+pub fn admit_all<B: AsRef<[u8]>, E>(
     base: Doc,
     pushes: &[Pushed<'_, B>],
     bounds: &AdmitLimits,
     compact: bool,
-) -> AdmittedAll {
-    let mut lasting = base.lasting().clone();
-    let mut applied: Option<Doc> = None;
-    let mut verdicts = Vec::with_capacity(pushes.len());
-    for push in pushes {
-        let before = applied.as_ref().unwrap_or(&base);
-        let verdict = match admit_unsealed(before, &push.author, push.changes, bounds) {
-            Ok((next, admitted)) => {
-                if let Some(next) = next {
-                    lasting = lasting.grown(&next.added);
-                    applied = Some(next.doc);
-                }
-                Ok(admitted)
-            }
-            Err(refusal) => Err(refusal),
-        };
-        verdicts.push(verdict);
-    }
-    let Some(applied) = applied else { return AdmittedAll { doc: base, verdicts, saved: None } };
-    let shape = if compact { Shape::Compact } else { Shape::Plain };
-    match seal(&applied, &lasting, bounds, shape) {
-        Ok((doc, saved)) => AdmittedAll { doc, verdicts, saved: compact.then_some(saved) },
-        Err(_) => admit_each(base, pushes, bounds, compact),
-    }
-}
-
-/// As [`admit_all`], with a passage through storage for each push.
-fn admit_each<B: AsRef<[u8]>>(
-    base: Doc,
-    pushes: &[Pushed<'_, B>],
-    bounds: &AdmitLimits,
-    compact: bool,
-) -> AdmittedAll {
+    again: &mut dyn FnMut(&[&[u8]]) -> Result<Doc, E>,
+) -> Result<AdmittedAll, E> {
     let before = base.change_count();
     let mut doc = base;
-    let mut verdicts = Vec::with_capacity(pushes.len());
+    let mut verdicts: Vec<Result<Admitted, Refusal>> = Vec::with_capacity(pushes.len());
     for push in pushes {
-        verdicts.push(admit(&doc, &push.author, push.changes, bounds).map(|(next, admitted)| {
-            doc = next;
-            admitted
-        }));
+        match admit_into(doc, &push.author, push.changes, bounds) {
+            Ok((next, admitted)) => {
+                doc = next;
+                verdicts.push(Ok(admitted));
+            }
+            Err(Refused { base, why }) => {
+                doc = match base {
+                    Some(untouched) => *untouched,
+                    None => {
+                        let passed = verdicts.iter().flatten().flat_map(|passed| &passed.changes);
+                        again(&passed.map(|raw| raw.bytes.as_slice()).collect::<Vec<_>>())?
+                    }
+                };
+                verdicts.push(Err(why));
+            }
+        }
     }
     let saved = (compact && doc.change_count() > before).then(|| doc.save_checked()).flatten();
-    AdmittedAll { doc, verdicts, saved }
+    Ok(AdmittedAll { doc, verdicts, saved })
 }
 
-/// A document with a push applied that did not go through storage yet.
-struct Applied {
-    doc: Doc,
-    /// What the push added of what never goes away.
-    added: Lasting,
+/// A push that does not pass, with the document as it was; without one where that was given up.
+struct Refused {
+    base: Option<Box<Doc>>,
+    why: Refusal,
 }
 
-/// Everything but the passage through storage. `None` when there is nothing new.
-fn admit_unsealed<B: AsRef<[u8]>>(
-    base: &Doc,
+/// As [`admit`], in place.
+fn admit_into<B: AsRef<[u8]>>(
+    base: Doc,
     author: &Author,
     changes: &[B],
     bounds: &AdmitLimits,
-) -> Result<(Option<Applied>, Admitted), Refusal> {
-    if changes.len() > bounds.max_changes || base.change_count() as usize > bounds.max_doc_changes {
-        return Err(Refusal::TooLarge);
+) -> Result<(Doc, Admitted), Refused> {
+    match Batch::judge(&base, author, changes, bounds) {
+        Ok(found) => found.apply(base, bounds).map_err(|why| Refused { base: None, why }),
+        Err(why) => Err(Refused { base: Some(base.into()), why }),
     }
-    let mut batch = Batch::new(base, author);
-    for bytes in changes {
-        let scanned = chunk::scan(bytes.as_ref())?;
-        if !base.contains(&scanned.hash) && !batch.max_ops.iter().any(|(hash, _)| *hash == scanned.hash) {
-            batch.add(scanned.raw, scanned.hash)?;
-        }
-    }
-    batch.apply(bounds)
-}
-
-/// How a document is saved on its way through storage.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    /// Without deflating, which takes longest of it.
-    Plain,
-    /// As a snapshot is kept.
-    Compact,
-}
-
-/// Sends the document through storage and hands out the copy that came back, with its bytes. Loading computes every hash anew from what
-/// was stored, so equal heads mean that every change behind them came back byte for byte. What came back must hold exactly as much of what
-/// never goes away as `lasting` says.
-fn seal(doc: &Doc, lasting: &Lasting, bounds: &AdmitLimits, shape: Shape) -> Result<(Doc, Vec<u8>), Refusal> {
-    let mut saved = guarded(|| Ok(doc.am().save_nocompress())).map_err(|_| Refusal::Unfaithful)?;
-    // The bound is on one shape, so that a verdict does not depend on when the server compacts.
-    if saved.len() > bounds.max_doc_bytes {
-        return Err(Refusal::TooLarge);
-    }
-    if shape == Shape::Compact {
-        saved = guarded(|| Ok(doc.am().save())).map_err(|_| Refusal::Unfaithful)?;
-    }
-    let sealed = Doc::load(doc.kind(), &saved).map_err(|_| Refusal::Unfaithful)?;
-    if sealed.heads() != doc.heads() || sealed.change_count() != doc.change_count() {
-        return Err(Refusal::Unfaithful);
-    }
-    if sealed.lasting() != lasting {
-        return Err(Refusal::Operation("something else went away"));
-    }
-    Ok((sealed.with_history_of(doc), saved))
 }
 
 /// The user, time and device that a change claims, for whoever judges when it was made; nothing is decoded by automerge. `None` for
@@ -331,29 +271,45 @@ pub fn vouched_for<B: AsRef<[u8]>>(changes: &[B], heads: &[Hash32]) -> Vec<Vec<u
 }
 
 struct Batch<'a> {
-    base: &'a Doc,
     history: &'a History,
     author: &'a Author,
     rules: OpRules<'a>,
-    parsed: Vec<Change>,
-    raw: Vec<RawChange>,
-    stamps: Vec<Stamp>,
+    found: Found,
     /// Highest operation of each change of the batch, in order.
     max_ops: Vec<(Hash32, u64)>,
 }
 
+/// New changes that the rules found nothing wrong with.
+#[derive(Default)]
+struct Found {
+    parsed: Vec<Change>,
+    raw: Vec<RawChange>,
+    stamps: Vec<Stamp>,
+    /// By how much they let the saved document grow at the most.
+    growth: usize,
+}
+
 impl<'a> Batch<'a> {
-    fn new(base: &'a Doc, author: &'a Author) -> Self {
-        Self {
-            base,
-            history: base.history(),
-            author,
-            rules: OpRules::new(base, &author.may),
-            parsed: Vec::new(),
-            raw: Vec::new(),
-            stamps: Vec::new(),
-            max_ops: Vec::new(),
+    /// What is new in the changes, if all of it may enter.
+    fn judge<B: AsRef<[u8]>>(
+        base: &'a Doc,
+        author: &'a Author,
+        changes: &[B],
+        bounds: &AdmitLimits,
+    ) -> Result<Found, Refusal> {
+        if changes.len() > bounds.max_changes || base.change_count() as usize > bounds.max_doc_changes {
+            return Err(Refusal::TooLarge);
         }
+        let rules = OpRules::new(base, &author.may);
+        let (history, found) = (base.history(), Found::default());
+        let mut batch = Self { history, author, rules, found, max_ops: Vec::new() };
+        for bytes in changes {
+            let scanned = chunk::scan(bytes.as_ref())?;
+            if !base.contains(&scanned.hash) && !batch.max_ops.iter().any(|(hash, _)| *hash == scanned.hash) {
+                batch.add(scanned.raw, scanned.hash)?;
+            }
+        }
+        Ok(batch.found)
     }
 
     fn add(&mut self, raw: Vec<u8>, hash: Hash32) -> Result<(), Refusal> {
@@ -370,11 +326,13 @@ impl<'a> Batch<'a> {
         self.rules.begin(change.deps().iter().map(|dep| Hash32(dep.0)));
         for (at, op) in ops.iter().enumerate() {
             self.rules.check(op, change.start_op().get() + at as u64, change.actor_id())?;
+            self.found.growth += op_growth(op);
         }
+        self.found.growth += CHANGE_GROWTH + raw.len();
         self.max_ops.push((hash, change.max_op()));
-        self.stamps.push(stamp);
-        self.raw.push(RawChange { hash, actor, seq: change.seq(), bytes: raw });
-        self.parsed.push(change);
+        self.found.stamps.push(stamp);
+        self.found.raw.push(RawChange { hash, actor, seq: change.seq(), bytes: raw });
+        self.found.parsed.push(change);
         Ok(())
     }
 
@@ -387,7 +345,8 @@ impl<'a> Batch<'a> {
     /// The change's actor is the author's and that of the whole batch; every other actor it names is known.
     fn actor(&self, change: &Change) -> Result<Actor, Refusal> {
         let own = |actor: &Actor| {
-            actor.device == self.author.device && self.raw.first().is_none_or(|first| first.actor == *actor)
+            actor.device == self.author.device
+                && self.found.raw.first().is_none_or(|first| first.actor == *actor)
         };
         let actor = Actor::from_bytes(change.actor_id().to_bytes()).filter(own).ok_or(Refusal::Actor)?;
         let known = |other: &automerge::ActorId| {
@@ -397,7 +356,7 @@ impl<'a> Batch<'a> {
     }
 
     fn sequence(&self, change: &Change, actor: Actor) -> Result<(), Refusal> {
-        let last_seq = self.raw.last().map_or_else(|| self.history.last_seq(actor), |raw| raw.seq);
+        let last_seq = self.found.raw.last().map_or_else(|| self.history.last_seq(actor), |raw| raw.seq);
         match change.seq() {
             seq if seq <= last_seq => Err(Refusal::Fork { last_seq }),
             seq if seq > last_seq + 1 => Err(Refusal::Gap { last_seq, seq }),
@@ -408,6 +367,9 @@ impl<'a> Batch<'a> {
     /// Dependencies are held, the actor's own last change is among them or behind them, and operations are numbered
     /// right after them: a number far ahead would exhaust the counter, one behind would be used twice.
     fn position(&self, change: &Change, actor: Actor) -> Result<(), Refusal> {
+        if change.deps().is_empty() || !change.deps().is_sorted_by(|one, next| one < next) {
+            return Err(Refusal::Operation("dependencies that nobody writes like this"));
+        }
         let mut highest = 0;
         for dep in change.deps() {
             let dep = Hash32(dep.0);
@@ -439,26 +401,44 @@ impl<'a> Batch<'a> {
     fn descends(&self, from: &[Hash32], ancestor: Hash32) -> bool {
         self.max_ops.is_empty() && self.history.descends(from, ancestor)
     }
+}
 
-    fn apply(self, bounds: &AdmitLimits) -> Result<(Option<Applied>, Admitted), Refusal> {
+impl Found {
+    /// The document with these changes, if it gives them back and is within the bounds.
+    fn apply(self, base: Doc, bounds: &AdmitLimits) -> Result<(Doc, Admitted), Refusal> {
         let actor = self.raw.last().map(|last| last.actor);
         let last_seq = self.raw.last().map_or(0, |last| last.seq);
-        let applied = if self.raw.is_empty() {
-            None
-        } else {
-            let doc = self.base.with(self.parsed).map_err(|error| match error {
-                DocError::MissingDeps(hash) => Refusal::MissingDeps(hash),
-                DocError::Fork { .. } => Refusal::Fork { last_seq },
-                _ => Refusal::Malformed,
-            })?;
-            if doc.change_count() as usize > bounds.max_doc_changes {
-                return Err(Refusal::TooLarge);
+        let doc = match self.raw.is_empty() {
+            true => base,
+            false => {
+                let at_most = base.plain_at_most().saturating_add(self.growth);
+                let mut doc = base.grown(self.parsed).map_err(|error| match error {
+                    DocError::MissingDeps(hash) => Refusal::MissingDeps(hash),
+                    DocError::Fork { .. } => Refusal::Fork { last_seq },
+                    _ => Refusal::Malformed,
+                })?;
+                doc.weigh(at_most);
+                if doc.change_count() as usize > bounds.max_doc_changes
+                    || !doc.weighs_at_most(bounds.max_doc_bytes)
+                {
+                    return Err(Refusal::TooLarge);
+                }
+                if !self.raw.iter().all(|raw| doc.gives_back(raw)) {
+                    return Err(Refusal::Unfaithful);
+                }
+                doc
             }
-            self.rules.check_scope(self.base, &doc)?;
-            Some(Applied { doc, added: self.rules.added() })
         };
-        Ok((applied, Admitted { changes: self.raw, stamps: self.stamps, actor, last_seq }))
+        Ok((doc, Admitted { changes: self.raw, stamps: self.stamps, actor, last_seq }))
     }
+}
+
+/// By how much one operation lets a saved document grow at the most. Its row stands in some sixteen columns and may cut a run of equal
+/// values in two in each; so may its mark beside each predecessor, in three. Generous, because a document that seems too large is weighed.
+fn op_growth(op: &Op) -> usize {
+    let key = if let Key::Map(key) = &op.key { key.len() } else { 0 };
+    let value = if let OpType::Put(ScalarValue::Str(text)) = &op.action { text.len() } else { 0 };
+    OP_GROWTH + PRED_GROWTH * op.pred.len() + 2 * key + value
 }
 
 impl From<ChunkError> for Refusal {
@@ -470,3 +450,10 @@ impl From<ChunkError> for Refusal {
         }
     }
 }
+
+/// Whole numbers and lengths take ten bytes at the most: sixteen columns of a value, two headers of runs and the value that was cut.
+const OP_GROWTH: usize = 16 * 40;
+/// The same in three columns.
+const PRED_GROWTH: usize = 3 * 40;
+/// The same in the columns of changes, and an actor that was not there yet; what the change says stands in its bytes.
+const CHANGE_GROWTH: usize = 8 * 40;

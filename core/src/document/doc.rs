@@ -9,7 +9,6 @@ use automerge::{Automerge, Change, ChangeHash, LoadOptions, ReadDoc, TextEncodin
 
 use super::genesis;
 use super::history::History;
-use super::lasting::Lasting;
 use crate::ids::{Actor, DocKind, Hash32};
 use crate::limits;
 
@@ -59,8 +58,8 @@ pub struct Doc {
     am: Automerge,
     /// Filled when first needed, and grown from then on.
     pub(super) history: OnceLock<Arc<History>>,
-    /// Filled when first needed: the gate asks for it before and after each batch, and what was after is before the next.
-    lasting: OnceLock<Lasting>,
+    /// How large the document is when saved plain, or somewhat more. Filled when first needed.
+    plain_at_most: OnceLock<usize>,
 }
 
 impl Doc {
@@ -112,9 +111,10 @@ impl Doc {
         self.am.save()
     }
 
-    /// How large the document is, compact and not deflated: what the bounds on documents are about.
+    /// How large the document is, compact and not deflated: what the bounds on documents are about. Beyond any bound when it cannot be
+    /// saved.
     pub fn plain_bytes(&self) -> usize {
-        self.am.save_nocompress().len()
+        guarded(|| Ok(self.am.save_nocompress().len())).unwrap_or(usize::MAX)
     }
 
     /// As [`Doc::save`], loaded again and compared, for whoever is about to drop what it was saved from. `None`: keep that.
@@ -177,12 +177,32 @@ impl Doc {
         self.history.get_or_init(|| Arc::new(History::of(&self.am)))
     }
 
-    pub(super) fn lasting(&self) -> &Lasting {
-        self.lasting.get_or_init(|| Lasting::of(self))
+    /// Whether the document, asked for this change, answers with the very bytes.
+    pub(super) fn gives_back(&self, change: &RawChange) -> bool {
+        let found = guarded(|| Ok(self.am.get_change_by_hash(&ChangeHash(change.hash.0))));
+        found.ok().flatten().is_some_and(|found| found.raw_bytes() == change.bytes)
+    }
+
+    /// An upper bound of [`Doc::plain_bytes`], near it or not.
+    pub(super) fn plain_at_most(&self) -> usize {
+        *self.plain_at_most.get_or_init(|| self.plain_bytes())
+    }
+
+    /// Notes an upper bound, from what the document was made of.
+    pub(super) fn weigh(&mut self, at_most: usize) {
+        self.plain_at_most = at_most.into();
+    }
+
+    /// Whether [`Doc::plain_bytes`] are within a bound. The document is saved for it only where the noted bound leaves a doubt.
+    pub(super) fn weighs_at_most(&mut self, bound: usize) -> bool {
+        if self.plain_at_most() > bound {
+            self.weigh(self.plain_bytes());
+        }
+        self.plain_at_most() <= bound
     }
 
     pub(super) fn wrap(kind: DocKind, am: Automerge) -> Self {
-        Self { kind, am, history: OnceLock::new(), lasting: OnceLock::new() }
+        Self { kind, am, history: OnceLock::new(), plain_at_most: OnceLock::new() }
     }
 
     /// A copy with these changes applied.
@@ -191,7 +211,7 @@ impl Doc {
     }
 
     /// With these changes applied. It is given away, so that neither an error nor a panic leaves half a change or a queue behind.
-    fn grown(self, changes: Vec<Change>) -> Result<Self, DocError> {
+    pub(super) fn grown(self, changes: Vec<Change>) -> Result<Self, DocError> {
         let batch: HashSet<_> = changes.iter().map(Change::hash).collect();
         let mut deps = changes.iter().flat_map(|change| change.deps());
         if let Some(missing) = deps.find(|dep| !batch.contains(*dep) && !self.contains(&Hash32(dep.0))) {
@@ -222,11 +242,6 @@ impl Doc {
     /// A document with what is known of its history.
     pub(super) fn wrap_known(kind: DocKind, am: Automerge, history: Option<Arc<History>>) -> Self {
         Self { history: history.map(OnceLock::from).unwrap_or_default(), ..Self::wrap(kind, am) }
-    }
-
-    /// This document, known to hold the changes of `other` and no others, with what is known of their history.
-    pub(super) fn with_history_of(self, other: &Self) -> Self {
-        Self { history: other.history.clone(), ..self }
     }
 
     fn load_with(kind: DocKind, bytes: &[u8], mode: VerificationMode) -> Result<Self, DocError> {

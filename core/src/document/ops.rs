@@ -2,15 +2,16 @@
 //! hides the write that lost.
 //!
 //! In short: a nested object is never made, overwritten or deleted, except a record's map under an id that its maker could not know to be
-//! taken; a log entry is written once; registers take scalars of their type; text takes single characters.
+//! taken; a log entry is written once; registers take scalars of their type; text takes single characters. What an operation refers to has to
+//! stand where it says, which is judged by [`Past`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
-use automerge::{ActorId, ObjId, ObjType, ROOT, ReadDoc, ScalarValue};
+use automerge::{ActorId, ObjId, ObjType, ScalarValue};
 
 use super::admit::{Refusal, WriteScope};
-use super::lasting::Lasting;
+use super::past::Past;
 use super::schema::{self, Field, KIND_KEY, Meaning, SCHEMA_KEY, ValueType};
 use super::{Doc, Value, genesis};
 use crate::ids::{EntryId, Hash32};
@@ -23,30 +24,29 @@ pub(super) struct OpRules<'a> {
     genesis_actor: ActorId,
     /// Records that the document holds, by the operation that made them. Filled when first needed.
     records: Option<BTreeMap<(u64, Vec<u8>), &'static Field>>,
-    /// Keys that this batch adds to a log, to records, or at the root for the first time.
+    /// Keys that this batch adds to a log or to records.
     added: BTreeSet<(&'static str, String)>,
-    /// Values and maps that this batch adds to a field: more than keys, where another device added one under the same key at once.
-    added_values: BTreeMap<&'static str, usize>,
-    /// The changes of the base on which the changes so far were made.
-    known: Vec<Hash32>,
+    past: Past<'a>,
 }
 
 impl<'a> OpRules<'a> {
     pub fn new(base: &'a Doc, may: &'a WriteScope) -> Self {
         let genesis_actor = genesis::genesis_actor();
-        let (added, added_values, known) = Default::default();
-        Self { base, may, genesis_actor, records: None, added, added_values, known }
+        Self { base, may, genesis_actor, records: None, added: BTreeSet::new(), past: Past::new(base) }
     }
 
-    /// Begins the next change of the batch: whatever lies behind `deps` was known to its author. The changes of a batch are a chain, so
-    /// what one knew the next knows too.
+    /// Begins the next change of the batch: whatever lies behind `deps` was known to its author.
     pub fn begin(&mut self, deps: impl Iterator<Item = Hash32>) {
-        let base = self.base;
-        self.known.extend(deps.filter(|dep| base.contains(dep)));
+        self.past.learn(deps);
     }
 
     /// Judges one operation, which will have the id (counter, actor).
     pub fn check(&mut self, op: &Op, counter: u64, actor: &ActorId) -> Result<(), Refusal> {
+        self.check_field(op, counter, actor)?;
+        self.past.check(op, counter, actor)
+    }
+
+    fn check_field(&mut self, op: &Op, counter: u64, actor: &ActorId) -> Result<(), Refusal> {
         match &op.obj {
             ObjectId::Root => self.check_root(op),
             ObjectId::Id(id) if *id.actor() == self.genesis_actor => {
@@ -65,24 +65,7 @@ impl<'a> OpRules<'a> {
         }
     }
 
-    /// What the batch adds of what never goes away.
-    pub fn added(&self) -> Lasting {
-        let root_keys = self.added.iter().filter(|(name, _)| *name == ROOT_KEYS).count();
-        Lasting { root_keys, values: self.added_values.clone() }
-    }
-
-    /// Whoever may write a few fields only could reach the others by a predecessor that names an operation of another field: that none of
-    /// them changed.
-    pub fn check_scope(&self, base: &Doc, now: &Doc) -> Result<(), Refusal> {
-        let WriteScope::Fields(fields) = self.may else { return Ok(()) };
-        let mut others = base.walk(&ROOT).filter(|(key, _)| key != SCHEMA_KEY && !fields.contains(key));
-        match others.any(|(key, survivors)| now.survivors(&ROOT, &key) != survivors) {
-            true => Err(Refusal::Operation("something else went away")),
-            false => Ok(()),
-        }
-    }
-
-    fn check_root(&mut self, op: &Op) -> Result<(), Refusal> {
+    fn check_root(&self, op: &Op) -> Result<(), Refusal> {
         let key = map_key(op)?;
         if key == KIND_KEY {
             return Err(Refusal::Operation("the kind is settled"));
@@ -95,11 +78,7 @@ impl<'a> OpRules<'a> {
         if key != SCHEMA_KEY || *self.may == WriteScope::Nothing {
             self.may_write(key)?;
         }
-        check_register(op, field.map(|field| field.value))?;
-        if !self.holds(&ROOT, key) {
-            self.added.insert((ROOT_KEYS, key.to_owned()));
-        }
-        Ok(())
+        check_register(op, field.map(|field| field.value))
     }
 
     fn check_nested(
@@ -159,22 +138,17 @@ impl<'a> OpRules<'a> {
         let id = key.parse().unwrap_or_default();
         let makers = self.base.maps_of(field.name, id).into_iter().map(|map| self.base.change_of(&map));
         let history = self.base.history();
-        if makers.into_iter().any(|maker| history.descends(&self.known, maker)) {
+        if makers.into_iter().any(|maker| history.descends(self.past.heads(), maker)) {
             return Err(Refusal::Operation("the id is taken"));
         }
         self.add(field, key)
     }
 
     fn add(&mut self, field: &'static Field, key: &str) -> Result<(), Refusal> {
-        if !self.added.insert((field.name, key.to_owned())) {
-            return Err(Refusal::Operation("the id is taken"));
+        match self.added.insert((field.name, key.to_owned())) {
+            true => Ok(()),
+            false => Err(Refusal::Operation("the id is taken")),
         }
-        *self.added_values.entry(field.name).or_default() += 1;
-        Ok(())
-    }
-
-    fn holds(&self, object: &ObjId, key: &str) -> bool {
-        self.base.am().get(object, key).is_ok_and(|found| found.is_some())
     }
 
     fn may_write(&self, field: &str) -> Result<(), Refusal> {
@@ -262,7 +236,5 @@ fn check_text(op: &Op) -> Result<(), Refusal> {
     }
 }
 
-/// Under this name [`OpRules::added`] counts keys at the root; no field has it.
-const ROOT_KEYS: &str = "";
 /// One character as some clients count them: an emoji of several code points is one operation.
 const CHARACTER_MAX_BYTES: usize = 64;

@@ -392,15 +392,6 @@ impl Doc {
         survivors.into_iter().filter_map(chosen).collect()
     }
 
-    /// How many values and maps a map holds, those beside each other under one key too.
-    pub(super) fn count_values(&self, object: &ObjId) -> usize {
-        let under = |item: MapRangeItem<'_>| match item.conflict {
-            true => self.am().get_all(object, item.key.as_ref()).map_or(1, |all| all.len()),
-            false => 1,
-        };
-        self.am().map_range(object, ..).map(under).sum()
-    }
-
     fn values_of(&self, object: &ObjId, clocks: &dyn Clocks) -> BTreeMap<String, Value> {
         self.walk(object)
             .filter_map(|(key, all)| self.chosen(all, clocks).map(|value| (key, value)))

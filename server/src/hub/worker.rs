@@ -183,9 +183,14 @@ impl ProcessGate {
     }
 
     /// What an answer says; `None`: the worker needs the document's bytes.
-    fn taken(&mut self, doc: DocId, answer: Response) -> Result<Option<Judged>, CompanyError> {
+    fn taken(&mut self, job: &GateJob, answer: Response) -> Result<Option<Judged>, CompanyError> {
+        let doc = job.doc;
         match answer {
             Response::Judged(judged) => {
+                if job.want_saved && judged.saved.is_none() && judged.verdicts.iter().any(Accepted::is_new) {
+                    // Nothing is lost: its changes stay. But it grows, and nobody else would say so.
+                    tracing::error!(%doc, "a document does not come back from storage, and is kept as single changes");
+                }
                 // The worker's own memory follows the same rule, so that both agree about what it holds.
                 self.held.push(doc, ());
                 Ok(Some(judged))
@@ -212,7 +217,7 @@ impl ProcessGate {
                 Ok(answers) => answers,
                 Err(killed) => return Ok(Err(killed)),
             };
-            match answers.pop().map(|answer| self.taken(job.doc, answer)).transpose()?.flatten() {
+            match answers.pop().map(|answer| self.taken(job, answer)).transpose()?.flatten() {
                 Some(judged) => return Ok(Ok(judged)),
                 None if with_base => return Ok(Err(Killed::Died)),
                 None => with_base = true,
@@ -247,7 +252,7 @@ impl ProcessGate {
         match self.ask(tasks, self.deadline) {
             Ok(Ok(answers)) => {
                 for (at, answer) in taken.into_iter().zip(answers) {
-                    outcomes[at] = self.taken(jobs[at].doc, answer).transpose();
+                    outcomes[at] = self.taken(&jobs[at], answer).transpose();
                 }
             }
             Ok(Err(_)) => tracing::warn!(jobs = taken.len(), "a gate worker was stopped over several pushes"),
@@ -386,10 +391,10 @@ pub fn run(input: impl Read, output: impl Write) -> std::io::Result<()> {
     Ok(())
 }
 
-fn answer(gate: &mut LocalGate, Task { job, mut base }: Task) -> Response {
+fn answer(gate: &mut LocalGate, Task { job, base }: Task) -> Response {
     let mut missing = false;
     let judged = gate.judge(&job, &mut || {
-        base.take().ok_or_else(|| {
+        base.clone().ok_or_else(|| {
             missing = true;
             CompanyError::Contended
         })

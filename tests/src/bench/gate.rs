@@ -51,7 +51,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>, Fail> {
         Row::at_least("Edits through the gate and durable, 32 phones, 8 pushes in flight each, on 2,048 documents in memory", hot.pushes_a_second, "edits/s", 5_000.0)
             .note(hot.words())
             .note(SIMULATED)
-            .note("each lead ends with about thirty changes; the gate saves and loads the whole document before it answers for a push")
+            .note("each lead ends with about thirty changes")
             .note("phones do not share documents: each pushes to leads of its own, so no push waits for another phone's; they are made beforehand, and the phones share the machine with the server")
             .note("left out: TLS and the exchange of tokens; of the pushes the first tenth (warming up) and the last (phones already done)")
             .yardstick(machine),
