@@ -29,6 +29,9 @@ pub const CHANGES_MAX_BYTES: usize = FRAME_MAX_BYTES - (64 << 10);
 pub const RETURN_MAX_BYTES: usize = 4 << 20;
 /// Changes in one document.
 pub const DOC_MAX_CHANGES: usize = 100_000;
+/// Operations in one document, which a few hundred bytes can hold thousands of: each costs whoever loads it. A note of 80,000 characters
+/// that was typed twice over is 160,000, and its deletions 80,000.
+pub const DOC_MAX_OPS: u64 = 500_000;
 /// Pushes of one device that may be unanswered at once. 8 keep a phone busy over a 100 ms link at 80 a second; the
 /// handshake may carry more behind it, so the server takes up to this many before it closes the connection.
 pub const PUSHES_IN_FLIGHT: usize = 256;

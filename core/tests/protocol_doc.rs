@@ -127,6 +127,7 @@ fn bounds() -> String {
         ("one document that is read at all, saved, bytes", limits::DOC_MAX_BYTES as u64),
         ("documents of one phone asked for and not sent yet", limits::FETCHES_MAX as u64),
         ("changes of one document", limits::DOC_MAX_CHANGES as u64),
+        ("operations of one document, deletions counted", limits::DOC_MAX_OPS),
         ("channel states in a hello", 2 * limits::CHANNELS_MAX as u64),
     ];
     let mut out = String::from("| What | At most |\n|---|---|\n");

@@ -2,7 +2,7 @@
 //! decision 5). Pure: the caller checked the token and the permission before, and commits after.
 //!
 //! Nothing touches the stored document: the changes are judged operation by operation, applied in memory, and read back from there byte
-//! for byte. That is enough to know that the document can be saved and loaded again, whatever it had become before: each operation refers to
+//! for byte. That is enough to know that the document can be saved and loaded again, if it could before: each operation refers to
 //! its own place and to what its author could know, so nothing of it can be lost on the way (`docs/decisions/0021`). Bytes that no limit
 //! here stops may still cost time and memory inside the decoder, so the server runs this in a process that it can kill.
 
@@ -52,6 +52,8 @@ pub struct AdmitLimits {
     pub max_doc_bytes: usize,
     /// Changes of the document after the batch.
     pub max_doc_changes: usize,
+    /// Operations of the document after the batch.
+    pub max_doc_ops: u64,
 }
 
 impl Default for AdmitLimits {
@@ -60,6 +62,7 @@ impl Default for AdmitLimits {
             max_changes: limits::PUSH_MAX_CHANGES,
             max_doc_bytes: limits::DOC_WRITTEN_MAX_BYTES,
             max_doc_changes: limits::DOC_MAX_CHANGES,
+            max_doc_ops: limits::DOC_MAX_OPS,
         }
     }
 }
@@ -285,8 +288,9 @@ struct Found {
     parsed: Vec<Change>,
     raw: Vec<RawChange>,
     stamps: Vec<Stamp>,
-    /// By how much they let the saved document grow at the most.
-    growth: usize,
+    /// By how much they let the saved document grow at the most. `None` when their actor is new to the document: it may shift the
+    /// numbers by which every operation names its actor, so the document is measured.
+    growth: Option<usize>,
 }
 
 impl<'a> Batch<'a> {
@@ -301,7 +305,8 @@ impl<'a> Batch<'a> {
             return Err(Refusal::TooLarge);
         }
         let rules = OpRules::new(base, &author.may);
-        let (history, found) = (base.history(), Found::default());
+        let history = base.history();
+        let found = Found { growth: Some(0), ..Found::default() };
         let mut batch = Self { history, author, rules, found, max_ops: Vec::new() };
         for bytes in changes {
             let scanned = chunk::scan(bytes.as_ref())?;
@@ -309,7 +314,14 @@ impl<'a> Batch<'a> {
                 batch.add(scanned.raw, scanned.hash)?;
             }
         }
-        Ok(batch.found)
+        let found = batch.found;
+        let ops = history.ops() + found.parsed.iter().map(|change| change.len() as u64).sum::<u64>();
+        match base.change_count() as usize + found.raw.len() > bounds.max_doc_changes
+            || ops > bounds.max_doc_ops
+        {
+            true => Err(Refusal::TooLarge),
+            false => Ok(found),
+        }
     }
 
     fn add(&mut self, raw: Vec<u8>, hash: Hash32) -> Result<(), Refusal> {
@@ -324,11 +336,13 @@ impl<'a> Batch<'a> {
         self.sequence(&change, actor)?;
         self.position(&change, actor)?;
         self.rules.begin(change.deps().iter().map(|dep| Hash32(dep.0)));
+        let mut growth = CHANGE_GROWTH + raw.len();
         for (at, op) in ops.iter().enumerate() {
             self.rules.check(op, change.start_op().get() + at as u64, change.actor_id())?;
-            self.found.growth += op_growth(op);
+            growth += op_growth(op);
         }
-        self.found.growth += CHANGE_GROWTH + raw.len();
+        let known = self.history.knows_actor(actor);
+        self.found.growth = self.found.growth.filter(|_| known).map(|before| before + growth);
         self.max_ops.push((hash, change.max_op()));
         self.found.stamps.push(stamp);
         self.found.raw.push(RawChange { hash, actor, seq: change.seq(), bytes: raw });
@@ -411,16 +425,14 @@ impl Found {
         let doc = match self.raw.is_empty() {
             true => base,
             false => {
-                let at_most = base.plain_at_most().saturating_add(self.growth);
+                let at_most = self.growth.map(|growth| base.plain_at_most().saturating_add(growth));
                 let mut doc = base.grown(self.parsed).map_err(|error| match error {
                     DocError::MissingDeps(hash) => Refusal::MissingDeps(hash),
                     DocError::Fork { .. } => Refusal::Fork { last_seq },
                     _ => Refusal::Malformed,
                 })?;
-                doc.weigh(at_most);
-                if doc.change_count() as usize > bounds.max_doc_changes
-                    || !doc.weighs_at_most(bounds.max_doc_bytes)
-                {
+                doc.weigh(at_most.unwrap_or_else(|| doc.plain_bytes()));
+                if !doc.weighs_at_most(bounds.max_doc_bytes) {
                     return Err(Refusal::TooLarge);
                 }
                 if !self.raw.iter().all(|raw| doc.gives_back(raw)) {
@@ -438,7 +450,7 @@ impl Found {
 fn op_growth(op: &Op) -> usize {
     let key = if let Key::Map(key) = &op.key { key.len() } else { 0 };
     let value = if let OpType::Put(ScalarValue::Str(text)) = &op.action { text.len() } else { 0 };
-    OP_GROWTH + PRED_GROWTH * op.pred.len() + 2 * key + value
+    OP_GROWTH + PRED_GROWTH * op.pred.len() + key + limits::ELEMENT_KEY_MAX_BYTES + value
 }
 
 impl From<ChunkError> for Refusal {
@@ -455,5 +467,5 @@ impl From<ChunkError> for Refusal {
 const OP_GROWTH: usize = 16 * 40;
 /// The same in three columns.
 const PRED_GROWTH: usize = 3 * 40;
-/// The same in the columns of changes, and an actor that was not there yet; what the change says stands in its bytes.
+/// The same in the columns of changes; what the change says stands in its bytes.
 const CHANGE_GROWTH: usize = 8 * 40;

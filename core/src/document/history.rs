@@ -34,6 +34,8 @@ pub(super) struct History {
 struct Layer {
     by_actor: BTreeMap<Actor, Vec<Meta>>,
     changes: BTreeMap<Hash32, Node>,
+    /// Operations in these changes.
+    ops: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +47,7 @@ struct Node {
 impl Layer {
     fn add(&mut self, meta: Meta, deps: Vec<Hash32>) {
         self.changes.insert(meta.hash, Node { max_op: meta.max_op, deps });
+        self.ops += meta.max_op + 1 - meta.start_op;
         self.by_actor.entry(meta.actor).or_default().push(meta);
     }
 
@@ -58,6 +61,7 @@ impl Layer {
             self.by_actor.entry(actor).or_default().extend(metas);
         }
         self.changes.extend(newer.changes);
+        self.ops += newer.ops;
     }
 }
 
@@ -110,6 +114,11 @@ impl History {
         Self { older: Arc::new(all), newer: Layer::default() }
     }
 
+    /// How many operations all changes hold, deletions too.
+    pub fn ops(&self) -> u64 {
+        self.older.ops + self.newer.ops
+    }
+
     pub fn last_seq(&self, actor: Actor) -> u64 {
         self.changes_of(actor).next_back().map_or(0, |meta| meta.seq)
     }
@@ -160,7 +169,13 @@ impl History {
     /// These changes and everything that they depend on.
     pub fn behind(&self, heads: &[Hash32]) -> BTreeSet<Hash32> {
         let mut behind = BTreeSet::new();
-        let mut open = heads.to_vec();
+        heads.iter().for_each(|head| self.extend_behind(&mut behind, *head));
+        behind
+    }
+
+    /// Adds this change and everything that it depends on to what was found so far, whose dependencies are in it already.
+    pub fn extend_behind(&self, behind: &mut BTreeSet<Hash32>, head: Hash32) {
+        let mut open = vec![head];
         while let Some(hash) = open.pop() {
             if let Some(node) = self.node(&hash)
                 && behind.insert(hash)
@@ -168,7 +183,6 @@ impl History {
                 open.extend(&node.deps);
             }
         }
-        behind
     }
 
     /// These changes and what they depend on, as far down as operation `floor`: what is numbered lower may be left out.

@@ -136,9 +136,8 @@ impl<'a> OpRules<'a> {
     /// A record's id is fresh, or its maker could not know that it is taken: nobody's map is behind the change that makes this one.
     fn add_record(&mut self, field: &'static Field, key: &str) -> Result<(), Refusal> {
         let id = key.parse().unwrap_or_default();
-        let makers = self.base.maps_of(field.name, id).into_iter().map(|map| self.base.change_of(&map));
-        let history = self.base.history();
-        if makers.into_iter().any(|maker| history.descends(self.past.heads(), maker)) {
+        let maps = self.base.maps_of(field.name, id);
+        if maps.iter().any(|map| self.past.knows(self.base.change_of(map))) {
             return Err(Refusal::Operation("the id is taken"));
         }
         self.add(field, key)

@@ -3,7 +3,7 @@
 //! operation is about. With that, no operation reaches into another field, and everything that a saved document must say of an operation
 //! can be read back from its own place (`docs/decisions/0021`). Refuses to judge values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::{ActorId, ChangeHash, Cursor, ObjId, ROOT, ReadDoc};
@@ -13,21 +13,26 @@ use super::admit::Refusal;
 use super::doc::{guarded, malformed};
 use crate::ids::Hash32;
 
-/// The past of one batch of changes, which are a chain of one actor: what one knew the next knows too.
+/// The past of one batch of changes, which are a chain of one actor: what one knew the next knows too. Whatever is looked up is kept, so that
+/// operations which name the same thing thousands of times cost what they are and not what the document is.
 pub(super) struct Past<'a> {
     base: &'a Doc,
     /// Heads of the base that are not known to reach it; empty when all of it does.
     unknown: BTreeSet<Hash32>,
-    /// Changes of the base that a change so far depends on.
+    /// The latest changes of the base that are known, none of them behind another.
     heads: Vec<Hash32>,
     /// What lies behind `heads`, found when it is first needed while some of the base is unknown.
     behind: Option<BTreeSet<Hash32>>,
-    /// Where the batch's own operations wrote, by their counter.
+    /// What stood in a register of the base, of those that were asked for.
+    standing: HashMap<Place, BTreeSet<OpId>>,
+    /// Elements of texts of the base that were found.
+    elements: HashSet<(ObjectId, OpId)>,
+    /// Where the batch's own operations wrote, by their counter. One that a later one of the batch replaced may be named again.
     own: BTreeMap<u64, Place>,
 }
 
 /// One register, or the one run of characters, of one object: all that an operation can replace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Place {
     object: ObjectId,
     /// `None` for the elements of a text.
@@ -47,21 +52,33 @@ impl Place {
 impl<'a> Past<'a> {
     pub fn new(base: &'a Doc) -> Self {
         let unknown = base.heads().into_iter().collect();
-        Self { base, unknown, heads: Vec::new(), behind: None, own: BTreeMap::new() }
+        let (heads, behind, own) = Default::default();
+        Self { base, unknown, heads, behind, standing: HashMap::new(), elements: HashSet::new(), own }
     }
 
     /// The next change depends on these.
     pub fn learn(&mut self, deps: impl Iterator<Item = Hash32>) {
-        for dep in deps.filter(|dep| self.base.contains(dep)) {
-            self.unknown.remove(&dep);
+        let base = self.base;
+        for dep in deps.filter(|dep| base.contains(dep)) {
+            if !self.heads.is_empty() && self.knows(dep) {
+                continue;
+            }
+            let history = base.history();
+            self.heads.retain(|held| !history.descends(&[dep], *held));
             self.heads.push(dep);
-            self.behind = None;
+            self.unknown.remove(&dep);
+            if let Some(behind) = &mut self.behind {
+                history.extend_behind(behind, dep);
+            }
+            self.standing.clear();
         }
     }
 
-    /// Changes of the base that reach everything which is known of it.
-    pub fn heads(&self) -> &[Hash32] {
-        &self.heads
+    /// Whether the author knew this change of the base.
+    pub fn knows(&mut self, change: Hash32) -> bool {
+        let (base, heads) = (self.base, &self.heads);
+        self.unknown.is_empty()
+            || self.behind.get_or_insert_with(|| base.history().behind(heads)).contains(&change)
     }
 
     /// Judges what an operation refers to, which will have the id (counter, actor). What it does was judged before.
@@ -83,13 +100,19 @@ impl<'a> Past<'a> {
     }
 
     /// Every predecessor is a value that stood under the key, or one that the batch wrote there.
-    fn check_register(&self, op: &Op, key: &str, place: &Place, actor: &ActorId) -> Result<(), Refusal> {
-        let mut standing = None;
+    fn check_register(&mut self, op: &Op, key: &str, place: &Place, actor: &ActorId) -> Result<(), Refusal> {
+        // They were sorted when the change was decoded, so the same one twice stands side by side.
         let mut last = None;
         for pred in op.pred.iter() {
             let fits = match self.own_place(pred, actor) {
                 Some(written) => written == place,
-                None => standing.get_or_insert_with(|| self.standing(&op.obj, key)).contains(pred),
+                None => {
+                    if !self.standing.contains_key(place) {
+                        let stood = self.stood(&op.obj, key);
+                        self.standing.insert(place.clone(), stood);
+                    }
+                    self.standing.get(place).is_some_and(|standing| standing.contains(pred))
+                }
             };
             if !fits || last == Some(pred) {
                 return Err(Refusal::Operation("a predecessor that did not stand there"));
@@ -133,14 +156,12 @@ impl<'a> Past<'a> {
         if self.own_place(op, actor).is_some() {
             return true;
         }
-        let Some(change) = self.base.history().of_op(&object(op)).map(|meta| meta.hash) else { return false };
-        let (base, heads) = (self.base, &self.heads);
-        self.unknown.is_empty()
-            || self.behind.get_or_insert_with(|| base.history().behind(heads)).contains(&change)
+        let change = self.base.history().of_op(&object(op)).map(|meta| meta.hash);
+        change.is_some_and(|change| self.knows(change))
     }
 
     /// The operations whose values the author saw in a register of the base.
-    fn standing(&self, of: &ObjectId, key: &str) -> BTreeSet<OpId> {
+    fn stood(&self, of: &ObjectId, key: &str) -> BTreeSet<OpId> {
         let map = match of {
             ObjectId::Root => ROOT,
             ObjectId::Id(made_by) => object(made_by),
@@ -160,8 +181,12 @@ impl<'a> Past<'a> {
     }
 
     /// Whether the operation is an element of this text of the base, a deleted one too.
-    fn is_element(&self, of: &ObjectId, element: &OpId) -> bool {
+    fn is_element(&mut self, of: &ObjectId, element: &OpId) -> bool {
         let ObjectId::Id(made_by) = of else { return false };
+        let asked = (of.clone(), element.clone());
+        if self.elements.contains(&asked) {
+            return true;
+        }
         let cursor = format!("{}@{}", element.counter(), element.actor().to_hex_string());
         let Ok(cursor) = Cursor::try_from(cursor.as_str()) else { return false };
         // An operation of another object makes automerge panic rather than say so.
@@ -169,7 +194,7 @@ impl<'a> Past<'a> {
             let position = self.base.am().get_cursor_position(object(made_by), &cursor, None);
             position.map_err(malformed)
         });
-        found.is_ok()
+        found.is_ok() && self.elements.insert(asked)
     }
 }
 

@@ -579,6 +579,56 @@ fn an_operation_refers_to_what_its_author_knew() {
     }
 }
 
+/// A few hundred bytes can name one register thousands of times, each time with the same predecessor; looking it up anew each time would
+/// walk through thousands of values each time.
+/// Deletions count as well: they leave no row behind, but a mark that whoever loads the document has to read.
+#[test]
+fn a_document_holds_so_many_operations_and_no_more() {
+    let base = lead();
+    let tags = object_of(&base, "tags");
+    let (_, tag) = base.survivors(&genesis::object(DocKind::Lead, "tags").unwrap(), "集采").remove(0);
+    let mut deletion = op(tags, "集采", OpType::Delete);
+    deletion.pred = vec![op_id(&tag)].into();
+    let ten = spoilt(&base, &[set("hospital", "x")], |change| change.operations = vec![deletion; 10]);
+    let held: u64 = base
+        .changes_after(&[])
+        .into_iter()
+        .map(|raw| Change::from_bytes(raw.bytes).unwrap().len() as u64)
+        .sum();
+    let room = |ops| AdmitLimits { max_doc_ops: held + ops, ..AdmitLimits::default() };
+    let doc = admit(&base, &author(2), &[&ten], &room(10)).unwrap().0;
+    assert_eq!(admit(&base, &author(2), &[&ten], &room(9)).unwrap_err(), Refusal::TooLarge);
+    // As it grew, and as it is read.
+    let next = doc.clone().edit(actor(3), &stamp(3, 9), &[set("need", "x")]).unwrap().change;
+    let ops = Change::from_bytes(next.clone()).unwrap().len() as u64;
+    for doc in [&doc, &Doc::load(DocKind::Lead, &doc.save()).unwrap()] {
+        assert!(admit(doc, &author(3), &[&next], &room(10 + ops)).is_ok());
+        assert_eq!(admit(doc, &author(3), &[&next], &room(9 + ops)).unwrap_err(), Refusal::TooLarge);
+    }
+}
+
+#[test]
+fn naming_one_thing_thousands_of_times_costs_no_more_than_it_is() {
+    let base = lead();
+    let many = |known: &Doc, pred: Option<OpId>| {
+        spoilt(known, &[set("hospital", "x")], |change| {
+            let put = op(ObjectId::Root, "need", OpType::Put(ScalarValue::Null));
+            let pred: Vec<_> = pred.into_iter().collect();
+            change.operations = vec![Op { pred: pred.into(), ..put }; limits::CHANGE_MAX_OPS];
+        })
+    };
+    let first = Change::from_bytes(many(&base, None)).unwrap();
+    let held = judge(&base, first.raw_bytes()).unwrap().0;
+    let one = OpId(first.start_op().get(), first.actor_id().clone());
+    let took = |bytes: &[u8]| {
+        let began = std::time::Instant::now();
+        judge(&held, bytes).unwrap();
+        began.elapsed()
+    };
+    let (with, without) = (took(&many(&held, Some(one))), took(&many(&held, None)));
+    assert!(with < 5 * without, "{with:?} with a predecessor each, {without:?} without");
+}
+
 #[test]
 fn dependencies_are_named_as_automerge_names_them() {
     let mut base = lead();
@@ -637,6 +687,8 @@ fn a_document_never_weighs_more_than_it_is_thought_to() {
             continue;
         }
         let author = author(by);
+        // Each growth stands for itself: what one was thought to be too much does not hide what the next was thought too little.
+        doc.weigh(doc.plain_bytes());
         doc = admit(&doc, &author, &[edited.change], &AdmitLimits::default()).unwrap().0;
         assert!(
             doc.plain_bytes() <= doc.plain_at_most(),
@@ -646,6 +698,8 @@ fn a_document_never_weighs_more_than_it_is_thought_to() {
         );
     }
     assert!(doc.change_count() > 200);
+    // Everything was applied in place, one upon the other.
+    mutants::check_survives_storage(&doc);
 }
 
 #[test]

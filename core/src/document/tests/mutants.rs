@@ -133,7 +133,7 @@ fn deal_changes(rounds: usize, seed: u64) -> usize {
 }
 
 /// A document that was saved and loaded is the same: every change of it comes back as it was, and everything reads the same.
-fn check_survives_storage(doc: &Doc) {
+pub(super) fn check_survives_storage(doc: &Doc) {
     let loaded = Doc::load(doc.kind(), &doc.save()).unwrap();
     assert_eq!((loaded.heads(), loaded.change_count()), (doc.heads(), doc.change_count()));
     assert_eq!(loaded.changes_after(&[]), doc.changes_after(&[]));
