@@ -176,6 +176,9 @@ pub fn admit<B: AsRef<[u8]>>(
     admit_into(base.clone(), author, changes, bounds).map_err(|refused| refused.why)
 }
 
+/// Gives the base of [`admit_all`] once more, with these changes applied.
+pub type Again<'a, E> = dyn FnMut(&[&[u8]]) -> Result<Doc, E> + 'a;
+
 /// Judges pushes one after the other against the document as the ones before left it, and gives the document as it is after all of them,
 /// with its compact bytes when `compact` asks for them.
 ///
@@ -189,7 +192,7 @@ pub fn admit_all<B: AsRef<[u8]>, E>(
     pushes: &[Pushed<'_, B>],
     bounds: &AdmitLimits,
     compact: bool,
-    again: &mut dyn FnMut(&[&[u8]]) -> Result<Doc, E>,
+    again: &mut Again<'_, E>,
 ) -> Result<AdmittedAll, E> {
     let before = base.change_count();
     let mut doc = base;

@@ -23,7 +23,7 @@ mod undo;
 mod value;
 
 pub use admit::{
-    AdmitLimits, Admitted, AdmittedAll, Author, Pushed, Refusal, WriteScope, admit, admit_all,
+    AdmitLimits, Admitted, AdmittedAll, Again, Author, Pushed, Refusal, WriteScope, admit, admit_all,
     claimed_checksum, claimed_hash, claimed_stamp, vouched_for,
 };
 pub use conflict::{Conflict, ConflictValue, Path, resolution};
