@@ -3,14 +3,14 @@
 //! operation is about. With that, no operation reaches into another field, and everything that a saved document must say of an operation
 //! can be read back from its own place (`docs/decisions/0021`). Refuses to judge values.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
-use automerge::{ActorId, ChangeHash, Cursor, ObjId, ROOT, ReadDoc};
+use automerge::{ActorId, ChangeHash, ObjId, ROOT, ReadDoc};
 
 use super::Doc;
 use super::admit::Refusal;
-use super::doc::{guarded, malformed};
+use super::doc::guarded;
 use crate::ids::Hash32;
 
 /// The past of one batch of changes, which are a chain of one actor: what one knew the next knows too. Whatever is looked up is kept, so that
@@ -25,8 +25,8 @@ pub(super) struct Past<'a> {
     behind: Option<BTreeSet<Hash32>>,
     /// What stood in a register of the base, of those that were asked for.
     standing: HashMap<Place, BTreeSet<OpId>>,
-    /// Elements of texts of the base that were found.
-    elements: HashSet<(ObjectId, OpId)>,
+    /// Elements that changes of the base inserted, of those that were asked for.
+    elements: BTreeMap<Hash32, BTreeMap<u64, ObjectId>>,
     /// Where the batch's own operations wrote, by their counter. One that a later one of the batch replaced may be named again.
     own: BTreeMap<u64, Place>,
 }
@@ -53,7 +53,7 @@ impl<'a> Past<'a> {
     pub fn new(base: &'a Doc) -> Self {
         let unknown = base.heads().into_iter().collect();
         let (heads, behind, own) = Default::default();
-        Self { base, unknown, heads, behind, standing: HashMap::new(), elements: HashSet::new(), own }
+        Self { base, unknown, heads, behind, standing: HashMap::new(), elements: BTreeMap::new(), own }
     }
 
     /// The next change depends on these.
@@ -180,22 +180,22 @@ impl<'a> Past<'a> {
         all.unwrap_or_default().into_iter().filter_map(|(_, op)| id(op)).collect()
     }
 
-    /// Whether the operation is an element of this text of the base, a deleted one too.
+    /// Whether the operation is an element of this text of the base, a deleted one too: the change that holds it is asked. (Automerge finds
+    /// a cursor's place, but knows none for what was deleted at the end of a text.)
     fn is_element(&mut self, of: &ObjectId, element: &OpId) -> bool {
-        let ObjectId::Id(made_by) = of else { return false };
-        let asked = (of.clone(), element.clone());
-        if self.elements.contains(&asked) {
-            return true;
-        }
-        let cursor = format!("{}@{}", element.counter(), element.actor().to_hex_string());
-        let Ok(cursor) = Cursor::try_from(cursor.as_str()) else { return false };
-        // An operation of another object makes automerge panic rather than say so.
-        let found = guarded(|| {
-            let position = self.base.am().get_cursor_position(object(made_by), &cursor, None);
-            position.map_err(malformed)
-        });
-        found.is_ok() && self.elements.insert(asked)
+        let base = self.base;
+        let Some(change) = base.history().of_op(&object(element)).map(|meta| meta.hash) else { return false };
+        let inserted = self.elements.entry(change).or_insert_with(|| inserted(base, change));
+        inserted.get(&element.counter()) == Some(of)
     }
+}
+
+/// The operations of a change that insert elements, with the texts that they insert them into.
+fn inserted(base: &Doc, change: Hash32) -> BTreeMap<u64, ObjectId> {
+    let found = guarded(|| Ok(base.am().get_change_by_hash(&ChangeHash(change.0))));
+    let Some(change) = found.ok().flatten() else { return BTreeMap::new() };
+    let numbered = (change.start_op().get()..).zip(change.decode().operations);
+    numbered.filter(|(_, op)| op.insert).map(|(counter, op)| (counter, op.obj)).collect()
 }
 
 fn object(op: &OpId) -> ObjId {

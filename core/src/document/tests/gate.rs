@@ -533,6 +533,21 @@ fn an_operation_refers_to_its_own_place() {
     assert!(judge(&base, &bytes(&|own| put(&root, "hospital", &[&own]))).is_ok());
 }
 
+/// Automerge finds no place for an element that was deleted at the end of a text.
+#[test]
+fn characters_may_follow_one_that_is_gone() {
+    let mut base = lead();
+    let length = base.text("notes").chars().count();
+    let splice =
+        |at, delete, insert: &str| Edit::Splice { text: "notes".into(), at, delete, insert: insert.into() };
+    let away = [change_of_2(&base, &[splice(length, 0, "。")]), change_of_2(&base, &[splice(0, length, "")])];
+    base.edit(actor(1), &stamp(1, 1_500), &[splice(0, length, "")]).unwrap();
+    for late in away {
+        assert!(judge(&base, &late).is_ok());
+    }
+    assert!(judge(&base, &change_of_2(&base, &[splice(0, 0, "新")])).is_ok());
+}
+
 /// Whatever an operation names was known to its author: not merely to the server by now.
 #[test]
 fn an_operation_refers_to_what_its_author_knew() {
