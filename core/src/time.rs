@@ -158,17 +158,26 @@ impl Stamp {
         if parts.next()? != "1" || text.len() > limits::STAMP_MAX_BYTES {
             return None;
         }
-        let user = parts.next()?.parse().ok()?;
-        let signed = |t: &str| u64::from_str_radix(t, 16).ok().map(|n| n as i64);
-        let wall_ms = signed(parts.next()?)?;
-        let boot = u64::from_str_radix(parts.next()?, 16).ok()?;
-        let mono_ms = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let user = parts.next().filter(|user| user.bytes().all(is_hex))?.parse().ok()?;
+        let wall_ms = number(parts.next()?)? as i64;
+        let boot = number(parts.next()?)?;
+        let mono_ms = number(parts.next()?)?;
         let offset = parts.next()?;
-        let offset_ms = if offset.is_empty() { None } else { Some(signed(offset)?) };
-        let last_contact_ms = signed(parts.next()?)?;
+        let offset_ms = if offset.is_empty() { None } else { Some(number(offset)? as i64) };
+        let last_contact_ms = number(parts.next()?)? as i64;
         let stamp = Self { user, moment: Moment { wall_ms, boot, mono_ms }, offset_ms, last_contact_ms };
-        (parts.next().is_none() && stamp.to_message() == text).then_some(stamp)
+        parts.next().is_none().then_some(stamp)
     }
+}
+
+/// A number of a stamp in the one way in which it is written: lower-case hex without zeros in front.
+fn number(text: &str) -> Option<u64> {
+    let is_written_so = text.bytes().all(is_hex) && (text == "0" || !text.starts_with('0'));
+    u64::from_str_radix(text, 16).ok().filter(|_| is_written_so)
+}
+
+fn is_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
 /// One act of a person or of the server: its stamp and the entropy from which its fresh ids come. Core draws no
@@ -232,6 +241,28 @@ mod tests {
         for bad in ["", "1;", "2;0101010101010101;0;0;0;;0", "1;0101010101010101;0;0;0;;0;", "hello"] {
             assert_eq!(Stamp::from_message(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_stamp_is_written_in_one_way_only() {
+        let negative = Stamp { last_contact_ms: -1, ..stamp(Some(-3)) };
+        let mut read = 0;
+        for message in [stamp(None), stamp(Some(0)), negative].map(|s| s.to_message()) {
+            for at in 0..=message.len() {
+                for byte in 0..128u8 {
+                    let byte = char::from(byte).to_string();
+                    for gone in 0..=(message.len() - at).min(1) {
+                        let mut spoilt = message.clone();
+                        spoilt.replace_range(at..at + gone, &byte);
+                        if let Some(s) = Stamp::from_message(&spoilt) {
+                            assert_eq!(s.to_message(), spoilt);
+                            read += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert!(read > 1_000, "of many of them something else is read: {read}");
     }
 
     #[test]

@@ -55,7 +55,8 @@ pub struct RawChange {
 #[derive(Clone)]
 pub struct Doc {
     kind: DocKind,
-    am: Automerge,
+    /// Boxed: it is large, and documents are handed on.
+    am: Box<Automerge>,
     /// Filled when first needed, and grown from then on.
     pub(super) history: OnceLock<Arc<History>>,
     /// How large the document is when saved plain, or somewhat more. Filled when first needed.
@@ -65,7 +66,7 @@ pub struct Doc {
 impl Doc {
     /// The document as it is before anybody wrote into it.
     pub fn genesis(kind: DocKind) -> Self {
-        Self::wrap(kind, genesis::opened(kind).clone())
+        Self::wrap(kind, Box::new(genesis::opened(kind).clone()))
     }
 
     /// Reads a saved document, verifying every hash. It must open with the genesis of `kind`.
@@ -201,7 +202,7 @@ impl Doc {
         self.plain_at_most() <= bound
     }
 
-    pub(super) fn wrap(kind: DocKind, am: Automerge) -> Self {
+    fn wrap(kind: DocKind, am: Box<Automerge>) -> Self {
         Self { kind, am, history: OnceLock::new(), plain_at_most: OnceLock::new() }
     }
 
@@ -218,12 +219,14 @@ impl Doc {
             return Err(DocError::MissingDeps(Hash32(missing.0)));
         }
         let mut seen = HashSet::new();
-        let is_new = |change: &&Change| {
+        let mut is_new = |change: &Change| {
             let hash = change.hash();
             !self.contains(&Hash32(hash.0)) && seen.insert(hash)
         };
-        let history = self.history.get().map(|known| Arc::new(known.grown(changes.iter().filter(is_new))));
-        let (kind, mut am) = (self.kind, self.am);
+        let new: Vec<bool> = changes.iter().map(&mut is_new).collect();
+        let (kind, (mut am, history)) = (self.kind, self.into_parts());
+        let new = changes.iter().zip(new).filter(|(_, is_new)| *is_new).map(|(change, _)| change);
+        let history = history.map(|known| History::grow(known, new));
         let am = guarded(|| {
             am.apply_changes(changes).map_err(|error| match error {
                 automerge::AutomergeError::DuplicateSeqNumber(seq, _) => DocError::Fork { seq },
@@ -235,12 +238,12 @@ impl Doc {
     }
 
     /// What the document is made of, for whoever writes in it: its history, where somebody asked for it.
-    pub(super) fn into_parts(self) -> (Automerge, Option<Arc<History>>) {
+    pub(super) fn into_parts(self) -> (Box<Automerge>, Option<Arc<History>>) {
         (self.am, self.history.into_inner())
     }
 
     /// A document with what is known of its history.
-    pub(super) fn wrap_known(kind: DocKind, am: Automerge, history: Option<Arc<History>>) -> Self {
+    pub(super) fn wrap_known(kind: DocKind, am: Box<Automerge>, history: Option<Arc<History>>) -> Self {
         Self { history: history.map(OnceLock::from).unwrap_or_default(), ..Self::wrap(kind, am) }
     }
 
@@ -254,7 +257,7 @@ impl Doc {
         if let Some(missing) = am.get_missing_deps(&[]).first() {
             return Err(DocError::MissingDeps(Hash32(missing.0)));
         }
-        let doc = Self::wrap(kind, am);
+        let doc = Self::wrap(kind, Box::new(am));
         if doc.contains(&genesis::genesis(kind).hash) { Ok(doc) } else { Err(DocError::NotOfKind(kind)) }
     }
 }

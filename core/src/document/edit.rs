@@ -5,7 +5,6 @@
 //! on a copy, or on what its owner gives away, so that nobody ever sees half a change.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use automerge::transaction::{CommitOptions, Transactable, Transaction};
 use automerge::{AutomergeError, ObjId, ObjType, ROOT, ReadDoc, ScalarValue};
@@ -14,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::conflict::Path;
 use super::doc::{DocError, guarded, malformed};
+use super::history::History;
 use super::plan::{Plan, Planned, within};
 use super::schema::{self, Meaning, SCHEMA_KEY};
 use super::{Doc, Value};
@@ -198,8 +198,8 @@ impl Doc {
         for planned in todo {
             self.resolve(&planned, &mut writes).map_err(malformed)?;
         }
-        let (am, history) = self.into_parts();
-        let mut am = am.with_actor(actor.to_automerge());
+        let (mut am, history) = self.into_parts();
+        am.set_actor(actor.to_automerge());
         let (am, change) = guarded(|| {
             let mut tx = am.transaction();
             for write in writes {
@@ -222,7 +222,7 @@ impl Doc {
             seq: change.seq(),
             undo,
         };
-        let history = history.map(|known| Arc::new(known.grown(std::iter::once(&change))));
+        let history = history.map(|known| History::grow(known, std::iter::once(&change)));
         Ok((Self::wrap_known(kind, am, history), edited))
     }
 

@@ -23,7 +23,7 @@ pub(super) struct Meta {
 
 /// Every change of a document. What the latest changes add lies in a layer of its own over what was there before, which the document that
 /// they were applied to goes on sharing: a change costs what it adds, and not what the document has become.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct History {
     older: Arc<Layer>,
     newer: Layer,
@@ -88,8 +88,9 @@ impl History {
     }
 
     /// As it is once the document took these changes in, none of which it held before. They come in an order in which they can be applied.
-    pub fn grown<'a>(&self, changes: impl Iterator<Item = &'a Change>) -> Self {
-        let mut newer = self.newer.clone();
+    /// Nothing is copied of a history that no other document shares.
+    pub fn grow<'a>(mut known: Arc<Self>, changes: impl Iterator<Item = &'a Change>) -> Arc<Self> {
+        let Self { older, newer } = Arc::make_mut(&mut known);
         for change in changes {
             let Some(actor) = Actor::from_bytes(change.actor_id().to_bytes()) else { continue };
             let deps = change.deps().iter().map(|dep| Hash32(dep.0)).collect();
@@ -106,12 +107,10 @@ impl History {
         for changes in newer.by_actor.values_mut() {
             changes.sort_by_key(|meta| meta.seq);
         }
-        if newer.changes.len() <= NEWER_MAX {
-            return Self { older: self.older.clone(), newer };
+        if newer.changes.len() > NEWER_MAX {
+            Arc::make_mut(older).absorb(std::mem::take(newer));
         }
-        let mut all = Layer::clone(&self.older);
-        all.absorb(newer);
-        Self { older: Arc::new(all), newer: Layer::default() }
+        known
     }
 
     /// How many operations all changes hold, deletions too.
