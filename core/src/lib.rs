@@ -5,6 +5,7 @@
 //! the outside world is returned. See `docs/architecture.md` for the tour.
 
 pub mod access;
+mod cbor;
 pub mod company;
 pub mod document;
 pub mod ids;

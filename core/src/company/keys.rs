@@ -22,10 +22,9 @@ pub const HEADERS: &[u8] = b"D/";
 pub const HELD: &[u8] = b"q/";
 
 fn key(prefix: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    let mut key = prefix.to_vec();
-    for part in parts {
-        key.extend_from_slice(part);
-    }
+    let mut key = Vec::with_capacity(prefix.len() + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.extend_from_slice(prefix);
+    parts.iter().for_each(|part| key.extend_from_slice(part));
     key
 }
 

@@ -11,6 +11,8 @@ use crate::ids::{DeviceId, DocId, Hash32, TeamId, UserId};
 use crate::store::{Position, Slot};
 use crate::sync::message::Origin;
 
+pub(crate) use crate::cbor::encode;
+
 /// What the company is.
 #[derive(Debug, Clone, Encode, Decode)]
 pub struct Meta {
@@ -218,12 +220,6 @@ pub struct ContactRow {
     #[n(3)]
     #[cbor(default)]
     pub farewells: u32,
-}
-
-/// Bytes of a row.
-pub fn encode<T: Encode<()>>(row: &T) -> Vec<u8> {
-    // Encoding into memory has no way to fail.
-    minicbor::to_vec(row).unwrap_or_default()
 }
 
 /// A row from its bytes.

@@ -393,18 +393,18 @@ impl Replica {
     }
 
     fn merged(&mut self, id: DocId, kind: DocKind, delta: &Delta) -> Result<Doc, DocError> {
-        let held = match self.hot.get(id) {
-            Some(doc) => Some(doc.clone()),
+        let held = match self.hot.take(id) {
+            Some(doc) => Some(doc),
             None => self.read_doc(id).map_err(|e| DocError::Malformed(e.to_string()))?,
         };
         let mut doc = held.unwrap_or_else(|| Doc::genesis(kind));
         if let Some(snapshot) = &delta.snapshot {
             doc.merge_snapshot(snapshot)?;
         }
-        if !delta.changes.is_empty() {
-            doc.apply(&slices(&delta.changes))?;
+        match delta.changes.is_empty() {
+            true => Ok(doc),
+            false => doc.applied(&slices(&delta.changes)),
         }
-        Ok(doc)
     }
 
     fn plan_compact_or_append(
@@ -540,12 +540,9 @@ impl Replica {
 
 /// The document of a whole delta, from the phone's own server.
 fn whole(kind: DocKind, delta: &Delta) -> Result<Doc, DocError> {
-    let mut doc = match &delta.snapshot {
+    let doc = match &delta.snapshot {
         Some(snapshot) => Doc::load_trusted(kind, snapshot)?,
         None => Doc::genesis(kind),
     };
-    if !delta.changes.is_empty() {
-        doc.apply(&slices(&delta.changes))?;
-    }
-    Ok(doc)
+    if delta.changes.is_empty() { Ok(doc) } else { doc.applied(&slices(&delta.changes)) }
 }

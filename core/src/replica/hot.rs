@@ -33,10 +33,15 @@ impl HotDocs {
         }
     }
 
+    /// The document, given away.
+    pub fn take(&mut self, id: DocId) -> Option<Doc> {
+        let doc = self.docs.remove(&id)?;
+        self.order.retain(|known| *known != id);
+        Some(doc)
+    }
+
     pub fn forget(&mut self, id: DocId) {
-        if self.docs.remove(&id).is_some() {
-            self.order.retain(|known| *known != id);
-        }
+        drop(self.take(id));
     }
 
     pub fn clear(&mut self) {

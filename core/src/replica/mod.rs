@@ -346,8 +346,8 @@ impl Replica {
             return Ok(doc.clone());
         }
         // What may no longer be held is never hot.
-        self.shown(id)?.ok_or(ReplicaError::Unknown(id))?;
-        let doc = self.read_doc(id)?.ok_or(ReplicaError::Unknown(id))?;
+        let held = self.read_held(id)?.filter(|(head, _)| !head.gone);
+        let (_, doc) = held.ok_or(ReplicaError::Unknown(id))?;
         self.hot.put(id, doc.clone());
         Ok(doc)
     }
@@ -454,15 +454,17 @@ impl Replica {
         number: u64,
     ) -> Result<Edited, ReplicaError> {
         let kind = lot.doc.kind().ok_or(ReplicaError::Unknown(lot.doc))?;
-        let head = self.head(lot.doc)?;
+        // An edit that is refused costs a load of the document later on; all others are spared a copy.
+        let (head, doc) = match self.hot.take(lot.doc) {
+            Some(doc) => (self.head(lot.doc)?, doc),
+            None => match self.read_held(lot.doc)? {
+                Some((head, doc)) => (Some(head), doc),
+                None => (None, Doc::genesis(kind)),
+            },
+        };
         if head.as_ref().is_some_and(|head| head.gone) {
             return Err(ReplicaError::Unknown(lot.doc));
         }
-        let doc = match (&head, self.hot.get(lot.doc)) {
-            (_, Some(doc)) => doc.clone(),
-            (Some(_), None) => self.read_doc(lot.doc)?.ok_or(ReplicaError::Unknown(lot.doc))?,
-            (None, None) => Doc::genesis(kind),
-        };
         let (doc, edited) = doc.edited(self.actor()?, &act.stamp, &lot.edits)?;
         let mut head = match head {
             Some(head) => head,
@@ -537,11 +539,16 @@ impl Replica {
 
     /// Reads a document from the store; `None` when it is not held.
     fn read_doc(&self, id: DocId) -> Result<Option<Doc>, ReplicaError> {
+        Ok(self.read_held(id)?.map(|(_, doc)| doc))
+    }
+
+    /// As [`Replica::read_doc`], with what is known of the document.
+    fn read_held(&self, id: DocId) -> Result<Option<(HeadRow, Doc)>, ReplicaError> {
         let (head_key, snapshot_key) = (keys::head(id), keys::snapshot(id));
         let tail = (Range::prefix(&keys::changes(id)), limits::SCAN_MAX_ROWS);
         let (found, mut pages) = self.store.read(&[&head_key, &snapshot_key], &[tail])?;
-        let [head, snapshot] = &found[..] else { return Ok(None) };
-        let Some(kind) = id.kind().filter(|_| head.is_some()) else { return Ok(None) };
+        let ([Some(head), snapshot], Some(kind)) = (&found[..], id.kind()) else { return Ok(None) };
+        let head = decode(&head_key, head)?;
         let bad =
             |e: crate::document::DocError| ReplicaError::Row { key: id.to_string(), detail: e.to_string() };
         let doc = match snapshot {
@@ -551,9 +558,9 @@ impl Replica {
         let changes: Vec<Vec<u8>> =
             pages.pop().unwrap_or_default().into_iter().map(|(_, value)| value).collect();
         if changes.is_empty() {
-            return Ok(Some(doc));
+            return Ok(Some((head, doc)));
         }
-        doc.applied(&changes).map(Some).map_err(bad)
+        doc.applied(&changes).map(|doc| Some((head, doc))).map_err(bad)
     }
 
     /// The log epoch of the server as this phone last heard it; 0: never connected. It changes when the server is restored.

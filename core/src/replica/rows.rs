@@ -11,6 +11,8 @@ use crate::store::Position;
 use crate::sync::message::{ChannelState, HoldReason, Origin, RefuseCode, Voucher};
 use crate::time::{ClockKnowledge, HighWater};
 
+pub(crate) use crate::cbor::encode;
+
 /// Who this phone is, from its enrolment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct Identity {
@@ -221,12 +223,6 @@ pub struct UndoRow {
     pub change: Hash32,
     /// The edits that took it back when it was made.
     pub edits: Vec<crate::document::Edit>,
-}
-
-/// Bytes of a row.
-pub fn encode<T: Encode<()>>(row: &T) -> Vec<u8> {
-    // Encoding into memory has no way to fail.
-    minicbor::to_vec(row).unwrap_or_default()
 }
 
 /// A row from its bytes.

@@ -4,6 +4,7 @@
 use minicbor::{Decode, Encode};
 
 use super::{Batch, Direction, Outcome, Range, Store, StoreError};
+use crate::cbor::encode;
 use crate::limits;
 
 /// A job that is due and now held by the caller.
@@ -37,11 +38,6 @@ fn queue_prefix(queue: &str) -> Vec<u8> {
     prefix.extend_from_slice(queue.as_bytes());
     prefix.push(b'/');
     prefix
-}
-
-fn encode(row: &JobRow) -> Vec<u8> {
-    // Encoding into memory has no way to fail.
-    minicbor::to_vec(row).unwrap_or_default()
 }
 
 /// Adds a job to a batch: it is due at `due_ms` (server time).

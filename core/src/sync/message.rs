@@ -533,8 +533,7 @@ const BYTES_HEAD: usize = 3;
 
 /// The bytes of one message.
 pub fn encode<M: Encode<()>>(message: &M) -> Vec<u8> {
-    // Encoding into memory has no way to fail.
-    minicbor::to_vec(message).unwrap_or_default()
+    crate::cbor::encode(message)
 }
 
 /// Packs messages into frames of about [`limits::FRAME_TARGET_BYTES`], none above [`limits::FRAME_MAX_BYTES`] unless a single message is, and
