@@ -11,6 +11,7 @@ pub mod document;
 pub mod ids;
 pub mod limits;
 pub mod model;
+pub mod policy;
 pub mod replica;
 pub mod store;
 pub mod sync;

@@ -54,6 +54,8 @@ pub const PUSH_BYTES_IN_FLIGHT: usize = 4 * FRAME_MAX_BYTES;
 pub const GATE_QUEUE_BYTES: usize = 16 * PUSH_BYTES_IN_FLIGHT;
 /// Whole documents that one phone may have asked for and not got yet: more than a day of one rep touches.
 pub const FETCHES_MAX: usize = 256;
+/// One formula of the policy, characters. That of a score with a dozen cases has some 300.
+pub const FORMULA_MAX_CHARS: usize = 4_000;
 /// One string value in a document, bytes of UTF-8.
 pub const VALUE_MAX_BYTES: usize = 32 << 10;
 /// A key of a set or of an open-keyed map: a tag of 40 Chinese characters is 120 bytes.

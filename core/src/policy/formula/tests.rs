@@ -1,0 +1,243 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const BUDGET: &[&str] = &["已确认≥100万", "已确认50-100万", "待确认"];
+
+const NAMES: &[Term] = &[
+    Term::number("行业潜力值", "industry_potential"),
+    Term::number("采购活跃度", "buying_activity"),
+    Term::text("预算匹配度", "budget_match", BUDGET),
+    Term::text("行业", "industry", &[]),
+    Term::truth("有明确采购时间表", "has_timetable"),
+];
+
+/// C50 as the source has it, line breaks included.
+const HEALTH: &str = "IF(行业潜力值>80, 30, IF(行业潜力值>60, 20, 10)) +
+IF(采购活跃度>=3, 25, IF(采购活跃度>=1, 15, 0)) +
+IF(预算匹配度=\"已确认≥100万\", 45, IF(预算匹配度=\"已确认50-100万\", 30, 15))";
+
+fn facts(known: &[(&str, Value)]) -> impl Fn(&Term) -> Option<Value> {
+    move |term| known.iter().find(|(name, _)| *name == term.name).map(|(_, value)| value.clone())
+}
+
+fn number(source: &str, known: &[(&str, Value)]) -> Result<Value, Undetermined> {
+    let formula = Formula::read(source, NAMES, Sort::Number).unwrap_or_else(|e| panic!("{source}: {e}"));
+    formula.work_out(&facts(known))
+}
+
+fn truth(source: &str, known: &[(&str, Value)]) -> Result<Value, Undetermined> {
+    let formula = Formula::read(source, NAMES, Sort::Truth).unwrap_or_else(|e| panic!("{source}: {e}"));
+    formula.work_out(&facts(known))
+}
+
+fn missing(names: &[&'static str]) -> Result<Value, Undetermined> {
+    Err(Undetermined::Missing(names.iter().copied().collect()))
+}
+
+fn decimal(text: &str) -> Result<Value, Undetermined> {
+    Ok(Value::Number(text.parse().unwrap()))
+}
+
+#[test]
+fn the_health_score_is_worked_out_as_it_was_pasted() {
+    for (potential, activity, budget, score) in [
+        (81, 3, BUDGET[0], 30 + 25 + 45),
+        (80, 2, BUDGET[1], 20 + 15 + 30),
+        (61, 1, BUDGET[2], 20 + 15 + 15),
+        (60, 0, BUDGET[0], 10 + 45),
+        (0, 0, BUDGET[2], 10 + 15),
+    ] {
+        let known = [
+            ("行业潜力值", potential.into()),
+            ("采购活跃度", activity.into()),
+            ("预算匹配度", budget.into()),
+        ];
+        assert_eq!(number(HEALTH, &known), Ok(score.into()), "{known:?}");
+    }
+}
+
+#[test]
+fn the_signs_of_a_chinese_keyboard_mean_what_excels_do() {
+    let typed = "＝ＩＦ（行业潜力值＞80，30，如果（行业潜力值＞６０，20，10））＋IF(采购活跃度≥3，25，IF(采购活跃度≥1、15、0))　+ \
+                 IF(预算匹配度＝“已确认≥100万”，45，IF(预算匹配度=「已确认50-100万」，30，15))";
+    let one = Formula::read(HEALTH, NAMES, Sort::Number).unwrap();
+    let other = Formula::read(typed, NAMES, Sort::Number).unwrap();
+    assert_eq!(one.root, other.root);
+    assert_eq!(other.source(), typed, "it is shown as it was written");
+}
+
+#[test]
+fn numbers_are_decimal() {
+    for (source, result) in [
+        ("0.1+0.2", "0.3"),
+        ("10÷4", "2.5"),
+        ("-(2−5)×3", "9"),
+        ("50%*行业潜力值", "35"),
+        ("ROUND(2.5,0)+ROUND(-0.125,2)", "2.87"),
+        ("MIN(3,行业潜力值)+MAX(-1,-2)+SUM(1,2,3)+ABS(-4)", "12"),
+        ("1e3", "1000"),
+        ("industry_potential", "70"),
+    ] {
+        assert_eq!(number(source, &[("行业潜力值", 70.into())]), decimal(result), "{source}");
+    }
+    assert_eq!(truth("0.1+0.2=0.3", &[]), Ok(true.into()));
+    assert_eq!(number("1/(3-3)", &[]), Err(Undetermined::DividesByZero));
+    let large = "9999999999999999*9999999999999999";
+    assert_eq!(number(large, &[]), Err(Undetermined::TooLarge));
+}
+
+#[test]
+fn what_is_not_known_matters_only_where_it_matters() {
+    let high = [("行业潜力值", Value::from(90))];
+    for (source, result) in [
+        ("AND(行业潜力值<80,采购活跃度>1)", Ok(false.into())),
+        ("OR(采购活跃度>1,行业潜力值>80)", Ok(true.into())),
+        ("AND(行业潜力值>80,采购活跃度>1)", missing(&["采购活跃度"])),
+        ("NOT(有明确采购时间表)", missing(&["有明确采购时间表"])),
+        ("IF(行业潜力值>80,TRUE,有明确采购时间表)", Ok(true.into())),
+        ("IF(有明确采购时间表,行业潜力值>80,行业潜力值>70)", Ok(true.into())),
+        ("IF(有明确采购时间表,行业潜力值>95,行业潜力值>70)", missing(&["有明确采购时间表"])),
+        ("CONTAINS(行业,\"新能源汽车\")", missing(&["行业"])),
+        ("采购活跃度+行业潜力值>IF(包含(行业,\"车\"),1,2)", missing(&["采购活跃度", "行业"])),
+        ("采购活跃度/0>1", missing(&["采购活跃度"])),
+    ] {
+        assert_eq!(truth(source, &high), result, "{source}");
+    }
+    // A fact of another sort than its name is none.
+    assert_eq!(number("行业潜力值", &[("行业潜力值", "高".into())]), missing(&["行业潜力值"]));
+}
+
+#[test]
+fn a_wrong_formula_is_refused_with_place_and_reason() {
+    use Problem::*;
+    let never = NeverSo("预算匹配度", "已确认>=100万".into(), BUDGET);
+    for (source, at, problem) in [
+        ("", 1, Empty),
+        ("  ＝ ", 5, Empty),
+        ("IF(行业潜力值>80,30", 15, Unfinished),
+        ("行业潜力值+", 7, Unfinished),
+        ("1+“高", 5, Unfinished),
+        ("行业潜力值 80", 7, Unexpected),
+        ("采购活跃度>=3 AND 有明确采购时间表", 10, Unexpected),
+        ("IF(1=1;2;3)", 7, Unexpected),
+        ("1+潜力值", 3, UnknownName("潜力值".into(), Some("行业潜力值"))),
+        ("5万+1", 1, UnknownName("5万".into(), None)),
+        ("A1+1", 1, UnknownName("A1".into(), None)),
+        ("1+平均(1,2)", 3, UnknownFunction("平均".into())),
+        ("2^3", 2, NotSupported("^")),
+        ("1+{1,2}", 1, NotSupported("{ }")),
+        ("IF(行业潜力值>80,30)", 1, Arguments("IF", "3")),
+        ("ROUND(1,2.5)", 9, Number("2.5".into())),
+        ("1+行业", 3, Sort { needed: super::Sort::Number, found: super::Sort::Text }),
+        ("行业潜力值>1", 6, Sort { needed: super::Sort::Number, found: super::Sort::Truth }),
+        ("IF(行业,1,2)", 4, Sort { needed: super::Sort::Truth, found: super::Sort::Text }),
+        ("IF(行业>\"汽车\",1,2)", 6, Sort { needed: super::Sort::Number, found: super::Sort::Text }),
+        ("IF(行业潜力值=\"高\",1,2)", 9, Unlike(super::Sort::Number, super::Sort::Text)),
+        ("IF(1=1,1,\"二\")", 10, Unlike(super::Sort::Number, super::Sort::Text)),
+        ("IF(预算匹配度=\"已确认>=100万\",1,2)", 10, never),
+    ] {
+        let refused = Formula::read(source, NAMES, super::Sort::Number).unwrap_err();
+        assert_eq!(refused, FormulaError { at, problem }, "{source}");
+        assert!(refused.chinese().starts_with(&format!("第{at}个字符：")), "{}", refused.chinese());
+    }
+}
+
+#[test]
+fn a_formula_is_bounded() {
+    let read = |source: String| Formula::read(&source, NAMES, Sort::Number).map_err(|e| e.problem);
+    let sum = |terms: usize| vec!["1"; terms].join("+");
+    assert!(read(sum(200)).is_ok());
+    assert_eq!(read(sum(1_000)), Err(Problem::TooDeep));
+    for deep in ["(", "-", "IF(1=1,", "NOT("] {
+        let deep = deep.repeat(1_000);
+        let refused = read(deep.chars().take(limits::FORMULA_MAX_CHARS).collect());
+        assert!(matches!(refused, Err(Problem::TooDeep | Problem::Unfinished)), "{refused:?}");
+    }
+    let nested = format!("{}1{}", "(".repeat(500), ")".repeat(500));
+    assert_eq!(read(nested), Err(Problem::TooDeep));
+    assert_eq!(read(sum(limits::FORMULA_MAX_CHARS)), Err(Problem::TooLong));
+}
+
+/// Formulas that give a number, and conditions.
+fn formulas() -> impl Strategy<Value = (String, String)> {
+    let leaf = (
+        prop_oneof![Just("行业潜力值"), Just("采购活跃度"), Just("0"), Just("2"), Just("0.5")],
+        prop_oneof![
+            Just("有明确采购时间表"),
+            Just("TRUE"),
+            Just("CONTAINS(行业,\"车\")"),
+            Just("预算匹配度=\"待确认\"")
+        ],
+    );
+    let leaf = leaf.prop_map(|(number, truth)| (number.to_owned(), truth.to_owned()));
+    leaf.prop_recursive(5, 40, 3, |inner| {
+        (inner.clone(), inner.clone(), inner, 0..7usize).prop_map(|((n, t), (m, u), (o, v), which)| {
+            let number = match which {
+                0 => format!("({n}+{m})"),
+                1 => format!("{n}*{m}"),
+                2 => format!("IF({t},{n},{m})"),
+                3 => format!("{n}/{m}"),
+                4 => format!("MAX({n},{m},{o})"),
+                5 => format!("-({n}-{m})"),
+                _ => format!("ROUND({n},1)"),
+            };
+            let truth = match which {
+                0 => format!("AND({t},{u})"),
+                1 => format!("OR({t},{u},{v})"),
+                2 => format!("NOT({t})"),
+                3 => format!("{n}>={m}"),
+                4 => format!("IF({t},{u},{v})"),
+                5 => format!("({n}={m})"),
+                _ => t,
+            };
+            (number, truth)
+        })
+    })
+}
+
+proptest! {
+    /// A phone that knows less never says anything else than the server that knows more.
+    #[test]
+    fn what_is_said_with_less_known_is_said_with_more(
+        (of_number, of_truth) in formulas(),
+        known in prop::array::uniform5(any::<bool>()),
+        (potential, activity) in (0..3i64, 0..3i64),
+        timetable in any::<bool>(),
+    ) {
+        let all = [
+            ("行业潜力值", Value::from(potential)),
+            ("采购活跃度", activity.into()),
+            ("有明确采购时间表", timetable.into()),
+            ("行业", "汽车".into()),
+            ("预算匹配度", "待确认".into()),
+        ];
+        let some: Vec<_> = all.iter().zip(known).filter(|(_, known)| *known).map(|(fact, _)| fact.clone()).collect();
+        for (source, gives) in [(&of_number, Sort::Number), (&of_truth, Sort::Truth)] {
+            let formula = Formula::read(source, NAMES, gives).unwrap();
+            let (less, more) = (formula.work_out(&facts(&some)), formula.work_out(&facts(&all)));
+            match less {
+                Ok(value) => prop_assert_eq!(Ok(value), more.clone(), "{}", source),
+                Err(Undetermined::Missing(names)) => {
+                    prop_assert!(names.iter().all(|name| some.iter().all(|(known, _)| known != name)));
+                }
+                Err(_) => {}
+            }
+            prop_assert!(!matches!(more, Err(Undetermined::Missing(_))), "{} {:?}", source, more);
+        }
+    }
+
+    #[test]
+    fn whatever_is_pasted_is_read_or_refused_at_a_place(
+        source in "([行业潜力值采购活跃度预算匹配\"“”（），＞≥=+*/(){}:&^%#@!,;. 0-9A-C万]|IF\\(|AND\\(|行业潜力值){0,40}",
+        gives in prop_oneof![Just(Sort::Number), Just(Sort::Truth), Just(Sort::Text)],
+    ) {
+        match Formula::read(&source, NAMES, gives) {
+            Ok(formula) => drop(formula.work_out(&|_| None)),
+            Err(refused) => {
+                prop_assert!(refused.at >= 1 && refused.at <= source.chars().count() + 1, "{}", refused);
+                prop_assert!(!refused.to_string().is_empty());
+            }
+        }
+    }
+}
