@@ -83,6 +83,12 @@ enum Function {
     Contains,
 }
 
+/// What the functions are called, in English and in Chinese.
+#[cfg(test)]
+pub(super) fn function_names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FUNCTIONS.iter().map(|(_, english, chinese, _)| (*english, *chinese))
+}
+
 /// Reads and checks a formula that is to give a value of this sort.
 pub(super) fn read(source: &str, vocabulary: &[Term], gives: Sort) -> Result<Node, FormulaError> {
     let spelled = Spelled::of(source);
@@ -300,6 +306,6 @@ impl Checker<'_> {
 }
 
 /// Parts of a formula.
-const NODES_MAX: usize = 1_024;
+pub(super) const NODES_MAX: usize = 1_024;
 /// How deep they are nested, a sum of many terms included: little enough for any stack.
-const HEIGHT_MAX: usize = 200;
+pub(super) const HEIGHT_MAX: usize = 200;

@@ -35,6 +35,16 @@ fn missing(names: &[&'static str]) -> Result<Value, Undetermined> {
     Err(Undetermined::Missing(names.iter().copied().collect()))
 }
 
+/// The page that tells a business user what can be written.
+const PAGE: &str = include_str!("../../../../docs/rules/formulas.md");
+
+/// The rows of the table of the page that begins with this head, their cells trimmed.
+fn table(head: &str) -> Vec<Vec<&'static str>> {
+    let from = PAGE.find(head).unwrap_or_else(|| panic!("no table {head}"));
+    let rows = PAGE[from..].lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
 fn decimal(text: &str) -> Result<Value, Undetermined> {
     Ok(Value::Number(text.parse().unwrap()))
 }
@@ -54,6 +64,42 @@ fn the_health_score_is_worked_out_as_it_was_pasted() {
             ("预算匹配度", budget.into()),
         ];
         assert_eq!(number(HEALTH, &known), Ok(score.into()), "{known:?}");
+    }
+}
+
+#[test]
+fn the_page_tells_what_is_so() {
+    let formula = PAGE.split("```text\n").nth(1).unwrap().split("\n```").next().unwrap();
+    assert_eq!(formula, HEALTH);
+    let examples = table("| 行业潜力值 |");
+    assert_eq!(examples.len(), 3);
+    for row in examples {
+        let [potential, activity, budget, score] = row[..] else { panic!("{row:?}") };
+        let whole = |text: &str| Value::from(text.parse::<i64>().unwrap());
+        let known = [
+            ("行业潜力值", whole(potential)),
+            ("采购活跃度", whole(activity)),
+            ("预算匹配度", budget.into()),
+        ];
+        assert_eq!(number(HEALTH, &known), Ok(whole(score)), "{row:?}");
+    }
+    let refusals = table("| Formula | Refusal |");
+    assert_eq!(refusals.len(), 5);
+    for row in refusals {
+        let refused = Formula::read(row[0].trim_matches('`'), NAMES, Sort::Number).unwrap_err();
+        assert_eq!(refused.chinese(), row[1]);
+    }
+    let named: String = table("| Function |").concat().concat();
+    for (english, chinese) in check::function_names() {
+        assert!(
+            named.contains(&format!("`{english}(")) && named.contains(&format!("`{chinese}`")),
+            "{english}"
+        );
+    }
+    for bound in [limits::FORMULA_MAX_CHARS, check::NODES_MAX, check::HEIGHT_MAX] {
+        let (thousands, rest) = (bound / 1_000, bound % 1_000);
+        let written = if thousands > 0 { format!("{thousands},{rest:03}") } else { rest.to_string() };
+        assert!(PAGE.contains(&written), "{written}");
     }
 }
 
