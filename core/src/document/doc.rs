@@ -223,7 +223,9 @@ impl Doc {
             let hash = change.hash();
             !self.contains(&Hash32(hash.0)) && seen.insert(hash)
         };
-        let new: Vec<bool> = changes.iter().map(&mut is_new).collect();
+        // Of a document whose history nobody asked for yet, nothing is noted.
+        let is_noted = self.history.get().is_some();
+        let new: Vec<bool> = changes.iter().map(|change| is_noted && is_new(change)).collect();
         let (kind, (mut am, history)) = (self.kind, self.into_parts());
         let new = changes.iter().zip(new).filter(|(_, is_new)| *is_new).map(|(change, _)| change);
         let history = history.map(|known| History::grow(known, new));

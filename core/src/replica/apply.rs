@@ -123,9 +123,9 @@ impl Replica {
         let mut restamped = BTreeSet::new();
         for message in messages {
             if let FromServer::Delta(Delta { doc, .. }) | FromServer::Gone(doc) = message
-                && answered.contains(doc)
+                && (answered.contains(doc) || applied.changed.contains(doc) && self.hot.get(*doc).is_none())
             {
-                // An answer may have rebuilt the document: news of it have to see that.
+                // An answer may have rebuilt the document, or what this frame brought of it stands in the batch alone: news have to see that.
                 restamped.extend(self.flush(&mut batch, &mut summaries)?);
                 answered.clear();
             }

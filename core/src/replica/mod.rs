@@ -4,6 +4,7 @@
 //! An edit is one automerge change, committed with its outbox entry and the summary row in one durable batch before the call returns
 //! (design decision 1). Opening reads a handful of rows and no document.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -362,6 +363,7 @@ impl Replica {
         if self.sync.leaving {
             return Err(ReplicaError::NotEnrolled);
         }
+        let lots = &*joined(lots);
         let waiting: u32 = self.pending.values().sum();
         if waiting as usize + lots.len() > limits::OUTBOX_MAX {
             return Err(ReplicaError::OutboxFull);
@@ -597,6 +599,22 @@ impl Replica {
     }
 }
 
+/// The same with one lot a document: of what the first one made, only memory knows when the second is planned.
+fn joined(lots: &[DocEdits]) -> Cow<'_, [DocEdits]> {
+    let mut docs = BTreeSet::new();
+    if lots.iter().all(|lot| docs.insert(lot.doc)) {
+        return Cow::Borrowed(lots);
+    }
+    let mut joined: Vec<DocEdits> = Vec::with_capacity(docs.len());
+    for lot in lots {
+        match joined.iter_mut().find(|before| before.doc == lot.doc) {
+            Some(before) => before.edits.extend(lot.edits.iter().cloned()),
+            None => joined.push(lot.clone()),
+        }
+    }
+    Cow::Owned(joined)
+}
+
 /// Says in a batch that something leaves the phone with it, whose bytes an engine may still have in pages that it freed
 /// ([`Replica::has_wiped`]).
 pub fn mark_wiped(batch: &mut Batch) {
@@ -618,7 +636,7 @@ mod tests {
     use super::*;
     use crate::ids::{DeviceId, EntryId};
     use crate::store::{MemoryStore, Outcome, Position, Reads, Row};
-    use crate::sync::message::FromServer;
+    use crate::sync::message::{Delta, FromServer};
 
     fn identity(device: u8, user: u8, token: &str) -> Identity {
         Identity {
@@ -684,6 +702,74 @@ mod tests {
     fn a_lead() -> DocEdits {
         let set = Edit::Set { field: "customer_name".into(), value: "市一医院".into() };
         DocEdits::of(DocId::fresh(DocKind::Lead, EntryId([7; 16])), vec![set])
+    }
+
+    fn set(value: &str) -> Vec<Edit> {
+        vec![Edit::Set { field: "brand".into(), value: value.into() }]
+    }
+
+    #[test]
+    fn edits_of_one_document_in_several_lots_are_one_change() {
+        let (_, mut replica) = with_a_lead();
+        let lead = a_lead().doc;
+        let note = Edit::Splice { text: "notes".into(), at: 0, delete: 0, insert: "复访".into() };
+        let lots = [set("联影"), set("联影"), vec![note]].map(|edits| DocEdits::of(lead, edits));
+        let act = replica.act(NOW, [2; 32]).unwrap();
+        assert_eq!(replica.edit(&act, &lots).unwrap().len(), 1);
+        let pushes = replica.pushes(0, 10, 1 << 20).unwrap();
+        let changes: Vec<_> =
+            pushes.iter().flat_map(|push| &push.changes).map(|bytes| bytes.to_vec()).collect();
+        assert_eq!(changes.len(), 2, "the lead's own, and one");
+        let doc = Doc::genesis(DocKind::Lead).applied(&changes).unwrap();
+        assert_eq!(
+            (doc.value("brand", &crate::document::NoClocks), doc.text("notes")),
+            (Some("联影".into()), "复访".into())
+        );
+    }
+
+    #[test]
+    fn an_edit_that_changes_nothing_leaves_the_document_to_the_next() {
+        let (_, mut replica) = with_a_lead();
+        let lead = a_lead().doc;
+        for (seed, brand, is_new) in [(2, "联影", true), (3, "联影", false), (4, "西门子", true)] {
+            let act = replica.act(NOW, [seed; 32]).unwrap();
+            let made = replica.edit(&act, &[DocEdits::of(lead, set(brand))]);
+            assert_eq!(made.is_ok(), is_new, "{made:?}");
+            let doc = replica.load(lead).unwrap();
+            assert_eq!(doc.value("brand", &crate::document::NoClocks), Some(brand.into()));
+        }
+        assert_eq!(replica.load(lead).unwrap().last_seq(replica.actor().unwrap()), 3);
+    }
+
+    #[test]
+    fn news_of_a_document_that_came_in_the_same_frame_are_news_of_that() {
+        let mut replica = Replica::open(Arc::new(MemoryStore::new())).unwrap();
+        replica.enrol(identity(1, 1, "first")).unwrap();
+        let lead = a_lead().doc;
+        let actor = Actor { device: DeviceId([9; 8]), incarnation: 1 };
+        let stamp = Stamp::new(UserId([9; 8]), NOW, &replica.clock);
+        let mut doc = Doc::genesis(DocKind::Lead);
+        doc.edit(actor, &stamp, &a_lead().edits).unwrap();
+        let whole = doc.save();
+        let later = doc.edit(actor, &stamp, &set("联影")).unwrap();
+        let delta = |at, snapshot: Option<Vec<u8>>, changes: Vec<Vec<u8>>, heads| {
+            let changes = changes.into_iter().map(Into::into).collect();
+            let snapshot = snapshot.map(Into::into);
+            FromServer::Delta(Delta {
+                doc: lead,
+                origin: None,
+                at,
+                snapshot,
+                changes,
+                receipt: Vec::new(),
+                heads,
+            })
+        };
+        let frame =
+            [delta(1, Some(whole), Vec::new(), Vec::new()), delta(2, None, vec![later.change], doc.heads())];
+        let applied = replica.take(&frame, 0).unwrap();
+        assert!(applied.fetch.is_empty(), "nothing is asked for that is there");
+        assert_eq!(replica.load(lead).unwrap().heads(), doc.heads());
     }
 
     fn shows_nothing(replica: &mut Replica) {

@@ -3,7 +3,8 @@
 
 use formualizer_parse::parser::ParserError;
 use formualizer_parse::{
-    ASTNode, ASTNodeType, BinaryOperator, LiteralValue, Parser, ParserLimits, TokenStream, UnaryOperator,
+    ASTNode, ASTNodeType, BinaryOperator, LiteralValue, Parser, ParserLimits, TokenStream, TokenType,
+    UnaryOperator,
 };
 use rust_decimal::Decimal;
 
@@ -97,11 +98,23 @@ pub(super) fn read(source: &str, vocabulary: &[Term], gives: Sort) -> Result<Nod
     if spelled.text[1..].trim().is_empty() {
         return Err(at(end, Problem::Empty));
     }
+    let bounds = ParserLimits::default()
+        .with_ast_nodes(NODES_MAX)
+        .with_ast_height(HEIGHT_MAX)
+        .with_pratt_frames(FRAMES_MAX);
     // Of the text the tokens tell where in bytes, of the tokens the parser tells which.
-    let bounds = ParserLimits::default().with_ast_nodes(NODES_MAX).with_ast_height(HEIGHT_MAX);
-    let tokens = TokenStream::new(&spelled.text).map_err(|_| at(end, Problem::Unfinished))?;
+    let tokens = TokenStream::new(&spelled.text).map_err(|error| match error.pos < end {
+        true => at(error.pos, Problem::Unexpected),
+        false => at(end, Problem::Unfinished),
+    })?;
+    // What the parser makes of a list has no place.
+    if let Some(list) = tokens.spans.iter().find(|token| token.token_type == TokenType::Array) {
+        return Err(at(list.start, Problem::NotSupported("{ }")));
+    }
     let ast = Parser::builder().limits(bounds).parse(&spelled.text).map_err(|error| {
-        let token = error.position.and_then(|position| tokens.get(position));
+        // A name that is none is told of when it was passed.
+        let passed = usize::from(error.message.starts_with("Invalid reference"));
+        let token = error.position.and_then(|position| tokens.get(position.saturating_sub(passed)));
         match token {
             _ if is_bound(&error) => at(1, Problem::TooDeep),
             Some(token) => at(token.span.start, Problem::Unexpected),
@@ -116,7 +129,7 @@ pub(super) fn read(source: &str, vocabulary: &[Term], gives: Sort) -> Result<Nod
 
 /// Whether the parser gave up for the sake of its bounds.
 fn is_bound(error: &ParserError) -> bool {
-    error.message.contains("(max ")
+    error.message.starts_with("Formula ")
 }
 
 struct Checker<'a> {
@@ -134,8 +147,12 @@ impl Checker<'_> {
             ASTNodeType::UnaryOp { op, expr } => self.unary(ast, *op, expr),
             ASTNodeType::BinaryOp { op, left, right } => self.binary(ast, *op, left, right),
             ASTNodeType::Function { name, args } => self.function(ast, name, args),
-            ASTNodeType::Array(_) => Err(self.error(ast, Problem::NotSupported("{ }"))),
-            ASTNodeType::Call { .. } | ASTNodeType::Omitted => Err(self.error(ast, Problem::Unexpected)),
+            // A blank or a line break stands between the function and its bracket.
+            ASTNodeType::Call { callee, args } => match &callee.node_type {
+                ASTNodeType::Reference { original, .. } => self.function(callee, original, args),
+                _ => Err(self.error(callee, Problem::Unexpected)),
+            },
+            ASTNodeType::Array(_) | ASTNodeType::Omitted => Err(self.error(ast, Problem::Unexpected)),
         }
     }
 
@@ -233,15 +250,19 @@ impl Checker<'_> {
         let is_called = |(_, english, chinese, _): &&(Function, &str, &'static str, &str)| {
             called.eq_ignore_ascii_case(english) || called == *chinese
         };
-        let Some((function, english, _, takes)) = FUNCTIONS.iter().find(is_called) else {
+        let Some((function, _, _, takes)) = FUNCTIONS.iter().find(is_called) else {
             return Err(self.error(ast, Problem::UnknownFunction(called.to_owned())));
         };
         let fits = match takes.strip_suffix('+') {
             Some(least) => least.parse().is_ok_and(|least: usize| args.len() >= least),
             None => takes.parse() == Ok(args.len()),
         };
+        let wrong = || self.error(ast, Problem::Arguments(called.to_owned(), takes));
         if !fits {
-            return Err(self.error(ast, Problem::Arguments(english, takes)));
+            return Err(wrong());
+        }
+        if args.iter().any(|arg| matches!(arg.node_type, ASTNodeType::Omitted)) {
+            return Err(self.error(ast, Problem::Omitted(called.to_owned())));
         }
         let all = |needed| args.iter().map(|arg| self.of_sort(arg, needed)).collect::<Result<Vec<_>, _>>();
         Ok(match (function, args) {
@@ -268,7 +289,7 @@ impl Checker<'_> {
                 let (text, part) = (self.of_sort(text, Sort::Text)?, self.of_sort(part, Sort::Text)?);
                 (Node::Contains(text.into(), part.into()), Sort::Truth)
             }
-            _ => return Err(self.error(ast, Problem::Arguments(english, takes))),
+            _ => return Err(wrong()),
         })
     }
 
@@ -280,7 +301,7 @@ impl Checker<'_> {
             }
             _ => None,
         };
-        digits.ok_or_else(|| self.error(ast, Problem::Number(self.text_of(ast))))
+        digits.ok_or_else(|| self.error(ast, Problem::Digits))
     }
 
     fn of_sort(&self, ast: &ASTNode, needed: Sort) -> Result<Node, FormulaError> {
@@ -295,10 +316,6 @@ impl Checker<'_> {
         }
     }
 
-    fn text_of(&self, ast: &ASTNode) -> String {
-        ast.source_token.as_ref().map(|token| token.value.clone()).unwrap_or_default()
-    }
-
     fn error(&self, ast: &ASTNode, problem: Problem) -> FormulaError {
         let byte = ast.source_token.as_ref().map_or(1, |token| token.start);
         FormulaError::at_char(self.spelled.chars_before(byte), problem)
@@ -307,5 +324,7 @@ impl Checker<'_> {
 
 /// Parts of a formula.
 pub(super) const NODES_MAX: usize = 1_024;
-/// How deep they are nested, a sum of many terms included: little enough for any stack.
+/// How long a chain of operators is, a sum say: little enough for any stack.
 pub(super) const HEIGHT_MAX: usize = 200;
+/// How deep brackets and functions are nested, and the operators before them: twice the brackets in `1+(1+(…`.
+pub(super) const FRAMES_MAX: usize = 72;

@@ -33,8 +33,12 @@ pub enum Problem {
     UnknownFunction(String),
     /// Excel has it, formulas do not: cells, ranges, lists, joined texts, powers.
     NotSupported(&'static str),
-    /// A function with another number of values than it takes.
-    Arguments(&'static str, &'static str),
+    /// A function, as it was written, with another number of values than it takes (`2+`: two or more).
+    Arguments(String, &'static str),
+    /// A place between two commas, or a comma and a bracket, where a value is missing.
+    Omitted(String),
+    /// Digits to round to that are not written out, or not from none to six.
+    Digits,
     /// A value of another sort than is needed here.
     Sort {
         /// Needed.
@@ -94,7 +98,12 @@ impl Problem {
             Problem::UnknownName(name, Some(like)) => format!("没有名为“{name}”的指标，是否为“{like}”"),
             Problem::UnknownFunction(name) => format!("没有函数“{name}”"),
             Problem::NotSupported(what) => format!("公式不支持 {what}"),
-            Problem::Arguments(name, takes) => format!("函数“{name}”需要 {takes} 个参数"),
+            Problem::Arguments(name, takes) => match takes.strip_suffix('+') {
+                Some(least) => format!("函数“{name}”至少需要 {least} 个参数"),
+                None => format!("函数“{name}”需要 {takes} 个参数"),
+            },
+            Problem::Omitted(name) => format!("函数“{name}”少写了一个参数"),
+            Problem::Digits => "小数位数只能写 0 到 6".into(),
             Problem::Sort { needed, found } => {
                 format!("此处需要{}，而这是{}", needed.chinese(), found.chinese())
             }
@@ -121,7 +130,12 @@ impl fmt::Display for Problem {
             Problem::UnknownName(name, Some(like)) => write!(f, "there is no {name:?}; is it {like:?}?"),
             Problem::UnknownFunction(name) => write!(f, "there is no function {name:?}"),
             Problem::NotSupported(what) => write!(f, "formulas have no {what}"),
-            Problem::Arguments(name, takes) => write!(f, "{name} takes {takes} values"),
+            Problem::Arguments(name, takes) => match takes.strip_suffix('+') {
+                Some(least) => write!(f, "{name} takes at least {least} values"),
+                None => write!(f, "{name} takes {takes} values"),
+            },
+            Problem::Omitted(name) => write!(f, "{name} lacks a value between its commas"),
+            Problem::Digits => write!(f, "the digits to round to are a number from 0 to 6"),
             Problem::Sort { needed, found } => write!(f, "{needed} is needed here, and this is {found}"),
             Problem::Unlike(one, other) => write!(f, "{one} and {other} cannot be compared or exchanged"),
             Problem::NeverSo(name, text, values) => {

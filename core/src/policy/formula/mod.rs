@@ -91,11 +91,11 @@ impl From<bool> for Value {
 /// Why an expression has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Undetermined {
-    /// These names (in Chinese) have none, and it depends on them.
+    /// These names (in Chinese) have none, and while they have none it cannot be said.
     Missing(BTreeSet<&'static str>),
     /// It divides by zero.
     DividesByZero,
-    /// It leads beyond 28 digits.
+    /// It leads to a number of more than 28 digits before the point.
     TooLarge,
 }
 
@@ -130,7 +130,11 @@ impl Formula {
     /// # Errors
     /// [`Undetermined`].
     pub fn work_out(&self, fact: &dyn Fn(&Term) -> Option<Value>) -> Result<Value, Undetermined> {
-        work::out(&self.root, fact)
+        // One number in one way: 35, and not 35.00 for the percent on the way to it.
+        work::out(&self.root, fact).map(|value| match value {
+            Value::Number(number) => Value::Number(number.normalize()),
+            other => other,
+        })
     }
 }
 

@@ -14,7 +14,7 @@ impl Spelled {
         let skipped = source.chars().take_while(|c| c.is_whitespace()).count();
         let has_sign = source.trim_start().starts_with(['=', '＝']);
         let rest = source.chars().enumerate().skip(skipped + usize::from(has_sign));
-        let mut ends_with = None;
+        let (mut ends_with, mut before) = (None, ' ');
         let mut chars = 0;
         for (at, c) in rest {
             chars = at + 1;
@@ -22,6 +22,8 @@ impl Spelled {
                 Some(mark) if c == mark => {
                     ends_with = None;
                     spelled.put("\"", at);
+                    before = if c == '"' { '"' } else { CLOSED };
+                    continue;
                 }
                 // Within marks of a Chinese keyboard the plain one is a character like any other.
                 Some(mark) if c == '"' && mark != '"' => spelled.put("\"\"", at),
@@ -35,11 +37,20 @@ impl Spelled {
                         _ => None,
                     };
                     match ends_with {
-                        Some(_) => spelled.put("\"", at),
+                        Some(_) => {
+                            // Two texts side by side are not one text with a mark in it, unless both marks are plain.
+                            if before == CLOSED || (before == '"' && c != '"') {
+                                spelled.put(" ", at);
+                            }
+                            spelled.put("\"", at);
+                        }
+                        // A dash of a Chinese keyboard is two of them.
+                        None if c == '—' && before == '—' => {}
                         None => spelled.put(plain(c, &mut [0; 4]), at),
                     }
                 }
             }
+            before = if ends_with.is_some() { ' ' } else { c };
         }
         let end = chars.max(skipped + usize::from(has_sign));
         spelled.before.push(end);
@@ -66,11 +77,15 @@ fn plain(c: char, buffer: &mut [u8; 4]) -> &str {
         '≠' => "<>",
         '×' => "*",
         '÷' => "/",
-        '−' | '—' => "-",
-        // Space of a Chinese keyboard, and what does not break.
-        '\u{3000}' | '\u{a0}' => " ",
+        '−' | '—' | '–' => "-",
+        // What nobody sees, and comes with a paste.
+        '\u{200b}' | '\u{feff}' => "",
+        c if c.is_whitespace() && c != '\n' => " ",
         // The full-width forms of ASCII lie in its order.
         '！'..='～' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c).encode_utf8(buffer),
         _ => c.encode_utf8(buffer),
     }
 }
+
+/// Stands for a mark of a Chinese keyboard that has just ended a text.
+const CLOSED: char = '”';

@@ -68,6 +68,28 @@ fn the_health_score_is_worked_out_as_it_was_pasted() {
 }
 
 #[test]
+fn every_name_of_a_vocabulary_can_be_written() {
+    for term in NAMES {
+        for written in [term.name, term.english, &format!("\u{feff} {}\u{2003}", term.name)] {
+            let formula = Formula::read(written, NAMES, term.sort).unwrap();
+            assert_eq!(formula.root, check::Node::Name(*term), "{written}");
+        }
+    }
+}
+
+#[test]
+fn a_text_stays_as_it_is() {
+    let same = |source: &str, text: &str| {
+        let formula = Formula::read(source, NAMES, Sort::Text).unwrap_or_else(|e| panic!("{source}: {e}"));
+        assert_eq!(formula.work_out(&|_| None), Ok(text.into()), "{source}");
+    };
+    same("“（新），≥ 100—200　＝”", "（新），≥ 100—200　＝");
+    same("“他说\"好\"”", "他说\"好\"");
+    same("\"他说\"\"好\"\"\"", "他说\"好\"");
+    same("「a」", "a");
+}
+
+#[test]
 fn the_page_tells_what_is_so() {
     let formula = PAGE.split("```text\n").nth(1).unwrap().split("\n```").next().unwrap();
     assert_eq!(formula, HEALTH);
@@ -96,7 +118,7 @@ fn the_page_tells_what_is_so() {
             "{english}"
         );
     }
-    for bound in [limits::FORMULA_MAX_CHARS, check::NODES_MAX, check::HEIGHT_MAX] {
+    for bound in [limits::FORMULA_MAX_CHARS, check::NODES_MAX, check::HEIGHT_MAX, check::FRAMES_MAX / 2 - 1] {
         let (thousands, rest) = (bound / 1_000, bound % 1_000);
         let written = if thousands > 0 { format!("{thousands},{rest:03}") } else { rest.to_string() };
         assert!(PAGE.contains(&written), "{written}");
@@ -128,6 +150,13 @@ fn numbers_are_decimal() {
         assert_eq!(number(source, &[("行业潜力值", 70.into())]), decimal(result), "{source}");
     }
     assert_eq!(truth("0.1+0.2=0.3", &[]), Ok(true.into()));
+    let shown = |source| match number(source, &[]) {
+        Ok(Value::Number(number)) => number.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(["50%*70", "-(3-3)", "IF(1=1,1.00,1)"].map(shown), ["35", "0", "1"]);
+    assert_eq!(shown("5——3"), "2");
+    assert_eq!(shown("5—3"), "2");
     assert_eq!(number("1/(3-3)", &[]), Err(Undetermined::DividesByZero));
     let large = "9999999999999999*9999999999999999";
     assert_eq!(number(large, &[]), Err(Undetermined::TooLarge));
@@ -172,9 +201,19 @@ fn a_wrong_formula_is_refused_with_place_and_reason() {
         ("A1+1", 1, UnknownName("A1".into(), None)),
         ("1+平均(1,2)", 3, UnknownFunction("平均".into())),
         ("2^3", 2, NotSupported("^")),
-        ("1+{1,2}", 1, NotSupported("{ }")),
-        ("IF(行业潜力值>80,30)", 1, Arguments("IF", "3")),
-        ("ROUND(1,2.5)", 9, Number("2.5".into())),
+        ("1+{1,2}", 3, NotSupported("{ }")),
+        ("IF(行业潜力值>80,30)", 1, Arguments("IF".into(), "3")),
+        ("1+IF (1=1,2)", 3, Arguments("IF".into(), "3")),
+        ("IF(并且(1=1),1,2)", 4, Arguments("并且".into(), "2+")),
+        ("1+IF(1=1,,3)", 3, Omitted("IF".into())),
+        ("1+行业潜力值 (2)", 3, UnknownFunction("行业潜力值".into())),
+        ("ROUND(1,2.5)", 9, Digits),
+        ("ROUND(1,7)", 9, Digits),
+        ("IF(行业潜力值>80,30,20))", 19, Unexpected),
+        ("IF(1=1,2,3}", 11, Unexpected),
+        ("预算匹配度：“高”", 1, Unexpected),
+        ("IF(CONTAINS(行业,“车”“电”),1,2)", 19, Unexpected),
+        ("IF(CONTAINS(行业,“车””电”),1,2)", 19, Unexpected),
         ("1+行业", 3, Sort { needed: super::Sort::Number, found: super::Sort::Text }),
         ("行业潜力值>1", 6, Sort { needed: super::Sort::Number, found: super::Sort::Truth }),
         ("IF(行业,1,2)", 4, Sort { needed: super::Sort::Truth, found: super::Sort::Text }),
@@ -195,6 +234,10 @@ fn a_formula_is_bounded() {
     let sum = |terms: usize| vec!["1"; terms].join("+");
     assert!(read(sum(200)).is_ok());
     assert_eq!(read(sum(1_000)), Err(Problem::TooDeep));
+    let brackets = |deep: usize| format!("{}1{}", "1+(".repeat(deep), ")".repeat(deep));
+    assert!(read(brackets(35)).is_ok());
+    assert_eq!(read(brackets(72)), Err(Problem::TooDeep));
+    assert!(read(format!("{}1{}", "IF(1=1,2,".repeat(35), ")".repeat(35))).is_ok());
     for deep in ["(", "-", "IF(1=1,", "NOT("] {
         let deep = deep.repeat(1_000);
         let refused = read(deep.chars().take(limits::FORMULA_MAX_CHARS).collect());
