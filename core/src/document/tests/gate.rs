@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::time::Duration;
 
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::{ActorId, Change, ExpandedChange, ObjType, ReadDoc, ScalarValue};
@@ -640,7 +641,11 @@ fn naming_one_thing_thousands_of_times_costs_no_more_than_it_is() {
         judge(&held, bytes).unwrap();
         began.elapsed()
     };
-    let (with, without) = (took(&many(&held, Some(one))), took(&many(&held, None)));
+    let (with, without) = (many(&held, Some(one)), many(&held, None));
+    // The quickest of several: whatever else the machine does only adds.
+    let (with, without) = (0..7).fold((Duration::MAX, Duration::MAX), |(one, other), _| {
+        (one.min(took(&with)), other.min(took(&without)))
+    });
     assert!(with < 5 * without, "{with:?} with a predecessor each, {without:?} without");
 }
 
