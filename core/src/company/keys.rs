@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::access::Channel;
 use crate::ids::{Actor, DeviceId, DocId, TeamId, UserId};
-use crate::store::{Position, Slot};
+use crate::store::{Position, Slot, key};
 
 /// What the company is ([`super::rows::Meta`]).
 pub const META: &[u8] = b"m";
@@ -20,13 +20,6 @@ pub const DEVICES: &[u8] = b"a/";
 pub const HEADERS: &[u8] = b"D/";
 /// All held work.
 pub const HELD: &[u8] = b"q/";
-
-fn key(prefix: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(prefix.len() + parts.iter().map(|part| part.len()).sum::<usize>());
-    key.extend_from_slice(prefix);
-    parts.iter().for_each(|part| key.extend_from_slice(part));
-    key
-}
 
 /// `D/doc`: its header.
 pub fn header(doc: DocId) -> Vec<u8> {

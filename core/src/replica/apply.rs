@@ -193,8 +193,8 @@ impl Replica {
                 continue;
             }
             for id in [*lead, DocId::advancement_of(*lead)] {
-                if let (Some(head), Some(doc)) = (self.shown(id)?, self.read_doc(id)?) {
-                    summaries.take(id, &head, &doc)?;
+                if let Some(held) = self.read_held(id)?.filter(|held| !held.head.gone) {
+                    summaries.take(id, &held.head, &held.load(id)?)?;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The keys of a phone's store. One function a table; `docs/architecture.md` has the list.
 
 use crate::ids::{DocId, DocKind};
+use crate::store::key;
 
 /// The phone was told to delete everything and has not finished.
 pub const WIPING: &[u8] = b"!wiping";
@@ -35,13 +36,6 @@ pub const RECENT: &[u8] = b"i/";
 pub const CONFLICTED: &[u8] = b"q/";
 /// Leads by each day on which a todo is due.
 pub const DUE: &[u8] = b"t/";
-
-fn key(prefix: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(prefix.len() + parts.iter().map(|part| part.len()).sum::<usize>());
-    key.extend_from_slice(prefix);
-    parts.iter().for_each(|part| key.extend_from_slice(part));
-    key
-}
 
 /// `h/doc`: what is known of a held document without loading it.
 pub fn head(doc: DocId) -> Vec<u8> {

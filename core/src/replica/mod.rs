@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::document::{Doc, Edit, EditError, Edited};
+use crate::document::{Doc, DocError, Edit, EditError, Edited};
 use crate::ids::{Actor, DocId, DocKind, UserId};
 use crate::limits;
 use crate::store::{Batch, Direction, FORMAT_KEY, Range, Store, StoreError, format_of};
@@ -347,8 +347,8 @@ impl Replica {
             return Ok(doc.clone());
         }
         // What may no longer be held is never hot.
-        let held = self.read_held(id)?.filter(|(head, _)| !head.gone);
-        let (_, doc) = held.ok_or(ReplicaError::Unknown(id))?;
+        let held = self.read_held(id)?.filter(|held| !held.head.gone);
+        let doc = held.ok_or(ReplicaError::Unknown(id))?.load(id)?;
         self.hot.put(id, doc.clone());
         Ok(doc)
     }
@@ -456,17 +456,19 @@ impl Replica {
         number: u64,
     ) -> Result<Edited, ReplicaError> {
         let kind = lot.doc.kind().ok_or(ReplicaError::Unknown(lot.doc))?;
-        // An edit that is refused costs a load of the document later on; all others are spared a copy.
+        // An edit that is refused costs a load of the document later on; all others are spared a copy. What may no longer be held is never
+        // hot.
         let (head, doc) = match self.hot.take(lot.doc) {
             Some(doc) => (self.head(lot.doc)?, doc),
             None => match self.read_held(lot.doc)? {
-                Some((head, doc)) => (Some(head), doc),
+                Some(held) if held.head.gone => return Err(ReplicaError::Unknown(lot.doc)),
+                Some(held) => {
+                    let doc = held.load(lot.doc)?;
+                    (Some(held.head), doc)
+                }
                 None => (None, Doc::genesis(kind)),
             },
         };
-        if head.as_ref().is_some_and(|head| head.gone) {
-            return Err(ReplicaError::Unknown(lot.doc));
-        }
         let (doc, edited) = doc.edited(self.actor()?, &act.stamp, &lot.edits)?;
         let mut head = match head {
             Some(head) => head,
@@ -541,28 +543,18 @@ impl Replica {
 
     /// Reads a document from the store; `None` when it is not held.
     fn read_doc(&self, id: DocId) -> Result<Option<Doc>, ReplicaError> {
-        Ok(self.read_held(id)?.map(|(_, doc)| doc))
+        self.read_held(id)?.map(|held| held.load(id)).transpose()
     }
 
-    /// As [`Replica::read_doc`], with what is known of the document.
-    fn read_held(&self, id: DocId) -> Result<Option<(HeadRow, Doc)>, ReplicaError> {
+    /// What the store has of a document, read in one instant.
+    fn read_held(&self, id: DocId) -> Result<Option<Held>, ReplicaError> {
         let (head_key, snapshot_key) = (keys::head(id), keys::snapshot(id));
         let tail = (Range::prefix(&keys::changes(id)), limits::SCAN_MAX_ROWS);
         let (found, mut pages) = self.store.read(&[&head_key, &snapshot_key], &[tail])?;
-        let ([Some(head), snapshot], Some(kind)) = (&found[..], id.kind()) else { return Ok(None) };
-        let head = decode(&head_key, head)?;
-        let bad =
-            |e: crate::document::DocError| ReplicaError::Row { key: id.to_string(), detail: e.to_string() };
-        let doc = match snapshot {
-            Some(bytes) => Doc::load_trusted(kind, bytes).map_err(bad)?,
-            None => Doc::genesis(kind),
-        };
-        let changes: Vec<Vec<u8>> =
-            pages.pop().unwrap_or_default().into_iter().map(|(_, value)| value).collect();
-        if changes.is_empty() {
-            return Ok(Some((head, doc)));
-        }
-        doc.applied(&changes).map(|doc| Some((head, doc))).map_err(bad)
+        let mut found = found.into_iter();
+        let Some(head) = found.next().flatten() else { return Ok(None) };
+        let changes = pages.pop().unwrap_or_default().into_iter().map(|(_, value)| value).collect();
+        Ok(Some(Held { head: decode(&head_key, &head)?, snapshot: found.next().flatten(), changes }))
     }
 
     /// The log epoch of the server as this phone last heard it; 0: never connected. It changes when the server is restored.
@@ -596,6 +588,25 @@ impl Replica {
                 ids.extend(keys::parse_head(key).filter(|_| !head.gone));
             }
         }
+    }
+}
+
+/// A document as it is stored.
+struct Held {
+    head: HeadRow,
+    snapshot: Option<Vec<u8>>,
+    changes: Vec<Vec<u8>>,
+}
+
+impl Held {
+    fn load(&self, id: DocId) -> Result<Doc, ReplicaError> {
+        let bad = |e: DocError| ReplicaError::Row { key: id.to_string(), detail: e.to_string() };
+        let kind = id.kind().ok_or(ReplicaError::Unknown(id))?;
+        let doc = match &self.snapshot {
+            Some(bytes) => Doc::load_trusted(kind, bytes).map_err(bad)?,
+            None => Doc::genesis(kind),
+        };
+        if self.changes.is_empty() { Ok(doc) } else { doc.applied(&self.changes).map_err(bad) }
     }
 }
 

@@ -284,6 +284,14 @@ impl Range {
     }
 }
 
+/// A key of several parts, one behind the other.
+pub(crate) fn key(prefix: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(prefix.len() + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.extend_from_slice(prefix);
+    parts.iter().for_each(|part| key.extend_from_slice(part));
+    key
+}
+
 /// The first key behind every key that begins with `prefix`; empty when there is none.
 pub fn after_prefix(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();

@@ -8,7 +8,7 @@ use formualizer_parse::{
 };
 use rust_decimal::Decimal;
 
-use super::error::{FormulaError, Problem};
+use super::error::{FormulaError, Problem, Takes};
 use super::spelling::Spelled;
 use super::{Sort, Term};
 
@@ -59,17 +59,17 @@ pub(super) enum Fold {
 }
 
 /// The functions, each under its name in English and in Chinese, with how many values it takes.
-const FUNCTIONS: &[(Function, &str, &str, &str)] = &[
-    (Function::If, "IF", "如果", "3"),
-    (Function::All, "AND", "并且", "2+"),
-    (Function::Any, "OR", "或者", "2+"),
-    (Function::Not, "NOT", "非", "1"),
-    (Function::Fold(Fold::Sum), "SUM", "求和", "1+"),
-    (Function::Fold(Fold::Least), "MIN", "最小", "1+"),
-    (Function::Fold(Fold::Most), "MAX", "最大", "1+"),
-    (Function::Absolute, "ABS", "绝对值", "1"),
-    (Function::Round, "ROUND", "四舍五入", "2"),
-    (Function::Contains, "CONTAINS", "包含", "2"),
+const FUNCTIONS: &[(Function, &str, &str, Takes)] = &[
+    (Function::If, "IF", "如果", Takes::Exactly(3)),
+    (Function::All, "AND", "并且", Takes::AtLeast(2)),
+    (Function::Any, "OR", "或者", Takes::AtLeast(2)),
+    (Function::Not, "NOT", "非", Takes::Exactly(1)),
+    (Function::Fold(Fold::Sum), "SUM", "求和", Takes::AtLeast(1)),
+    (Function::Fold(Fold::Least), "MIN", "最小", Takes::AtLeast(1)),
+    (Function::Fold(Fold::Most), "MAX", "最大", Takes::AtLeast(1)),
+    (Function::Absolute, "ABS", "绝对值", Takes::Exactly(1)),
+    (Function::Round, "ROUND", "四舍五入", Takes::Exactly(2)),
+    (Function::Contains, "CONTAINS", "包含", Takes::Exactly(2)),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,18 +247,14 @@ impl Checker<'_> {
     }
 
     fn function(&self, ast: &ASTNode, called: &str, args: &[ASTNode]) -> Checked {
-        let is_called = |(_, english, chinese, _): &&(Function, &str, &'static str, &str)| {
+        let is_called = |(_, english, chinese, _): &&(Function, &str, &str, Takes)| {
             called.eq_ignore_ascii_case(english) || called == *chinese
         };
         let Some((function, _, _, takes)) = FUNCTIONS.iter().find(is_called) else {
             return Err(self.error(ast, Problem::UnknownFunction(called.to_owned())));
         };
-        let fits = match takes.strip_suffix('+') {
-            Some(least) => least.parse().is_ok_and(|least: usize| args.len() >= least),
-            None => takes.parse() == Ok(args.len()),
-        };
-        let wrong = || self.error(ast, Problem::Arguments(called.to_owned(), takes));
-        if !fits {
+        let wrong = || self.error(ast, Problem::Arguments(called.to_owned(), *takes));
+        if !takes.allows(args.len()) {
             return Err(wrong());
         }
         if args.iter().any(|arg| matches!(arg.node_type, ASTNodeType::Omitted)) {

@@ -33,8 +33,8 @@ pub enum Problem {
     UnknownFunction(String),
     /// Excel has it, formulas do not: cells, ranges, lists, joined texts, powers.
     NotSupported(&'static str),
-    /// A function, as it was written, with another number of values than it takes (`2+`: two or more).
-    Arguments(String, &'static str),
+    /// A function, as it was written, with another number of values than it takes.
+    Arguments(String, Takes),
     /// A place between two commas, or a comma and a bracket, where a value is missing.
     Omitted(String),
     /// Digits to round to that are not written out, or not from none to six.
@@ -52,6 +52,24 @@ pub enum Problem {
     NeverSo(&'static str, String, &'static [&'static str]),
     /// A number of more than 28 digits, or none.
     Number(String),
+}
+
+/// How many values a function takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// So many.
+    Exactly(usize),
+    /// So many or more.
+    AtLeast(usize),
+}
+
+impl Takes {
+    pub(super) fn allows(self, values: usize) -> bool {
+        match self {
+            Takes::Exactly(n) => values == n,
+            Takes::AtLeast(n) => values >= n,
+        }
+    }
 }
 
 impl FormulaError {
@@ -98,10 +116,8 @@ impl Problem {
             Problem::UnknownName(name, Some(like)) => format!("没有名为“{name}”的指标，是否为“{like}”"),
             Problem::UnknownFunction(name) => format!("没有函数“{name}”"),
             Problem::NotSupported(what) => format!("公式不支持 {what}"),
-            Problem::Arguments(name, takes) => match takes.strip_suffix('+') {
-                Some(least) => format!("函数“{name}”至少需要 {least} 个参数"),
-                None => format!("函数“{name}”需要 {takes} 个参数"),
-            },
+            Problem::Arguments(name, Takes::Exactly(n)) => format!("函数“{name}”需要 {n} 个参数"),
+            Problem::Arguments(name, Takes::AtLeast(n)) => format!("函数“{name}”至少需要 {n} 个参数"),
             Problem::Omitted(name) => format!("函数“{name}”少写了一个参数"),
             Problem::Digits => "小数位数只能写 0 到 6".into(),
             Problem::Sort { needed, found } => {
@@ -130,10 +146,8 @@ impl fmt::Display for Problem {
             Problem::UnknownName(name, Some(like)) => write!(f, "there is no {name:?}; is it {like:?}?"),
             Problem::UnknownFunction(name) => write!(f, "there is no function {name:?}"),
             Problem::NotSupported(what) => write!(f, "formulas have no {what}"),
-            Problem::Arguments(name, takes) => match takes.strip_suffix('+') {
-                Some(least) => write!(f, "{name} takes at least {least} values"),
-                None => write!(f, "{name} takes {takes} values"),
-            },
+            Problem::Arguments(name, Takes::Exactly(n)) => write!(f, "{name} takes {n} values"),
+            Problem::Arguments(name, Takes::AtLeast(n)) => write!(f, "{name} takes at least {n} values"),
             Problem::Omitted(name) => write!(f, "{name} lacks a value between its commas"),
             Problem::Digits => write!(f, "the digits to round to are a number from 0 to 6"),
             Problem::Sort { needed, found } => write!(f, "{needed} is needed here, and this is {found}"),

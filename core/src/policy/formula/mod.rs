@@ -16,7 +16,7 @@ mod error;
 mod spelling;
 mod work;
 
-pub use error::{FormulaError, Problem};
+pub use error::{FormulaError, Problem, Takes};
 
 /// What a name or an expression is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
