@@ -4,9 +4,9 @@
 use fieldbook_core::document::{Path as FieldPath, Value as FieldValue};
 use fieldbook_core::ids::{DeviceId, DocId, EntryId, Hash32, UserId};
 use fieldbook_core::model::{
-    AccountFields, AdvancementRow, CalendarEntry, Cell as BoardCell, Contact, Direction as TouchDirection,
-    Importance, LeadFields, NewAccount, NewLead, Outcome as TouchOutcome, StageProposal, Todo, Touch,
-    TouchChannel, Urgency, Visit,
+    AccountFields, AdvancementRow, Approval, CalendarEntry, Cell as BoardCell, Contact,
+    Direction as TouchDirection, Importance, LeadFields, NewAccount, NewLead, Outcome as TouchOutcome,
+    Signal, StageProposal, Todo, Touch, TouchChannel, Urgency, Visit,
 };
 use fieldbook_device::{
     AccountPage, AccountRow, Attachment, CalendarItem, ConflictChoice, ConflictItem, ContactItem, DueTodo,
@@ -272,12 +272,22 @@ pub enum Happening {
         /// The proposal.
         proposal: StageProposal,
     },
+    /// 信号: something that the customer did or a colleague recorded.
+    Signal {
+        /// The signal.
+        signal: Signal,
+    },
+    /// 审批: a supervisor's word on a proposal.
+    Approval {
+        /// The word.
+        approval: Approval,
+    },
     /// 导入: what the table that brought the lead said beside the fields of a lead.
     Imported {
         /// Column by column.
         columns: Vec<ImportedColumn>,
     },
-    /// What only a newer version of the app understands.
+    /// What is no news for a reader, or what only a newer version of the app understands.
     Other,
 }
 
@@ -804,6 +814,41 @@ pub struct StageProposal {
     /// Evidence entries that prove it.
     #[uniffi(default = [])]
     pub evidence: Vec<EntryId>,
+    /// Why.
+    #[uniffi(default = "")]
+    pub note: String,
+    /// The version of the policy that whoever proposed it saw; left out: the one that this phone holds (O13).
+    #[uniffi(default = None)]
+    pub policy: Option<EntryId>,
+}
+
+/// 信号 (C2, C10, C36–C38, C45, C81).
+#[uniffi::remote(Record)]
+pub struct Signal {
+    /// Its kind, one of those that the policy names.
+    #[uniffi(default = "")]
+    pub kind: String,
+    /// What it is about: the page, the document, the product.
+    #[uniffi(default = "")]
+    pub about: String,
+    /// How much: seconds on the page, yuan of a purchase.
+    #[uniffi(default = None)]
+    pub amount: Option<i64>,
+    /// What was said.
+    #[uniffi(default = "")]
+    pub text: String,
+    /// When, if not when it was logged. Milliseconds since 1970 UTC.
+    #[uniffi(default = None)]
+    pub at_ms: Option<i64>,
+}
+
+/// 审批.
+#[uniffi::remote(Record)]
+pub struct Approval {
+    /// The proposal.
+    pub proposal: EntryId,
+    /// Yes or no.
+    pub approved: bool,
     /// Why.
     #[uniffi(default = "")]
     pub note: String,

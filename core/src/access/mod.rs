@@ -42,6 +42,24 @@ pub enum Role {
 }
 
 impl Role {
+    /// By which documents and requests name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Rep => "rep",
+            Role::Manager => "manager",
+            Role::Director => "director",
+            Role::Service => "service",
+            Role::Marketing => "marketing",
+            Role::Finance => "finance",
+            Role::Admin => "admin",
+        }
+    }
+
+    /// The role of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+
     /// Every role.
     pub const ALL: [Role; 7] = [
         Role::Rep,

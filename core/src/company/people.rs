@@ -125,7 +125,7 @@ impl Company {
         }
         let values = [
             ("name", Value::from(row.name.as_str())),
-            ("role", Value::from(role_name(row.role))),
+            ("role", Value::from(row.role.name())),
             ("team", row.team.map_or(Value::Null, |t| Value::Text(t.to_string()))),
             ("active", Value::Bool(row.active)),
         ];
@@ -732,19 +732,6 @@ fn session_channels(
 
 fn device_error(detail: &str) -> WireError {
     WireError { code: WireCode::Device, detail: detail.to_owned() }
-}
-
-/// The role's name in the directory document.
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Rep => "rep",
-        Role::Manager => "manager",
-        Role::Director => "director",
-        Role::Service => "service",
-        Role::Marketing => "marketing",
-        Role::Finance => "finance",
-        Role::Admin => "admin",
-    }
 }
 
 #[cfg(test)]

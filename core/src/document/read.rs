@@ -185,6 +185,12 @@ impl Doc {
         self.history().stamps().map(at).max().unwrap_or(0)
     }
 
+    /// When the document was first written, corrected milliseconds since 1970 UTC; `None`: never.
+    pub fn first_change_ms(&self, clocks: &dyn Clocks) -> Option<i64> {
+        let at = |stamp: &Stamp| stamp.occurred(clocks.of_boot(stamp.moment.boot)).at_ms;
+        self.history().stamps().map(at).min()
+    }
+
     /// The merged text of a field.
     pub fn text(&self, field: &str) -> String {
         let Some(object) = self.nested(field, Meaning::Text) else { return String::new() };

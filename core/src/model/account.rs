@@ -6,7 +6,7 @@ use super::event::{LoggedEvent, events};
 use super::fields::{is_filled, registers, root_registers};
 use super::lead::{Contact, Tag, tags};
 use super::notes::notes_edits;
-use crate::document::{Clocks, Doc, Edit};
+use crate::document::{Clocks, Conflict, Doc, Edit};
 use crate::ids::{DocId, EntryId};
 use crate::time::Act;
 
@@ -77,6 +77,8 @@ pub struct AccountModel {
     pub tags: BTreeMap<String, Tag>,
     /// What happened, in order.
     pub events: Vec<LoggedEvent>,
+    /// Registers of which two people's values survive side by side.
+    pub conflicts: Vec<Conflict>,
 }
 
 impl AccountModel {
@@ -88,6 +90,7 @@ impl AccountModel {
             notes: doc.text("notes"),
             tags: tags(doc, clocks),
             events: events(doc, clocks),
+            conflicts: doc.conflicts(clocks),
         }
     }
 }

@@ -19,6 +19,12 @@ pub enum Event {
     Touch(Touch),
     /// 阶段申请: the server confirms it or rolls it back (O4).
     StageProposal(StageProposal),
+    /// 信号: something that the customer did or a colleague recorded.
+    Signal(Signal),
+    /// 审批: a supervisor's word on a proposal (C28, C63).
+    Approval(Approval),
+    /// 已读: whoever owns the lead opened it (C18, O8).
+    Read {},
     /// 导入: what a table said beside the fields that a lead has.
     Import(Import),
     /// 撤回: takes an earlier entry of the log back.
@@ -70,6 +76,38 @@ pub struct Visit {
     /// When the visit was, if not when it was logged. Milliseconds since 1970 UTC, by the rep's word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visited_at_ms: Option<i64>,
+}
+
+/// 信号 (C2, C10, C36–C38, C45, C81).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Signal {
+    /// Its kind, one of those that the policy names.
+    pub kind: String,
+    /// What it is about: the page, the document, the product.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub about: String,
+    /// How much: seconds on the page, yuan of a purchase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<i64>,
+    /// What was said.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    /// When, if not when it was logged. Milliseconds since 1970 UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<i64>,
+}
+
+/// 审批.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// The proposal.
+    pub proposal: EntryId,
+    /// Yes or no.
+    pub approved: bool,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
 }
 
 /// 触达.
@@ -145,6 +183,9 @@ pub struct StageProposal {
     /// Why.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub note: String,
+    /// The version of the policy that whoever proposed it saw; `None`: the one in force then (O13).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<EntryId>,
 }
 
 /// 证据: a photo, a PDF, a recording. The bytes travel apart and follow later (O5).
@@ -186,6 +227,7 @@ impl LoggedEvent {
         let said = match &self.event {
             Event::Visit(visit) => visit.visited_at_ms,
             Event::Touch(touch) => touch.at_ms,
+            Event::Signal(signal) => signal.at_ms,
             _ => None,
         };
         said.map_or(self.at.at_ms, |said| said.min(self.at.at_ms))

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::calendar::company_day;
 use super::event::{LoggedEvent, LoggedEvidence, events, evidence, json};
 use super::fields::{is_filled, record_registers, registers, remove_record, root_registers};
-use crate::document::{Clocks, Doc, Edit};
+use crate::document::{Clocks, Conflict, Doc, Edit};
 use crate::ids::{DocId, EntryId};
 use crate::time::Act;
 
@@ -77,6 +77,32 @@ registers! {
 }
 record_registers!(Contact);
 
+/// 态度: what somebody at the customer thinks of the purchase (C53).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Attitude {
+    /// 支持.
+    #[serde(rename = "支持")]
+    For,
+    /// 观望.
+    #[serde(rename = "观望")]
+    Waiting,
+    /// 反对.
+    #[serde(rename = "反对")]
+    Against,
+}
+
+impl Attitude {
+    /// The attitude that a contact's register says; `None`: not one of the three.
+    pub fn said(text: &str) -> Option<Self> {
+        match text.trim() {
+            "支持" => Some(Self::For),
+            "观望" => Some(Self::Waiting),
+            "反对" => Some(Self::Against),
+            _ => None,
+        }
+    }
+}
+
 registers! {
     /// 待办.
     pub struct Todo {
@@ -123,6 +149,10 @@ pub struct LeadModel {
     pub events: Vec<LoggedEvent>,
     /// What proves it, in order.
     pub evidence: Vec<LoggedEvidence>,
+    /// Registers of which two people's values survive side by side.
+    pub conflicts: Vec<Conflict>,
+    /// When the lead was written down, corrected, milliseconds since 1970 UTC; `None`: nothing was written yet.
+    pub created_ms: Option<i64>,
 }
 
 impl LeadModel {
@@ -136,6 +166,8 @@ impl LeadModel {
             tags: tags(doc, clocks),
             events: events(doc, clocks),
             evidence: evidence(doc, clocks),
+            conflicts: doc.conflicts(clocks),
+            created_ms: doc.first_change_ms(clocks),
         }
     }
 }

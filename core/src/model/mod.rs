@@ -4,12 +4,12 @@
 mod account;
 mod advancement;
 mod calendar;
+mod decision;
 mod directory;
 mod event;
 mod fields;
 mod lead;
 mod notes;
-mod policy;
 mod ruling;
 pub mod search;
 mod summary;
@@ -20,15 +20,15 @@ pub use calendar::{
     CalendarEntry, CalendarModel, Cell, Importance, PlacedEntry, Urgency, company_day, entries_on, month_of,
     place,
 };
+pub use decision::{Assigned, Decision, Escalated, LoggedDecision};
 pub use directory::{DirectoryDevice, DirectoryModel, DirectoryTeam, DirectoryUser};
 pub use event::{
-    Direction, Event, Evidence, Import, LoggedEvent, LoggedEvidence, Outcome, StageProposal, Touch,
-    TouchChannel, Visit, events, evidence,
+    Approval, Direction, Event, Evidence, Import, LoggedEvent, LoggedEvidence, Outcome, Signal,
+    StageProposal, Touch, TouchChannel, Visit, events, evidence,
 };
 pub use fields::is_filled;
-pub use lead::{Contact, LeadFields, LeadModel, NEEDS, NewLead, Tag, Todo, tag_edit, untag_edit};
+pub use lead::{Attitude, Contact, LeadFields, LeadModel, NEEDS, NewLead, Tag, Todo, tag_edit, untag_edit};
 pub use notes::notes_edits;
-pub use policy::{PolicyModel, PolicyVersion};
 pub use ruling::{RulingFields, RulingModel, clock_edit, clock_edits, clocks_of};
 pub use summary::{Deletion, LeadSummary};
 

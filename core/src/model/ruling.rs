@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::decision::{Decision, LoggedDecision};
 use super::fields::{registers, root_registers};
-use crate::document::{Clocks, Doc, Edit, LogEntry, NoClocks};
+use crate::document::{Clocks, Doc, Edit, NoClocks};
 use crate::ids::{DocId, TeamId, UserId};
 use crate::time::BootClock;
 
@@ -41,8 +42,8 @@ pub struct RulingModel {
     pub joint_owners: BTreeSet<UserId>,
     /// What the server learned of boots that wrote to the lead before their first handshake.
     pub clocks: BTreeMap<u64, BootClock>,
-    /// Recorded decisions, in order (O7). What they say belongs to the rules.
-    pub decisions: Vec<LogEntry>,
+    /// Recorded decisions, in order (O7).
+    pub decisions: Vec<LoggedDecision>,
 }
 
 impl RulingModel {
@@ -53,7 +54,7 @@ impl RulingModel {
             fields: RulingFields::read(doc, clocks),
             joint_owners: joint.filter_map(|user| user.parse().ok()).collect(),
             clocks: clocks_of(doc),
-            decisions: doc.log("decisions", clocks),
+            decisions: doc.log("decisions", clocks).iter().map(Decision::read).collect(),
         }
     }
 }

@@ -3,8 +3,8 @@
 use fieldbook_core::document::{Path, Value};
 use fieldbook_core::ids::{DeviceId, DocId, EntryId, Hash32, UserId};
 use fieldbook_core::model::{
-    AccountFields, AdvancementRow, CalendarEntry, Cell, Contact, LeadFields, StageProposal, Todo, Touch,
-    Visit,
+    AccountFields, AdvancementRow, Approval, CalendarEntry, Cell, Contact, LeadFields, Signal, StageProposal,
+    Todo, Touch, Visit,
 };
 
 /// What the app knows of the network. The library cannot ask the system.
@@ -286,12 +286,22 @@ pub enum Happening {
         /// The proposal.
         proposal: StageProposal,
     },
+    /// 信号: something that the customer did or a colleague recorded.
+    Signal {
+        /// The signal.
+        signal: Signal,
+    },
+    /// 审批: a supervisor's word on a proposal.
+    Approval {
+        /// The word.
+        approval: Approval,
+    },
     /// 导入: what the table that brought the lead said beside the fields of a lead.
     Imported {
         /// Column by column.
         columns: Vec<ImportedColumn>,
     },
-    /// What only a newer version of the app understands.
+    /// What is no news for a reader, or what only a newer version of the app understands.
     Other,
 }
 

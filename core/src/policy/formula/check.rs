@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 
 use super::error::{FormulaError, Problem, Takes};
 use super::spelling::Spelled;
-use super::{Sort, Term};
+use super::{Counted, Measure, Sort, Term, Vocabulary};
 
 /// A part of a formula that was checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,7 @@ pub(super) enum Node {
     Text(String),
     Truth(bool),
     Name(Term),
+    Signals(Counted),
     Negative(Box<Node>),
     Arithmetic(Arithmetic, Box<Node>, Box<Node>),
     Compare(Comparison, Box<Node>, Box<Node>),
@@ -30,6 +31,7 @@ pub(super) enum Node {
     Absolute(Box<Node>),
     Round(Box<Node>, u32),
     Contains(Box<Node>, Box<Node>),
+    Begins(Box<Node>, Box<Node>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,9 @@ const FUNCTIONS: &[(Function, &str, &str, Takes)] = &[
     (Function::Absolute, "ABS", "绝对值", Takes::Exactly(1)),
     (Function::Round, "ROUND", "四舍五入", Takes::Exactly(2)),
     (Function::Contains, "CONTAINS", "包含", Takes::Exactly(2)),
+    (Function::Begins, "BEGINS", "开头是", Takes::Exactly(2)),
+    (Function::Signals(Measure::Count), "COUNT", "次数", Takes::Between(1, 3)),
+    (Function::Signals(Measure::Total), "TOTAL", "累计", Takes::Between(1, 3)),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +87,8 @@ enum Function {
     Absolute,
     Round,
     Contains,
+    Begins,
+    Signals(Measure),
 }
 
 /// What the functions are called, in English and in Chinese.
@@ -91,7 +98,7 @@ pub(super) fn function_names() -> impl Iterator<Item = (&'static str, &'static s
 }
 
 /// Reads and checks a formula that is to give a value of this sort.
-pub(super) fn read(source: &str, vocabulary: &[Term], gives: Sort) -> Result<Node, FormulaError> {
+pub(super) fn read(source: &str, vocabulary: &Vocabulary<'_>, gives: Sort) -> Result<Node, FormulaError> {
     let spelled = Spelled::of(source);
     let at = |byte: usize, problem| FormulaError::at_char(spelled.chars_before(byte), problem);
     let end = spelled.text.len();
@@ -134,7 +141,7 @@ fn is_bound(error: &ParserError) -> bool {
 
 struct Checker<'a> {
     spelled: &'a Spelled,
-    vocabulary: &'a [Term],
+    vocabulary: &'a Vocabulary<'a>,
 }
 
 type Checked = Result<(Node, Sort), FormulaError>;
@@ -172,11 +179,11 @@ impl Checker<'_> {
     }
 
     fn name(&self, ast: &ASTNode, name: &str) -> Checked {
-        match self.vocabulary.iter().find(|term| term.name == name || term.english == name) {
+        match self.vocabulary.terms.iter().find(|term| term.name == name || term.english == name) {
             Some(term) => Ok((Node::Name(*term), term.sort)),
             None => {
                 let like = |term: &&Term| term.name.contains(name) || name.contains(term.name);
-                let like = self.vocabulary.iter().find(like).map(|term| term.name);
+                let like = self.vocabulary.terms.iter().find(like).map(|term| term.name);
                 Err(self.error(ast, Problem::UnknownName(name.to_owned(), like)))
             }
         }
@@ -285,8 +292,42 @@ impl Checker<'_> {
                 let (text, part) = (self.of_sort(text, Sort::Text)?, self.of_sort(part, Sort::Text)?);
                 (Node::Contains(text.into(), part.into()), Sort::Truth)
             }
+            (Function::Begins, [text, part]) => {
+                let (text, part) = (self.of_sort(text, Sort::Text)?, self.of_sort(part, Sort::Text)?);
+                (Node::Begins(text.into(), part.into()), Sort::Truth)
+            }
+            (Function::Signals(measure), args) => {
+                (Node::Signals(self.signals(called, *measure, args)?), Sort::Number)
+            }
             _ => return Err(wrong()),
         })
+    }
+
+    /// Signals of a kind, perhaps about something, perhaps of the last days: all of it written out, so that it can be checked here.
+    fn signals(&self, called: &str, measure: Measure, args: &[ASTNode]) -> Result<Counted, FormulaError> {
+        let text = |at: usize| match args.get(at).map(|arg| self.node(arg)).transpose()? {
+            None => Ok(String::new()),
+            Some((Node::Text(text), _)) => Ok(text),
+            Some((_, Sort::Text)) => Err(self.error(&args[at], Problem::NotWrittenOut(called.to_owned()))),
+            Some((_, found)) => Err(self.error(&args[at], Problem::Sort { needed: Sort::Text, found })),
+        };
+        let (kind, about) = (text(0)?, text(1)?);
+        let known = self.vocabulary.signals.iter().find(|(name, id)| *name == kind || *id == kind);
+        let Some((_, id)) = known else {
+            let kinds = self.vocabulary.signals.iter().map(|(name, _)| (*name).to_owned()).collect();
+            return Err(self.error(&args[0], Problem::UnknownSignal(kind, kinds)));
+        };
+        let within_days = args.get(2).map(|days| self.days(called, days)).transpose()?;
+        Ok(Counted { kind: (*id).to_owned(), about, within_days, measure })
+    }
+
+    fn days(&self, called: &str, ast: &ASTNode) -> Result<u32, FormulaError> {
+        let days = match self.node(ast)? {
+            (Node::Number(days), _) if days.is_integer() => u32::try_from(days).ok(),
+            _ => None,
+        };
+        let days = days.filter(|days| (1..=DAYS_MAX).contains(days));
+        days.ok_or_else(|| self.error(ast, Problem::Days(called.to_owned(), DAYS_MAX)))
     }
 
     /// How many digits behind the point a number is rounded to: written out, none to six.
@@ -324,3 +365,5 @@ pub(super) const NODES_MAX: usize = 1_024;
 pub(super) const HEIGHT_MAX: usize = 200;
 /// How deep brackets and functions are nested, and the operators before them: twice the brackets in `1+(1+(…`.
 pub(super) const FRAMES_MAX: usize = 72;
+/// How many days back signals are counted: ten years.
+const DAYS_MAX: u32 = 3_650;

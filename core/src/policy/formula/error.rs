@@ -39,6 +39,12 @@ pub enum Problem {
     Omitted(String),
     /// Digits to round to that are not written out, or not from none to six.
     Digits,
+    /// A text, of a function as it was written, that has to stand there in quotation marks.
+    NotWrittenOut(String),
+    /// No signal of this kind; those that there are.
+    UnknownSignal(String, Vec<String>),
+    /// Days, in a function as it was written, that are not a number from 1 to the most.
+    Days(String, u32),
     /// A value of another sort than is needed here.
     Sort {
         /// Needed.
@@ -61,6 +67,8 @@ pub enum Takes {
     Exactly(usize),
     /// So many or more.
     AtLeast(usize),
+    /// From so many to so many.
+    Between(usize, usize),
 }
 
 impl Takes {
@@ -68,6 +76,7 @@ impl Takes {
         match self {
             Takes::Exactly(n) => values == n,
             Takes::AtLeast(n) => values >= n,
+            Takes::Between(least, most) => (least..=most).contains(&values),
         }
     }
 }
@@ -118,6 +127,15 @@ impl Problem {
             Problem::NotSupported(what) => format!("公式不支持 {what}"),
             Problem::Arguments(name, Takes::Exactly(n)) => format!("函数“{name}”需要 {n} 个参数"),
             Problem::Arguments(name, Takes::AtLeast(n)) => format!("函数“{name}”至少需要 {n} 个参数"),
+            Problem::Arguments(name, Takes::Between(least, most)) => {
+                format!("函数“{name}”需要 {least} 到 {most} 个参数")
+            }
+            Problem::NotWrittenOut(name) => format!("函数“{name}”此处只能写引号中的文字"),
+            Problem::UnknownSignal(kind, kinds) if kinds.is_empty() => format!("没有名为“{kind}”的信号"),
+            Problem::UnknownSignal(kind, kinds) => {
+                format!("没有名为“{kind}”的信号，只有：{}", kinds.join("、"))
+            }
+            Problem::Days(name, most) => format!("函数“{name}”的天数只能写 1 到 {most}"),
             Problem::Omitted(name) => format!("函数“{name}”少写了一个参数"),
             Problem::Digits => "小数位数只能写 0 到 6".into(),
             Problem::Sort { needed, found } => {
@@ -148,6 +166,17 @@ impl fmt::Display for Problem {
             Problem::NotSupported(what) => write!(f, "formulas have no {what}"),
             Problem::Arguments(name, Takes::Exactly(n)) => write!(f, "{name} takes {n} values"),
             Problem::Arguments(name, Takes::AtLeast(n)) => write!(f, "{name} takes at least {n} values"),
+            Problem::Arguments(name, Takes::Between(least, most)) => {
+                write!(f, "{name} takes {least} to {most} values")
+            }
+            Problem::NotWrittenOut(name) => write!(f, "{name} takes only a text in quotation marks here"),
+            Problem::UnknownSignal(kind, kinds) if kinds.is_empty() => {
+                write!(f, "there is no signal {kind:?}")
+            }
+            Problem::UnknownSignal(kind, kinds) => {
+                write!(f, "there is no signal {kind:?}, only: {}", kinds.join(", "))
+            }
+            Problem::Days(name, most) => write!(f, "the days of {name} are a number from 1 to {most}"),
             Problem::Omitted(name) => write!(f, "{name} lacks a value between its commas"),
             Problem::Digits => write!(f, "the digits to round to are a number from 0 to 6"),
             Problem::Sort { needed, found } => write!(f, "{needed} is needed here, and this is {found}"),

@@ -59,6 +59,52 @@ impl Term {
     }
 }
 
+/// What a formula may speak of.
+#[derive(Debug, Clone, Copy)]
+pub struct Vocabulary<'a> {
+    /// The names.
+    pub terms: &'a [Term],
+    /// The kinds of signals that can be counted, each under its Chinese name and its id. Empty: there is nothing to count.
+    pub signals: &'a [(&'a str, &'a str)],
+}
+
+impl<'a> Vocabulary<'a> {
+    /// Names alone.
+    pub const fn of(terms: &'a [Term]) -> Self {
+        Self { terms, signals: &[] }
+    }
+}
+
+/// Signals that a formula counts or adds up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// The id of their kind.
+    pub kind: String,
+    /// What their text has to contain; empty: anything.
+    pub about: String,
+    /// How many days back they count; `None`: all.
+    pub within_days: Option<u32>,
+    /// What of them.
+    pub measure: Measure,
+}
+
+/// What is taken of signals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// 次数: how many there are.
+    Count,
+    /// 累计: the sum of their amounts.
+    Total,
+}
+
+/// What is known when a formula is worked out.
+pub trait Known {
+    /// What a name stands for; `None`: not known, or not of the name's sort.
+    fn name(&self, term: &Term) -> Option<Value>;
+    /// The measure of these signals; `None`: not known.
+    fn signals(&self, counted: &Counted) -> Option<Decimal>;
+}
+
 /// What a name stands for, or what comes of an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
@@ -91,8 +137,8 @@ impl From<bool> for Value {
 /// Why an expression has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Undetermined {
-    /// These names (in Chinese) have none, and while they have none it cannot be said.
-    Missing(BTreeSet<&'static str>),
+    /// These names (in Chinese; of signals their kind) have none, and while they have none it cannot be said.
+    Missing(BTreeSet<String>),
     /// It divides by zero.
     DividesByZero,
     /// It leads to a number of more than 28 digits before the point.
@@ -112,7 +158,7 @@ impl Formula {
     ///
     /// # Errors
     /// [`FormulaError`]: where and why.
-    pub fn read(source: &str, vocabulary: &[Term], gives: Sort) -> Result<Self, FormulaError> {
+    pub fn read(source: &str, vocabulary: &Vocabulary<'_>, gives: Sort) -> Result<Self, FormulaError> {
         if source.chars().count() > limits::FORMULA_MAX_CHARS {
             return Err(FormulaError::at_char(limits::FORMULA_MAX_CHARS, Problem::TooLong));
         }
@@ -125,13 +171,13 @@ impl Formula {
         &self.source
     }
 
-    /// Works it out. `fact` says what a name stands for; `None`: not known, or not of the name's sort.
+    /// Works it out from what is known.
     ///
     /// # Errors
     /// [`Undetermined`].
-    pub fn work_out(&self, fact: &dyn Fn(&Term) -> Option<Value>) -> Result<Value, Undetermined> {
+    pub fn work_out(&self, known: &dyn Known) -> Result<Value, Undetermined> {
         // One number in one way: 35, and not 35.00 for the percent on the way to it.
-        work::out(&self.root, fact).map(|value| match value {
+        work::out(&self.root, known).map(|value| match value {
             Value::Number(number) => Value::Number(number.normalize()),
             other => other,
         })

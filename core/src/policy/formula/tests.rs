@@ -12,27 +12,39 @@ const NAMES: &[Term] = &[
     Term::truth("有明确采购时间表", "has_timetable"),
 ];
 
+const WORDS: Vocabulary<'static> =
+    Vocabulary { terms: NAMES, signals: &[("下载", "download"), ("页面停留", "dwell")] };
+
 /// C50 as the source has it, line breaks included.
 const HEALTH: &str = "IF(行业潜力值>80, 30, IF(行业潜力值>60, 20, 10)) +
 IF(采购活跃度>=3, 25, IF(采购活跃度>=1, 15, 0)) +
 IF(预算匹配度=\"已确认≥100万\", 45, IF(预算匹配度=\"已确认50-100万\", 30, 15))";
 
-fn facts(known: &[(&str, Value)]) -> impl Fn(&Term) -> Option<Value> {
-    move |term| known.iter().find(|(name, _)| *name == term.name).map(|(_, value)| value.clone())
+/// Knows these names, and of no signal.
+struct Facts<'a>(&'a [(&'a str, Value)]);
+
+impl Known for Facts<'_> {
+    fn name(&self, term: &Term) -> Option<Value> {
+        self.0.iter().find(|(name, _)| *name == term.name).map(|(_, value)| value.clone())
+    }
+
+    fn signals(&self, _: &Counted) -> Option<Decimal> {
+        None
+    }
 }
 
 fn number(source: &str, known: &[(&str, Value)]) -> Result<Value, Undetermined> {
-    let formula = Formula::read(source, NAMES, Sort::Number).unwrap_or_else(|e| panic!("{source}: {e}"));
-    formula.work_out(&facts(known))
+    let formula = Formula::read(source, &WORDS, Sort::Number).unwrap_or_else(|e| panic!("{source}: {e}"));
+    formula.work_out(&Facts(known))
 }
 
 fn truth(source: &str, known: &[(&str, Value)]) -> Result<Value, Undetermined> {
-    let formula = Formula::read(source, NAMES, Sort::Truth).unwrap_or_else(|e| panic!("{source}: {e}"));
-    formula.work_out(&facts(known))
+    let formula = Formula::read(source, &WORDS, Sort::Truth).unwrap_or_else(|e| panic!("{source}: {e}"));
+    formula.work_out(&Facts(known))
 }
 
-fn missing(names: &[&'static str]) -> Result<Value, Undetermined> {
-    Err(Undetermined::Missing(names.iter().copied().collect()))
+fn missing(names: &[&str]) -> Result<Value, Undetermined> {
+    Err(Undetermined::Missing(names.iter().map(|name| (*name).to_owned()).collect()))
 }
 
 /// The page that tells a business user what can be written.
@@ -71,7 +83,7 @@ fn the_health_score_is_worked_out_as_it_was_pasted() {
 fn every_name_of_a_vocabulary_can_be_written() {
     for term in NAMES {
         for written in [term.name, term.english, &format!("\u{feff} {}\u{2003}", term.name)] {
-            let formula = Formula::read(written, NAMES, term.sort).unwrap();
+            let formula = Formula::read(written, &WORDS, term.sort).unwrap();
             assert_eq!(formula.root, check::Node::Name(*term), "{written}");
         }
     }
@@ -80,8 +92,8 @@ fn every_name_of_a_vocabulary_can_be_written() {
 #[test]
 fn a_text_stays_as_it_is() {
     let same = |source: &str, text: &str| {
-        let formula = Formula::read(source, NAMES, Sort::Text).unwrap_or_else(|e| panic!("{source}: {e}"));
-        assert_eq!(formula.work_out(&|_| None), Ok(text.into()), "{source}");
+        let formula = Formula::read(source, &WORDS, Sort::Text).unwrap_or_else(|e| panic!("{source}: {e}"));
+        assert_eq!(formula.work_out(&Facts(&[])), Ok(text.into()), "{source}");
     };
     same("“（新），≥ 100—200　＝”", "（新），≥ 100—200　＝");
     same("“他说\"好\"”", "他说\"好\"");
@@ -108,7 +120,7 @@ fn the_page_tells_what_is_so() {
     let refusals = table("| Formula | Refusal |");
     assert_eq!(refusals.len(), 5);
     for row in refusals {
-        let refused = Formula::read(row[0].trim_matches('`'), NAMES, Sort::Number).unwrap_err();
+        let refused = Formula::read(row[0].trim_matches('`'), &WORDS, Sort::Number).unwrap_err();
         assert_eq!(refused.chinese(), row[1]);
     }
     let named: String = table("| Function |").concat().concat();
@@ -129,8 +141,8 @@ fn the_page_tells_what_is_so() {
 fn the_signs_of_a_chinese_keyboard_mean_what_excels_do() {
     let typed = "＝ＩＦ（行业潜力值＞80，30，如果（行业潜力值＞６０，20，10））＋IF(采购活跃度≥3，25，IF(采购活跃度≥1、15、0))　+ \
                  IF(预算匹配度＝“已确认≥100万”，45，IF(预算匹配度=「已确认50-100万」，30，15))";
-    let one = Formula::read(HEALTH, NAMES, Sort::Number).unwrap();
-    let other = Formula::read(typed, NAMES, Sort::Number).unwrap();
+    let one = Formula::read(HEALTH, &WORDS, Sort::Number).unwrap();
+    let other = Formula::read(typed, &WORDS, Sort::Number).unwrap();
     assert_eq!(one.root, other.root);
     assert_eq!(other.source(), typed, "it is shown as it was written");
 }
@@ -179,6 +191,9 @@ fn what_is_not_known_matters_only_where_it_matters() {
     ] {
         assert_eq!(truth(source, &high), result, "{source}");
     }
+    let region = |source| truth(source, &[("行业", "浙A杭州".into())]);
+    assert_eq!(region("开头是(行业,“浙A”)"), Ok(true.into()));
+    assert_eq!(region("BEGINS(行业,“杭州”)"), Ok(false.into()));
     // A fact of another sort than its name is none.
     assert_eq!(number("行业潜力值", &[("行业潜力值", "高".into())]), missing(&["行业潜力值"]));
 }
@@ -222,15 +237,56 @@ fn a_wrong_formula_is_refused_with_place_and_reason() {
         ("IF(1=1,1,\"二\")", 10, Unlike(super::Sort::Number, super::Sort::Text)),
         ("IF(预算匹配度=\"已确认>=100万\",1,2)", 10, never),
     ] {
-        let refused = Formula::read(source, NAMES, super::Sort::Number).unwrap_err();
+        let refused = Formula::read(source, &WORDS, super::Sort::Number).unwrap_err();
         assert_eq!(refused, FormulaError { at, problem }, "{source}");
         assert!(refused.chinese().starts_with(&format!("第{at}个字符：")), "{}", refused.chinese());
     }
 }
 
 #[test]
+fn signals_are_counted_and_added_up() {
+    struct Told(Option<Decimal>, std::cell::RefCell<Vec<Counted>>);
+    impl Known for Told {
+        fn name(&self, _: &Term) -> Option<Value> {
+            None
+        }
+        fn signals(&self, counted: &Counted) -> Option<Decimal> {
+            self.1.borrow_mut().push(counted.clone());
+            self.0
+        }
+    }
+    let counted = |about: &str, within_days, measure| {
+        let kind = if measure == Measure::Count { "download" } else { "dwell" };
+        Counted { kind: kind.into(), about: about.into(), within_days, measure }
+    };
+    for (source, asked) in [
+        ("次数(\"下载\")", counted("", None, Measure::Count)),
+        ("COUNT(“download”，“集采应对指南”)", counted("集采应对指南", None, Measure::Count)),
+        ("累计(\"页面停留\",\"脊柱内固定\",30)", counted("脊柱内固定", Some(30), Measure::Total)),
+    ] {
+        let formula = Formula::read(source, &WORDS, Sort::Number).unwrap_or_else(|e| panic!("{source}: {e}"));
+        let told = Told(Some(Decimal::from(3)), Vec::new().into());
+        assert_eq!(formula.work_out(&told), Ok(3.into()), "{source}");
+        assert_eq!(told.1.into_inner(), [asked], "{source}");
+        assert!(matches!(formula.work_out(&Told(None, Vec::new().into())), Err(Undetermined::Missing(_))));
+    }
+    let kinds = || vec!["下载".to_owned(), "页面停留".to_owned()];
+    for (source, at, problem) in [
+        ("次数(“下栽”)", 4, Problem::UnknownSignal("下栽".into(), kinds())),
+        ("次数()", 1, Problem::Arguments("次数".into(), Takes::Between(1, 3))),
+        ("1+次数(“下载”,“”,0)", 14, Problem::Days("次数".into(), 3_650)),
+        ("次数(“下载”,“”,行业潜力值)", 12, Problem::Days("次数".into(), 3_650)),
+        ("次数(行业)", 4, Problem::NotWrittenOut("次数".into())),
+        ("次数(3)", 4, Problem::Sort { needed: Sort::Text, found: Sort::Number }),
+    ] {
+        let refused = Formula::read(source, &WORDS, Sort::Number).unwrap_err();
+        assert_eq!(refused, FormulaError { at, problem }, "{source}");
+    }
+}
+
+#[test]
 fn a_formula_is_bounded() {
-    let read = |source: String| Formula::read(&source, NAMES, Sort::Number).map_err(|e| e.problem);
+    let read = |source: String| Formula::read(&source, &WORDS, Sort::Number).map_err(|e| e.problem);
     let sum = |terms: usize| vec!["1"; terms].join("+");
     assert!(read(sum(200)).is_ok());
     assert_eq!(read(sum(1_000)), Err(Problem::TooDeep));
@@ -303,8 +359,8 @@ proptest! {
         ];
         let some: Vec<_> = all.iter().zip(known).filter(|(_, known)| *known).map(|(fact, _)| fact.clone()).collect();
         for (source, gives) in [(&of_number, Sort::Number), (&of_truth, Sort::Truth)] {
-            let formula = Formula::read(source, NAMES, gives).unwrap();
-            let (less, more) = (formula.work_out(&facts(&some)), formula.work_out(&facts(&all)));
+            let formula = Formula::read(source, &WORDS, gives).unwrap();
+            let (less, more) = (formula.work_out(&Facts(&some)), formula.work_out(&Facts(&all)));
             match less {
                 Ok(value) => prop_assert_eq!(Ok(value), more.clone(), "{}", source),
                 Err(Undetermined::Missing(names)) => {
@@ -321,8 +377,8 @@ proptest! {
         source in "([行业潜力值采购活跃度预算匹配\"“”（），＞≥=+*/(){}:&^%#@!,;. 0-9A-C万]|IF\\(|AND\\(|行业潜力值){0,40}",
         gives in prop_oneof![Just(Sort::Number), Just(Sort::Truth), Just(Sort::Text)],
     ) {
-        match Formula::read(&source, NAMES, gives) {
-            Ok(formula) => drop(formula.work_out(&|_| None)),
+        match Formula::read(&source, &WORDS, gives) {
+            Ok(formula) => drop(formula.work_out(&Facts(&[]))),
             Err(refused) => {
                 prop_assert!(refused.at >= 1 && refused.at <= source.chars().count() + 1, "{}", refused);
                 prop_assert!(!refused.to_string().is_empty());

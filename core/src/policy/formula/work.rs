@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::check::{Arithmetic, Comparison, Fold, Node};
-use super::{Sort, Term, Undetermined, Value};
+use super::{Counted, Known, Sort, Term, Undetermined, Value};
 
 type Worked = Result<Value, Undetermined>;
-type Fact<'a> = &'a dyn Fn(&Term) -> Option<Value>;
+type Fact<'a> = &'a dyn Known;
 
 pub(super) fn out(node: &Node, fact: Fact<'_>) -> Worked {
     match node {
@@ -16,6 +16,7 @@ pub(super) fn out(node: &Node, fact: Fact<'_>) -> Worked {
         Node::Text(text) => Ok(Value::Text(text.clone())),
         Node::Truth(truth) => Ok(Value::Truth(*truth)),
         Node::Name(term) => name(term, fact),
+        Node::Signals(counted) => signals(counted, fact),
         Node::Negative(of) => Ok(Value::Number(-number(of, fact)?)),
         Node::Absolute(of) => Ok(Value::Number(number(of, fact)?.abs())),
         Node::Round(of, digits) => {
@@ -42,21 +43,31 @@ pub(super) fn out(node: &Node, fact: Fact<'_>) -> Worked {
         Node::Any(parts) => settled_by(true, parts, fact),
         Node::Not(of) => Ok(Value::Truth(out(of, fact)? != Value::Truth(true))),
         Node::Fold(fold, parts) => fold_all(*fold, parts, fact),
-        Node::Contains(text, part) => match both(out(text, fact), out(part, fact))? {
-            (Value::Text(text), Value::Text(part)) => Ok(Value::Truth(text.contains(part.as_str()))),
-            _ => Ok(Value::Truth(false)),
-        },
+        Node::Contains(text, part) => texts(text, part, fact, |text, part| text.contains(part)),
+        Node::Begins(text, part) => texts(text, part, fact, |text, part| text.starts_with(part)),
     }
 }
 
+fn texts(text: &Node, part: &Node, fact: Fact<'_>, so: fn(&str, &str) -> bool) -> Worked {
+    Ok(Value::Truth(match both(out(text, fact), out(part, fact))? {
+        (Value::Text(text), Value::Text(part)) => so(&text, &part),
+        _ => false,
+    }))
+}
+
 fn name(term: &Term, fact: Fact<'_>) -> Worked {
-    let known = fact(term).filter(|value| {
+    let known = fact.name(term).filter(|value| {
         matches!(
             (value, term.sort),
             (Value::Number(_), Sort::Number) | (Value::Text(_), Sort::Text) | (Value::Truth(_), Sort::Truth)
         )
     });
-    known.ok_or_else(|| Undetermined::Missing(BTreeSet::from([term.name])))
+    known.ok_or_else(|| Undetermined::Missing(BTreeSet::from([term.name.to_owned()])))
+}
+
+fn signals(counted: &Counted, fact: Fact<'_>) -> Worked {
+    let measured = fact.signals(counted).map(Value::Number);
+    measured.ok_or_else(|| Undetermined::Missing(BTreeSet::from([counted.kind.clone()])))
 }
 
 /// Both values, or all that is missing for either.

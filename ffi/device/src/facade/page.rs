@@ -150,7 +150,9 @@ fn timeline_item(logged: LoggedEvent, names: &DirectoryModel) -> TimelineItem {
                 let columns = columns.map(|(name, text)| ImportedColumn { name, text }).collect();
                 Happening::Imported { columns }
             }
-            Event::Retract { .. } | Event::Unknown(_) => Happening::Other,
+            Event::Signal(signal) => Happening::Signal { signal },
+            Event::Approval(approval) => Happening::Approval { approval },
+            Event::Read {} | Event::Retract { .. } | Event::Unknown(_) => Happening::Other,
         },
     }
 }

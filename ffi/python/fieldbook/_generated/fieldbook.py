@@ -2047,6 +2047,51 @@ class _UniffiFfiConverterTypeAdvancementRow(_UniffiConverterRustBuffer):
         _UniffiFfiConverterString.write(value.answer, buf)
         _UniffiFfiConverterBoolean.write(value.conflict, buf)
 
+@dataclass
+class Approval:
+    """
+    审批.
+"""
+    def __init__(self, *, proposal:EntryId, approved:bool, note:str = ""):
+        self.proposal = proposal
+        self.approved = approved
+        self.note = note
+        
+        
+
+    
+    def __str__(self):
+        return "Approval(proposal={}, approved={}, note={})".format(self.proposal, self.approved, self.note)
+    def __eq__(self, other):
+        if self.proposal != other.proposal:
+            return False
+        if self.approved != other.approved:
+            return False
+        if self.note != other.note:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeApproval(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Approval(
+            proposal=_UniffiFfiConverterTypeEntryId.read(buf),
+            approved=_UniffiFfiConverterBoolean.read(buf),
+            note=_UniffiFfiConverterString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeEntryId.check_lower(value.proposal)
+        _UniffiFfiConverterBoolean.check_lower(value.approved)
+        _UniffiFfiConverterString.check_lower(value.note)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeEntryId.write(value.proposal, buf)
+        _UniffiFfiConverterBoolean.write(value.approved, buf)
+        _UniffiFfiConverterString.write(value.note, buf)
+
 class _UniffiFfiConverterOptionalTypeEntryId(_UniffiConverterRustBuffer):
     @classmethod
     def check_lower(cls, value):
@@ -4461,25 +4506,31 @@ class StageProposal:
     """
     阶段申请.
 """
-    def __init__(self, *, to:str = "", evidence:typing.List[EntryId] = _DEFAULT, note:str = ""):
+    def __init__(self, *, to:str = "", evidence:typing.List[EntryId] = _DEFAULT, note:str = "", policy:typing.Optional[EntryId] = _DEFAULT):
         self.to = to
         if evidence is _DEFAULT:
             self.evidence = []
         else:
             self.evidence = evidence
         self.note = note
+        if policy is _DEFAULT:
+            self.policy = None
+        else:
+            self.policy = policy
         
         
 
     
     def __str__(self):
-        return "StageProposal(to={}, evidence={}, note={})".format(self.to, self.evidence, self.note)
+        return "StageProposal(to={}, evidence={}, note={}, policy={})".format(self.to, self.evidence, self.note, self.policy)
     def __eq__(self, other):
         if self.to != other.to:
             return False
         if self.evidence != other.evidence:
             return False
         if self.note != other.note:
+            return False
+        if self.policy != other.policy:
             return False
         return True
 
@@ -4490,6 +4541,7 @@ class _UniffiFfiConverterTypeStageProposal(_UniffiConverterRustBuffer):
             to=_UniffiFfiConverterString.read(buf),
             evidence=_UniffiFfiConverterSequenceTypeEntryId.read(buf),
             note=_UniffiFfiConverterString.read(buf),
+            policy=_UniffiFfiConverterOptionalTypeEntryId.read(buf),
         )
 
     @staticmethod
@@ -4497,12 +4549,77 @@ class _UniffiFfiConverterTypeStageProposal(_UniffiConverterRustBuffer):
         _UniffiFfiConverterString.check_lower(value.to)
         _UniffiFfiConverterSequenceTypeEntryId.check_lower(value.evidence)
         _UniffiFfiConverterString.check_lower(value.note)
+        _UniffiFfiConverterOptionalTypeEntryId.check_lower(value.policy)
 
     @staticmethod
     def write(value, buf):
         _UniffiFfiConverterString.write(value.to, buf)
         _UniffiFfiConverterSequenceTypeEntryId.write(value.evidence, buf)
         _UniffiFfiConverterString.write(value.note, buf)
+        _UniffiFfiConverterOptionalTypeEntryId.write(value.policy, buf)
+
+@dataclass
+class Signal:
+    """
+    信号 (C2, C10, C36–C38, C45, C81).
+"""
+    def __init__(self, *, kind:str = "", about:str = "", amount:typing.Optional[int] = _DEFAULT, text:str = "", at_ms:typing.Optional[int] = _DEFAULT):
+        self.kind = kind
+        self.about = about
+        if amount is _DEFAULT:
+            self.amount = None
+        else:
+            self.amount = amount
+        self.text = text
+        if at_ms is _DEFAULT:
+            self.at_ms = None
+        else:
+            self.at_ms = at_ms
+        
+        
+
+    
+    def __str__(self):
+        return "Signal(kind={}, about={}, amount={}, text={}, at_ms={})".format(self.kind, self.about, self.amount, self.text, self.at_ms)
+    def __eq__(self, other):
+        if self.kind != other.kind:
+            return False
+        if self.about != other.about:
+            return False
+        if self.amount != other.amount:
+            return False
+        if self.text != other.text:
+            return False
+        if self.at_ms != other.at_ms:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeSignal(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Signal(
+            kind=_UniffiFfiConverterString.read(buf),
+            about=_UniffiFfiConverterString.read(buf),
+            amount=_UniffiFfiConverterOptionalInt64.read(buf),
+            text=_UniffiFfiConverterString.read(buf),
+            at_ms=_UniffiFfiConverterOptionalInt64.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.kind)
+        _UniffiFfiConverterString.check_lower(value.about)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.amount)
+        _UniffiFfiConverterString.check_lower(value.text)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.at_ms)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.kind, buf)
+        _UniffiFfiConverterString.write(value.about, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.amount, buf)
+        _UniffiFfiConverterString.write(value.text, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.at_ms, buf)
 
 class _UniffiFfiConverterSequenceTypeImportedColumn(_UniffiConverterRustBuffer):
     @classmethod
@@ -4631,6 +4748,66 @@ class Happening:
             return True
 
     @dataclass
+    class SIGNAL:
+        """
+        信号: something that the customer did or a colleague recorded.
+"""
+        
+        def __init__(self, signal:Signal):
+            self.signal = signal
+            
+            """
+        The signal.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "Happening.SIGNAL(signal={})".format(self.signal)
+        def __eq__(self, other):
+            if not isinstance(other, Happening):
+                return NotImplemented
+            if not other.is_SIGNAL():
+                return False
+            if self.signal != other.signal:
+                return False
+            return True
+
+    @dataclass
+    class APPROVAL:
+        """
+        审批: a supervisor's word on a proposal.
+"""
+        
+        def __init__(self, approval:Approval):
+            self.approval = approval
+            
+            """
+        The word.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "Happening.APPROVAL(approval={})".format(self.approval)
+        def __eq__(self, other):
+            if not isinstance(other, Happening):
+                return NotImplemented
+            if not other.is_APPROVAL():
+                return False
+            if self.approval != other.approval:
+                return False
+            return True
+
+    @dataclass
     class IMPORTED:
         """
         导入: what the table that brought the lead said beside the fields of a lead.
@@ -4663,7 +4840,7 @@ class Happening:
     @dataclass
     class OTHER:
         """
-        What only a newer version of the app understands.
+        What is no news for a reader, or what only a newer version of the app understands.
 """
         
         def __init__(self, ):
@@ -4698,6 +4875,14 @@ class Happening:
         return isinstance(self, Happening.STAGE_PROPOSAL)
     def is_stage_proposal(self) -> bool:
         return isinstance(self, Happening.STAGE_PROPOSAL)
+    def is_SIGNAL(self) -> bool:
+        return isinstance(self, Happening.SIGNAL)
+    def is_signal(self) -> bool:
+        return isinstance(self, Happening.SIGNAL)
+    def is_APPROVAL(self) -> bool:
+        return isinstance(self, Happening.APPROVAL)
+    def is_approval(self) -> bool:
+        return isinstance(self, Happening.APPROVAL)
     def is_IMPORTED(self) -> bool:
         return isinstance(self, Happening.IMPORTED)
     def is_imported(self) -> bool:
@@ -4714,6 +4899,8 @@ class Happening:
 Happening.VISIT = type("Happening.VISIT", (Happening.VISIT, Happening,), {})  # type: ignore
 Happening.TOUCH = type("Happening.TOUCH", (Happening.TOUCH, Happening,), {})  # type: ignore
 Happening.STAGE_PROPOSAL = type("Happening.STAGE_PROPOSAL", (Happening.STAGE_PROPOSAL, Happening,), {})  # type: ignore
+Happening.SIGNAL = type("Happening.SIGNAL", (Happening.SIGNAL, Happening,), {})  # type: ignore
+Happening.APPROVAL = type("Happening.APPROVAL", (Happening.APPROVAL, Happening,), {})  # type: ignore
 Happening.IMPORTED = type("Happening.IMPORTED", (Happening.IMPORTED, Happening,), {})  # type: ignore
 Happening.OTHER = type("Happening.OTHER", (Happening.OTHER, Happening,), {})  # type: ignore
 
@@ -4737,10 +4924,18 @@ class _UniffiFfiConverterTypeHappening(_UniffiConverterRustBuffer):
                 _UniffiFfiConverterTypeStageProposal.read(buf),
             )
         if variant == 4:
+            return Happening.SIGNAL(
+                _UniffiFfiConverterTypeSignal.read(buf),
+            )
+        if variant == 5:
+            return Happening.APPROVAL(
+                _UniffiFfiConverterTypeApproval.read(buf),
+            )
+        if variant == 6:
             return Happening.IMPORTED(
                 _UniffiFfiConverterSequenceTypeImportedColumn.read(buf),
             )
-        if variant == 5:
+        if variant == 7:
             return Happening.OTHER(
             )
         raise InternalError("Raw enum value doesn't match any cases")
@@ -4755,6 +4950,12 @@ class _UniffiFfiConverterTypeHappening(_UniffiConverterRustBuffer):
             return
         if value.is_STAGE_PROPOSAL():
             _UniffiFfiConverterTypeStageProposal.check_lower(value.proposal)
+            return
+        if value.is_SIGNAL():
+            _UniffiFfiConverterTypeSignal.check_lower(value.signal)
+            return
+        if value.is_APPROVAL():
+            _UniffiFfiConverterTypeApproval.check_lower(value.approval)
             return
         if value.is_IMPORTED():
             _UniffiFfiConverterSequenceTypeImportedColumn.check_lower(value.columns)
@@ -4774,11 +4975,17 @@ class _UniffiFfiConverterTypeHappening(_UniffiConverterRustBuffer):
         if value.is_STAGE_PROPOSAL():
             buf.write_i32(3)
             _UniffiFfiConverterTypeStageProposal.write(value.proposal, buf)
-        if value.is_IMPORTED():
+        if value.is_SIGNAL():
             buf.write_i32(4)
+            _UniffiFfiConverterTypeSignal.write(value.signal, buf)
+        if value.is_APPROVAL():
+            buf.write_i32(5)
+            _UniffiFfiConverterTypeApproval.write(value.approval, buf)
+        if value.is_IMPORTED():
+            buf.write_i32(6)
             _UniffiFfiConverterSequenceTypeImportedColumn.write(value.columns, buf)
         if value.is_OTHER():
-            buf.write_i32(5)
+            buf.write_i32(7)
 
 
 
@@ -8484,6 +8691,7 @@ __all__ = [
     "AccountPage",
     "AccountRow",
     "AdvancementRow",
+    "Approval",
     "Attachment",
     "BoardCell",
     "CalendarEntry",
@@ -8505,6 +8713,7 @@ __all__ = [
     "Visit",
     "Touch",
     "StageProposal",
+    "Signal",
     "TimelineItem",
     "LeadPage",
     "LeadQuery",

@@ -2716,6 +2716,85 @@ public func FfiConverterTypeAdvancementRow_lower(_ value: AdvancementRow) -> Rus
 
 
 /**
+ * 审批.
+ */
+public struct Approval: Equatable, Hashable {
+    /**
+     * The proposal.
+     */
+    public let proposal: EntryId
+    /**
+     * Yes or no.
+     */
+    public let approved: Bool
+    /**
+     * Why.
+     */
+    public let note: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The proposal.
+         */proposal: EntryId, 
+        /**
+         * Yes or no.
+         */approved: Bool, 
+        /**
+         * Why.
+         */note: String = "") {
+        self.proposal = proposal
+        self.approved = approved
+        self.note = note
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Approval: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeApproval: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Approval {
+        return
+            try Approval(
+                proposal: FfiConverterTypeEntryId.read(from: &buf), 
+                approved: FfiConverterBool.read(from: &buf), 
+                note: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Approval, into buf: inout [UInt8]) {
+        FfiConverterTypeEntryId.write(value.proposal, into: &buf)
+        FfiConverterBool.write(value.approved, into: &buf)
+        FfiConverterString.write(value.note, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeApproval_lift(_ buf: RustBuffer) throws -> Approval {
+    return try FfiConverterTypeApproval.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeApproval_lower(_ value: Approval) -> RustBuffer {
+    return FfiConverterTypeApproval.lower(value)
+}
+
+
+/**
  * What is attached.
  */
 public struct Attachment: Equatable, Hashable {
@@ -5412,6 +5491,105 @@ public func FfiConverterTypePhone_lower(_ value: Phone) -> RustBuffer {
 
 
 /**
+ * 信号 (C2, C10, C36–C38, C45, C81).
+ */
+public struct Signal: Equatable, Hashable {
+    /**
+     * Its kind, one of those that the policy names.
+     */
+    public let kind: String
+    /**
+     * What it is about: the page, the document, the product.
+     */
+    public let about: String
+    /**
+     * How much: seconds on the page, yuan of a purchase.
+     */
+    public let amount: Int64?
+    /**
+     * What was said.
+     */
+    public let text: String
+    /**
+     * When, if not when it was logged. Milliseconds since 1970 UTC.
+     */
+    public let atMs: Int64?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its kind, one of those that the policy names.
+         */kind: String = "", 
+        /**
+         * What it is about: the page, the document, the product.
+         */about: String = "", 
+        /**
+         * How much: seconds on the page, yuan of a purchase.
+         */amount: Int64? = nil, 
+        /**
+         * What was said.
+         */text: String = "", 
+        /**
+         * When, if not when it was logged. Milliseconds since 1970 UTC.
+         */atMs: Int64? = nil) {
+        self.kind = kind
+        self.about = about
+        self.amount = amount
+        self.text = text
+        self.atMs = atMs
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Signal: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeSignal: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Signal {
+        return
+            try Signal(
+                kind: FfiConverterString.read(from: &buf), 
+                about: FfiConverterString.read(from: &buf), 
+                amount: FfiConverterOptionInt64.read(from: &buf), 
+                text: FfiConverterString.read(from: &buf), 
+                atMs: FfiConverterOptionInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Signal, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.kind, into: &buf)
+        FfiConverterString.write(value.about, into: &buf)
+        FfiConverterOptionInt64.write(value.amount, into: &buf)
+        FfiConverterString.write(value.text, into: &buf)
+        FfiConverterOptionInt64.write(value.atMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSignal_lift(_ buf: RustBuffer) throws -> Signal {
+    return try FfiConverterTypeSignal.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSignal_lower(_ value: Signal) -> RustBuffer {
+    return FfiConverterTypeSignal.lower(value)
+}
+
+
+/**
  * 阶段申请.
  */
 public struct StageProposal: Equatable, Hashable {
@@ -5427,6 +5605,10 @@ public struct StageProposal: Equatable, Hashable {
      * Why.
      */
     public let note: String
+    /**
+     * The version of the policy that whoever proposed it saw; left out: the one that this phone holds (O13).
+     */
+    public let policy: EntryId?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -5439,10 +5621,14 @@ public struct StageProposal: Equatable, Hashable {
          */evidence: [EntryId] = [], 
         /**
          * Why.
-         */note: String = "") {
+         */note: String = "", 
+        /**
+         * The version of the policy that whoever proposed it saw; left out: the one that this phone holds (O13).
+         */policy: EntryId? = nil) {
         self.to = to
         self.evidence = evidence
         self.note = note
+        self.policy = policy
     }
 
     
@@ -5463,7 +5649,8 @@ public struct FfiConverterTypeStageProposal: FfiConverterRustBuffer {
             try StageProposal(
                 to: FfiConverterString.read(from: &buf), 
                 evidence: FfiConverterSequenceTypeEntryId.read(from: &buf), 
-                note: FfiConverterString.read(from: &buf)
+                note: FfiConverterString.read(from: &buf), 
+                policy: FfiConverterOptionTypeEntryId.read(from: &buf)
         )
     }
 
@@ -5471,6 +5658,7 @@ public struct FfiConverterTypeStageProposal: FfiConverterRustBuffer {
         FfiConverterString.write(value.to, into: &buf)
         FfiConverterSequenceTypeEntryId.write(value.evidence, into: &buf)
         FfiConverterString.write(value.note, into: &buf)
+        FfiConverterOptionTypeEntryId.write(value.policy, into: &buf)
     }
 }
 
@@ -7170,6 +7358,22 @@ public enum Happening: Equatable, Hashable {
          */proposal: StageProposal
     )
     /**
+     * 信号: something that the customer did or a colleague recorded.
+     */
+    case signal(
+        /**
+         * The signal.
+         */signal: Signal
+    )
+    /**
+     * 审批: a supervisor's word on a proposal.
+     */
+    case approval(
+        /**
+         * The word.
+         */approval: Approval
+    )
+    /**
      * 导入: what the table that brought the lead said beside the fields of a lead.
      */
     case imported(
@@ -7178,7 +7382,7 @@ public enum Happening: Equatable, Hashable {
          */columns: [ImportedColumn]
     )
     /**
-     * What only a newer version of the app understands.
+     * What is no news for a reader, or what only a newer version of the app understands.
      */
     case other
 
@@ -7211,10 +7415,16 @@ public struct FfiConverterTypeHappening: FfiConverterRustBuffer {
         case 3: return .stageProposal(proposal: try FfiConverterTypeStageProposal.read(from: &buf)
         )
         
-        case 4: return .imported(columns: try FfiConverterSequenceTypeImportedColumn.read(from: &buf)
+        case 4: return .signal(signal: try FfiConverterTypeSignal.read(from: &buf)
         )
         
-        case 5: return .other
+        case 5: return .approval(approval: try FfiConverterTypeApproval.read(from: &buf)
+        )
+        
+        case 6: return .imported(columns: try FfiConverterSequenceTypeImportedColumn.read(from: &buf)
+        )
+        
+        case 7: return .other
         
         default: throw UniffiInternalError.unexpectedEnumCase
         }
@@ -7239,13 +7449,23 @@ public struct FfiConverterTypeHappening: FfiConverterRustBuffer {
             FfiConverterTypeStageProposal.write(proposal, into: &buf)
             
         
-        case let .imported(columns):
+        case let .signal(signal):
             writeInt(&buf, Int32(4))
+            FfiConverterTypeSignal.write(signal, into: &buf)
+            
+        
+        case let .approval(approval):
+            writeInt(&buf, Int32(5))
+            FfiConverterTypeApproval.write(approval, into: &buf)
+            
+        
+        case let .imported(columns):
+            writeInt(&buf, Int32(6))
             FfiConverterSequenceTypeImportedColumn.write(columns, into: &buf)
             
         
         case .other:
-            writeInt(&buf, Int32(5))
+            writeInt(&buf, Int32(7))
         
         }
     }

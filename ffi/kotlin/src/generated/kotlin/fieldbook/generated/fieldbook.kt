@@ -4476,6 +4476,61 @@ public object FfiConverterTypeAdvancementRow: FfiConverterRustBuffer<Advancement
 
 
 /**
+ * 审批.
+ */
+data class Approval (
+    /**
+     * The proposal.
+     */
+    val `proposal`: EntryId
+    , 
+    /**
+     * Yes or no.
+     */
+    val `approved`: kotlin.Boolean
+    , 
+    /**
+     * Why.
+     */
+    val `note`: kotlin.String = "" 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeApproval: FfiConverterRustBuffer<Approval> {
+    override fun read(buf: ByteBuffer): Approval {
+        return Approval(
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Approval) = (
+            FfiConverterTypeEntryId.allocationSize(value.`proposal`) +
+            FfiConverterBoolean.allocationSize(value.`approved`) +
+            FfiConverterString.allocationSize(value.`note`)
+    )
+
+    override fun write(value: Approval, buf: ByteBuffer) {
+            FfiConverterTypeEntryId.write(value.`proposal`, buf)
+            FfiConverterBoolean.write(value.`approved`, buf)
+            FfiConverterString.write(value.`note`, buf)
+    }
+}
+
+
+
+/**
  * What is attached.
  */
 data class Attachment (
@@ -6436,6 +6491,77 @@ public object FfiConverterTypePhone: FfiConverterRustBuffer<Phone> {
 
 
 /**
+ * 信号 (C2, C10, C36–C38, C45, C81).
+ */
+data class Signal (
+    /**
+     * Its kind, one of those that the policy names.
+     */
+    val `kind`: kotlin.String = "" 
+    , 
+    /**
+     * What it is about: the page, the document, the product.
+     */
+    val `about`: kotlin.String = "" 
+    , 
+    /**
+     * How much: seconds on the page, yuan of a purchase.
+     */
+    val `amount`: kotlin.Long? = null 
+    , 
+    /**
+     * What was said.
+     */
+    val `text`: kotlin.String = "" 
+    , 
+    /**
+     * When, if not when it was logged. Milliseconds since 1970 UTC.
+     */
+    val `atMs`: kotlin.Long? = null 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeSignal: FfiConverterRustBuffer<Signal> {
+    override fun read(buf: ByteBuffer): Signal {
+        return Signal(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Signal) = (
+            FfiConverterString.allocationSize(value.`kind`) +
+            FfiConverterString.allocationSize(value.`about`) +
+            FfiConverterOptionalLong.allocationSize(value.`amount`) +
+            FfiConverterString.allocationSize(value.`text`) +
+            FfiConverterOptionalLong.allocationSize(value.`atMs`)
+    )
+
+    override fun write(value: Signal, buf: ByteBuffer) {
+            FfiConverterString.write(value.`kind`, buf)
+            FfiConverterString.write(value.`about`, buf)
+            FfiConverterOptionalLong.write(value.`amount`, buf)
+            FfiConverterString.write(value.`text`, buf)
+            FfiConverterOptionalLong.write(value.`atMs`, buf)
+    }
+}
+
+
+
+/**
  * 阶段申请.
  */
 data class StageProposal (
@@ -6453,6 +6579,11 @@ data class StageProposal (
      * Why.
      */
     val `note`: kotlin.String = "" 
+    , 
+    /**
+     * The version of the policy that whoever proposed it saw; left out: the one that this phone holds (O13).
+     */
+    val `policy`: EntryId? = null 
     
 ){
     
@@ -6472,19 +6603,22 @@ public object FfiConverterTypeStageProposal: FfiConverterRustBuffer<StageProposa
             FfiConverterString.read(buf),
             FfiConverterSequenceTypeEntryId.read(buf),
             FfiConverterString.read(buf),
+            FfiConverterOptionalTypeEntryId.read(buf),
         )
     }
 
     override fun allocationSize(value: StageProposal) = (
             FfiConverterString.allocationSize(value.`to`) +
             FfiConverterSequenceTypeEntryId.allocationSize(value.`evidence`) +
-            FfiConverterString.allocationSize(value.`note`)
+            FfiConverterString.allocationSize(value.`note`) +
+            FfiConverterOptionalTypeEntryId.allocationSize(value.`policy`)
     )
 
     override fun write(value: StageProposal, buf: ByteBuffer) {
             FfiConverterString.write(value.`to`, buf)
             FfiConverterSequenceTypeEntryId.write(value.`evidence`, buf)
             FfiConverterString.write(value.`note`, buf)
+            FfiConverterOptionalTypeEntryId.write(value.`policy`, buf)
     }
 }
 
@@ -8070,6 +8204,36 @@ sealed class Happening {
     }
     
     /**
+     * 信号: something that the customer did or a colleague recorded.
+     */
+    data class Signal(
+        /**
+         * The signal.
+         */
+        val `signal`: fieldbook.generated.Signal) : Happening()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * 审批: a supervisor's word on a proposal.
+     */
+    data class Approval(
+        /**
+         * The word.
+         */
+        val `approval`: fieldbook.generated.Approval) : Happening()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
      * 导入: what the table that brought the lead said beside the fields of a lead.
      */
     data class Imported(
@@ -8085,7 +8249,7 @@ sealed class Happening {
     }
     
     /**
-     * What only a newer version of the app understands.
+     * What is no news for a reader, or what only a newer version of the app understands.
      */
     object Other : Happening()
     
@@ -8115,10 +8279,16 @@ public object FfiConverterTypeHappening : FfiConverterRustBuffer<Happening>{
             3 -> Happening.StageProposal(
                 FfiConverterTypeStageProposal.read(buf),
                 )
-            4 -> Happening.Imported(
+            4 -> Happening.Signal(
+                FfiConverterTypeSignal.read(buf),
+                )
+            5 -> Happening.Approval(
+                FfiConverterTypeApproval.read(buf),
+                )
+            6 -> Happening.Imported(
                 FfiConverterSequenceTypeImportedColumn.read(buf),
                 )
-            5 -> Happening.Other
+            7 -> Happening.Other
             else -> throw RuntimeException("invalid enum value, something is very wrong!!")
         }
     }
@@ -8143,6 +8313,20 @@ public object FfiConverterTypeHappening : FfiConverterRustBuffer<Happening>{
             (
                 4UL
                 + FfiConverterTypeStageProposal.allocationSize(value.`proposal`)
+            )
+        }
+        is Happening.Signal -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeSignal.allocationSize(value.`signal`)
+            )
+        }
+        is Happening.Approval -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeApproval.allocationSize(value.`approval`)
             )
         }
         is Happening.Imported -> {
@@ -8177,13 +8361,23 @@ public object FfiConverterTypeHappening : FfiConverterRustBuffer<Happening>{
                 FfiConverterTypeStageProposal.write(value.`proposal`, buf)
                 Unit
             }
-            is Happening.Imported -> {
+            is Happening.Signal -> {
                 buf.putInt(4)
+                FfiConverterTypeSignal.write(value.`signal`, buf)
+                Unit
+            }
+            is Happening.Approval -> {
+                buf.putInt(5)
+                FfiConverterTypeApproval.write(value.`approval`, buf)
+                Unit
+            }
+            is Happening.Imported -> {
+                buf.putInt(6)
                 FfiConverterSequenceTypeImportedColumn.write(value.`columns`, buf)
                 Unit
             }
             is Happening.Other -> {
-                buf.putInt(5)
+                buf.putInt(7)
                 Unit
             }
         }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
