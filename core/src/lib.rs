@@ -13,6 +13,7 @@ pub mod limits;
 pub mod model;
 pub mod policy;
 pub mod replica;
+pub mod rules;
 pub mod store;
 pub mod sync;
 pub mod time;

@@ -1,0 +1,135 @@
+//! 线索分配 (C12, C13, C15–C17, C20): to whom a lead goes, by the nodes of the policy. The same on the phone as a preview; the server alone
+//! knows the candidates and records the decision.
+
+use super::facts::Facts;
+use super::known::KnownOf;
+use super::verdict::{Unknown, Verdict};
+use crate::ids::{TeamId, UserId};
+use crate::policy::formula::{Counted, Known, Term, Value};
+use crate::policy::{Policy, Route};
+
+/// A rep to whom a lead may go, as the server knows them at the moment of the decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Who.
+    pub user: UserId,
+    /// In which team.
+    pub team: Option<TeamId>,
+    /// What the team is called, with those above it.
+    pub team_names: Vec<String>,
+    /// Whether they lead their team.
+    pub leads: bool,
+    /// 在手线索数.
+    pub open_leads: u32,
+    /// 业绩, fen.
+    pub results_fen: i64,
+    /// 续费率, basis points; `None`: not known.
+    pub renewal_bp: Option<u32>,
+    /// 投诉率, basis points; `None`: not known.
+    pub complaint_bp: Option<u32>,
+    /// 完成率, basis points; `None`: not known.
+    pub completion_bp: Option<u32>,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignmentPlan {
+    /// 优先级, the best of the nodes that hold.
+    pub priority: Option<String>,
+    /// The node that sent the lead somewhere.
+    pub node: Option<String>,
+    /// To whom; `None`: nobody fits, and it waits.
+    pub to: Option<UserId>,
+    /// Why, in Chinese: for the record of the decision.
+    pub reason: String,
+}
+
+/// To whom the lead goes. A node that cannot be judged is passed over, and named in the reason: a lead waits for nobody's answer.
+pub fn plan_assignment(facts: &Facts<'_>, candidates: &[Candidate]) -> Verdict<AssignmentPlan> {
+    let plan = || -> Result<AssignmentPlan, Unknown> {
+        let (_, policy) = facts.policy()?;
+        Ok(plan(facts, policy, candidates))
+    };
+    Verdict { policy: facts.policies.at(facts.now_ms).id, says: plan().into() }
+}
+
+fn plan(facts: &Facts<'_>, policy: &Policy, candidates: &[Candidate]) -> AssignmentPlan {
+    let known = KnownOf::new(facts, policy);
+    let (mut priority, mut open) = (None::<String>, Vec::new());
+    let mut sent: Option<(&str, UserId)> = None;
+    for node in &policy.assignment.nodes {
+        match node.when.holds(&known) {
+            Ok(false) => continue,
+            Ok(true) => {}
+            Err(why) => {
+                let names: Vec<String> = Unknown::from(why).names.into_iter().collect();
+                open.push(format!("“{}”缺少{}", node.name, names.join("、")));
+                continue;
+            }
+        }
+        if let Some(given) = &node.priority {
+            // A comes before B.
+            priority = Some(priority.map_or(given.clone(), |before| before.min(given.clone())));
+        }
+        if let (None, Some(route)) = (sent, &node.to) {
+            // A node whose people are all out of the question leaves the lead to the next.
+            sent = best(facts, route, candidates).map(|user| (node.name.as_str(), user));
+        }
+    }
+    let mut reason = sent.map_or("没有合适的负责人".to_owned(), |(node, _)| format!("节点“{node}”"));
+    if !open.is_empty() {
+        reason = format!("{reason}；{}", open.join("；"));
+    }
+    AssignmentPlan {
+        priority,
+        node: sent.map(|(node, _)| node.to_owned()),
+        to: sent.map(|(_, user)| user),
+        reason,
+    }
+}
+
+/// Of those whom a route allows the one with the fewest open leads; of equal ones the better results, then the smaller id.
+fn best(facts: &Facts<'_>, route: &Route, candidates: &[Candidate]) -> Option<UserId> {
+    let province = facts.lead.fields.province.as_deref().map(str::trim).unwrap_or_default();
+    let in_team = |candidate: &Candidate| match (&route.team, route.by_province) {
+        (_, true) => !province.is_empty() && candidate.team_names.iter().any(|name| name.contains(province)),
+        (Some(team), false) => candidate.team_names.iter().any(|name| name == team),
+        (None, false) => true,
+    };
+    let allowed = |candidate: &&Candidate| {
+        in_team(candidate)
+            && candidate.leads == route.leader
+            && route.load_below.is_none_or(|below| candidate.open_leads < below)
+            // Who cannot be judged by what the company asks for does not pass.
+            && route.only.as_ref().is_none_or(|only| only.holds(&KnownRep(candidate)) == Ok(true))
+    };
+    let mut fitting: Vec<&Candidate> = candidates.iter().filter(allowed).collect();
+    if let Some(top) = route.top {
+        fitting.sort_by_key(|candidate| (-candidate.results_fen, candidate.user));
+        fitting.truncate(top);
+    }
+    fitting.into_iter().min_by_key(|c| (c.open_leads, -c.results_fen, c.user)).map(|candidate| candidate.user)
+}
+
+/// What formulas may say of a rep ([`crate::policy::terms::REP`]).
+struct KnownRep<'a>(&'a Candidate);
+
+impl Known for KnownRep<'_> {
+    fn name(&self, term: &Term) -> Option<Value> {
+        let hundredths = |number: i64| Value::Number(rust_decimal::Decimal::new(number, 2));
+        let per_cent = |bp: Option<u32>| bp.map(|bp| hundredths(bp.into()));
+        match term.english {
+            "open_leads" => Some(i64::from(self.0.open_leads).into()),
+            // Fen in 万元: a million of them.
+            "results_wan" => Some(Value::Number(rust_decimal::Decimal::new(self.0.results_fen, 6))),
+            "renewal_rate" => per_cent(self.0.renewal_bp),
+            "complaint_rate" => per_cent(self.0.complaint_bp),
+            "completion_rate" => per_cent(self.0.completion_bp),
+            _ => None,
+        }
+    }
+
+    fn signals(&self, _: &Counted) -> Option<rust_decimal::Decimal> {
+        None
+    }
+}
