@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::LogEntry;
 use crate::ids::{EntryId, Hash32, UserId};
+use crate::policy::Who;
 
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,8 +13,17 @@ use crate::ids::{EntryId, Hash32, UserId};
 pub enum Decision {
     /// 分配.
     Assign(Assigned),
-    /// 升级: a supervisor was called, because nobody answered in time (C1, C22).
-    Escalate(Escalated),
+    /// 触发: a rule did something, once for what opened it (O2).
+    Fire(Firing),
+    /// 解除: what a rule did was for a reason that late evidence took away. What had left the company stays in the log (O1, design decision 9).
+    Cure(Cured),
+    /// 共同负责 (O3): whoever worked on the lead before it moved, and was heard of after it, works on it with the new owner.
+    Join {
+        /// Who.
+        user: UserId,
+        /// The assignment whose work came late.
+        epoch: EntryId,
+    },
     /// 证据已验证: the bytes of evidence arrived and are what their hash says (O5).
     Verified {
         /// Of the bytes.
@@ -45,16 +55,32 @@ pub struct Assigned {
     pub policy: Option<EntryId>,
 }
 
-/// 升级.
+/// 触发.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Escalated {
-    /// The fact that opened the deadline (O2).
+pub struct Firing {
+    /// The rule: `response`, `unassigned`, `task/brochure`, `nurturing/0`, `objections`, `offer`.
+    pub rule: String,
+    /// The fact that opened it (O2).
     pub epoch: EntryId,
-    /// Who was called.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<UserId>,
-    /// The version of the policy that set the deadline.
+    /// The version of the policy by which it fired.
     pub policy: EntryId,
+    /// Why, in Chinese.
+    pub why: String,
+    /// Who is told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tell: Vec<Who>,
+}
+
+/// 解除.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cured {
+    /// The firing.
+    pub firing: EntryId,
+    /// What showed it, where that is an entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<EntryId>,
+    /// Why, in Chinese.
+    pub why: String,
 }
 
 /// A decision with its place in the log.

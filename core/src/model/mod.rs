@@ -20,7 +20,7 @@ pub use calendar::{
     CalendarEntry, CalendarModel, Cell, Importance, PlacedEntry, Urgency, company_day, entries_on, month_of,
     place,
 };
-pub use decision::{Assigned, Decision, Escalated, LoggedDecision};
+pub use decision::{Assigned, Cured, Decision, Firing, LoggedDecision};
 pub use directory::{DirectoryDevice, DirectoryModel, DirectoryTeam, DirectoryUser};
 pub use event::{
     Approval, Direction, Event, Evidence, Import, LoggedEvent, LoggedEvidence, Outcome, Signal,

@@ -62,6 +62,7 @@ pub enum PublishError {
 #[derive(Serialize, Deserialize)]
 struct Version {
     effective_from_ms: i64,
+    by: UserId,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     note: String,
     /// Section to entry.
@@ -109,7 +110,7 @@ impl PolicyHistory {
                 id: entry.id,
                 effective_from_ms: version.effective_from_ms,
                 published_ms: entry.at.at_ms,
-                by: entry.user(),
+                by: version.by,
                 note: version.note,
                 policy,
             });
@@ -151,6 +152,7 @@ pub fn publish(
     doc: &Doc,
     policy: &Policy,
     effective_from_ms: i64,
+    by: UserId,
     note: &str,
     act: &Act,
 ) -> Result<(EntryId, Vec<Edit>), PublishError> {
@@ -171,7 +173,7 @@ pub fn publish(
         sections.insert(section, id);
     }
     let (id, note) = (act.fresh_id(), note.to_owned());
-    let body = text_of(&Version { effective_from_ms, note, sections });
+    let body = text_of(&Version { effective_from_ms, by, note, sections });
     edits.push(Edit::Append { log: "versions".to_owned(), id, body });
     edits.push(Edit::Set { field: "current".to_owned(), value: id.to_string().into() });
     Ok((id, edits))

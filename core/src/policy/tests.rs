@@ -123,12 +123,12 @@ fn a_version_is_in_force_from_its_moment() {
     assert_eq!(PolicyHistory::read(&doc), PolicyHistory::shipped());
     let published = act(1, 1_000);
     let medical = Pack::Medical.policy().unwrap();
-    let (first, edits) = publish(&doc, &medical, 5_000, "开始", &published).unwrap();
+    let (first, edits) = publish(&doc, &medical, 5_000, UserId([9; 8]), "开始", &published).unwrap();
     let sections = edits.len() - 2;
     write(&mut doc, &published, &edits);
     let second = act(2, 2_000);
     let changed = changed("next_contact_days = 3", "next_contact_days = 5").unwrap();
-    let (next, edits) = publish(&doc, &changed, 9_000, "", &second).unwrap();
+    let (next, edits) = publish(&doc, &changed, 9_000, UserId([9; 8]), "", &second).unwrap();
     assert_eq!((sections, edits.len()), (15, 3), "one section, the version, and which is the newest");
     write(&mut doc, &second, &edits);
     let history = PolicyHistory::read(&doc);
@@ -136,8 +136,12 @@ fn a_version_is_in_force_from_its_moment() {
     assert_eq!(ids, [EntryId([0; 16]), EntryId([0; 16]), first, first, next]);
     let days = |id| history.version(id).unwrap().policy.as_ref().unwrap().talk.next_contact_days;
     assert_eq!((days(first), days(next)), (3, 5));
-    assert_eq!(history.version(first).unwrap().note, "开始");
-    assert_eq!(publish(&doc, &medical, 2_999, "", &act(3, 3_000)), Err(PublishError::InThePast));
+    let version = history.version(first).unwrap();
+    assert_eq!((version.note.as_str(), version.by), ("开始", UserId([9; 8])));
+    assert_eq!(
+        publish(&doc, &medical, 2_999, UserId([9; 8]), "", &act(3, 3_000)),
+        Err(PublishError::InThePast)
+    );
 }
 
 /// What a newer version wrote judges nothing here: the version before it is not in force any more.
@@ -145,7 +149,8 @@ fn a_version_is_in_force_from_its_moment() {
 fn a_policy_that_is_not_understood_is_not_replaced_by_an_older_one() {
     let mut doc = Doc::genesis(DocKind::Policy);
     let published = act(1, 1_000);
-    let (id, mut edits) = publish(&doc, &Pack::Medical.policy().unwrap(), 5_000, "", &published).unwrap();
+    let (id, mut edits) =
+        publish(&doc, &Pack::Medical.policy().unwrap(), 5_000, UserId([9; 8]), "", &published).unwrap();
     for edit in &mut edits {
         if let crate::document::Edit::Append { body, .. } = edit {
             *body = body.replace("vague_purposes", "vague_aims");

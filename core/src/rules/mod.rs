@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`advancement`] 推进指数 | C55, C56 |
 //! | [`assignment`] 线索分配 | C15–C17, C20 |
+//! | [`automation`] 自动化 | O2, O3 and the rows of the rules that it runs |
 //! | [`chain`] 决策链 | C13, C53, C54, M8 |
 //! | [`fields`] 字段 | C3, C5–C7, C11, C33 |
 //! | [`figures`] 指标, over [`outcome`] of each lead | M1–M14 |
@@ -19,6 +20,7 @@
 
 pub mod advancement;
 pub mod assignment;
+pub mod automation;
 pub mod chain;
 pub mod facts;
 pub mod fields;

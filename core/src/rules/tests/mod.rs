@@ -18,6 +18,7 @@ use crate::time::Occurred;
 
 mod advancement;
 mod assignment;
+mod automation;
 mod chain;
 mod fields;
 mod figures;
