@@ -39,13 +39,13 @@ pub struct NewsPage {
 }
 
 /// What the feeds of a session's channels hold behind a cursor.
-struct Entries {
+pub(super) struct Entries {
     /// Documents by the position of their newest entry, each once.
-    docs: Vec<(Position, DocId)>,
+    pub docs: Vec<(Position, DocId)>,
     /// Everything up to here is among them.
-    upto: Position,
+    pub upto: Position,
     /// Whether there is more behind it.
-    more: bool,
+    pub more: bool,
 }
 
 impl View {
@@ -106,7 +106,7 @@ impl Company {
     }
 
     /// The documents with entries behind `cursor`, by position, each once; up to which position that is complete.
-    fn entries(&self, view: &View, cursor: Position) -> Result<Entries, CompanyError> {
+    pub(super) fn entries(&self, view: &View, cursor: Position) -> Result<Entries, CompanyError> {
         let ranges: Vec<(Range, usize)> = view
             .channels
             .iter()

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::access::Channel;
-use crate::ids::{Actor, DeviceId, DocId, TeamId, UserId};
+use crate::ids::{Actor, DeviceId, DocId, EntryId, TeamId, UserId};
 use crate::store::{Position, Slot, key};
 
 /// What the company is ([`super::rows::Meta`]).
@@ -20,6 +20,15 @@ pub const DEVICES: &[u8] = b"a/";
 pub const HEADERS: &[u8] = b"D/";
 /// All held work.
 pub const HELD: &[u8] = b"q/";
+
+/// All intents.
+pub const INTENTS: &[u8] = b"i/";
+/// All judged leads.
+pub const JUDGED: &[u8] = b"v/";
+/// The position up to which automation has read the log.
+pub const AUTOMATED: &[u8] = b"z/log";
+/// The last lead that the sweep after a change of the policy has judged.
+pub const SWEPT: &[u8] = b"z/sweep";
 
 /// `D/doc`: its header.
 pub fn header(doc: DocId) -> Vec<u8> {
@@ -185,6 +194,21 @@ pub fn links(account: DocId) -> Vec<u8> {
 /// `y/account/lead`.
 pub fn link(account: DocId, lead: DocId) -> Vec<u8> {
     key(b"y/", &[&account.0, &lead.0])
+}
+
+/// `i/intent`.
+pub fn intent(id: EntryId) -> Vec<u8> {
+    key(INTENTS, &[&id.0])
+}
+
+/// `h/rule`: how an automation fares.
+pub fn rule_health(rule: &str) -> Vec<u8> {
+    key(b"h/", &[rule.as_bytes()])
+}
+
+/// `v/lead`: what was judged of it last.
+pub fn judged(lead: DocId) -> Vec<u8> {
+    key(JUDGED, &[&lead.0])
 }
 
 /// The longest external id that stands in a key as it is.

@@ -246,7 +246,7 @@ impl Company {
                 return Ok((batch, BTreeSet::new()));
             }
             let ruling = self.own(DocId::ruling_of(lead), Some(origin_of(lead)))?;
-            let edits = assignment_edits(lead, &ruling.doc, to, by, reason);
+            let edits = assignment_edits(lead, &ruling.doc, to, by, reason, None);
             let mut touched = self.plan_own(&mut batch, ruling, &edits, &ties, now_ms)?;
             for id in family(lead).into_iter().filter(|id| *id != DocId::ruling_of(lead)) {
                 touched.extend(self.plan_retie(&mut batch, id, &ties)?);
@@ -487,14 +487,24 @@ pub(super) fn pool_of(ruling: &Doc) -> Option<TeamId> {
     ruling.value("team", &NoClocks).as_ref().and_then(Value::as_text).and_then(|id| id.parse().ok())
 }
 
-/// The edits that record an assignment in a ruling.
-fn assignment_edits(lead: DocId, ruling: &Doc, to: UserId, by: UserId, reason: &str) -> Vec<Edit> {
+/// The edits that record an assignment in a ruling, by a version of the policy where a rule decided.
+pub(super) fn assignment_edits(
+    lead: DocId,
+    ruling: &Doc,
+    to: UserId,
+    by: UserId,
+    reason: &str,
+    policy: Option<EntryId>,
+) -> Vec<Edit> {
     let from =
         ruling.value("owner", &NoClocks).and_then(|v| v.as_text().map(str::to_owned)).unwrap_or_default();
     let decisions = ruling.log("decisions", &NoClocks).len();
     let id = DocId::derived(DocKind::Ruling, &lead.0, &format!("assign/{decisions}/{to}"));
-    let body =
-        serde_json::json!({"type": "assign", "from": from, "to": to, "by": by, "reason": reason}).to_string();
+    let mut body = serde_json::json!({"type": "assign", "from": from, "to": to, "by": by, "reason": reason});
+    if let Some(policy) = policy {
+        body["policy"] = serde_json::json!(policy);
+    }
+    let body = body.to_string();
     let mut edits = vec![Edit::Set { field: "owner".into(), value: Value::Text(to.to_string()) }];
     edits.extend(
         ruling

@@ -20,27 +20,33 @@ use crate::store::{Batch, FORMAT_KEY, Outcome, Position, Store, StoreError, form
 use crate::time::{Moment, Stamp};
 
 mod accounts;
+mod automate;
 mod clocks;
 mod feed;
 mod follow;
 mod gate;
 mod held;
+mod intents;
 mod keys;
 mod late;
 mod leads;
 mod maintain;
 mod people;
+mod policy;
 mod push;
 mod restore;
 mod rows;
 mod shelf;
 
+pub use automate::{Automated, JudgedLead};
 pub use feed::{NewsPage, View};
 pub use gate::{Accepted, Base, Gate, GateJob, GatePush, Judged, LocalGate};
 pub use held::{HeldItem, HeldState};
+pub use intents::{Intent, IntentState, Leased, RuleHealth, Sent};
 pub use late::LateWork;
 pub use leads::{Assigned, LeadOwner, NewLead, ReadRefused};
 pub use people::{DeviceRow, DeviceStatus, Greeting, Principal, TeamRow, UserRow};
+pub use policy::Published;
 pub use push::{Incoming, Prepared, Settled};
 pub use rows::{Header, Tie};
 

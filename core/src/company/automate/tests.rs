@@ -1,0 +1,288 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::company::{Company, Incoming, LocalGate, NewLead, Sent, Settled};
+use crate::document::NoClocks;
+use crate::ids::{Actor, DeviceId};
+use crate::model::{Direction as TouchDirection, Event, Outcome as TouchOutcome, Touch, TouchChannel};
+use crate::policy::Policy;
+use crate::store::{MemoryStore, Outcome, Reads, Row, Store, StoreError};
+use crate::sync::message::Push;
+use crate::time::{Act as DeviceAct, Moment, Stamp};
+
+/// 2026-03-02, 09:00 in Shanghai.
+const NOW_MS: i64 = 1_772_413_200_000;
+const HOUR_MS: i64 = 3_600_000;
+const LI: UserId = UserId([1; 8]);
+const HAN: UserId = UserId([2; 8]);
+const ZHAO: UserId = UserId([9; 8]);
+const TEAM: TeamId = TeamId([5; 8]);
+
+/// A store whose process dies at the so-manieth commit: nothing of it is written, and nothing after it.
+struct Dies {
+    store: Arc<MemoryStore>,
+    commits_left: AtomicUsize,
+}
+
+impl Store for Dies {
+    fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.store.get_many(keys)
+    }
+    fn scan(&self, range: &Range, direction: Direction, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.store.scan(range, direction, limit)
+    }
+    fn commit(&self, batches: Vec<Batch>) -> Result<Vec<Outcome>, StoreError> {
+        let left = self.commits_left.load(Ordering::SeqCst);
+        if left == 0 {
+            return Err(StoreError::Io("dead".into()));
+        }
+        self.commits_left.store(left - 1, Ordering::SeqCst);
+        self.store.commit(batches)
+    }
+    fn head(&self) -> Result<Position, StoreError> {
+        self.store.head()
+    }
+    fn read(&self, keys: &[&[u8]], ranges: &[(Range, usize)]) -> Result<Reads, StoreError> {
+        self.store.read(keys, ranges)
+    }
+}
+
+fn zone() -> TimeZone {
+    TimeZone::get("Asia/Shanghai").unwrap()
+}
+
+fn open(store: Arc<dyn Store>) -> Company {
+    Company::open(store, "智康", &[3; 64]).unwrap()
+}
+
+/// A company with two reps and their manager.
+fn company(store: Arc<dyn Store>) -> Company {
+    let company = open(store);
+    company
+        .put_team(TEAM, TeamRow { name: "杭州组".into(), parent: None, leaders: vec![ZHAO] }, NOW_MS)
+        .unwrap();
+    for (user, role) in [(LI, Role::Rep), (HAN, Role::Rep), (ZHAO, Role::Manager)] {
+        let row = UserRow { name: "x".into(), role, team: Some(TEAM), active: true };
+        company.put_user(user, row, NOW_MS).unwrap();
+    }
+    company.put_device(DeviceId([1; 8]), LI, "phone", NOW_MS).unwrap();
+    company
+}
+
+fn lead(n: u8) -> NewLead {
+    let set = |field: &str, value: &str| Edit::Set { field: field.into(), value: value.into() };
+    let edits = vec![set("customer_name", "市一院"), set("source", "官网"), set("region_code", "浙A")];
+    NewLead { id: DocId::fresh(DocKind::Lead, EntryId([n; 16])), edits, ..NewLead::default() }
+}
+
+/// Rounds until there is nothing left to do at once.
+fn settle(company: &Company, now_ms: i64) -> usize {
+    let mut acted = 0;
+    for _ in 0..50 {
+        let done = company.automate(&zone(), now_ms, 64).unwrap();
+        acted += done.acted;
+        if !done.more && done.judged == 0 {
+            return acted;
+        }
+    }
+    panic!("automation does not come to rest");
+}
+
+fn ruling(company: &Company, lead: DocId) -> RulingModel {
+    RulingModel::read(&company.load(DocId::ruling_of(lead)).unwrap(), &NoClocks)
+}
+
+/// What was decided, in words, in the order of recording.
+fn decided(company: &Company, lead: DocId) -> Vec<String> {
+    let decisions = ruling(company, lead).decisions.into_iter();
+    decisions
+        .map(|decided| match decided.decision {
+            Decision::Assign(to) => format!("assign {}", to.to.0[0]),
+            Decision::Fire(firing) => format!("fire {}", firing.rule),
+            Decision::Cure(_) => "cure".into(),
+            other => format!("{other:?}"),
+        })
+        .collect()
+}
+
+/// 李's phone comes back with a call that took place at `at_ms`.
+fn sync_call(company: &Company, lead: DocId, at_ms: i64, now_ms: i64) {
+    let stamp = Stamp {
+        user: LI,
+        moment: Moment { wall_ms: at_ms, boot: 1, mono_ms: 1 },
+        offset_ms: Some(at_ms - 1),
+        last_contact_ms: NOW_MS,
+    };
+    let touch = Touch {
+        channel: TouchChannel::Phone,
+        direction: TouchDirection::Out,
+        outcome: TouchOutcome::Reached,
+        text: String::new(),
+        at_ms: None,
+    };
+    let mut doc = company.load(lead).unwrap();
+    let edit = Event::Touch(touch).log(&DeviceAct::new(stamp, [7; 32]));
+    let actor = Actor { device: DeviceId([1; 8]), incarnation: 1 };
+    let change = doc.edit(actor, &stamp, &[edit]).unwrap().change;
+    let push = Push { id: 1, doc: lead, origin: None, changes: vec![change.into()] };
+    let who = company.principal(actor.device).unwrap();
+    let prepared = company.prepare(lead, &[Incoming { who, push }], &mut LocalGate::new(1), now_ms).unwrap();
+    let outcome = company.store.commit_one(prepared.batch.clone()).unwrap();
+    assert!(matches!(prepared.settle(outcome), Settled::Done { .. }));
+}
+
+/// C1, C15, C22: from the intake to the cure.
+#[test]
+fn a_lead_is_assigned_escalated_and_cured() {
+    let company = company(Arc::new(MemoryStore::new()));
+    let lead = lead(1);
+    company.intake(std::slice::from_ref(&lead), NOW_MS).unwrap();
+    settle(&company, NOW_MS + 10);
+    assert_eq!(decided(&company, lead.id), ["assign 1"]);
+    let assigned = ruling(&company, lead.id);
+    assert_eq!((assigned.fields.owner, assigned.fields.stage.as_deref()), (Some(LI), Some("assigned")));
+    let Decision::Assign(why) = &assigned.decisions[0].decision else { panic!() };
+    assert_eq!(
+        (why.reason.as_str(), why.policy),
+        ("优先级A，节点“浙A归杭州组”；“大额直送总监”缺少预算万元", Some(EntryId([0; 16])))
+    );
+    assert!(company.read_as(LI, lead.id).is_ok() && company.read_as(HAN, lead.id).is_err());
+
+    assert_eq!(settle(&company, NOW_MS + 2 * HOUR_MS), 0, "it is due only then");
+    settle(&company, NOW_MS + 2 * HOUR_MS + 20);
+    assert_eq!(decided(&company, lead.id), ["assign 1", "fire response"]);
+    let told = company.intents(None, 9).unwrap();
+    assert_eq!((told.len(), told[0].rule.as_str(), told[0].tell.clone()), (1, "response", vec![ZHAO]));
+
+    sync_call(&company, lead.id, NOW_MS + HOUR_MS, NOW_MS + 9 * HOUR_MS);
+    settle(&company, NOW_MS + 9 * HOUR_MS);
+    assert_eq!(decided(&company, lead.id), ["assign 1", "fire response", "cure"]);
+    assert_eq!(company.intents(None, 9).unwrap().len(), 2);
+    let judged = company.judged(lead.id).unwrap().unwrap();
+    assert_eq!(judged.outcome.unwrap().first_contact_ms, Some(NOW_MS + HOUR_MS));
+}
+
+/// The process dies at each commit in turn and starts again: nothing is lost, nothing is done twice.
+#[test]
+fn a_process_that_dies_anywhere_loses_no_firing_and_doubles_none() {
+    let story = |dies_at: usize| {
+        let store = Arc::new(MemoryStore::new());
+        let alive = company(store.clone());
+        let leads: Vec<NewLead> = (1..4).map(lead).collect();
+        alive.intake(&leads, NOW_MS).unwrap();
+        let mortal =
+            Company { store: Arc::new(Dies { store: store.clone(), commits_left: dies_at.into() }), ..alive };
+        let mut died = false;
+        for at_ms in [NOW_MS + 10, NOW_MS + 2 * HOUR_MS + 20] {
+            for _ in 0..6 {
+                died |= mortal.automate(&zone(), at_ms, 64).is_err();
+            }
+        }
+        let again = open(store);
+        // A timer that the dead process held is free again when its lease is over; who was assigned only now has two hours, too.
+        settle(&again, NOW_MS + 3 * HOUR_MS);
+        settle(&again, NOW_MS + 6 * HOUR_MS);
+        let decided: Vec<_> = leads.iter().map(|lead| decided(&again, lead.id)).collect();
+        let intents: Vec<_> = again.intents(None, 99).unwrap().into_iter().map(|i| (i.id, i.rule)).collect();
+        (died, decided, intents)
+    };
+    let (died, all, told) = story(usize::MAX);
+    assert!(!died && all.iter().all(|of| of[1..] == ["fire response".to_owned()]), "{all:?}");
+    assert_eq!(told.len(), 3);
+    let mut deaths = 0;
+    for dies_at in 0.. {
+        let (died, decided, intents) = story(dies_at);
+        assert!(
+            decided.iter().all(|of| of.len() == 2 && of[0].starts_with("assign")),
+            "{dies_at}: {decided:?}"
+        );
+        assert_eq!(intents, told, "{dies_at}");
+        if !died {
+            break;
+        }
+        deaths += 1;
+    }
+    assert!(deaths > 10, "it died {deaths} times");
+}
+
+/// A million open deadlines cost what is due: a round touches the leads that are due and no other.
+#[test]
+fn a_round_costs_what_is_due() {
+    let company = company(Arc::new(MemoryStore::new()));
+    let leads: Vec<NewLead> = (1..200).map(lead).collect();
+    company.intake(&leads, NOW_MS).unwrap();
+    settle(&company, NOW_MS);
+    assert_eq!(company.automate(&zone(), NOW_MS + HOUR_MS, 64).unwrap().judged, 0);
+    let early = lead(200);
+    company.intake(std::slice::from_ref(&early), NOW_MS - HOUR_MS).unwrap();
+    settle(&company, NOW_MS - HOUR_MS);
+    let done = company.automate(&zone(), NOW_MS + HOUR_MS + 1, 64).unwrap();
+    assert_eq!((done.judged, done.acted), (1, 1));
+}
+
+/// C88: three failures in a row pause an automation; what waits is sent when it goes on, or expires.
+#[test]
+fn an_intent_leaves_under_one_key_and_failures_pause_its_rule() {
+    let company = company(Arc::new(MemoryStore::new()));
+    let lead = lead(1);
+    company.intake(std::slice::from_ref(&lead), NOW_MS).unwrap();
+    settle(&company, NOW_MS);
+    let due_ms = NOW_MS + 2 * HOUR_MS + 1;
+    settle(&company, due_ms);
+    let mut now_ms = due_ms;
+    let mut paused = Vec::new();
+    let mut keys = BTreeSet::new();
+    while paused.is_empty() {
+        now_ms += 60_000;
+        for leased in company.lease_intents(now_ms, 9).unwrap() {
+            keys.insert(leased.intent.id);
+            paused.extend(company.settle_intent(leased, Sent::Failed, now_ms).unwrap());
+        }
+    }
+    assert_eq!((paused, keys.len()), (vec!["response".to_owned()], 1));
+    assert!(company.lease_intents(now_ms + HOUR_MS, 9).unwrap().is_empty(), "it is paused");
+    company.resume_rule("response").unwrap();
+    let leased = company.lease_intents(now_ms + 2 * HOUR_MS, 9).unwrap().pop().unwrap();
+    let id = leased.intent.id;
+    assert_eq!((keys.contains(&id), leased.intent.tries), (true, 3));
+    company.settle_intent(leased, Sent::Delivered, now_ms + 2 * HOUR_MS).unwrap();
+    assert_eq!(company.intent(id).unwrap().state, IntentState::Sent(now_ms + 2 * HOUR_MS));
+    assert!(company.lease_intents(now_ms + 9 * HOUR_MS, 9).unwrap().is_empty());
+}
+
+#[test]
+fn an_intent_that_expired_is_never_sent() {
+    let company = company(Arc::new(MemoryStore::new()));
+    let lead = lead(1);
+    company.intake(std::slice::from_ref(&lead), NOW_MS).unwrap();
+    settle(&company, NOW_MS);
+    settle(&company, NOW_MS + 3 * HOUR_MS);
+    let id = company.intents(None, 9).unwrap()[0].id;
+    let later_ms = NOW_MS + 28 * HOUR_MS;
+    assert!(company.lease_intents(later_ms, 9).unwrap().is_empty());
+    assert_eq!(company.intent(id).unwrap().state, IntentState::Expired(later_ms));
+}
+
+/// C52: a version that comes into force is felt by every lead, without anybody touching one.
+#[test]
+fn a_policy_in_force_is_swept_over_every_lead() {
+    let company = company(Arc::new(MemoryStore::new()));
+    let leads: Vec<NewLead> = (1..150).map(lead).collect();
+    company.intake(&leads, NOW_MS).unwrap();
+    settle(&company, NOW_MS);
+    let policy = Policy::from_toml("base = \"medical\"\nname = \"智康\"\n").unwrap();
+    let from_ms = NOW_MS + HOUR_MS;
+    let published = company.publish_policy(&policy, from_ms, ZHAO, "", [1; 32], NOW_MS + 1).unwrap();
+    settle(&company, NOW_MS + 2);
+    let by = |company: &Company| {
+        let all = leads.iter().map(|lead| company.judged(lead.id).unwrap().unwrap().policy.unwrap());
+        all.collect::<BTreeSet<_>>()
+    };
+    assert_eq!(by(&company), [EntryId([0; 16])].into());
+    settle(&company, from_ms);
+    assert_eq!(by(&company), [published.id].into());
+    let in_the_past = company.publish_policy(&policy, NOW_MS, ZHAO, "", [2; 32], NOW_MS + 9);
+    assert!(matches!(in_the_past, Err(CompanyError::Refused(_))));
+    assert_eq!(company.outcomes().unwrap().len(), leads.len());
+}
