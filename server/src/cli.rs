@@ -1,4 +1,4 @@
-//! The command line: `fieldbook serve | init | import | backup | restore | verify | keys | config | demo`. Reads arguments, calls, prints; decides nothing.
+//! The command line: `fieldbook serve | init | import | policy | figures | backup | restore | verify | keys | config | demo`. Reads arguments, calls, prints; decides nothing.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ use crate::hub::{GateProgram, Hub, worker};
 use crate::import::worker as table;
 use crate::{backup, confined, demo, logs, serve};
 
+mod company;
+
 /// An offline-first companion backend for medical-device sales.
 #[derive(Debug, Parser)]
 #[command(name = "fieldbook", version)]
@@ -38,6 +40,13 @@ enum Command {
     Init(InitArgs),
     /// Import leads from a CSV file or a workbook.
     Import(ImportArgs),
+    /// The company's rules: print a pack, check a text, publish it.
+    Policy {
+        #[command(subcommand)]
+        what: company::PolicyCommand,
+    },
+    /// The company's figures of some days.
+    Figures(company::FiguresArgs),
     /// Copy the company into a new folder; the server may run meanwhile.
     Backup {
         /// The folder, which does not exist yet.
@@ -138,6 +147,11 @@ pub fn main() -> ExitCode {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    if let Command::Policy { what } = &cli.command
+        && let Some(done) = company::without_company(what)
+    {
+        return done;
+    }
     match cli.command {
         Command::Config { explain: true } => return print(&keys::explain()),
         Command::Demo(args) => return runtime()?.block_on(demo::run(args)),
@@ -164,6 +178,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             holds_store(&config)?;
             import(&config, args)
         }
+        Command::Policy { what } => company::publish(&config, what),
+        Command::Figures(args) => company::figures(&config, args),
         Command::Backup { to } => {
             holds_store(&config)?;
             let done = carry_out(&config, &Order::Backup { to: std::path::absolute(to)? })?;

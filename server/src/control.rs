@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fieldbook_core::company::SERVER_USER;
 use fieldbook_core::ids::{TeamId, UserId};
+use fieldbook_core::policy::Policy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
@@ -18,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::auth::Entropy;
 use crate::backup;
-use crate::rest::{ImportOptions, import_table};
+use crate::rest::{self, ImportOptions, import_table};
 
 /// What an operator wants done, with the server running or not.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,6 +42,24 @@ pub enum Order {
     RotateKeys {
         /// The old ones verify nothing any more.
         distrust: bool,
+    },
+    /// Publish a policy.
+    PublishPolicy {
+        /// As it is written.
+        toml: String,
+        /// From when it is in force; `None`: the company's next midnight.
+        effective_from_ms: Option<i64>,
+        /// Why.
+        note: String,
+    },
+    /// Tell the figures of some days.
+    Figures {
+        /// The first day, ISO.
+        from: String,
+        /// The day behind the last, ISO.
+        until: String,
+        /// What the leads of these days cost, fen.
+        marketing_fen: Option<i64>,
     },
     /// Import a table.
     Import {
@@ -78,6 +98,19 @@ pub fn carry_out(app: &App, order: &Order) -> Answer {
             let names = done.map_err(|e| e.to_string())?;
             tracing::warn!(distrusted = names.len(), "the signing key was replaced by an operator");
             Ok(json!({"distrusted": names.iter().map(ToString::to_string).collect::<Vec<_>>()}))
+        }
+        Order::PublishPolicy { toml, effective_from_ms, note } => {
+            let policy = Policy::from_toml(toml).map_err(|e| e.to_string())?;
+            let effective_from_ms = effective_from_ms.unwrap_or_else(|| rest::tomorrow(app));
+            let id = rest::put_in_force(app, &policy, effective_from_ms, SERVER_USER, note);
+            let id = id.map_err(|e| e.to_string())?;
+            tracing::info!(%id, effective_from_ms, "a policy was published by an operator");
+            Ok(json!({"id": id, "effective_from_ms": effective_from_ms}))
+        }
+        Order::Figures { from, until, marketing_fen } => {
+            let day = |text: &str| text.parse().map_err(|_| format!("{text:?} is no day"));
+            let told = rest::figures_of(app, day(from)?, day(until)?, *marketing_fen);
+            serde_json::to_value(told.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
         }
         Order::Import { file, errors, owner, team, namespace, dry_run } => {
             let bytes = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;

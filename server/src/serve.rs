@@ -20,7 +20,7 @@ use crate::auth::Entropy;
 use crate::backup::undone;
 use crate::config::Config;
 use crate::hub::Hub;
-use crate::{metrics, rest, tls};
+use crate::{automation, metrics, rest, tls};
 
 /// A server that takes requests.
 pub struct Running {
@@ -31,6 +31,7 @@ pub struct Running {
     handle: Handle<SocketAddr>,
     listening: JoinHandle<std::io::Result<()>>,
     chores: JoinHandle<()>,
+    rules: JoinHandle<()>,
     tls: Option<RustlsConfig>,
 }
 
@@ -94,6 +95,7 @@ pub fn start(app: Arc<App>, hub: Arc<Hub>, listener: TcpListener) -> Result<Runn
         None => tokio::spawn(server.acceptor(NoDelayAcceptor::new()).serve(service)),
     };
     let chores = tokio::spawn(chores(app.clone()));
+    let rules = tokio::spawn(automation::run(app.clone()));
     match undone::take(&app.config.data_dir) {
         Ok(Some(undone)) => tracing::warn!("this company was restored from a backup; {undone}"),
         Ok(None) => {}
@@ -103,7 +105,7 @@ pub fn start(app: Arc<App>, hub: Arc<Hub>, listener: TcpListener) -> Result<Runn
         tracing::warn!(%address, "no phone reaches this address: codes and invitations need server.public_url");
     }
     tracing::info!(%address, tls = tls.is_some(), "listening");
-    Ok(Running { address, app, hub, handle, listening, chores, tls })
+    Ok(Running { address, app, hub, handle, listening, chores, rules, tls })
 }
 
 impl Running {
@@ -140,6 +142,8 @@ impl Running {
         self.handle.graceful_shutdown(Some(Duration::from_secs(self.app.config.shutdown_s.into())));
         let ended = self.listening.await.map_err(std::io::Error::other)?;
         self.chores.abort();
+        // A round that has begun ends before the store is closed.
+        self.rules.await.map_err(std::io::Error::other)?;
         let (app, hub) = (self.app, self.hub);
         let closed = blocking(move || hub.flush().and(Ok(app.engine.close()?))).await;
         closed.map_err(|error| match error {

@@ -35,6 +35,8 @@ const QUEUE: &str = "timers";
 const LEASE_MS: i64 = 60_000;
 /// How long an intent may wait for its receiver, milliseconds: a day, behind which a message about "now" is none.
 const INTENT_TTL_MS: i64 = 24 * 3_600_000;
+/// Positions of the log that hold nothing of leads, behind which the note catches up with them.
+const NOTE_AFTER: Position = 4_096;
 /// The timer of a change of the policy: no document has this id.
 const SWEEP: &[u8] = b"sweep";
 
@@ -100,8 +102,12 @@ impl Company {
         let timers = jobs::lease(&*self.store, QUEUE, now_ms, LEASE_MS, most)?;
         done.more = news.more || timers.len() == most;
         let swept = self.store.get(keys::SWEPT)?;
+        // Where nothing concerned a lead the note may lag: noting it would be news of its own, for ever.
+        let noted = !news.docs.is_empty() || news.upto > cursor + NOTE_AFTER;
         if news.docs.is_empty() && timers.is_empty() && swept.is_none() {
-            self.read_up_to(raw, cursor, news.upto)?;
+            if noted {
+                self.read_up_to(raw, cursor, news.upto)?;
+            }
             return Ok(done);
         }
         let mut desk = self.desk(zone)?;
@@ -122,7 +128,9 @@ impl Company {
         for lead in leads {
             self.automate_lead(&mut desk, lead, None, now_ms, &mut done)?;
         }
-        self.read_up_to(raw, cursor, news.upto)?;
+        if noted {
+            self.read_up_to(raw, cursor, news.upto)?;
+        }
         if let Some(after) = swept {
             done.more |= self.sweep(&mut desk, &after, most, now_ms, &mut done)?;
         }
@@ -319,10 +327,13 @@ impl Company {
         };
         for act in acts {
             match act {
-                Act::Fire(id, firing) => {
-                    let tell = desk.who(&firing.tell, read.fields.owner);
-                    let intent = intent(id, &firing.rule, lead, tell, &firing.why, firing.policy, now_ms);
-                    plan_intent(batch, &intent);
+                Act::Fire(id, firing, due_ms) => {
+                    if !firing.tell.is_empty() {
+                        let tell = desk.who(&firing.tell, read.fields.owner);
+                        let told = intent(id, &firing.rule, lead, tell, &firing.why, firing.policy, now_ms);
+                        let expires_ms = due_ms.saturating_add(INTENT_TTL_MS);
+                        plan_intent(batch, &Intent { expires_ms, ..told });
+                    }
                     record(&mut edits, id, &Decision::Fire(firing));
                 }
                 Act::Cure(id, cured) => {

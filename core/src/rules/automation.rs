@@ -2,6 +2,8 @@
 //! already to what is to be decided now, and when to look again. Doing it twice is doing it once: a firing is named by its rule, the lead and
 //! the fact that opened it, and what is in the ruling already is not planned again.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sha2::{Digest, Sha256};
 
 use super::assignment::{Candidate, plan_assignment};
@@ -28,8 +30,8 @@ pub struct Automation {
 /// One thing that is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
-    /// Record that a rule fired, and tell whom it concerns.
-    Fire(EntryId, Firing),
+    /// Record that a rule fired, for what was due then (milliseconds since 1970 UTC), and tell whom it concerns, unless that is too long ago.
+    Fire(EntryId, Firing, i64),
     /// Record that it was for nothing, and tell them.
     Cure(EntryId, Cured),
     /// Give the lead to somebody.
@@ -56,7 +58,15 @@ pub enum Act {
 pub fn plan_automation(facts: &Facts<'_>, candidates: &[Candidate]) -> Result<Automation, Unknown> {
     let ruling = facts.ruling()?;
     let (version, policy) = facts.policy()?;
-    let mut plan = Plan { facts, ruling, policy: version.id, acts: Vec::new(), next_ms: None };
+    let mut plan = Plan {
+        facts,
+        ruling,
+        policy: version.id,
+        acts: Vec::new(),
+        next_ms: None,
+        standing: BTreeSet::new(),
+        reasons: BTreeMap::new(),
+    };
     if facts.lead.fields.deleted == Some(true) {
         return Ok(Automation::default());
     }
@@ -65,6 +75,7 @@ pub fn plan_automation(facts: &Facts<'_>, candidates: &[Candidate]) -> Result<Au
     plan.nurturing()?;
     plan.objections()?;
     plan.stage(policy)?;
+    plan.cures();
     Ok(Automation { acts: plan.acts, next_ms: plan.next_ms })
 }
 
@@ -86,6 +97,10 @@ struct Plan<'a> {
     policy: EntryId,
     acts: Vec<Act>,
     next_ms: Option<i64>,
+    /// What has reason to have fired by now.
+    standing: BTreeSet<EntryId>,
+    /// Why something has none, where an entry shows it.
+    reasons: BTreeMap<EntryId, (EntryId, &'static str)>,
 }
 
 impl Plan<'_> {
@@ -100,20 +115,53 @@ impl Plan<'_> {
         self.ruling.decisions.iter().any(|decided| decided.id == id)
     }
 
-    fn fire(&mut self, rule: &str, epoch: EntryId, policy: EntryId, why: String, tell: Vec<Who>) {
-        let id = firing_id(self.facts.id, rule, epoch);
+    fn fire(&mut self, rule: &str, due_ms: i64, firing: Firing) {
+        let id = self.present(rule, firing.epoch);
+        self.standing.insert(id);
         if !self.is_recorded(id) {
-            self.acts.push(Act::Fire(id, Firing { rule: rule.to_owned(), epoch, policy, why, tell }));
+            self.acts.push(Act::Fire(id, firing, due_ms));
         }
     }
 
-    /// What fired for nothing is cured, once.
-    fn cure(&mut self, rule: &str, epoch: EntryId, by: Option<EntryId>, why: &str) {
-        let firing = firing_id(self.facts.id, rule, epoch);
-        let id = firing_id(self.facts.id, "cure", firing);
-        if self.is_recorded(firing) && !self.is_recorded(id) {
-            self.acts.push(Act::Cure(id, Cured { firing, by, why: why.to_owned() }));
+    /// The id under which a rule fires for a fact now. What was cured and has its reason again fires anew: a contact that was heard of late
+    /// may be overtaken by one that was heard of still later.
+    fn present(&self, rule: &str, epoch: EntryId) -> EntryId {
+        let mut id = firing_id(self.facts.id, rule, epoch);
+        // Every turn finds two records of the ruling, so this ends.
+        loop {
+            let cure = firing_id(self.facts.id, "cure", id);
+            if !self.is_recorded(cure) {
+                return id;
+            }
+            id = firing_id(self.facts.id, "again", cure);
         }
+    }
+
+    /// This shows that the rule had no reason to fire.
+    fn had_no_reason(&mut self, rule: &str, epoch: EntryId, by: EntryId, why: &'static str) {
+        let id = self.present(rule, epoch);
+        self.reasons.insert(id, (by, why));
+    }
+
+    /// What fired and has no reason any more is cured, once: an answer that had come in time, a third failed contact that was the second.
+    fn cures(&mut self) {
+        for decided in &self.ruling.decisions {
+            let Decision::Fire(firing) = &decided.decision else { continue };
+            let id = firing_id(self.facts.id, "cure", decided.id);
+            let stands = self.standing.contains(&decided.id) || LASTING.contains(&firing.rule.as_str());
+            if stands || self.is_recorded(id) {
+                continue;
+            }
+            let (by, why) = match self.reasons.get(&decided.id) {
+                Some((by, why)) => (Some(*by), *why),
+                None => (None, "依据已变化"),
+            };
+            self.acts.push(Act::Cure(id, Cured { firing: decided.id, by, why: why.to_owned() }));
+        }
+    }
+
+    fn firing(&self, rule: &str, epoch: EntryId, why: String, tell: Vec<Who>) -> Firing {
+        Firing { rule: rule.to_owned(), epoch, policy: self.policy, why, tell }
     }
 
     fn responses(&mut self, policy: &Policy, candidates: &[Candidate]) -> Result<(), Unknown> {
@@ -126,9 +174,9 @@ impl Plan<'_> {
             let (rule, epoch) = ("response", deadline.epoch);
             match &deadline.state {
                 ResponseState::Open => self.look_at(deadline.due_ms.saturating_add(1)),
+                ResponseState::Late(_) => self.fire(rule, deadline.due_ms, overdue(deadline, Vec::new())),
                 ResponseState::Overdue(then) => {
-                    let why = "分配后未按时响应".to_owned();
-                    self.fire(rule, epoch, deadline.policy, why, vec![Who::Supervisor]);
+                    self.fire(rule, deadline.due_ms, overdue(deadline, vec![Who::Supervisor]));
                     // Once: a lead that two people left alone is the supervisor's, and wanders no further.
                     let again = epochs.iter().any(|other| {
                         other.id != epoch && self.is_recorded(firing_id(self.facts.id, rule, other.id))
@@ -139,10 +187,10 @@ impl Plan<'_> {
                     }
                 }
                 ResponseState::Met(answer) => {
-                    self.cure(rule, epoch, Some(answer.entry), "迟到的记录表明已按时响应");
+                    self.had_no_reason(rule, epoch, answer.entry, "迟到的记录表明已按时响应");
                     self.reconcile(&epochs, deadline);
                 }
-                ResponseState::Late(_) | ResponseState::Moved => {}
+                ResponseState::Moved => {}
             }
         }
         Ok(())
@@ -151,7 +199,8 @@ impl Plan<'_> {
     fn unowned(&mut self, policy: &Policy, candidates: &[Candidate], lost_after_hours: Option<i64>) {
         if let Some(hours) = lost_after_hours {
             let why = format!("{hours}小时没有负责人");
-            self.fire("unassigned", EntryId(self.facts.id.0), self.policy, why, vec![Who::Director]);
+            let firing = self.firing("unassigned", EntryId(self.facts.id.0), why, vec![Who::Director]);
+            self.fire("unassigned", self.facts.now_ms, firing);
         } else if let Some(received_ms) = self.ruling.fields.received_at_ms {
             let hours = i64::from(policy.assignment.lost_after_hours);
             self.look_at(received_ms.saturating_add(hours * super::facts::HOUR_MS));
@@ -206,25 +255,33 @@ impl Plan<'_> {
             self.acts.push(Act::Join(joined, deadline.owner, deadline.epoch));
         } else {
             let why = "原负责人已按时响应，现负责人尚未跟进：请主管决定是否归还".to_owned();
-            self.fire("offer", deadline.epoch, deadline.policy, why, vec![Who::Supervisor, Who::Owner]);
+            let firing = self.firing("offer", deadline.epoch, why, vec![Who::Supervisor, Who::Owner]);
+            self.fire("offer", self.facts.now_ms, firing);
         }
     }
 
     fn tasks(&mut self) -> Result<(), Unknown> {
         for task in so(assess_tasks(self.facts).says)? {
             let rule = format!("task/{}", task.rule);
+            let late = |tell| Firing {
+                rule: rule.clone(),
+                epoch: task.epoch,
+                policy: task.policy,
+                why: format!("未按时完成：{}", task.title),
+                tell,
+            };
             match task.state {
                 TaskState::Ahead => self.look_at(task.from_ms),
                 TaskState::Open => self.look_at(task.due_ms.saturating_add(1)),
                 TaskState::Overdue => {
-                    let mut tell = vec![task.who];
-                    tell.extend(task.copy_to);
-                    self.fire(&rule, task.epoch, task.policy, format!("未按时完成：{}", task.title), tell);
+                    let tell = std::iter::once(task.who).chain(task.copy_to).collect();
+                    self.fire(&rule, task.due_ms, late(tell));
                 }
                 TaskState::Done { entry, in_time: true, .. } => {
-                    self.cure(&rule, task.epoch, Some(entry), "迟到的记录表明已按时完成");
+                    self.had_no_reason(&rule, task.epoch, entry, "迟到的记录表明已按时完成");
                 }
-                TaskState::Done { .. } => {}
+                // It was late, and is done: nobody need be told.
+                TaskState::Done { .. } => self.fire(&rule, task.due_ms, late(Vec::new())),
             }
         }
         Ok(())
@@ -237,10 +294,17 @@ impl Plan<'_> {
                 match step.state {
                     StepState::Ahead => self.look_at(step.due_ms),
                     StepState::Due => {
-                        self.fire(&rule, package.epoch, package.policy, step.title, vec![step.who])
+                        let firing = Firing {
+                            rule: rule.clone(),
+                            epoch: package.epoch,
+                            policy: package.policy,
+                            why: step.title,
+                            tell: vec![step.who],
+                        };
+                        self.fire(&rule, step.due_ms, firing);
                     }
                     StepState::Cancelled(by) => {
-                        self.cure(&rule, package.epoch, Some(by), "此前已联系上客户");
+                        self.had_no_reason(&rule, package.epoch, by, "此前已联系上客户");
                     }
                 }
             }
@@ -251,7 +315,8 @@ impl Plan<'_> {
     fn objections(&mut self) -> Result<(), Unknown> {
         if let Some(alarm) = so(assess_objections(self.facts).says)? {
             let why = format!("短期内出现{}次价格异议", alarm.objections.len());
-            self.fire("objections", alarm.epoch, self.policy, why, vec![Who::Director]);
+            let firing = self.firing("objections", alarm.epoch, why, vec![Who::Director]);
+            self.fire("objections", self.facts.now_ms, firing);
         }
         Ok(())
     }
@@ -276,9 +341,18 @@ impl Plan<'_> {
     }
 }
 
+/// Of one that was answered too late nobody need be told.
+fn overdue(deadline: &Deadline, tell: Vec<Who>) -> Firing {
+    let why = "分配后未按时响应".to_owned();
+    Firing { rule: "response".to_owned(), epoch: deadline.epoch, policy: deadline.policy, why, tell }
+}
+
 fn so<T>(says: Says<T>) -> Result<T, Unknown> {
     match says {
         Says::So(said) => Ok(said),
         Says::Undetermined(unknown) => Err(unknown),
     }
 }
+
+/// What is about the moment in which it fired, and stands whatever comes later.
+const LASTING: [&str; 2] = ["unassigned", "offer"];

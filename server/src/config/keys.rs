@@ -232,6 +232,33 @@ pub const KEYS: &[Key] = &[
         set: |d, v| put(&mut d.0.company_name, some_text(v)),
     },
     Key {
+        name: "automation.every_ms",
+        default: "200",
+        takes: "a whole number of milliseconds from 0 to 60000",
+        help: "How often the rules look at what changed and what is due: assignment, deadlines, nurturing, confirmed stages. 0: never.",
+        set: |d, v| put(&mut d.0.automation_every_ms, within(v, 0, 60_000)),
+    },
+    Key {
+        name: "automation.webhook_url",
+        default: "",
+        takes: "an address that begins with https:// or http://, or nothing",
+        help: "Where what the rules want told outside is posted, each under its key and signed. Nothing: it waits, and expires after a day.",
+        set: |d, v| {
+            d.0.webhook_url = Some(v.to_owned()).filter(|v| !v.is_empty());
+            Ok(())
+        },
+    },
+    Key {
+        name: "automation.webhook_key",
+        default: "",
+        takes: "text",
+        help: "The key of the signature (HMAC-SHA-256) of what is posted.",
+        set: |d, v| {
+            d.0.webhook_key = v.to_owned();
+            Ok(())
+        },
+    },
+    Key {
         name: "company.timezone",
         default: "Asia/Shanghai",
         takes: "IANA time zone",
@@ -312,6 +339,9 @@ impl Draft {
             log_format: LogFormat::Text,
             company_name: String::new(),
             timezone: TimeZone::UTC,
+            automation_every_ms: 0,
+            webhook_url: None,
+            webhook_key: String::new(),
         };
         let mut draft = Self(blank, None, None);
         for key in KEYS {

@@ -58,6 +58,12 @@ pub struct Config {
     pub company_name: String,
     /// `company.timezone`: the zone in which "today" and a month begin (C58).
     pub timezone: TimeZone,
+    /// `automation.every_ms`: how often the rules look at what changed and what is due; 0: never.
+    pub automation_every_ms: u32,
+    /// `automation.webhook_url`: where intents go.
+    pub webhook_url: Option<String>,
+    /// `automation.webhook_key`: signs them.
+    pub webhook_key: String,
 }
 
 /// Tokens and codes.

@@ -25,17 +25,22 @@ mod document;
 mod enrol;
 mod error;
 mod evidence;
+mod figures;
 mod held;
 mod intake;
 mod landing;
 mod leads;
 mod limiter;
 mod people;
+mod policy;
 mod progress;
 mod scope;
 mod system;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use figures::told as figures_of;
+pub(crate) use policy::{put_in_force, tomorrow};
 
 pub use caller::{Caller, Sender};
 pub use error::{ApiError, Problem};
@@ -102,6 +107,10 @@ fn routes(app: Arc<App>) -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(held::read))
         .routes(routes!(held::accept))
         .routes(routes!(held::discard))
+        // Rules.
+        .routes(routes!(policy::read, policy::publish))
+        .routes(routes!(figures::read))
+        .routes(routes!(figures::intents))
         // The company as a whole.
         .routes(routes!(system::stats));
     let import = OpenApiRouter::new()

@@ -42,7 +42,7 @@ fn run(story: &mut Story, now_ms: i64) -> Vec<String> {
 
 fn word(act: &Act) -> String {
     match act {
-        Act::Fire(_, firing) => format!("fire {}", firing.rule),
+        Act::Fire(_, firing, _) => format!("fire {}", firing.rule),
         Act::Cure(..) => "cure".into(),
         Act::Assign { to, .. } => format!("assign {}", if *to == LI { "李" } else { "韩" }),
         Act::Join(_, user, _) => format!("join {}", if *user == LI { "李" } else { "韩" }),
@@ -57,7 +57,7 @@ fn apply(story: &mut Story, now_ms: i64, act: Act) {
         ruling.decisions.push(LoggedDecision { id, at_ms: now_ms, decision });
     };
     match act {
-        Act::Fire(id, firing) => record(story, id, Decision::Fire(firing)),
+        Act::Fire(id, firing, _) => record(story, id, Decision::Fire(firing)),
         Act::Cure(id, cured) => record(story, id, Decision::Cure(cured)),
         Act::Assign { to, .. } => {
             story.assign(now_ms, to);
@@ -160,6 +160,28 @@ fn a_late_success_cancels_what_was_not_sent_and_cures_what_was() {
     // Somebody had been reached on the second day, and it was heard of on the fifth.
     story.touch(days(2) + 1, HAN, Direction::In, Outcome::Reached);
     assert_eq!(fired(&mut story, 12), ["cure"]);
+}
+
+/// What was cured and has its reason again fires anew: the simulation of offline truth found this one.
+#[test]
+fn a_firing_that_was_cured_too_early_fires_again() {
+    let mut story = Story::new();
+    story.assign(days(-1), LI);
+    for day in [0, 3, 4] {
+        story.touch(days(day), LI, Direction::Out, Outcome::NoReply);
+    }
+    let nurtured = |story: &mut Story, day| {
+        let done = run(story, days(day)).into_iter();
+        done.filter(|word| word.contains("nurturing") || word == "cure").collect::<Vec<_>>()
+    };
+    assert_eq!(nurtured(&mut story, 6), ["fire nurturing/0"]);
+    // Somebody was reached between the first and the second: only two in a row are left.
+    story.touch(days(1), HAN, Direction::In, Outcome::Reached);
+    assert_eq!(nurtured(&mut story, 6), ["cure"]);
+    // And a call of that time that was heard of last makes three of them again.
+    story.touch(days(2), HAN, Direction::Out, Outcome::NoReply);
+    assert_eq!(nurtured(&mut story, 6), ["fire nurturing/0"]);
+    assert_eq!(nurtured(&mut story, 6), Vec::<String>::new());
 }
 
 /// C29, C28, O4.

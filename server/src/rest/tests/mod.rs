@@ -25,6 +25,7 @@ mod progress;
 mod proxy;
 mod restored;
 mod review;
+mod rules;
 mod sign_in;
 mod system;
 

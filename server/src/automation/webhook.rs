@@ -1,0 +1,199 @@
+//! The one way out (O9, C77, C88): intents go to one address, each under its key and signed, until the receiver has it, refuses it, or it is
+//! too late. Whoever receives tells the key apart and the sender by the signature; see `docs/operations.md`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fieldbook_core::company::{Intent, Sent};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::client::conn::http1::handshake;
+use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::{Request, Uri};
+use hyper_util::rt::TokioIo;
+use ring::hmac;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Where intents go, and the key that signs them.
+pub(super) struct Webhook {
+    secure: bool,
+    host: String,
+    port: u16,
+    path: String,
+    key: hmac::Key,
+}
+
+impl Webhook {
+    /// Reads an address that begins with `https://` or `http://`.
+    ///
+    /// # Errors
+    /// A sentence, when it is none.
+    pub fn new(address: &str, key: &str) -> Result<Self, String> {
+        let uri: Uri = address.parse().map_err(|e| format!("{address:?} is no address: {e}"))?;
+        let secure = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(format!("{address:?} begins neither with https:// nor with http://")),
+        };
+        let host = uri.host().ok_or_else(|| format!("{address:?} names no host"))?.to_owned();
+        Ok(Self {
+            secure,
+            host,
+            port: uri.port_u16().unwrap_or(if secure { 443 } else { 80 }),
+            path: uri.path_and_query().map_or("/".to_owned(), ToString::to_string),
+            key: hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()),
+        })
+    }
+
+    /// Sends one, and waits for the answer.
+    pub async fn send(&self, intent: &Intent, now_ms: i64) -> Sent {
+        let answer = tokio::time::timeout(ANSWER, self.status(intent, now_ms)).await;
+        match answer {
+            // It has it already: that is what the key is for.
+            Ok(Ok(200..=299 | 409)) => Sent::Delivered,
+            Ok(Ok(408 | 425 | 429 | 500..)) | Err(_) => Sent::Failed,
+            Ok(Ok(status)) => {
+                tracing::warn!(intent = %intent.id, status, "the receiver does not want an intent");
+                Sent::Refused
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(intent = %intent.id, error, "an intent did not get through");
+                Sent::Failed
+            }
+        }
+    }
+
+    async fn status(&self, intent: &Intent, now_ms: i64) -> Result<u16, String> {
+        let said = |e: &dyn std::fmt::Display| e.to_string();
+        let body = serde_json::to_vec(intent).map_err(|e| said(&e))?;
+        let request = Request::post(&self.path)
+            .header(HOST, format!("{}:{}", self.host, self.port))
+            .header(USER_AGENT, concat!("fieldbook/", env!("CARGO_PKG_VERSION")))
+            .header(CONTENT_TYPE, "application/json")
+            .header("idempotency-key", intent.id.to_string())
+            .header("fieldbook-signature", self.signature(&body, now_ms))
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|e| said(&e))?;
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|e| said(&e))?;
+        if !self.secure {
+            return exchange(stream, request).await;
+        }
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| said(&e))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from(self.host.clone()).map_err(|e| said(&e))?;
+        let stream =
+            TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|e| said(&e))?;
+        exchange(stream, request).await
+    }
+
+    /// `t=<server time, milliseconds>,v1=<HMAC-SHA-256 of "time.body" in hex>`: an old message that is sent again is told by its time.
+    fn signature(&self, body: &[u8], now_ms: i64) -> String {
+        let mut signed = format!("{now_ms}.").into_bytes();
+        signed.extend_from_slice(body);
+        format!("t={now_ms},v1={}", hex::encode(hmac::sign(&self.key, &signed)))
+    }
+}
+
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<u16, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+    // It ends with the sender, or with the peer.
+    tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
+    Ok(response.status().as_u16())
+}
+
+/// How long a receiver may take.
+const ANSWER: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use axum::Router;
+    use axum::extract::State;
+    use axum::http::{HeaderMap, StatusCode};
+    use axum::routing::post;
+    use fieldbook_core::company::IntentState;
+    use fieldbook_core::ids::{DocId, EntryId, UserId};
+
+    use super::*;
+
+    type Seen = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
+
+    fn intent() -> Intent {
+        Intent {
+            id: EntryId([7; 16]),
+            rule: "response".into(),
+            lead: DocId([1; 16]),
+            tell: vec![UserId([2; 8])],
+            text: "分配后未按时响应".into(),
+            policy: EntryId([0; 16]),
+            decided_ms: 1,
+            expires_ms: 2,
+            state: IntentState::Waiting,
+            tries: 0,
+        }
+    }
+
+    /// A receiver that gives these answers in turn.
+    async fn receiver(answers: &'static [u16]) -> (String, Seen) {
+        let seen = Seen::default();
+        let handler = |State(seen): State<Seen>, headers: HeaderMap, body: Bytes| async move {
+            let mut seen = seen.lock().unwrap();
+            seen.push((headers, body));
+            StatusCode::from_u16(answers[seen.len() - 1]).unwrap()
+        };
+        let app = Router::new().route("/in", post(handler)).with_state(seen.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/in", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        (address, seen)
+    }
+
+    #[tokio::test]
+    async fn an_intent_arrives_under_its_key_and_signed() {
+        let (address, seen) = receiver(&[503, 200, 409, 422]).await;
+        let webhook = Webhook::new(&address, "secret").unwrap();
+        for expected in [Sent::Failed, Sent::Delivered, Sent::Delivered, Sent::Refused] {
+            assert_eq!(webhook.send(&intent(), 1_000).await, expected);
+        }
+        let seen = seen.lock().unwrap();
+        let (headers, body) = &seen[0];
+        assert!(seen.iter().all(|(other, _)| other["idempotency-key"] == headers["idempotency-key"]));
+        assert_eq!(headers["idempotency-key"], "07".repeat(16).as_str());
+        let signature = headers["fieldbook-signature"].to_str().unwrap().strip_prefix("t=1000,v1=").unwrap();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"secret");
+        let signed = [b"1000.", &body[..]].concat();
+        hmac::verify(&key, &signed, &hex::decode(signature).unwrap()).unwrap();
+        let told: serde_json::Value = serde_json::from_slice(body).unwrap();
+        assert_eq!(
+            (told["rule"].as_str(), told["text"].as_str()),
+            (Some("response"), Some("分配后未按时响应"))
+        );
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_a_failure_and_a_wrong_address_is_told() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/", listener.local_addr().unwrap());
+        drop(listener);
+        assert_eq!(Webhook::new(&address, "").unwrap().send(&intent(), 0).await, Sent::Failed);
+        for wrong in ["ftp://a/b", "a", "https://"] {
+            assert!(Webhook::new(wrong, "").is_err(), "{wrong}");
+        }
+    }
+}

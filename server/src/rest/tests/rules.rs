@@ -1,0 +1,71 @@
+use super::*;
+
+#[tokio::test]
+async fn a_policy_is_checked_whole_and_in_force_from_its_moment() {
+    let office = Office::open().await;
+    let li = office.person("李雷", "rep", None).await;
+    let shipped = office.get("/api/policy", &li).await.json();
+    assert_eq!(
+        (shipped["current"]["name"].as_str(), shipped["versions"].as_array().unwrap().len()),
+        (Some("医疗器械"), 0)
+    );
+
+    let wrong = "base = \"medical\"\n[advancement]\nrows = [{ id = \"a\", text = \"\", weight = 0 }]\n";
+    let refused = office.post("/api/policy", &office.admin, json!({"toml": wrong})).await;
+    assert_eq!(refused.problem(), "policy_refused");
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(
+        detail.contains("stages[4].needs[0].ticks.rows[0]") && detail.contains("advancement.rows"),
+        "{detail}"
+    );
+
+    let good = "base = \"medical\"\nname = \"智康\"\n";
+    assert_eq!(office.post("/api/policy", &li, json!({"toml": good})).await.status, StatusCode::FORBIDDEN);
+    let dry = office.post("/api/policy", &office.admin, json!({"toml": good, "dry_run": true})).await;
+    assert_eq!((dry.status, dry.json()["id"].is_null()), (StatusCode::OK, true));
+    let published = office.post("/api/policy", &office.admin, json!({"toml": good, "note": "上线"})).await;
+    assert_eq!(published.status, StatusCode::CREATED);
+    let from_ms = published.json()["effective_from_ms"].as_i64().unwrap();
+    let now_ms = office.app.now_ms();
+    assert!(from_ms > now_ms && from_ms <= now_ms + 24 * 3_600_000, "the next midnight");
+    let read = office.get("/api/policy", &li).await.json();
+    assert_eq!(
+        (read["current"]["name"].as_str(), read["versions"][0]["note"].as_str()),
+        (Some("医疗器械"), Some("上线"))
+    );
+
+    let past = json!({"toml": good, "effective_from_ms": now_ms - 1});
+    assert_eq!(office.post("/api/policy", &office.admin, past).await.status, StatusCode::CONFLICT);
+    let now = json!({"toml": good, "effective_from_ms": office.app.now_ms()});
+    assert_eq!(office.post("/api/policy", &office.admin, now).await.status, StatusCode::CREATED);
+    assert_eq!(office.get("/api/policy", &li).await.json()["current"]["name"], "智康");
+}
+
+#[tokio::test]
+async fn figures_are_told_as_of_now_with_what_they_are_of() {
+    let office = Office::open().await;
+    let li = office.person("李雷", "rep", None).await;
+    office.lead("医院", &li).await;
+    office.app.company.automate(&office.app.config.timezone, office.app.now_ms(), 64).unwrap();
+    let day = |ms: i64| fieldbook_core::model::company_day(ms, &office.app.config.timezone).unwrap();
+    let today = day(office.app.now_ms());
+    let path = format!("/api/figures?from={today}&until={}&marketing_fen=9300", today.tomorrow().unwrap());
+    let told = office.get(&path, &office.admin).await.json();
+    let figure =
+        |id: &str| told["figures"].as_array().unwrap().iter().find(|f| f["id"] == id).unwrap().clone();
+    let first = figure("M1a");
+    assert_eq!(
+        (first["value"].as_i64(), first["counted"].as_u64(), first["of"].as_u64()),
+        (Some(0), Some(0), Some(1))
+    );
+    assert_eq!((first["line"].as_i64(), first["healthy"].as_bool()), (Some(8_500), Some(false)));
+    assert_eq!(
+        (figure("M14b")["unit"].as_str(), figure("M14b")["value"].as_i64()),
+        (Some("fen"), Some(9_300))
+    );
+    assert!(figure("M9")["value"].is_null() && figure("M9")["healthy"].is_null());
+    assert_eq!(office.get(&path, &li).await.status, StatusCode::FORBIDDEN);
+    let backwards = format!("/api/figures?from={today}&until={today}");
+    assert_eq!(office.get(&backwards, &office.admin).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(office.get("/api/intents", &office.admin).await.json(), json!({"intents": [], "next": null}));
+}
