@@ -9,6 +9,7 @@ mod cbor;
 pub mod company;
 pub mod document;
 pub mod ids;
+pub mod language;
 pub mod limits;
 pub mod model;
 pub mod policy;

@@ -56,6 +56,8 @@ pub const GATE_QUEUE_BYTES: usize = 16 * PUSH_BYTES_IN_FLIGHT;
 pub const FETCHES_MAX: usize = 256;
 /// One formula of the policy, characters. That of a score with a dozen cases has some 300.
 pub const FORMULA_MAX_CHARS: usize = 4_000;
+/// One dictated note or first contact, characters: a quarter of an hour of speech. What is longer is cut.
+pub const DICTATION_MAX_CHARS: usize = 4_000;
 /// One string value in a document, bytes of UTF-8.
 pub const VALUE_MAX_BYTES: usize = 32 << 10;
 /// A key of a set or of an open-keyed map: a tag of 40 Chinese characters is 120 bytes.

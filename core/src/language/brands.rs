@@ -1,0 +1,112 @@
+//! Which maker the customer prefers. A maker that offers, that is installed today, or that is one of several without a preference is none.
+
+use std::ops::Range;
+
+use super::heard::Heard;
+use super::intents::Intent;
+use super::text::is_stop;
+
+/// How a maker stands with the customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    Refused,
+    /// Named, and no more.
+    Named,
+    /// Named alone as the one to be bought.
+    Bought,
+    /// A word of wanting stands in front.
+    Wanted,
+    /// A word of preference.
+    Preferred,
+}
+
+/// The maker of the note.
+pub(super) fn choose(heard: &Heard, intent: Option<Intent>) -> Option<String> {
+    let mut standings: Vec<(String, Standing, usize)> = Vec::new();
+    for at in 0..heard.makers.len() {
+        let maker = heard.makers[at].clone();
+        let name = heard.text.said(maker.clone());
+        let standing = standing(heard, at, intent);
+        match standings.iter_mut().find(|(known, _, _)| *known == name) {
+            Some((_, known, place)) => (*known, *place) = ((*known).max(standing), maker.start),
+            None => standings.push((name, standing, maker.start)),
+        }
+    }
+    let most = standings.iter().map(|(_, standing, _)| *standing).max()?;
+    let mut best = standings.iter().filter(|(_, standing, _)| *standing == most);
+    let first = best.next()?;
+    match (most, best.next()) {
+        (Standing::Preferred | Standing::Wanted, None) => Some(first.0.clone()),
+        // Named alone: no other is in the note.
+        (Standing::Bought, None) if standings.len() == 1 => Some(first.0.clone()),
+        _ => None,
+    }
+}
+
+fn standing(heard: &Heard, at: usize, intent: Option<Intent>) -> Standing {
+    let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.brands);
+    let maker = &heard.makers[at];
+    let next = heard.makers.get(at + 1);
+    if next.is_some_and(|next| heard.is_corrected(maker.end, next.start)) || heard.is_denied(maker.start) {
+        return Standing::Refused;
+    }
+    let clause = text.clause(maker.start);
+    let floor = at.checked_sub(1).map_or(0, |before| heard.makers[before].end).max(clause.start);
+    let front = floor.max(maker.start.saturating_sub(10))..maker.start;
+    // 联影和东软都行: several of them in a row share what is said of them.
+    let in_row = |other: Option<&Range<usize>>, from: usize, to: usize| other.is_some() && joins(&chars[from..to]);
+    let row_front = at > 0 && in_row(heard.makers.get(at - 1), heard.makers[at - 1].end, maker.start);
+    let row_behind = next.is_some_and(|next| in_row(Some(next), maker.end, next.start));
+    let mut end = maker.end;
+    while text.get(end).is_some_and(|c| matches!(c, '的' | '也' | '都' | ' ' | '就')) {
+        end += 1;
+    }
+    let verdict = [end, maker.end].into_iter().find_map(|end| {
+        let (good, bad) = (words.preferred.at(chars, end), words.refused.at(chars, end));
+        (good.is_some() || bad.is_some()).then(|| good >= bad)
+    });
+    if row_front || row_behind {
+        return Standing::Named;
+    }
+    let refuses = words.refuses.last_in(chars, front.clone()).map(|word| (word.end, word.len()));
+    let prefers = words.prefers.last_in(chars, front.clone()).map(|word| (word.end, word.len()));
+    // A word of wanting is denied like any other: 不再用, 不想要.
+    let is_past = heard.words.amounts.past.last_in(chars, front.clone());
+    match verdict {
+        Some(true) if is_past.is_none() => return Standing::Preferred,
+        Some(true | false) => return Standing::Refused,
+        None => {}
+    }
+    if refuses.is_some_and(|refuses| prefers.is_none_or(|prefers| refuses >= prefers)) || is_past.is_some() {
+        return Standing::Refused;
+    }
+    if let Some((end, length)) = prefers {
+        let between = maker.start - end;
+        let is_denied = heard.words.intents.denied.before(chars, end - length).is_some();
+        let is_plain = length == 1;
+        // 要 and 买 stand directly in front; other equipment between makes it another's.
+        if !is_denied && between <= if is_plain { 4 } else { 6 } && !heard.equipment.iter().any(|named| named.start >= end && named.end <= maker.start) {
+            let serves = matches!(intent, Some(Intent::Service | Intent::Upgrade));
+            return match (is_plain, serves) {
+                (true, true) => Standing::Named,
+                (true, false) => Standing::Wanted,
+                _ => Standing::Preferred,
+            };
+        }
+    }
+    if intent == Some(Intent::Buy) && stands_alone(heard, maker) { Standing::Bought } else { Standing::Named }
+}
+
+/// A clause of its own (联影 between two commas, 希森美康的 at the end), or directly in front of the equipment (联影的CT).
+fn stands_alone(heard: &Heard, maker: &Range<usize>) -> bool {
+    let text = heard.text;
+    let end = maker.end + usize::from(text.get(maker.end) == Some('的'));
+    let in_front = text.before(maker.start).is_none_or(is_stop);
+    let behind = text.get(end).is_none_or(is_stop);
+    in_front && behind || heard.equipment.iter().any(|named| named.start == end)
+}
+
+/// Whether only 和, 、 and their like stand between two makers.
+fn joins(between: &[char]) -> bool {
+    !between.is_empty() && between.len() <= 3 && between.iter().all(|c| "和、与跟或者还是有及,/ 的or and&".contains(*c)) || between.is_empty()
+}

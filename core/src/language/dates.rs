@@ -1,0 +1,97 @@
+//! Which of the days that were said is the customer's next decisive act. An errand of our own counts only where there is no other; what is over,
+//! was moved, or decides nothing (somebody travels) is none.
+
+use jiff::civil::Date;
+
+use super::days::Said;
+use super::heard::Heard;
+
+/// How much a day matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// No answer.
+    None,
+    /// An errand of ours.
+    Errand,
+    /// Nobody says what for.
+    Plain,
+    /// A decisive act of the customer.
+    Decisive,
+}
+
+/// First and last day of the customer's next decisive act.
+pub(super) fn choose(heard: &Heard) -> Option<(Date, Date)> {
+    let days = &heard.days;
+    let weights: Vec<Weight> = (0..days.len()).map(|at| weight(heard, at)).collect();
+    let most = weights.iter().copied().max().filter(|most| *most > Weight::None)?;
+    let candidates: Vec<&Said> = days.iter().zip(&weights).filter(|(_, weight)| **weight == most).map(|(day, _)| day).collect();
+    let mut best = *candidates.first()?;
+    for day in candidates {
+        let is_within = best.start <= day.start && day.end <= best.end;
+        // The next one; and of two that say the same the narrower.
+        if day.start < best.start || is_within {
+            best = day;
+        }
+    }
+    Some((best.start, best.end))
+}
+
+fn weight(heard: &Heard, at: usize) -> Weight {
+    let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.dates);
+    let days = &heard.days;
+    let day = &days[at];
+    let next = days.get(at + 1);
+    let (start, end) = (day.span.start, day.span.end);
+    if day.is_past || day.is_open {
+        return Weight::None;
+    }
+    let clause = text.clause(start);
+    let stop = text.clause(end).end;
+    let reach = next.map_or(chars.len(), |next| next.span.start);
+    let behind = end..stop.min(reach).min(end + 14);
+    let floor = at.checked_sub(1).map_or(0, |before| days[before].span.end);
+    let near = clause.start.max(floor).max(start.saturating_sub(6))..start;
+    if next.is_some_and(|next| heard.is_corrected(end, next.span.start)) || heard.is_denied(start) {
+        return Weight::None;
+    }
+    let is_moved = words.moved.at(chars, end).is_some() && (next.is_some() || words.moved.at(chars, end).is_some_and(|length| length < 3));
+    let is_former = words.past.before(chars, start).is_some() && next.is_some();
+    if is_moved || is_former {
+        return Weight::None;
+    }
+    // 今天见了, 3月5号开过会: said of what was done.
+    let was = behind.clone().take(10).any(|at| matches!(chars[at], '过') || text.has(at, "了") && !text.has(at, "了解"));
+    if day.is_today && (was || !words.today.is_in(chars, behind.start..behind.end.min(behind.start + 6))) {
+        return Weight::None;
+    }
+    if day.is_rolled && was && behind.clone().take(6).any(|at| chars[at] == '过') {
+        return Weight::None;
+    }
+    // A day that is fixed takes the place of a vaguer one before it: 下周看产线，已约2月20日.
+    let is_refined = days[at + 1..].iter().any(|later| {
+        later.span.start < text.sentence(end).end && is_fixed(heard, later) && width(later) < width(day)
+    });
+    if is_refined {
+        return Weight::None;
+    }
+    if heard.todos.iter().any(|todo| todo.clause.contains(&start)) {
+        return Weight::Errand;
+    }
+    let idle = words.idle.is_in(chars, behind.clone());
+    let acts = words.decisive.first_in(chars, behind.clone()).is_some() || words.decisive.is_in(chars, near) || is_fixed(heard, day);
+    match (idle, acts) {
+        (true, _) => Weight::None,
+        (false, true) => Weight::Decisive,
+        (false, false) => Weight::Plain,
+    }
+}
+
+fn width(day: &Said) -> i32 {
+    day.start.until(day.end).map_or(0, |span| span.get_days())
+}
+
+fn is_fixed(heard: &Heard, day: &Said) -> bool {
+    let chars = &heard.text.chars;
+    heard.words.dates.fixed.before(chars, day.span.start).is_some()
+        || heard.text.before(day.span.start) == Some('了') && heard.words.dates.fixed.before(chars, day.span.start - 1).is_some()
+}

@@ -1,0 +1,135 @@
+//! Which piece of equipment a note is about: the names of the list with what says which kind, and names that only their end gives away.
+
+use std::ops::Range;
+
+use super::heard::Heard;
+use super::numbers;
+use super::text::{self, is_stop};
+
+/// Every piece of equipment that is named, in the order of the text, without a tail (`CT机` is `CT`).
+pub(super) fn find(heard: &Heard) -> Vec<Range<usize>> {
+    let (chars, words) = (&heard.text.chars, &heard.words.equipment);
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut at = 0;
+    while at < chars.len() {
+        let department = heard.departments.iter().find(|department| department.contains(&at));
+        let name = words.names.at(chars, at).filter(|length| {
+            // 内镜中心 is a place; Dr. is a title.
+            department.is_none_or(|department| at + length > department.end) && chars.get(at + length) != Some(&'.')
+        });
+        let Some(length) = name else {
+            at += 1;
+            continue;
+        };
+        let floor = found.last().map_or(0, |last| last.end);
+        found.push(with_kinds(heard, at, floor)..at + length);
+        at += length;
+    }
+    heads(heard, &mut found);
+    found
+}
+
+/// The place where the words begin that say which kind of equipment it is: 64排, 3.0T, 移动.
+fn with_kinds(heard: &Heard, start: usize, floor: usize) -> usize {
+    let chars = &heard.text.chars;
+    let mut start = start;
+    loop {
+        let kind = heard.words.equipment.kinds.before(chars, start).or_else(|| measure(chars, start));
+        match kind {
+            Some(length) if start - length >= floor => start -= length,
+            _ => return start,
+        }
+    }
+}
+
+/// 64排, 3.0T, 十二导: how many characters in front of this place.
+fn measure(chars: &[char], end: usize) -> Option<usize> {
+    let sign = end.checked_sub(1).filter(|at| "排层t导道寸k联".contains(chars[*at]))?;
+    let is_number = |c: char| c.is_ascii_digit() || c == '.' || c == '十' || c == '百' || numbers::digit_of(c).is_some();
+    let length = chars[..sign].iter().rev().take(6).take_while(|c| is_number(**c)).count();
+    (length > 0).then_some(length + 1)
+}
+
+/// Names that are in no list: 亚低温治疗仪, where something in front tells where it begins.
+fn heads(heard: &Heard, found: &mut Vec<Range<usize>>) {
+    let chars = &heard.text.chars;
+    for head in heard.words.equipment.heads.all_in(chars, 0..chars.len()) {
+        if heard.departments.iter().any(|department| text::overlap(department, &head)) {
+            continue;
+        }
+        if let Some(named) = found.iter_mut().find(|named| named.end >= head.start && named.start <= head.start) {
+            named.end = named.end.max(head.end);
+            continue;
+        }
+        let start = (head.start.saturating_sub(NAME_MAX_CHARS)..=head.start).rev().find(|at| begins(heard, *at, head.start));
+        // A head alone says nothing, unless it is a whole name.
+        if let Some(start) = start.filter(|start| head.end - start > 2) {
+            let at = found.iter().position(|named| named.start > start).unwrap_or(found.len());
+            found.insert(at, start..head.end);
+        }
+    }
+}
+
+/// Whether a name may begin here.
+fn begins(heard: &Heard, at: usize, head: usize) -> bool {
+    let (chars, words) = (&heard.text.chars, heard.words);
+    let Some(in_front) = heard.text.before(at) else { return true };
+    let count = |length: usize| {
+        let number = at - length;
+        length <= 2 && number > 0 && (numbers::digit_of(chars[number - 1]).is_some() || "十百千几每0123456789".contains(chars[number - 1]))
+    };
+    is_stop(in_front)
+        || matches!(in_front, '、' | ' ' | '和')
+        || heard.ends_at(at)
+        || heard.departments.iter().any(|department| department.end == at)
+        || words.places.endings.before(chars, at).is_some()
+        || (at < head && words.places.breaks.before(chars, at).is_some())
+        || words.intents.buys.before(chars, at).is_some()
+        || words.equipment.wants.before(chars, at).is_some()
+        || words.amounts.measures.before(chars, at).is_some_and(count)
+}
+
+/// The one that the note is about.
+pub(super) fn choose(heard: &Heard) -> Option<String> {
+    let mut best: Option<(i32, &Range<usize>)> = None;
+    for (at, named) in heard.equipment.iter().enumerate() {
+        let next = heard.equipment.get(at + 1);
+        let score = score(heard, named, next);
+        if score > REFUSED && best.is_none_or(|(most, _)| score > most) {
+            best = Some((score, named));
+        }
+    }
+    best.map(|(_, named)| heard.text.said(named.clone()))
+}
+
+fn score(heard: &Heard, named: &Range<usize>, next: Option<&Range<usize>>) -> i32 {
+    let (chars, words) = (&heard.text.chars, heard.words);
+    let is_denied = words.equipment.refuses.before(chars, named.start).is_some() || heard.is_denied(named.start);
+    let mut end = named.end + words.equipment.tails.at(chars, named.end).unwrap_or(0);
+    end += chars[end..].iter().take(2).take_while(|c| "的也就都了事".contains(**c)).count();
+    let refusal = words.equipment.refused.at(chars, end).or_else(|| words.equipment.refused.at(chars, named.end));
+    let is_corrected = next.is_some_and(|next| heard.is_corrected(named.end, next.start));
+    if is_denied || refusal.is_some() || is_corrected {
+        return REFUSED;
+    }
+    let clause = heard.text.clause(named.start);
+    let before = clause.start.max(named.start.saturating_sub(8))..named.start;
+    let behind = named.end..clause.end.min(named.end + 8);
+    let mut score = 0;
+    if words.equipment.wants.is_in(chars, before.clone()) {
+        score += 2;
+    }
+    let acts = [&words.intents.buys, &words.intents.services, &words.intents.upgrades, &words.intents.breakdowns, &words.intents.tenders];
+    if acts.iter().any(|list| list.is_in(chars, behind.clone())) {
+        score += 2;
+    }
+    let front = clause.start..named.start;
+    if words.places.neighbours.is_in(chars, front.clone()) || words.amounts.past.is_in(chars, front) {
+        score -= 5;
+    }
+    score
+}
+
+const REFUSED: i32 = -10;
+/// A name longer than this was not understood.
+const NAME_MAX_CHARS: usize = 8;

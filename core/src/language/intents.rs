@@ -1,0 +1,120 @@
+//! What the customer is about to do: buy, have serviced, or upgrade. A word that is denied (不修了) counts for nothing; where several are left,
+//! what is worked on says more than that it is put out to tender.
+
+use std::ops::Range;
+
+use super::heard::Heard;
+use super::numbers;
+use super::words::List;
+
+/// What the customer is about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Intent {
+    /// 采购.
+    Buy,
+    /// 维保.
+    Service,
+    /// 升级.
+    Upgrade,
+}
+
+impl Intent {
+    /// As it is written in the record.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Intent::Buy => "采购",
+            Intent::Service => "维保",
+            Intent::Upgrade => "升级",
+        }
+    }
+}
+
+/// The intent of the note.
+pub(super) fn choose(heard: &Heard) -> Option<Intent> {
+    let words = &heard.words.intents;
+    let buys = count(heard, &words.buys) + takes(heard);
+    let services = count(heard, &words.services);
+    let upgrades = count(heard, &words.upgrades);
+    let breakdowns = count(heard, &words.breakdowns);
+    let tenders = count(heard, &words.tenders);
+    match () {
+        () if upgrades > 0 && buys == 0 => Some(Intent::Upgrade),
+        () if upgrades > 0 && upgrades >= services => Some(first_of(heard, &words.upgrades, &words.buys)),
+        () if services > 0 && (buys == 0 || services > buys) => Some(Intent::Service),
+        () if buys > 0 => Some(Intent::Buy),
+        () if services + breakdowns > 0 => Some(Intent::Service),
+        () if tenders > 0 => Some(Intent::Buy),
+        () => None,
+    }
+}
+
+/// Whether upgrading or buying is spoken of first, where both are.
+fn first_of(heard: &Heard, upgrades: &List, buys: &List) -> Intent {
+    let first = |list: &List| spoken(heard, list).next().map_or(usize::MAX, |word| word.start);
+    if first(upgrades) <= first(buys) || !heard.text.chars[first(buys)..].starts_with(&['买', '新']) { Intent::Upgrade } else { Intent::Buy }
+}
+
+fn count(heard: &Heard, list: &List) -> usize {
+    // A word that is denied once is denied for the whole note: 修要二十八万，不修了.
+    let denied: Vec<&[char]> = list
+        .all_in(&heard.text.chars, 0..heard.text.len())
+        .filter(|word| is_denied(heard, word))
+        .map(|word| &heard.text.chars[word])
+        .collect();
+    spoken(heard, list).filter(|word| !denied.iter().any(|denied| *denied == &heard.text.chars[word.clone()])).count()
+}
+
+/// Words of the list that are no part of another word, nor said of a neighbour or of what was.
+fn spoken<'a>(heard: &'a Heard, list: &'a List) -> impl Iterator<Item = Range<usize>> + 'a {
+    let chars = &heard.text.chars;
+    let others: Vec<Range<usize>> = heard.words.intents.other.all_in(chars, 0..chars.len()).collect();
+    list.all_in(chars, 0..chars.len()).filter(move |word| {
+        let is_other = others.iter().any(|other| other.start <= word.start && word.end <= other.end);
+        let clause = heard.text.clause(word.start);
+        let is_neighbour = heard.words.places.neighbours.is_in(chars, clause.start..word.start);
+        let is_place = heard.places.iter().chain(&heard.departments).any(|place| place.start <= word.start && word.end <= place.end);
+        !is_other && !is_neighbour && !is_place && !is_denied(heard, word)
+    })
+}
+
+fn is_denied(heard: &Heard, word: &Range<usize>) -> bool {
+    let (chars, words) = (&heard.text.chars, &heard.words.intents);
+    // 要不要买 and 买不买 ask.
+    let mut at = word.start;
+    while heard.text.before(at).is_some_and(|c| matches!(c, '再' | '想' | '去' | '打' | '算' | '要' | '先' | '用' | '走')) && word.start - at < 3 {
+        at -= 1;
+    }
+    let asks = at >= 2 && chars.get(at.wrapping_sub(2)) == chars.get(at);
+    let denies = |at: usize| words.denied.before(chars, at).is_some();
+    (denies(word.start) || denies(at)) && !asks
+}
+
+/// 要两台, 添一台, 上直线加速器: a verb of taking, then a number with a measure or equipment.
+fn takes(heard: &Heard) -> usize {
+    let (chars, words) = (&heard.text.chars, heard.words);
+    let counts = |at: usize| {
+        let Some((_, end)) = numbers::small(chars, at) else { return words.amounts.measures.at(chars, at).is_some_and(|_| chars[at] == '台' || chars[at] == '部') };
+        let end = end + usize::from(chars.get(end) == Some(&'来') || chars.get(end) == Some(&'多'));
+        let Some(length) = words.amounts.measures.at(chars, end) else { return false };
+        // 换一个球管 is a repair, and 加一年 no purchase.
+        let is_part = words.equipment.parts.at(chars, end + length).is_some();
+        let is_vague = matches!(chars[end], '个' | '年' | '次' | '位' | '块' | '处' | '路' | '间' | '例' | '件' | '条');
+        !is_part && (!is_vague || heard.equipment.iter().any(|named| named.start == end + length))
+    };
+    let mut found = 0;
+    for verb in words.intents.takes.all_in(chars, 0..chars.len()) {
+        let mut at = verb.end;
+        while heard.text.get(at).is_some_and(|c| matches!(c, '了' | '个' | ' ' | '新')) {
+            at += 1;
+        }
+        let names = verb.len() > 1 || matches!(chars[verb.start], '招' | '上' | '进' | '添' | '要');
+        let named = names && heard.equipment.iter().any(|named| named.start == at) && chars[verb.end - 1] != '需';
+        let serves = |span: Range<usize>| [&words.intents.services, &words.intents.upgrades].iter().any(|list| list.is_in(chars, span.clone()));
+        // 要呼吸机维保: what is wanted is the service.
+        let is_service = heard.equipment.iter().any(|named| named.start == at && serves(named.end..(named.end + 4).min(chars.len())));
+        if (counts(at) || named) && !is_denied(heard, &verb) && !is_service {
+            found += 1;
+        }
+    }
+    found
+}

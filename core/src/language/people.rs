@@ -1,0 +1,232 @@
+//! Who is meant by `contact`: names with titles, nicknames, titles alone; of several the one whose decision the note tells, else whose words.
+//! Our own people, those of other makers, and who has left are none.
+
+use std::ops::Range;
+
+use super::heard::Heard;
+use super::text::{self, is_stop};
+
+/// Somebody who is mentioned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Person {
+    pub(super) span: Range<usize>,
+    /// How many characters of it are the title; none: a nickname.
+    title: usize,
+    is_ours: bool,
+}
+
+/// Everybody who is mentioned, in the order of the text.
+pub(super) fn find(heard: &Heard) -> Vec<Person> {
+    let (chars, words) = (&heard.text.chars, &heard.words.people);
+    let mut found: Vec<Person> = Vec::new();
+    let mut at = 0;
+    while at < chars.len() {
+        let floor = found.last().map_or(0, |last| last.span.end);
+        if words.no_person.at(chars, at).is_some() {
+            at += words.no_person.at(chars, at).unwrap_or(1);
+            continue;
+        }
+        let named = titled(heard, at, floor).or_else(|| nickname(heard, at)).or_else(|| labelled(heard, at));
+        match named {
+            Some((span, title)) => {
+                at = span.end;
+                let is_ours = is_ours(heard, &span, title);
+                found.push(Person { span, title, is_ours });
+            }
+            None => at += 1,
+        }
+    }
+    found
+}
+
+/// A title with the name in front of it: 张院长, 王建国主任, 新院长, 院长.
+fn titled(heard: &Heard, at: usize, floor: usize) -> Option<(Range<usize>, usize)> {
+    let (chars, words) = (&heard.text.chars, &heard.words.people);
+    let title = words.titles.at(chars, at)?;
+    if heard.places.iter().any(|place| place.contains(&at)) {
+        return None;
+    }
+    let span = |start: usize| Some((start..at + title, title));
+    if let Some(start) = name_start(heard, at, floor) {
+        return span(start);
+    }
+    if !words.alone.is(&chars[at..at + title]) {
+        return None;
+    }
+    match heard.text.before(at) {
+        Some('新') if at > floor => span(at - 1),
+        _ => span(at),
+    }
+}
+
+/// Where the name begins that ends here, if one does.
+fn name_start(heard: &Heard, end: usize, floor: usize) -> Option<usize> {
+    let (chars, words) = (&heard.text.chars, &heard.words.people);
+    let is_surname = |at: usize| chars.get(at).is_some_and(|c| words.surnames.has(*c));
+    let is_free = |start: usize| {
+        let name = start..end;
+        let days = heard.days.iter().map(|day| &day.span);
+        let taken = days.chain(&heard.places).chain(&heard.departments).chain(&heard.equipment).chain(&heard.makers);
+        start >= floor && !chars[start..end].iter().any(|c| is_stop(*c) || *c == ' ') && !taken.into_iter().any(|span| text::overlap(span, &name))
+    };
+    let back = |count: usize| end.checked_sub(count).filter(|start| is_free(*start));
+    let double = |length: usize| {
+        back(length).filter(|start| words.double_surnames.at(chars, *start) == Some(2) && (length == 2 || begins(heard, *start)))
+    };
+    if let Some(start) = double(2).or_else(|| double(3)).or_else(|| double(4)) {
+        return Some(start);
+    }
+    let single = back(1).filter(|start| is_surname(*start));
+    if let Some(start) = single.filter(|start| begins(heard, *start)) {
+        // 我要向院长汇报 names nobody else.
+        let ours = heard.words.todos.own.before(chars, start).is_some() || heard.words.todos.must.before(chars, start).is_some();
+        if !(words.doubtful_surnames.has(chars[start]) && ours) {
+            return Some(start);
+        }
+        return None;
+    }
+    // A given name holds no word of grammar.
+    let given = |start: usize| !chars[start + 1..end].iter().any(|c| "的了是说和跟与在把被给让我你他她们这那院科部长室不也都就".contains(*c));
+    for length in [3, 2] {
+        let full = back(length).filter(|start| is_surname(*start) && given(*start) && begins(heard, *start));
+        if full.is_some() {
+            return full;
+        }
+    }
+    single.filter(|start| !words.doubtful_surnames.has(chars[*start]))
+}
+
+/// Whether a name may begin here.
+fn begins(heard: &Heard, at: usize) -> bool {
+    let (chars, words) = (&heard.text.chars, heard.words);
+    let Some(in_front) = heard.text.before(at) else { return true };
+    let ends = |spans: &[Range<usize>]| spans.iter().any(|span| span.end == at);
+    is_stop(in_front)
+        || matches!(in_front, '、' | ' ' | '.' | '和' | '与' | '跟' | '同' | '及' | '副' | '找' | '嗰' | '"' | '“' | '”')
+        || heard.ends_at(at)
+        || ends(&heard.places)
+        || ends(&heard.departments)
+        || words.places.endings.before(chars, at).is_some()
+        || ends(&heard.equipment)
+        || words.places.breaks.before(chars, at).is_some()
+        || words.people.titles.before(chars, at).is_some_and(|length| length > 1)
+        || words.people.follows.before(chars, at).is_some()
+        || words.people.former.before(chars, at).is_some()
+        || words.people.labels.before(chars, at).is_some()
+        || words.intents.corrections.before(chars, at).is_some()
+        || matches!(in_front, '科' | '室' | '部' | '办' | '处')
+}
+
+/// 小何, 老秦: where a name can begin, and something follows that somebody does.
+fn nickname(heard: &Heard, at: usize) -> Option<(Range<usize>, usize)> {
+    let (chars, words) = (&heard.text.chars, &heard.words.people);
+    let is_nick = matches!(chars[at], '小' | '老' | '阿');
+    let surname = *chars.get(at + 1)?;
+    if !is_nick || !words.surnames.has(surname) || words.doubtful_surnames.has(surname) || !begins(heard, at) {
+        return None;
+    }
+    let end = at + 2;
+    let behind = heard.text.get(end);
+    let does = behind.is_none_or(|c| is_stop(c) || "、那这在来打也今昨跟和的头姐哥刚已又还没同".contains(c))
+        || [&words.speaks, &words.silent, &words.left, &words.decides].iter().any(|list| list.at(chars, end).is_some());
+    let is_free = !heard.places.iter().chain(&heard.equipment).any(|span| text::overlap(span, &(at..end)));
+    (does && is_free && words.titles.at(chars, end).is_none()).then_some((at..end, 0))
+}
+
+/// 联系人：王建国.
+fn labelled(heard: &Heard, at: usize) -> Option<(Range<usize>, usize)> {
+    let (chars, words) = (&heard.text.chars, &heard.words.people);
+    let length = words.labels.before(chars, at).or_else(|| {
+        heard.text.before(at).filter(|c| matches!(c, ':' | '是' | '为' | ','))?;
+        words.labels.before(chars, at - 1)
+    });
+    length?;
+    let name = chars[at..].iter().take_while(|c| !is_stop(**c) && **c != '、' && **c != ' ').count();
+    let is_name = (2..=3).contains(&name) && words.surnames.has(chars[at]) && words.titles.before(chars, at + name).is_none();
+    is_name.then_some((at..at + name, 0))
+}
+
+/// Whether somebody is of our side or of another maker's.
+fn is_ours(heard: &Heard, span: &Range<usize>, title: usize) -> bool {
+    let (chars, words) = (&heard.text.chars, heard.words);
+    let is_commercial = title == 0 || words.people.commercial.is(&chars[span.end - title..span.end]);
+    if !is_commercial {
+        return false;
+    }
+    let clause = heard.text.clause(span.start);
+    let near = clause.start.max(span.start.saturating_sub(4))..span.start;
+    let by_maker = |end: usize| near.contains(&end) || end == span.start;
+    let customer = heard.places.iter().chain(&heard.departments).any(|place| near.contains(&place.start) || place.end == span.start);
+    let rival = heard.makers.iter().any(|maker| by_maker(maker.end)) || words.brands.rivals.all_in(chars, clause.start..span.start).any(|rival| by_maker(rival.end));
+    let of_rival = rival && heard.text.chars[near.clone()].iter().any(|c| matches!(c, '的' | '那'))
+        || heard.makers.iter().any(|maker| maker.end == span.start)
+        || words.brands.rivals.before(chars, span.start).is_some();
+    let own = words.people.own.before(chars, span.start).is_some()
+        || heard.text.before(span.start) == Some('的') && words.people.own.before(chars, span.start - 1).is_some();
+    (own || of_rival) && !customer
+}
+
+/// The contact of the note.
+pub(super) fn choose(heard: &Heard) -> Option<String> {
+    let theirs: Vec<&Person> = heard.people.iter().filter(|person| !person.is_ours).collect();
+    let said = |person: &Person| heard.text.said(person.span.clone());
+    let title = |person: &Person| heard.text.said(person.span.end - person.title..person.span.end);
+    let mut best: Option<(i32, String)> = None;
+    let mut scores: Vec<(String, i32)> = Vec::new();
+    for (at, person) in theirs.iter().enumerate() {
+        let score = score(heard, person, theirs.get(at + 1).copied());
+        // 院长 is who was named with that title before.
+        let is_alone = person.title == person.span.len();
+        let named = theirs.iter().find(|other| is_alone && other.title < other.span.len() && title(other) == title(person));
+        let name = said(named.copied().unwrap_or(person));
+        match scores.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) if *known <= GONE || score <= GONE => *known = (*known).min(score),
+            Some((_, known)) => *known = (*known).max(score),
+            None => scores.push((name, score)),
+        }
+    }
+    for (name, score) in scores {
+        if best.as_ref().is_none_or(|(most, _)| score > *most) {
+            best = Some((score, name));
+        }
+    }
+    best.map(|(_, name)| name)
+}
+
+fn score(heard: &Heard, person: &Person, next: Option<&Person>) -> i32 {
+    let (text, words) = (heard.text, &heard.words.people);
+    let chars = &text.chars;
+    let (start, end) = (person.span.start, person.span.end);
+    let sentence = text.sentence(start);
+    let reach = next.map_or(chars.len(), |next| next.span.start).min(sentence.end);
+    let behind = end..reach.min(end + 12);
+    // What stands directly behind, over a comma or a few words.
+    let direct = end..text.clause(end).end.min(reach).min(end + 6);
+    let is_gone = words.left.is_in(chars, direct.clone());
+    let is_former = words.former.before(chars, start).is_some() && words.follows.before(chars, start).is_none();
+    let is_taken_back = next.is_some_and(|next| heard.is_corrected(end, next.span.start));
+    if is_gone || is_former || is_taken_back || heard.is_denied(start) {
+        return GONE;
+    }
+    let mut score = i32::from(person.title > 0);
+    if words.silent.is_in(chars, direct.clone()) {
+        score -= 2;
+    } else {
+        if words.speaks.is_in(chars, direct.clone()) {
+            score += 4;
+        } else if words.speaks.is_in(chars, behind.clone()) {
+            score += 2;
+        }
+        if words.decides.is_in(chars, direct) {
+            score += 3;
+        }
+    }
+    let near = text.clause(start).start.max(start.saturating_sub(4))..start;
+    if words.follows.is_in(chars, near) {
+        score += 3;
+    }
+    score
+}
+
+/// Somebody who has left, or was named by mistake.
+const GONE: i32 = -20;

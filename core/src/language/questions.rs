@@ -1,0 +1,226 @@
+//! Whether a first contact is effective (C35): it holds an open question about the customer's need. A question that yes or no answers, that asks
+//! when, where and whom, that nobody is to answer, that is answered at once, or that the customer asked, is none.
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+use super::text::{Text, is_full_stop, is_stop};
+use super::words::Words;
+
+/// What a first contact is worth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FirstContact {
+    /// It holds an open question about the customer's need.
+    pub effective: bool,
+    /// The first such question, as it was asked.
+    pub question: Option<String>,
+}
+
+/// Reads the text of a first contact: a message, or a transcript with a speaker in front of each line (`我：…`, `客户：…`).
+pub fn first_contact(text: &str, words: &Words) -> FirstContact {
+    let text = Text::of(text);
+    let asked = Asked { text: &text, words, is_marked: text.chars.iter().any(|c| matches!(c, '?' | '。' | '!')) };
+    let question = own_lines(&text, words).into_iter().find_map(|line| asked.first(line));
+    let question = question.map(|span| text.said(span).trim().to_owned());
+    FirstContact { effective: question.is_some(), question }
+}
+
+/// What our side says. Without a speaker all of it is ours.
+fn own_lines(text: &Text, words: &Words) -> Vec<Range<usize>> {
+    let mut lines: Vec<(bool, Range<usize>)> = Vec::new();
+    let mut start = 0;
+    let mut is_own = true;
+    for at in 0..=text.len() {
+        let begins = at == 0 || text.before(at).is_some_and(|c| is_full_stop(c) || c == ' ');
+        let speaker = if begins { speaker(text, words, at) } else { None };
+        if let Some((own, behind)) = speaker {
+            lines.push((is_own, start..at));
+            (is_own, start) = (own, behind);
+        }
+    }
+    lines.push((is_own, start..text.len()));
+    lines.into_iter().filter(|(is_own, line)| *is_own && !line.is_empty()).map(|(_, line)| line).collect()
+}
+
+/// Whether our side speaks in the line that begins here, and where its words begin.
+fn speaker(text: &Text, words: &Words, at: usize) -> Option<(bool, usize)> {
+    let length = (1..=SPEAKER_MAX_CHARS).find(|length| text.get(at + length) == Some(':'))?;
+    let end = at + length;
+    let name = text.chars.get(at..end)?;
+    if words.questions.own.is(name) {
+        return Some((true, end + 1));
+    }
+    // 李主任：, 客户王总：.
+    let is_customer = words.questions.customer.before(&text.chars, end).is_some() && !name.iter().any(|c| is_stop(*c) || matches!(c, '问' | '请'));
+    is_customer.then_some((false, end + 1))
+}
+
+struct Asked<'a> {
+    text: &'a Text,
+    words: &'a Words,
+    /// Somebody has put marks between the sentences: what asks ends with one.
+    is_marked: bool,
+}
+
+impl Asked<'_> {
+    /// The first open question of a line.
+    fn first(&self, line: Range<usize>) -> Option<Range<usize>> {
+        let chars = &self.text.chars;
+        let mut start = line.start;
+        while start < line.end {
+            let end = (start..line.end).find(|at| is_full_stop(chars[*at])).unwrap_or(line.end);
+            if let Some(question) = self.in_sentence(start..end, line.end) {
+                return Some(question);
+            }
+            start = end + 1;
+        }
+        None
+    }
+
+    fn in_sentence(&self, sentence: Range<usize>, line_end: usize) -> Option<Range<usize>> {
+        let (text, chars, words) = (self.text, &self.text.chars, &self.words.questions);
+        let is_asked = text.get(sentence.end) == Some('?');
+        // 为什么选我们？因为我们快。
+        let answer = (sentence.end + 1..line_end).find(|at| !matches!(chars[*at], ' ' | '?' | '!'));
+        if is_asked && answer.is_some_and(|at| words.answers.at(chars, at).is_some()) && !self.is_to_customer(&sentence) {
+            return None;
+        }
+        let mut start = sentence.start;
+        while start < sentence.end {
+            let end = (start..sentence.end).find(|at| chars[*at] == ',' || chars[*at] == ':').unwrap_or(sentence.end);
+            let clause = start..end;
+            let is_last = end == sentence.end;
+            let found = self.clause(clause.clone(), is_asked, is_last).or_else(|| self.either(&clause, &sentence, is_asked));
+            if found.is_some() {
+                return found;
+            }
+            start = end + 1;
+        }
+        None
+    }
+
+    fn clause(&self, clause: Range<usize>, is_asked: bool, is_last: bool) -> Option<Range<usize>> {
+        let (chars, words) = (&self.text.chars, &self.words.questions);
+        let requests = words.requests.is_in(chars, clause.clone());
+        let mut floor = clause.start;
+        for word in words.asks.all_in(chars, clause.clone()) {
+            let part = self.part(&clause, &word, floor);
+            floor = word.end;
+            if self.is_open(&part, &word) && self.stands(&part, &word, is_asked, is_last, requests) {
+                return Some(part);
+            }
+        }
+        // 请您介绍一下目前的使用情况 asks without a word that asks.
+        let begs = requests && words.matters.is_in(chars, clause.clone()) && !words.asks.is_in(chars, clause.clone());
+        let to_them = words.whom.is_in(chars, clause.clone());
+        let is_request = words.requests.all_in(chars, clause.clone()).any(|word| {
+            let behind = word.end..clause.end;
+            words.matters.is_in(chars, behind) && !self.is_ours(&clause, &word)
+        });
+        let is_yes_no = self.ends_yes_no(&clause) && !is_request;
+        (begs && is_request && to_them && !is_yes_no && self.is_about_need(&clause)).then_some(clause)
+    }
+
+    /// Whether our side is the one who tells: 我给您介绍一下情况.
+    fn is_ours(&self, clause: &Range<usize>, word: &Range<usize>) -> bool {
+        let text = self.text;
+        let near = clause.start.max(word.start.saturating_sub(6))..word.start;
+        ["给您", "向您介绍", "为您", "跟您说", "帮您", "我来", "让我", "由我"].iter().any(|own| text.contains(near.clone(), own))
+    }
+
+    /// The part of a clause without commas that holds one question: from who is asked to where somebody else speaks.
+    fn part(&self, clause: &Range<usize>, word: &Range<usize>, floor: usize) -> Range<usize> {
+        if self.is_marked || clause.len() < LONG_CLAUSE_CHARS {
+            return clause.clone();
+        }
+        let (chars, words) = (&self.text.chars, &self.words.questions);
+        let from = floor.max(clause.start);
+        let start = words.whom.all_in(chars, from..word.start).filter(|whom| !matches!(chars.get(whom.end), Some('好' | '请' | '问'))).last().map_or(from, |whom| whom.start);
+        let end = (word.end..clause.end).find(|at| self.text.has(*at, "我") || self.text.has(*at, "要是") || self.text.has(*at, "还有什么")).unwrap_or(clause.end);
+        start..end
+    }
+
+    /// Whether a word that asks does ask here.
+    fn is_open(&self, part: &Range<usize>, word: &Range<usize>) -> bool {
+        let (chars, words) = (&self.text.chars, &self.words.questions);
+        let sentence = self.text.clause(word.start);
+        let front = part.start.min(word.start).max(sentence.start)..word.start;
+        let behind = word.end..self.text.clause(word.end).end.min(word.end + 16);
+        let next_clause = (behind.end + 1).min(chars.len())..(behind.end + 9).min(chars.len());
+        let is_any = words.any.all_in(chars, front.start.saturating_sub(2).max(sentence.start)..word.end).any(|any| any.end >= word.start.saturating_sub(14) && !self.is_negated_need(&any));
+        let is_any_behind = words.any_behind.is_in(chars, behind.clone()) || (self.text.get(behind.end) == Some(',') && words.any_behind.first_in(chars, next_clause.clone()).is_some_and(|any| any.start < next_clause.start + 5));
+        !is_any && !is_any_behind && self.is_about_need(part)
+    }
+
+    /// 不满意 and 没解决 are what is asked for: only directly in front of the asking word does 不 or 没 take it back.
+    fn is_negated_need(&self, any: &Range<usize>) -> bool {
+        let word = &self.text.chars[any.clone()];
+        let is_plain = word == ['不'] || word == ['没'] || word == ['没', '有'];
+        is_plain && self.words.questions.asks.at(&self.text.chars, any.end).is_none()
+    }
+
+    /// Neither when, where and whom, nor about ourselves, nor for the sake of speaking.
+    fn is_about_need(&self, part: &Range<usize>) -> bool {
+        let (chars, words) = (&self.text.chars, &self.words.questions);
+        let is_proposal = words.proposals.before(chars, part.end).is_some_and(|length| part.len() <= length + 4)
+            || words.proposals.at(chars, part.start).is_some_and(|length| length > 2);
+        ![&words.logistics, &words.rhetorical, &words.about_us].iter().any(|list| list.is_in(chars, part.clone())) && !is_proposal
+    }
+
+    /// Whether a question is one by its mark, its end and what is asked for.
+    fn stands(&self, part: &Range<usize>, word: &Range<usize>, is_asked: bool, is_last: bool, requests: bool) -> bool {
+        let (chars, words) = (&self.text.chars, &self.words.questions);
+        let to_them = words.whom.is_in(chars, part.clone());
+        if self.ends_yes_no(part) && !requests {
+            return false;
+        }
+        let is_count = chars[word.start] == '几';
+        if is_count && (!to_them && !is_asked || self.text.contains(part.start..word.start, "我")) {
+            return false;
+        }
+        if !self.is_marked {
+            return to_them || is_asked;
+        }
+        is_asked || requests && to_them || (is_last && to_them && !self.text.contains(part.clone(), "我"))
+    }
+
+    fn ends_yes_no(&self, part: &Range<usize>) -> bool {
+        let chars = &self.text.chars;
+        let mut end = part.end;
+        while end > part.start && matches!(chars[end - 1], ' ' | '呢' | '啊' | '呀') {
+            end -= 1;
+        }
+        self.words.questions.yes_no.before(chars, end).is_some_and(|length| end - length > part.start)
+    }
+
+    /// 是图像不行，还是速度不行: a choice between two, over a comma or not.
+    fn either(&self, clause: &Range<usize>, sentence: &Range<usize>, is_asked: bool) -> Option<Range<usize>> {
+        let (text, chars, words) = (self.text, &self.text.chars, &self.words.questions);
+        let word = words.either.first_in(chars, clause.clone())?;
+        // The first half stands in front of the comma.
+        let start = if word.start <= clause.start + 1 && clause.start > sentence.start {
+            text.clause(clause.start.saturating_sub(2)).start.max(sentence.start)
+        } else {
+            clause.start
+        };
+        let part = start..clause.end;
+        let stands = is_asked || (!self.is_marked && words.whom.is_in(chars, part.clone()));
+        let is_any = words.any.all_in(chars, part.clone()).any(|any| any.len() > 1);
+        let ours = text.contains(part.clone(), "我");
+        (stands && !is_any && !ours && !self.ends_yes_no(&part) && self.is_about_need(&part)).then(|| match self.is_marked {
+            true => part.clone(),
+            false => words.whom.all_in(chars, part.start..word.start).last().map_or(part.start, |whom| whom.start)..part.end,
+        })
+    }
+
+    fn is_to_customer(&self, sentence: &Range<usize>) -> bool {
+        let text = self.text;
+        text.contains(sentence.clone(), "您") && !self.words.questions.about_us.is_in(&text.chars, sentence.clone())
+    }
+}
+
+/// 客户经理王总 and a colon.
+const SPEAKER_MAX_CHARS: usize = 6;
+/// A clause longer than this, in a text without marks, holds more than the question.
+const LONG_CLAUSE_CHARS: usize = 12;

@@ -1,0 +1,217 @@
+//! What our side has to do next: 我得…, 记得…, 让我们…, 需提前…, 下一步：…, each cut to verb and object as said. What the customer will do is none.
+
+use std::ops::Range;
+
+use super::heard::Heard;
+use super::text::{is_full_stop, is_stop};
+
+/// Something that our side has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Todo {
+    /// From the verb to the end of the object.
+    pub(super) span: Range<usize>,
+    /// With who and when in front of it.
+    pub(super) clause: Range<usize>,
+}
+
+/// Everything that our side has to do, in the order of the text.
+pub(super) fn find(heard: &Heard) -> Vec<Todo> {
+    let mut found: Vec<Todo> = Vec::new();
+    let mut at = 0;
+    while at < heard.text.len() {
+        match read(heard, at).filter(|todo| !todo.span.is_empty()) {
+            Some(todo) => {
+                at = todo.span.end.max(at + 1);
+                found.push(todo);
+            }
+            None => at += 1,
+        }
+    }
+    found
+}
+
+/// The first, as it is written in the record.
+pub(super) fn choose(heard: &Heard) -> Option<String> {
+    let todo = heard.todos.first()?;
+    let mut said = String::new();
+    let mut at = todo.span.start;
+    while at < todo.span.end {
+        match heard.days.iter().find(|day| day.span.start == at && day.span.end <= todo.span.end) {
+            Some(day) => at = day.span.end,
+            None => {
+                said.push_str(&heard.text.said(at..at + 1));
+                at += 1;
+            }
+        }
+    }
+    let said = said.trim().to_owned();
+    (said.chars().count() > 1).then_some(said)
+}
+
+fn read(heard: &Heard, at: usize) -> Option<Todo> {
+    let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.todos);
+    let is_start = text.before(at).is_none_or(|c| is_stop(c) || matches!(c, ' ' | '、'));
+    let todo = |from: usize, is_wide: bool| -> Option<Todo> {
+        let start = skip(heard, from);
+        let span = start..end(heard, start);
+        let begins = chars.get(start).copied()?;
+        let verb = if is_wide { !"的了说是不没别啊吗多怎什几为".contains(begins) } else { words.verbs.at(chars, start).is_some() };
+        let is_done = words.done.at(chars, start).is_some() || span.clone().any(|i| text.has(i, "了没") || text.has(i, "多少"));
+        (verb && !is_done && span.len() > 1).then(|| Todo { clause: front(heard, at)..span.end, span })
+    };
+    // 下一步：准备投标文件.
+    if let Some(length) = words.labels.at(chars, at).filter(|_| is_start || text.before(at) == Some('的')) {
+        let mut from = at + length;
+        let has_sign = text.get(from).is_some_and(|c| matches!(c, ':' | ',' | '是'));
+        if has_sign || words.must.at(chars, from).is_some() {
+            while text.get(from).is_some_and(|c| matches!(c, ':' | ',' | ' ' | '是' | '.' | '、' | '(' | ')') || c.is_ascii_digit()) {
+                from += 1;
+            }
+            return todo(from, true);
+        }
+    }
+    if let Some(length) = words.remember.at(chars, at) {
+        let from = at + length + usize::from(matches!(text.get(at + length), Some(',' | ':')));
+        return todo(from, true);
+    }
+    // 让我们…, 喊我…: they ask, we follow.
+    if let Some(length) = words.asks.at(chars, at)
+        && let Some(own) = words.own.at(chars, at + length)
+    {
+        return todo(at + length + own, true);
+    }
+    // 我答应他周六….
+    if let Some(length) = words.promises.at(chars, at)
+        && own_before(heard, at)
+    {
+        let mut from = at + length;
+        while text.get(from).is_some_and(|c| matches!(c, '他' | '她' | '们' | '了')) {
+            from += 1;
+        }
+        return todo(from, false);
+    }
+    if let Some(own) = words.own.at(chars, at) {
+        return mine(heard, at, own, &todo);
+    }
+    if is_start {
+        return unnamed(heard, at, &todo);
+    }
+    None
+}
+
+/// 我得…, 我们需…, 我周五把…: our side is named.
+fn mine(heard: &Heard, at: usize, own: usize, todo: &dyn Fn(usize, bool) -> Option<Todo>) -> Option<Todo> {
+    let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.todos);
+    let mut from = at + own;
+    from += usize::from(text.get(from) == Some('们'));
+    let mut has_day = heard.days.iter().any(|day| day.span.end == at && !day.is_past);
+    loop {
+        if let Some(day) = heard.days.iter().find(|day| day.span.start == from) {
+            if day.is_past {
+                return None;
+            }
+            has_day = true;
+            from = day.span.end;
+        } else if text.get(from).is_some_and(|c| matches!(c, '还' | '也' | '就' | '都' | '这' | '边' | '先' | ' ')) && words.must.at(chars, from).is_none() {
+            from += 1;
+        } else {
+            break;
+        }
+    }
+    if let Some(must) = words.must.at(chars, from) {
+        let must_end = from + must;
+        // 要不要 asks, 要的是 tells, 得很 praises.
+        if matches!(text.get(must_end), Some('不' | '的' | '了' | '很' | '到')) {
+            return None;
+        }
+        let is_strong = chars[from..must_end].iter().any(|c| "得需须必务".contains(*c));
+        return todo(must_end, is_strong);
+    }
+    if has_day { todo(from, false) } else { None }
+}
+
+/// 需提前准备…, 得催一下…, 下周三前把…: at the beginning of a clause, without a name.
+fn unnamed(heard: &Heard, at: usize, todo: &dyn Fn(usize, bool) -> Option<Todo>) -> Option<Todo> {
+    let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.todos);
+    let mut from = at;
+    let day = heard.days.iter().find(|day| day.span.start == at && !day.is_past);
+    if let Some(day) = day {
+        from = day.span.end;
+        from += usize::from(matches!(text.get(from), Some('就' | ' ')));
+    }
+    let bare = |from: usize| {
+        let start = skip(heard, from);
+        words.bare_verbs.at(chars, start).and_then(|_| todo(from, false))
+    };
+    if let Some(must) = words.must.at(chars, from)
+        && !matches!(text.get(from + must), Some('不' | '的' | '了' | '很'))
+    {
+        let is_must = chars[from..from + must].iter().any(|c| "得需须要必务应待快紧".contains(*c));
+        return if is_must { bare(from + must) } else { None };
+    }
+    words.bare_verbs.at(chars, from)?;
+    let whole = end(heard, from);
+    let is_over = chars[from..whole].iter().zip(from..).any(|(c, i)| *c == '了' && i + 1 < whole || text.has(i, "过了") || text.has(i, "给我") || text.has(i, "告诉我"));
+    // 给贾院长回电话，这个是我要做的.
+    let sentence = text.sentence(from);
+    let is_mine = words.mine.is_in(chars, whole..sentence.end);
+    let is_order = day.is_some() || text.get(from) == Some('把');
+    let has_last = text.before(whole) == Some('了');
+    ((is_mine || (is_order && !is_over && !has_last)) && whole > from).then(|| todo(from, false)).flatten()
+}
+
+/// Past days, 提前, 尽快 and their like, and who.
+fn skip(heard: &Heard, from: usize) -> usize {
+    let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.todos);
+    let mut at = from;
+    loop {
+        if let Some(day) = heard.days.iter().find(|day| day.span.start == at) {
+            at = day.span.end;
+        } else if matches!(text.get(at), Some(' ' | ':')) {
+            at += 1;
+        } else if let Some(length) = words.skipped.at(chars, at)
+            && !(words.verbs.at(chars, at).is_some_and(|verb| verb > length))
+        {
+            at += length;
+        } else {
+            return at;
+        }
+    }
+}
+
+/// Where what has to be done ends: at a stop, or where something else is spoken of.
+fn end(heard: &Heard, start: usize) -> usize {
+    let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.todos);
+    let mut end = (start..chars.len().min(start + TODO_MAX_CHARS)).find(|at| is_stop(chars[*at])).unwrap_or(chars.len().min(start + TODO_MAX_CHARS));
+    if let Some(other) = words.ends.first_in(chars, start + 2..end) {
+        end = other.start;
+    }
+    let speaks = |person: &&super::people::Person| {
+        person.span.start > start + 1 && person.span.end < end && text.before(person.span.start).is_some_and(|c| !"给跟找和向让请约同与为陪".contains(c))
+            && heard.words.people.speaks.at(chars, person.span.end).is_some_and(|_| matches!(chars[person.span.end], '说' | '讲'))
+    };
+    if let Some(person) = heard.people.iter().find(speaks) {
+        end = person.span.start;
+    }
+    while end > start && (text.before(end) == Some(' ') || words.particles.before(chars, end).is_some()) {
+        end -= words.particles.before(chars, end).unwrap_or(1);
+    }
+    end
+}
+
+/// Where the clause begins to which this belongs, with the day in front.
+fn front(heard: &Heard, at: usize) -> usize {
+    let day = heard.days.iter().find(|day| {
+        day.span.end <= at && at - day.span.end <= 2 && !heard.text.chars[day.span.end..at].iter().any(|c| is_full_stop(*c))
+    });
+    day.map_or(at, |day| day.span.start)
+}
+
+fn own_before(heard: &Heard, at: usize) -> bool {
+    let clause = heard.text.clause(at);
+    let near = clause.start.max(at.saturating_sub(6))..at;
+    heard.words.todos.own.is_in(&heard.text.chars, near)
+}
+
+/// Whoever dictates more than this in one breath has a note, and no todo.
+const TODO_MAX_CHARS: usize = 60;

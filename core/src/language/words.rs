@@ -1,0 +1,241 @@
+//! The words of the grammar: lists that a company can change. What a list means stands here, which words are in it in `words.toml`; the
+//! grammar itself knows numerals, punctuation and the calendar, no names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+/// Every list, by what it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Words {
+    /// Makers, and how a preference among them sounds.
+    pub brands: Brands,
+    /// Equipment.
+    pub equipment: Equipment,
+    /// Titles, surnames, and whose word counts.
+    pub people: People,
+    /// Hospitals and departments.
+    pub places: Places,
+    /// Which figure is the budget.
+    pub amounts: Amounts,
+    /// Which day is the one that matters.
+    pub dates: Dates,
+    /// What our side has to do.
+    pub todos: Todos,
+    /// Buying, servicing, upgrading.
+    pub intents: Intents,
+    /// Questions of a first contact.
+    pub questions: Questions,
+}
+
+impl Words {
+    /// Those of a maker of medical equipment, the default of the policy.
+    pub fn medical() -> &'static Self {
+        &MEDICAL
+    }
+
+    /// Reads lists as `words.toml` has them.
+    ///
+    /// # Errors
+    /// Where the text is no TOML, or has a list that is unknown or misses one.
+    pub fn read(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+}
+
+macro_rules! lists {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $sort:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(missing_docs, reason = "words.toml says beside each list what it means")]
+        pub struct $name { $(pub $field: $sort,)* }
+    };
+}
+
+lists! {
+    /// `[brands]`.
+    Brands { makers: List, rivals: List, prefers: List, preferred: List, refuses: List, refused: List, }
+}
+lists! {
+    /// `[equipment]`.
+    Equipment { names: List, kinds: List, heads: List, tails: List, parts: List, refused: List, refuses: List, wants: List, }
+}
+lists! {
+    /// `[people]`.
+    People {
+        titles: List, alone: List, no_person: List, surnames: Letters, double_surnames: List, doubtful_surnames: Letters, commercial: List,
+        own: List, decides: List, speaks: List, silent: List, left: List, follows: List, former: List, labels: List,
+    }
+}
+lists! {
+    /// `[places]`.
+    Places {
+        endings: List, need_a_name: List, short_names: List, no_name: List, neighbours: List, breaks: List, begins: List, regions: List,
+        departments: List,
+    }
+}
+lists! {
+    /// `[amounts]`.
+    Amounts {
+        budget: List, total: List, unit: List, quotes: List, spent: List, others: List, differences: List, changes: List, past: List, now: List,
+        rejected: List, most_before: List, most_behind: List, least_before: List, least_behind: List, counted: List, measures: List,
+        counts: List, most_of_it: List,
+    }
+}
+lists! {
+    /// `[dates]`.
+    Dates { decisive: List, idle: List, fixed: List, past: List, moved: List, today: List, }
+}
+lists! {
+    /// `[todos]`.
+    Todos {
+        own: List, must: List, remember: List, labels: List, asks: List, skipped: List, verbs: List, bare_verbs: List, done: List, particles: List,
+        ends: List, mine: List, promises: List,
+    }
+}
+lists! {
+    /// `[intents]`.
+    Intents {
+        buys: List, tenders: List, services: List, breakdowns: List, upgrades: List, denied: List, other: List, takes: List, corrections: List,
+    }
+}
+lists! {
+    /// `[questions]`.
+    Questions {
+        own: List, customer: List, asks: List, either: List, requests: List, matters: List, logistics: List, rhetorical: List, any: List,
+        any_behind: List, about_us: List, yes_no: List, proposals: List, answers: List, whom: List,
+    }
+}
+
+/// Words that are looked up in a text, the longest that fits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
+pub struct List {
+    words: Vec<String>,
+    by_first: BTreeMap<char, Vec<Vec<char>>>,
+    by_last: BTreeMap<char, Vec<Vec<char>>>,
+}
+
+impl List {
+    /// How many characters the longest word that begins here has.
+    pub(super) fn at(&self, chars: &[char], at: usize) -> Option<usize> {
+        let fits = |word: &&Vec<char>| chars[at..].starts_with(word) && is_whole(chars, at..at + word.len());
+        self.by_first.get(chars.get(at)?)?.iter().find(fits).map(Vec::len)
+    }
+
+    /// How many characters the longest word that ends here has.
+    pub(super) fn before(&self, chars: &[char], end: usize) -> Option<usize> {
+        let fits =
+            |word: &&Vec<char>| chars[..end].ends_with(word) && is_whole(chars, end - word.len()..end);
+        self.by_last.get(chars.get(end.checked_sub(1)?)?)?.iter().find(fits).map(Vec::len)
+    }
+
+    /// The first word within.
+    pub(super) fn first_in(&self, chars: &[char], span: Range<usize>) -> Option<Range<usize>> {
+        self.all_in(chars, span).next()
+    }
+
+    /// The last word within.
+    pub(super) fn last_in(&self, chars: &[char], span: Range<usize>) -> Option<Range<usize>> {
+        self.all_in(chars, span).last()
+    }
+
+    /// Every word within, from its beginning on, none over another.
+    pub(super) fn all_in<'a>(
+        &'a self,
+        chars: &'a [char],
+        span: Range<usize>,
+    ) -> impl Iterator<Item = Range<usize>> + 'a {
+        let end = span.end.min(chars.len());
+        let mut at = span.start;
+        std::iter::from_fn(move || {
+            while at < end {
+                let from = at;
+                match self.at(chars, at) {
+                    Some(length) if from + length <= end => {
+                        at += length;
+                        return Some(from..from + length);
+                    }
+                    _ => at += 1,
+                }
+            }
+            None
+        })
+    }
+
+    /// Whether any word stands within.
+    pub(super) fn is_in(&self, chars: &[char], span: Range<usize>) -> bool {
+        self.first_in(chars, span).is_some()
+    }
+
+    /// Whether these characters are one of the words.
+    pub(super) fn is(&self, chars: &[char]) -> bool {
+        self.at(chars, 0) == Some(chars.len())
+    }
+}
+
+/// A word in Latin letters is no part of a longer one: `GE` is not in `budget`.
+fn is_whole(chars: &[char], span: Range<usize>) -> bool {
+    let joined = |a: Option<&char>, b: Option<&char>| {
+        a.is_some_and(char::is_ascii_alphabetic) && b.is_some_and(char::is_ascii_alphabetic)
+    };
+    let in_front = span.start.checked_sub(1).and_then(|at| chars.get(at));
+    !joined(in_front, chars.get(span.start)) && !joined(chars.get(span.end.wrapping_sub(1)), chars.get(span.end))
+}
+
+impl From<Vec<String>> for List {
+    fn from(words: Vec<String>) -> Self {
+        let (mut by_first, mut by_last) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
+        for word in &words {
+            let word = super::text::Text::of(word).chars;
+            if let (Some(first), Some(last)) = (word.first(), word.last()) {
+                by_first.entry(*first).or_default().push(word.clone());
+                by_last.entry(*last).or_default().push(word.clone());
+            }
+        }
+        for list in by_first.values_mut().chain(by_last.values_mut()) {
+            list.sort_by_key(|word| std::cmp::Reverse(word.len()));
+        }
+        Self { words, by_first, by_last }
+    }
+}
+
+impl From<List> for Vec<String> {
+    fn from(list: List) -> Self {
+        list.words
+    }
+}
+
+/// Single characters, written in a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct Letters {
+    written: String,
+    set: BTreeSet<char>,
+}
+
+impl Letters {
+    pub(super) fn has(&self, c: char) -> bool {
+        self.set.contains(&c)
+    }
+}
+
+impl From<String> for Letters {
+    fn from(written: String) -> Self {
+        Self { set: written.chars().collect(), written }
+    }
+}
+
+impl From<Letters> for String {
+    fn from(letters: Letters) -> Self {
+        letters.written
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the text is compiled in, and a test reads it")]
+static MEDICAL: LazyLock<Words> =
+    LazyLock::new(|| Words::read(include_str!("words.toml")).expect("words.toml has every list"));
