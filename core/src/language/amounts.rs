@@ -40,7 +40,7 @@ fn read(text: &Text, words: &Words, at: usize) -> Option<Amount> {
     let (chars, amounts) = (&text.chars, &words.amounts);
     let in_front = text.before(at);
     // 几百万 is no figure; 4K and Q3 are none either; the middle of a number is not its beginning.
-    if in_front.is_some_and(|c| matches!(c, '几' | '数' | '上' | '好' | '第' | '.') || c.is_ascii_alphabetic() || c.is_ascii_digit() && chars[at].is_ascii_digit()) {
+    if in_front.is_some_and(|c| matches!(c, '几' | '数' | '上' | '好' | '第' | '.') || (c.is_ascii_alphanumeric() && chars[at].is_ascii_digit())) {
         return None;
     }
     let counts = |at: usize| amounts.counted.at(chars, at).is_some() || amounts.measures.at(chars, at).is_some();
@@ -93,7 +93,9 @@ fn money(text: &Text, number: Number, has_sign: bool) -> Option<(Number, usize, 
         end += 1;
     }
     let sign = ["元整", "块钱", "元", "圆整", "圆", "块", "人民币", "rmb", "整", " rmb", " yuan", "yuan"].iter().find(|word| text.has(end, word));
-    let is_money = number.is_scaled || has_sign || sign.is_some_and(|sign| *sign != "整");
+    // 两块 may be two parts of something.
+    let is_piece = sign == Some(&"块") && number.most < 100 * ONE;
+    let is_money = number.is_scaled || has_sign || sign.is_some_and(|sign| *sign != "整" && !is_piece);
     Some((number, end + sign.map_or(0, |sign| sign.chars().count()), is_money))
 }
 
@@ -109,7 +111,8 @@ fn is_bare_budget(text: &Text, words: &Words, at: usize, number: Number) -> bool
 
 /// 三万人, 5万例: a number of something else.
 fn is_counted(text: &Text, words: &Words, number: Number, end: usize) -> bool {
-    end == number.end && words.amounts.counted.at(&text.chars, end).is_some() && !words.dates.decisive.at(&text.chars, end).is_some_and(|length| length > 1)
+    let is_date = number.is_scaled && text.get(end).is_some_and(|c| "月日号天年周".contains(c));
+    end == number.end && !is_date && words.amounts.counted.at(&text.chars, end).is_some() && !words.dates.decisive.at(&text.chars, end).is_some_and(|length| length > 1)
 }
 
 /// The first end of a range, counted in what the second is counted in: 三到五百万, 80到100万.
@@ -200,12 +203,14 @@ fn part(heard: &Heard, at: usize) -> Part {
     let front = clause.start.max(floor)..start;
     let sentence = text.sentence(start).start.max(floor)..start;
     let behind = end..text.clause(end).end.min(end + 9).min(next.map_or(chars.len(), |next| next.span.start));
-    if is_per_unit(heard, amount, &front) {
+    if is_per_unit(heard, amount, &front) || text.before(start) == Some('花') {
         return Part::None;
     }
+    let is_bounded = words.least_before.before(chars, start).is_some() || words.most_before.before(chars, start).is_some();
+    let is_difference = words.differences.before(chars, start).is_some() && !is_bounded;
     // 由80万调整为65万, 从四百万砍到两百八十万.
     let gives_way = next.is_some_and(|next| next.span.start - end <= 10 && words.changes.is_in(chars, end..next.span.start));
-    if gives_way || words.rejected.is_in(chars, behind.clone()) || words.differences.before(chars, start).is_some() {
+    if gives_way || words.rejected.is_in(chars, behind.clone()) || is_difference {
         return Part::None;
     }
     if words.quotes.at(chars, end).is_some() && !words.budget.is_in(chars, front.clone()) {
@@ -221,10 +226,20 @@ fn part(heard: &Heard, at: usize) -> Part {
         (&words.least_before, Part::Budget),
         (&words.total, Part::Total),
     ];
+    // 跟我说 is no offer of ours.
+    let is_told = |word: &Range<usize>| chars[word.start] == '我' && text.before(word.start).is_some_and(|c| "跟对给和同向".contains(c));
     let nearest = |span: Range<usize>| {
-        let last = |(list, part): (&super::words::List, Part)| list.last_in(chars, span.clone()).map(|word| (word.end, word.len(), part));
+        let last = |(list, part): (&super::words::List, Part)| {
+            let word = list.all_in(chars, span.clone()).filter(|word| !is_told(word)).last();
+            word.map(|word| (word.end, word.len(), part))
+        };
         kinds.into_iter().filter_map(last).max_by_key(|(end, length, _)| (*end, *length)).map(|(_, _, part)| part)
     };
+    // 我说最低320万: the bound is one of an offer.
+    let is_bound = is_bounded && !words.budget.is_in(chars, front.clone()) && !words.total.is_in(chars, front.clone());
+    if is_bound && words.quotes.all_in(chars, front.clone()).any(|word| !is_told(&word)) {
+        return Part::None;
+    }
     let budget = words.budget.last_in(chars, front.clone()).filter(|word| word.len() > 1);
     let mut part = nearest(front.clone());
     // 预算报了260万: the budget was handed in, nothing was offered.
@@ -241,8 +256,13 @@ fn part(heard: &Heard, at: usize) -> Part {
     let past = words.past.last_in(chars, front.clone()).map(|word| word.end);
     let now = words.now.last_in(chars, front.clone()).map(|word| word.end);
     let is_past = past.is_some_and(|past| now.is_none_or(|now| now < past));
-    let is_near = heard.words.places.neighbours.is_in(chars, front.clone());
-    if (is_past && part != Some(Part::Total)) || is_near {
+    if (is_past && part != Some(Part::Total)) || heard.is_neighbour(&front) {
+        return Part::None;
+    }
+    // What somebody of another maker tells is no budget, nor what follows an offer of ours.
+    let speaker = heard.people.iter().rev().find(|person| person.span.end <= start);
+    let of_rival = speaker.is_some_and(|speaker| speaker.is_ours && speaker.span.start >= text.sentence(start).start);
+    if of_rival && part.is_none() {
         return Part::None;
     }
     // Without a word of its own it may be what the sentence has been about.
@@ -250,11 +270,21 @@ fn part(heard: &Heard, at: usize) -> Part {
         Some(part) => part,
         None if words.rejected.is_in(chars, behind) => Part::None,
         None if words.spent.is_in(chars, end..(end + 3).min(chars.len())) => Part::None,
+        None if !is_bounded && at > 0 && is_offer(heard, at - 1) && end - floor < 14 => Part::None,
         None => match nearest(sentence) {
             Some(part @ (Part::Budget | Part::Total)) => part,
             _ => Part::Plain,
         },
     }
+}
+
+/// Whether an amount is an offer of ours, in whose breath the next one is given: 我们报的维修价是九万，换新机三十五万.
+fn is_offer(heard: &Heard, at: usize) -> bool {
+    let (chars, words) = (&heard.text.chars, heard.words);
+    let start = heard.amounts[at].span.start;
+    let front = heard.text.clause(start).start..start;
+    let quote = words.amounts.quotes.last_in(chars, front.clone());
+    quote.is_some_and(|quote| words.todos.own.is_in(chars, front.start..quote.end))
 }
 
 /// 每台, 单价, 一台 in front or behind: a price per unit. But in 买一台15万 one is bought.
@@ -263,7 +293,7 @@ fn is_per_unit(heard: &Heard, amount: &Amount, front: &Range<usize>) -> bool {
     let (start, end) = (amount.span.start, amount.span.end);
     let is_total = |from: usize| words.total.is_in(chars, from..start) || words.budget.all_in(chars, from..start).any(|word| word.len() > 1);
     if let Some(unit) = words.unit.last_in(chars, front.clone())
-        && !is_total(unit.end)
+        && !is_total(if text.contains(unit.clone(), "年") { front.start } else { unit.end })
     {
         return true;
     }
@@ -271,6 +301,10 @@ fn is_per_unit(heard: &Heard, amount: &Amount, front: &Range<usize>) -> bool {
         let in_front = text.before(measure.start);
         let is_each = matches!(in_front, Some('每' | '单'));
         let is_one = matches!(in_front, Some('一' | '1'));
+        // 预算每年15万 is what there is.
+        if chars[measure.start] == '年' && is_total(front.start) {
+            continue;
+        }
         let near = start - measure.end <= if is_each { 6 } else { 3 };
         let is_year = chars[measure.start] == '年';
         let is_bought = is_one && words.counts.before(chars, measure.start - 1).is_some();

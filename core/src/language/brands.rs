@@ -26,7 +26,11 @@ pub(super) fn choose(heard: &Heard, intent: Option<Intent>) -> Option<String> {
     for at in 0..heard.makers.len() {
         let maker = heard.makers[at].clone();
         let name = heard.text.said(maker.clone());
-        let standing = standing(heard, at, intent);
+        let mut standing = standing(heard, at, intent);
+        // 想买迈瑞的，不对，是科曼的: what was said of the one was meant for the other.
+        if at > 0 && heard.is_corrected(heard.makers[at - 1].end, maker.start) {
+            standing = standing.max(meant(heard, at - 1, intent));
+        }
         match standings.iter_mut().find(|(known, _, _)| *known == name) {
             Some((_, known, place)) => (*known, *place) = ((*known).max(standing), maker.start),
             None => standings.push((name, standing, maker.start)),
@@ -44,12 +48,18 @@ pub(super) fn choose(heard: &Heard, intent: Option<Intent>) -> Option<String> {
 }
 
 fn standing(heard: &Heard, at: usize, intent: Option<Intent>) -> Standing {
-    let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.brands);
     let maker = &heard.makers[at];
     let next = heard.makers.get(at + 1);
     if next.is_some_and(|next| heard.is_corrected(maker.end, next.start)) || heard.is_denied(maker.start) {
         return Standing::Refused;
     }
+    meant(heard, at, intent)
+}
+
+fn meant(heard: &Heard, at: usize, intent: Option<Intent>) -> Standing {
+    let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.brands);
+    let maker = &heard.makers[at];
+    let next = heard.makers.get(at + 1);
     let clause = text.clause(maker.start);
     let floor = at.checked_sub(1).map_or(0, |before| heard.makers[before].end).max(clause.start);
     let front = floor.max(maker.start.saturating_sub(10))..maker.start;
@@ -108,5 +118,5 @@ fn stands_alone(heard: &Heard, maker: &Range<usize>) -> bool {
 
 /// Whether only 和, 、 and their like stand between two makers.
 fn joins(between: &[char]) -> bool {
-    !between.is_empty() && between.len() <= 3 && between.iter().all(|c| "和、与跟或者还是有及,/ 的or and&".contains(*c)) || between.is_empty()
+    !between.is_empty() && between.len() <= 3 && between.iter().all(|c| "和、与跟或者还是有及/ 的or and&".contains(*c)) || between.is_empty()
 }

@@ -60,18 +60,23 @@ fn weight(heard: &Heard, at: usize) -> Weight {
         return Weight::None;
     }
     // 今天见了, 3月5号开过会: said of what was done.
-    let was = behind.clone().take(10).any(|at| matches!(chars[at], '过') || text.has(at, "了") && !text.has(at, "了解"));
-    if day.is_today && (was || !words.today.is_in(chars, behind.start..behind.end.min(behind.start + 6))) {
+    let was = behind.clone().take(10).any(|at| is_over(heard, at) || text.has(at, "了") && !text.has(at, "了解"));
+    let at_once = behind.start..behind.end.min(behind.start + 6);
+    let tells = at_once.clone().any(|at| matches!(chars[at], '说' | '讲'));
+    if day.is_today && (was || tells || !words.today.is_in(chars, at_once)) {
         return Weight::None;
     }
-    if day.is_rolled && was && behind.clone().take(6).any(|at| chars[at] == '过') {
+    if day.is_rolled && was && behind.clone().take(6).any(|at| is_over(heard, at)) {
         return Weight::None;
     }
     // A day that is fixed takes the place of a vaguer one before it: 下周看产线，已约2月20日.
     let is_refined = days[at + 1..].iter().any(|later| {
         later.span.start < text.sentence(end).end && is_fixed(heard, later) && width(later) < width(day)
     });
-    if is_refined {
+    let is_replaced = days[at + 1..].iter().any(|later| {
+        later.span.start < text.sentence(end).end && later.span.start - end <= MOVED_MAX_CHARS && words.moved.before(chars, later.span.start).is_some()
+    });
+    if is_refined || is_replaced {
         return Weight::None;
     }
     if heard.todos.iter().any(|todo| todo.clause.contains(&start)) {
@@ -82,13 +87,24 @@ fn weight(heard: &Heard, at: usize) -> Weight {
     match (idle, acts) {
         (true, _) => Weight::None,
         (false, true) => Weight::Decisive,
+        // 这个月 alone is when it was said.
+        (false, false) if day.start <= heard.on && width(day) > 0 && was => Weight::None,
         (false, false) => Weight::Plain,
     }
+}
+
+/// 过 as in 开过会, and not as in 过去 or 过会.
+fn is_over(heard: &Heard, at: usize) -> bool {
+    let text = heard.text;
+    text.has(at, "过") && !["过去", "过来", "过会", "过一下", "过审", "过保", "过期"].iter().any(|word| text.has(at, word)) && !text.ends(at, "通")
 }
 
 fn width(day: &Said) -> i32 {
     day.start.until(day.end).map_or(0, |span| span.get_days())
 }
+
+/// So far behind a day its replacement stands.
+const MOVED_MAX_CHARS: usize = 24;
 
 fn is_fixed(heard: &Heard, day: &Said) -> bool {
     let chars = &heard.text.chars;

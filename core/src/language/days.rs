@@ -457,7 +457,7 @@ fn holiday(text: &Text, at: usize, on: Date) -> Option<Said> {
 /// The time of the day behind a day is no date of its own.
 fn clock(text: &Text, at: usize) -> usize {
     let mut end = at;
-    end += one_of(text, end, &["一大早", "上午", "下午", "晚上", "早上", "中午", "傍晚", "上班", "下班"]).unwrap_or(0);
+    end += one_of(text, end, &["一大早", "一早", "大早上", "上午", "下午", "晚上", "早上", "中午", "傍晚", "上班", "下班"]).unwrap_or(0);
     if let Some((hour, behind)) = numbers::small(&text.chars, end)
         && hour <= 24
     {

@@ -95,7 +95,8 @@ pub(super) fn choose(heard: &Heard) -> Option<String> {
     for (at, named) in heard.equipment.iter().enumerate() {
         let next = heard.equipment.get(at + 1);
         let score = score(heard, named, next);
-        if score > REFUSED && best.is_none_or(|(most, _)| score > most) {
+        // What was given up is still what the note is about, where there is nothing else.
+        if score > DENIED && best.is_none_or(|(most, _)| score > most) {
             best = Some((score, named));
         }
     }
@@ -104,18 +105,26 @@ pub(super) fn choose(heard: &Heard) -> Option<String> {
 
 fn score(heard: &Heard, named: &Range<usize>, next: Option<&Range<usize>>) -> i32 {
     let (chars, words) = (&heard.text.chars, heard.words);
-    let is_denied = words.equipment.refuses.before(chars, named.start).is_some() || heard.is_denied(named.start);
+    let is_denied = heard.is_denied(named.start);
     let mut end = named.end + words.equipment.tails.at(chars, named.end).unwrap_or(0);
     end += chars[end..].iter().take(2).take_while(|c| "的也就都了事".contains(**c)).count();
     let refusal = words.equipment.refused.at(chars, end).or_else(|| words.equipment.refused.at(chars, named.end));
     let is_corrected = next.is_some_and(|next| heard.is_corrected(named.end, next.start));
-    if is_denied || refusal.is_some() || is_corrected {
+    if is_denied || is_corrected {
+        return DENIED;
+    }
+    if refusal.is_some() || words.equipment.refuses.before(chars, named.start).is_some() {
         return REFUSED;
     }
     let clause = heard.text.clause(named.start);
     let before = clause.start.max(named.start.saturating_sub(8))..named.start;
     let behind = named.end..clause.end.min(named.end + 8);
     let mut score = 0;
+    // 救护车用的除颤仪.
+    let belongs = next.is_some_and(|next| next.start <= named.end + 4 && heard.text.contains(named.end..next.start, "用的"));
+    if belongs {
+        score -= 5;
+    }
     if words.equipment.wants.is_in(chars, before.clone()) {
         score += 2;
     }
@@ -124,12 +133,15 @@ fn score(heard: &Heard, named: &Range<usize>, next: Option<&Range<usize>>) -> i3
         score += 2;
     }
     let front = clause.start..named.start;
-    if words.places.neighbours.is_in(chars, front.clone()) || words.amounts.past.is_in(chars, front) {
+    if heard.is_neighbour(&front) || words.amounts.past.is_in(chars, front) {
         score -= 5;
     }
     score
 }
 
+/// Given up, or somebody else's.
 const REFUSED: i32 = -10;
+/// Named by mistake.
+const DENIED: i32 = -20;
 /// A name longer than this was not understood.
 const NAME_MAX_CHARS: usize = 8;

@@ -71,6 +71,16 @@ impl<'a> Heard<'a> {
             || [",不是,", ",不,", "。不是,", ",不是。"].iter().any(|word| self.text.contains(between.clone(), word))
     }
 
+    /// Whether a neighbour is spoken of within: 隔壁市三院, but not 别的不谈.
+    pub(super) fn is_neighbour(&self, span: &Range<usize>) -> bool {
+        let (chars, places) = (&self.text.chars, &self.words.places);
+        let near = span.start.max(span.end.saturating_sub(NEIGHBOUR_MAX_CHARS))..span.end;
+        places.neighbours.all_in(chars, near.clone()).any(|word| {
+            let behind = word.end..(word.end + 8).min(chars.len());
+            self.text.has(word.start, "隔壁") || places.endings.is_in(chars, behind)
+        })
+    }
+
     /// Whether what begins here is said not to be: 不是呼吸机.
     pub(super) fn is_denied(&self, start: usize) -> bool {
         let text = self.text;
@@ -78,5 +88,7 @@ impl<'a> Heard<'a> {
     }
 }
 
+/// So far reaches what is said of a neighbour where nobody puts a comma.
+const NEIGHBOUR_MAX_CHARS: usize = 24;
 /// A slip of the tongue is taken back at once.
 const CORRECTION_MAX_CHARS: usize = 28;

@@ -33,7 +33,7 @@ impl Intent {
 pub(super) fn choose(heard: &Heard) -> Option<Intent> {
     let words = &heard.words.intents;
     let buys = count(heard, &words.buys) + takes(heard);
-    let services = count(heard, &words.services);
+    let services = count(heard, &words.services) + parts(heard);
     let upgrades = count(heard, &words.upgrades);
     let breakdowns = count(heard, &words.breakdowns);
     let tenders = count(heard, &words.tenders);
@@ -71,7 +71,7 @@ fn spoken<'a>(heard: &'a Heard, list: &'a List) -> impl Iterator<Item = Range<us
     list.all_in(chars, 0..chars.len()).filter(move |word| {
         let is_other = others.iter().any(|other| other.start <= word.start && word.end <= other.end);
         let clause = heard.text.clause(word.start);
-        let is_neighbour = heard.words.places.neighbours.is_in(chars, clause.start..word.start);
+        let is_neighbour = heard.is_neighbour(&(clause.start..word.start)) && !heard.people.iter().any(|person| clause.start <= person.span.start && person.span.end <= word.start);
         let is_place = heard.places.iter().chain(&heard.departments).any(|place| place.start <= word.start && word.end <= place.end);
         !is_other && !is_neighbour && !is_place && !is_denied(heard, word)
     })
@@ -87,6 +87,13 @@ fn is_denied(heard: &Heard, word: &Range<usize>) -> bool {
     let asks = at >= 2 && chars.get(at.wrapping_sub(2)) == chars.get(at);
     let denies = |at: usize| words.denied.before(chars, at).is_some();
     (denies(word.start) || denies(at)) && !asks
+}
+
+/// 换球管: a part is no purchase.
+fn parts(heard: &Heard) -> usize {
+    let (chars, words) = (&heard.text.chars, &heard.words);
+    let parts = words.equipment.parts.all_in(chars, 0..chars.len());
+    parts.filter(|part| (1..=4).any(|back| part.start >= back && chars[part.start - back] == '换')).count()
 }
 
 /// 要两台, 添一台, 上直线加速器: a verb of taking, then a number with a measure or equipment.
@@ -107,12 +114,18 @@ fn takes(heard: &Heard) -> usize {
         while heard.text.get(at).is_some_and(|c| matches!(c, '了' | '个' | ' ' | '新')) {
             at += 1;
         }
+        // 要西门子的CT, 换成史赛克的.
+        let maker = heard.makers.iter().find(|maker| maker.start == at);
+        if let Some(maker) = maker {
+            at = maker.end + usize::from(heard.text.get(maker.end) == Some('的'));
+        }
+        let switches = maker.is_some() && heard.text.chars[verb.clone()].starts_with(&['换']);
         let names = verb.len() > 1 || matches!(chars[verb.start], '招' | '上' | '进' | '添' | '要');
         let named = names && heard.equipment.iter().any(|named| named.start == at) && chars[verb.end - 1] != '需';
         let serves = |span: Range<usize>| [&words.intents.services, &words.intents.upgrades].iter().any(|list| list.is_in(chars, span.clone()));
         // 要呼吸机维保: what is wanted is the service.
         let is_service = heard.equipment.iter().any(|named| named.start == at && serves(named.end..(named.end + 4).min(chars.len())));
-        if (counts(at) || named) && !is_denied(heard, &verb) && !is_service {
+        if (counts(at) || named || switches) && !is_denied(heard, &verb) && !is_service {
             found += 1;
         }
     }

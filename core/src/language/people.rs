@@ -12,7 +12,8 @@ pub(super) struct Person {
     pub(super) span: Range<usize>,
     /// How many characters of it are the title; none: a nickname.
     title: usize,
-    is_ours: bool,
+    /// Of our side, or of another maker's.
+    pub(super) is_ours: bool,
 }
 
 /// Everybody who is mentioned, in the order of the text.
@@ -42,7 +43,13 @@ pub(super) fn find(heard: &Heard) -> Vec<Person> {
 /// A title with the name in front of it: 张院长, 王建国主任, 新院长, 院长.
 fn titled(heard: &Heard, at: usize, floor: usize) -> Option<(Range<usize>, usize)> {
     let (chars, words) = (&heard.text.chars, &heard.words.people);
-    let title = words.titles.at(chars, at)?;
+    let short = || {
+        let length = words.short_titles.at(chars, at)?;
+        let end = at + length;
+        let does = heard.text.get(end).is_none_or(is_stop) || words.speaks.at(chars, end).is_some() || words.decides.at(chars, end).is_some();
+        (does && !heard.departments.iter().any(|department| department.contains(&at))).then_some(length)
+    };
+    let title = words.titles.at(chars, at).or_else(short)?;
     if heard.places.iter().any(|place| place.contains(&at)) {
         return None;
     }
@@ -127,7 +134,7 @@ fn nickname(heard: &Heard, at: usize) -> Option<(Range<usize>, usize)> {
     }
     let end = at + 2;
     let behind = heard.text.get(end);
-    let does = behind.is_none_or(|c| is_stop(c) || "、那这在来打也今昨跟和的头姐哥刚已又还没同".contains(c))
+    let does = behind.is_none_or(|c| is_stop(c) || "、那这在来打也今昨跟和的头姐哥刚已又还没同小老".contains(c))
         || [&words.speaks, &words.silent, &words.left, &words.decides].iter().any(|list| list.at(chars, end).is_some());
     let is_free = !heard.places.iter().chain(&heard.equipment).any(|span| text::overlap(span, &(at..end)));
     (does && is_free && words.titles.at(chars, end).is_none()).then_some((at..end, 0))

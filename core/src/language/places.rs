@@ -15,23 +15,28 @@ pub(super) fn find(heard: &Heard) -> Vec<Range<usize>> {
     let mut at = 0;
     while at < chars.len() {
         let floor = found.last().map_or(0, |last| last.end);
-        let known = places.short_names.at(chars, at).map(|length| (places.regions.before(chars, at).unwrap_or(0), length, true));
-        let ending = places.endings.at(chars, at).map(|length| (0, length, false));
-        let numbered = numbered(heard, at).map(|length| (0, length, false));
-        let longest = [numbered, ending, known].into_iter().flatten().max_by_key(|(_, length, _)| *length);
-        let Some((region, length, is_known)) = longest else {
+        let company = company(heard, at);
+        let Some(length) = places.endings.at(chars, at).max(numbered(heard, at)).or(company) else {
             at += 1;
             continue;
         };
-        let end = at + length;
-        let span = if is_known && places.endings.at(chars, end).is_none() && numbered_short(heard, end).is_none() {
-            Some(at.saturating_sub(region)..end)
-        } else if is_known {
-            at += 1;
-            continue;
-        } else {
-            start(heard, at, floor).map(|start| start..end)
-        };
+        let mut end = at + length;
+        // 光明眼科医院 ends twice, 市人民医院体检中心 has a department.
+        while places.need_a_name.is(&chars[at..end])
+            && let Some(length) = places.endings.at(chars, end)
+        {
+            at = end;
+            end += length;
+        }
+        // 新疆医科大学第一附属医院 is one name.
+        if matches!(heard.text.get(end), Some('附' | '第'))
+            && let Some(next) = (end + 1..end + 8).find(|next| places.endings.at(chars, *next).is_some() || heard.text.get(*next).is_none_or(is_stop))
+            && let Some(length) = places.endings.at(chars, next)
+        {
+            at = next;
+            end = next + length;
+        }
+        let span = start(heard, at, floor).map(|start| start..end);
         match span.filter(|span| is_name(heard, span, at)) {
             Some(span) => {
                 let span = span.start..branch(heard, span.end);
@@ -41,7 +46,35 @@ pub(super) fn find(heard: &Heard) -> Vec<Range<usize>> {
             None => at += 1,
         }
     }
+    short_names(heard, &mut found);
     found
+}
+
+/// 协和, 北京协和: where no longer name was found.
+fn short_names(heard: &Heard, found: &mut Vec<Range<usize>>) {
+    let (chars, places) = (&heard.text.chars, &heard.words.places);
+    for name in places.short_names.all_in(chars, 0..chars.len()) {
+        let span = name.start - places.regions.before(chars, name.start).unwrap_or(0)..name.end;
+        let is_street = heard.text.get(name.end).is_some_and(|c| "路街区镇县道村山大".contains(c));
+        let is_neighbour = places.neighbours.before(chars, span.start).is_some();
+        let is_number = chars[name.clone()].iter().all(char::is_ascii_digit)
+            && (heard.text.before(name.start).is_some_and(|c| c.is_ascii_digit()) || heard.text.get(name.end).is_some_and(|c| !is_stop(c) && c != '的'));
+        if !is_street && !is_neighbour && !is_number && !found.iter().any(|known| text::overlap(known, &span)) {
+            let at = found.iter().position(|known| known.start > span.start).unwrap_or(found.len());
+            found.insert(at, span);
+        }
+    }
+}
+
+/// 瑞康医疗 in 瑞康医疗的胥总: how many characters the ending has.
+fn company(heard: &Heard, at: usize) -> Option<usize> {
+    let (chars, words) = (&heard.text.chars, heard.words);
+    let length = words.places.companies.at(chars, at)?;
+    let name = at + length + usize::from(heard.text.get(at + length) == Some('的'));
+    let is_surname = chars.get(name).is_some_and(|c| words.people.surnames.has(*c));
+    let has_person = is_surname && (1..=3).any(|given| words.people.titles.at(chars, name + given).is_some());
+    let is_maker = words.brands.makers.before(chars, at + length).is_some() || words.people.own.before(chars, at + length).is_some() || words.people.own.before(chars, at).is_some();
+    (has_person && !is_maker).then_some(length)
 }
 
 /// 三院, 二附院, 附一院, 第二医院's 第二 is no such: how many characters, where one begins here.
@@ -55,18 +88,18 @@ fn numbered(heard: &Heard, at: usize) -> Option<usize> {
         end += 1;
     }
     let (number, behind) = numbers::small(&text.chars, end)?;
+    // 周三院务会 is a day and a meeting.
+    if heard.days.iter().any(|day| day.span.contains(&at)) {
+        return None;
+    }
     if !(1..=999).contains(&number) || text.before(at).is_some_and(|c| c.is_ascii_digit() || c == '十') {
         return None;
     }
     end = behind + usize::from(text.get(behind) == Some('附'));
     // 三院长 would be three of them, 一院两区 a way of speaking.
-    let is_numbered = text.get(end) == Some('院') && (text.has(end + 1, "院长") || !text.get(end + 1).is_some_and(|c| "长内办方区里两士感".contains(c)));
+    let is_within = text.get(end + 1) == Some('内') && !text.get(end + 2).is_some_and(|c| "镜科窥分".contains(c));
+    let is_numbered = text.get(end) == Some('院') && (text.has(end + 1, "院长") || !is_within && !text.get(end + 1).is_some_and(|c| "长办方区里两士感务".contains(c)));
     is_numbered.then_some(end + 1 - at)
-}
-
-/// A number with 院 where a short name ends: 湘雅 in 湘雅二院.
-fn numbered_short(heard: &Heard, at: usize) -> Option<usize> {
-    numbered(heard, at)
 }
 
 /// Where the name begins that ends with the word at this place.
@@ -114,9 +147,9 @@ fn begins(heard: &Heard, at: usize, ending: usize) -> bool {
     {
         return true;
     }
-    if matches!(in_front, '和' | '与' | '跟' | '同') {
+    if matches!(in_front, '和' | '与' | '同') {
         let who = heard.text.before(at - 1);
-        let joins = who.is_none_or(|c| is_stop(c) || "我们他她院长任".contains(c));
+        let joins = who.is_none_or(|c| is_stop(c) || "我们他她院长任".contains(c)) || words.places.breaks.before(chars, at - 1).is_some();
         return joins && words.places.begins.at(chars, at - 1).is_none();
     }
     let Some(length) = words.places.breaks.before(chars, at) else { return false };
@@ -136,7 +169,7 @@ fn is_name(heard: &Heard, span: &Range<usize>, ending: usize) -> bool {
         return false;
     }
     let is_department = heard.departments.iter().any(|department| department.start < span.end && department.end > span.end && text::overlap(department, span));
-    !is_department && !matches!(behind, Some('感' | '内' | '级')) && !(name.len() == 2 && name == ['医', '院'])
+    !is_department && !matches!(behind, Some('感' | '级')) && !(name.len() == 2 && name == ['医', '院'])
 }
 
 /// 分院, 东院区: which house of the customer.

@@ -191,7 +191,10 @@ impl Asked<'_> {
         while end > part.start && matches!(chars[end - 1], ' ' | '呢' | '啊' | '呀') {
             end -= 1;
         }
-        self.words.questions.yes_no.before(chars, end).is_some_and(|length| end - length > part.start)
+        // The end of 什么 is no 么.
+        let words = &self.words.questions;
+        let asks = words.asks.before(chars, end);
+        words.yes_no.before(chars, end).is_some_and(|length| end - length > part.start && asks.is_none_or(|asks| asks < length))
     }
 
     /// 是图像不行，还是速度不行: a choice between two, over a comma or not.
@@ -207,6 +210,10 @@ impl Asked<'_> {
         let part = start..clause.end;
         let stands = is_asked || (!self.is_marked && words.whom.is_in(chars, part.clone()));
         let is_any = words.any.all_in(chars, part.clone()).any(|any| any.len() > 1);
+        let part = match self.is_marked {
+            true => part,
+            false => part.start..(word.end..part.end).find(|at| text.has(*at, "我")).unwrap_or(part.end),
+        };
         let ours = text.contains(part.clone(), "我");
         (stands && !is_any && !ours && !self.ends_yes_no(&part) && self.is_about_need(&part)).then(|| match self.is_marked {
             true => part.clone(),

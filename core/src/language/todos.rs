@@ -56,7 +56,10 @@ fn read(heard: &Heard, at: usize) -> Option<Todo> {
         let span = start..end(heard, start);
         let begins = chars.get(start).copied()?;
         let verb = if is_wide { !"的了说是不没别啊吗多怎什几为".contains(begins) } else { words.verbs.at(chars, start).is_some() };
-        let is_done = words.done.at(chars, start).is_some() || span.clone().any(|i| text.has(i, "了没") || text.has(i, "多少"));
+        // 让我等了半小时, 我去的是: it is over.
+        let first = span.start..span.end.min(span.start + 4);
+        let is_over = first.clone().skip(1).any(|i| i + 1 < span.end && (chars[i] == '了' && !text.has(i, "了解") || chars[i] == '过' && !text.has(i, "过来") && !text.has(i, "过去") || text.has(i, "的是")));
+        let is_done = is_over || words.done.at(chars, start).is_some() || span.clone().any(|i| text.has(i, "了没") || text.has(i, "多少"));
         (verb && !is_done && span.len() > 1).then(|| Todo { clause: front(heard, at)..span.end, span })
     };
     // 下一步：准备投标文件.
@@ -96,7 +99,9 @@ fn read(heard: &Heard, at: usize) -> Option<Todo> {
     if is_start {
         return unnamed(heard, at, &todo);
     }
-    None
+    // 标配三年得向总部请示: nobody put a comma.
+    let must = words.must.at(chars, at).filter(|_| matches!(chars[at], '得' | '需') && !text.before(at).is_some_and(|c| "觉值懂记晓获取使免舍不急必".contains(c)))?;
+    words.bare_verbs.at(chars, skip(heard, at + must)).and_then(|_| todo(at + must, false))
 }
 
 /// 我得…, 我们需…, 我周五把…: our side is named.
@@ -155,7 +160,10 @@ fn unnamed(heard: &Heard, at: usize, todo: &dyn Fn(usize, bool) -> Option<Todo>)
     // 给贾院长回电话，这个是我要做的.
     let sentence = text.sentence(from);
     let is_mine = words.mine.is_in(chars, whole..sentence.end);
-    let is_order = day.is_some() || text.get(from) == Some('把');
+    // 周一拜访了永安医院 tells as often as it orders, and 一周后给结果 is theirs.
+    let is_week = day.is_some_and(|_| matches!(text.get(at), Some('周' | '星' | '礼')));
+    let gives = text.get(from) == Some('给') && !heard.people.iter().any(|person| person.span.start == from + 1) && !text.get(from + 1).is_some_and(|c| "他她客对院".contains(c));
+    let is_order = (day.is_some() && !is_week && !gives) || text.get(from) == Some('把');
     let has_last = text.before(whole) == Some('了');
     ((is_mine || (is_order && !is_over && !has_last)) && whole > from).then(|| todo(from, false)).flatten()
 }

@@ -67,14 +67,14 @@ lists! {
 lists! {
     /// `[people]`.
     People {
-        titles: List, alone: List, no_person: List, surnames: Letters, double_surnames: List, doubtful_surnames: Letters, commercial: List,
+        titles: List, short_titles: List, alone: List, no_person: List, surnames: Letters, double_surnames: List, doubtful_surnames: Letters, commercial: List,
         own: List, decides: List, speaks: List, silent: List, left: List, follows: List, former: List, labels: List,
     }
 }
 lists! {
     /// `[places]`.
     Places {
-        endings: List, need_a_name: List, short_names: List, no_name: List, neighbours: List, breaks: List, begins: List, regions: List,
+        endings: List, companies: List, need_a_name: List, short_names: List, no_name: List, neighbours: List, breaks: List, begins: List, regions: List,
         departments: List,
     }
 }
