@@ -23,7 +23,7 @@ pub(super) fn find(heard: &Heard) -> Vec<Amount> {
     let mut at = 0;
     while at < heard.text.len() {
         let is_day = heard.days.iter().any(|day| day.span.contains(&at));
-        match read(heard.text, heard.words, at).filter(|amount| {
+        match read(heard, at).filter(|amount| {
             !is_day && !heard.days.iter().any(|day| text::overlap(&day.span, &amount.span))
         }) {
             Some(amount) => {
@@ -36,15 +36,20 @@ pub(super) fn find(heard: &Heard) -> Vec<Amount> {
     found
 }
 
-fn read(text: &Text, words: &Words, at: usize) -> Option<Amount> {
+fn read(heard: &Heard, at: usize) -> Option<Amount> {
+    let (text, words) = (heard.text, heard.words);
     let (chars, amounts) = (&text.chars, &words.amounts);
     let in_front = text.before(at);
     // 几百万 is no figure; 4K and Q3 are none either; the middle of a number is not its beginning.
-    if in_front.is_some_and(|c| matches!(c, '几' | '数' | '上' | '好' | '第' | '.') || (c.is_ascii_alphanumeric() && chars[at].is_ascii_digit())) {
+    if in_front.is_some_and(|c| matches!(c, '几' | '数' | '上' | '好' | '第' | '.') || (c.is_ascii_digit() && chars[at].is_ascii_digit())) {
         return None;
     }
-    let counts = |at: usize| amounts.counted.at(chars, at).is_some() || amounts.measures.at(chars, at).is_some();
+    let counts = |at: usize| heard.days.iter().any(|day| day.span.contains(&(at - 1))) || amounts.counted.at(chars, at).is_some() || amounts.measures.at(chars, at).is_some();
     let number = numbers::read(chars, at, &counts)?;
+    // DSA1200万, but 4K and Q3 are none.
+    if in_front.is_some_and(|c| c.is_ascii_alphabetic()) && chars[at].is_ascii_digit() && !number.is_scaled {
+        return None;
+    }
     let has_sign = in_front == Some('¥') || text.ends(at, "rmb") || text.ends(at, "人民币");
     let start = if in_front == Some('¥') { at - 1 } else { at };
     let (number, end, is_money) = money(text, number, has_sign)?;
@@ -99,14 +104,16 @@ fn money(text: &Text, number: Number, has_sign: bool) -> Option<(Number, usize, 
     Some((number, end + sign.map_or(0, |sign| sign.chars().count()), is_money))
 }
 
-/// A number without any sign is money only directly behind the word: 预算380000, 预算八千.
+/// A number without any sign is money only directly behind the word: 预算380000.
 fn is_bare_budget(text: &Text, words: &Words, at: usize, number: Number) -> bool {
+    // 预算一千一 leaves open of what.
+    let at_number = at;
     let mut at = at;
     while text.before(at).is_some_and(|c| matches!(c, ' ' | ':' | '是' | '约' | '为')) {
         at -= 1;
     }
     let is_budget = words.amounts.budget.before(&text.chars, at).is_some_and(|length| length > 1);
-    is_budget && number.least >= 1_000 * ONE
+    is_budget && number.least >= 1_000 * ONE && text.get(at_number).is_some_and(|c| c.is_ascii_digit())
 }
 
 /// 三万人, 5万例: a number of something else.
@@ -161,6 +168,16 @@ pub(super) fn choose(heard: &Heard) -> (Option<i64>, Option<i64>) {
     let is_most = sides.iter().any(|(most, _)| *most);
     let is_least = sides.iter().any(|(_, least)| *least) || amount.is_over;
     let later = heard.words.amounts.most_of_it.is_in(&heard.text.chars, amount.span.end..heard.text.len());
+    // 至少三百万，最多四百万: both ends, each with its own word.
+    let bounds: Vec<(&Amount, (bool, bool))> = (0..heard.amounts.len()).filter(|other| part(heard, *other) > Part::None).map(|other| (&heard.amounts[other], self::sides(heard, &heard.amounts[other]))).collect();
+    let most = bounds.iter().find(|(_, sides)| *sides == (true, false)).map(|(amount, _)| amount.most);
+    let least = bounds.iter().find(|(_, sides)| *sides == (false, true)).map(|(amount, _)| amount.least);
+    if let (Some(least), Some(most)) = (least, most)
+        && least < most
+        && is_most != is_least
+    {
+        return (Some(least), Some(most));
+    }
     match (is_most || (later && amount.least == amount.most), is_least) {
         (true, false) => (None, Some(amount.most)),
         (false, true) => (Some(amount.least), None),
@@ -213,7 +230,8 @@ fn part(heard: &Heard, at: usize) -> Part {
     if gives_way || words.rejected.is_in(chars, behind.clone()) || is_difference {
         return Part::None;
     }
-    if words.quotes.at(chars, end).is_some() && !words.budget.is_in(chars, front.clone()) {
+    let is_ours = text.before(start) == Some('的') && heard.words.todos.own.before(chars, start - 1).is_some();
+    if is_ours || words.quotes.at(chars, end).is_some() && !words.budget.is_in(chars, front.clone()) {
         return Part::None;
     }
     // The nearest word in front says what it is.
@@ -253,7 +271,10 @@ fn part(heard: &Heard, at: usize) -> Part {
     if words.changes.is_in(chars, front.clone()) && part != Some(Part::None) {
         return Part::Changed;
     }
-    let past = words.past.last_in(chars, front.clone()).map(|word| word.end);
+    // 6月20号之前 is no time that is over.
+    let is_day = |word: &Range<usize>| heard.days.iter().any(|day| day.span.contains(&word.start) && !day.is_past);
+    let near = front.start.max(start.saturating_sub(20))..start;
+    let past = words.past.all_in(chars, near).filter(|word| !is_day(word)).last().map(|word| word.end);
     let now = words.now.last_in(chars, front.clone()).map(|word| word.end);
     let is_past = past.is_some_and(|past| now.is_none_or(|now| now < past));
     if (is_past && part != Some(Part::Total)) || heard.is_neighbour(&front) {
@@ -264,6 +285,11 @@ fn part(heard: &Heard, at: usize) -> Part {
     let of_rival = speaker.is_some_and(|speaker| speaker.is_ours && speaker.span.start >= text.sentence(start).start);
     if of_rival && part.is_none() {
         return Part::None;
+    }
+    // 三年45万 is the total of 一年15万.
+    let years = text.before(start) == Some('年') && start >= 2 && numbers::small(chars, start - 2).is_some_and(|(count, _)| count > 1);
+    if years && part.is_none_or(|part| part > Part::None) {
+        return Part::Total;
     }
     // Without a word of its own it may be what the sentence has been about.
     match part {

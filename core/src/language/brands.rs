@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::heard::Heard;
 use super::intents::Intent;
-use super::text::is_stop;
+use super::text::{self, is_stop};
 
 /// How a maker stands with the customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +36,9 @@ pub(super) fn choose(heard: &Heard, intent: Option<Intent>) -> Option<String> {
             None => standings.push((name, standing, maker.start)),
         }
     }
+    if heard.makers.is_empty() {
+        return unknown(heard);
+    }
     let most = standings.iter().map(|(_, standing, _)| *standing).max()?;
     let mut best = standings.iter().filter(|(_, standing, _)| *standing == most);
     let first = best.next()?;
@@ -47,10 +50,31 @@ pub(super) fn choose(heard: &Heard, intent: Option<Intent>) -> Option<String> {
     }
 }
 
+/// A maker that is in no list, where a word of preference stands directly in front and a stop behind: 倾向韦乐海茨.
+fn unknown(heard: &Heard) -> Option<String> {
+    let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.brands);
+    let mut strong = words.prefers_surely.all_in(chars, 0..chars.len());
+    strong.find_map(|word| {
+        let end = text.clause(word.end).end;
+        let name = word.end..end;
+        let is_name = (2..=5).contains(&name.len()) && chars[name.clone()].iter().all(|c| c.is_alphanumeric() && !c.is_ascii_digit());
+        let spans = heard.equipment.iter().chain(&heard.places).chain(&heard.departments);
+        let is_other = spans.into_iter().any(|span| text::overlap(span, &name))
+            || heard.days.iter().any(|day| text::overlap(&day.span, &name))
+            || heard.people.iter().any(|person| text::overlap(&person.span, &name))
+            || heard.amounts.iter().any(|amount| text::overlap(&amount.span, &name))
+            || words.no_makers.is_in(chars, name.clone());
+        let is_denied = heard.words.intents.denied.before(chars, word.start).is_some();
+        (is_name && !is_other && !is_denied).then(|| text.said(name))
+    })
+}
+
 fn standing(heard: &Heard, at: usize, intent: Option<Intent>) -> Standing {
     let maker = &heard.makers[at];
     let next = heard.makers.get(at + 1);
-    if next.is_some_and(|next| heard.is_corrected(maker.end, next.start)) || heard.is_denied(maker.start) {
+    let clause = heard.text.clause(maker.start);
+    let is_neighbour = heard.is_neighbour(&(clause.start..maker.start));
+    if next.is_some_and(|next| heard.is_corrected(maker.end, next.start)) || heard.is_denied(maker.start) || is_neighbour {
         return Standing::Refused;
     }
     meant(heard, at, intent)
@@ -64,15 +88,18 @@ fn meant(heard: &Heard, at: usize, intent: Option<Intent>) -> Standing {
     let floor = at.checked_sub(1).map_or(0, |before| heard.makers[before].end).max(clause.start);
     let front = floor.max(maker.start.saturating_sub(10))..maker.start;
     // 联影和东软都行: several of them in a row share what is said of them.
+    let is_chosen = words.prefers.before(chars, maker.start).is_some_and(|length| length > 1);
     let in_row = |other: Option<&Range<usize>>, from: usize, to: usize| other.is_some() && joins(&chars[from..to]);
     let row_front = at > 0 && in_row(heard.makers.get(at - 1), heard.makers[at - 1].end, maker.start);
-    let row_behind = next.is_some_and(|next| in_row(Some(next), maker.end, next.start));
+    let row_behind = next.is_some_and(|next| in_row(Some(next), maker.end, next.start) && !(is_chosen && maker.end == next.start));
     let mut end = maker.end;
     while text.get(end).is_some_and(|c| matches!(c, '的' | '也' | '都' | ' ' | '就')) {
         end += 1;
     }
     let verdict = [end, maker.end].into_iter().find_map(|end| {
-        let (good, bad) = (words.preferred.at(chars, end), words.refused.at(chars, end));
+        // 迈瑞好 praises, 迈瑞好像 supposes.
+        let is_said = |length: &usize| *length > 1 || text.get(end + 1).is_none_or(|c| is_stop(c) || matches!(c, '了' | '吧' | '的' | '些' | '一'));
+        let (good, bad) = (words.preferred.at(chars, end).filter(is_said), words.refused.at(chars, end));
         (good.is_some() || bad.is_some()).then(|| good >= bad)
     });
     if row_front || row_behind {
@@ -95,7 +122,8 @@ fn meant(heard: &Heard, at: usize, intent: Option<Intent>) -> Standing {
         let is_denied = heard.words.intents.denied.before(chars, end - length).is_some();
         let is_plain = length == 1;
         // 要 and 买 stand directly in front; other equipment between makes it another's.
-        if !is_denied && between <= if is_plain { 4 } else { 6 } && !heard.equipment.iter().any(|named| named.start >= end && named.end <= maker.start) {
+        let counted = chars[end..maker.start].iter().all(|c| "了一二两三四五六七八九十0123456789台套部把张个些批款的全新架几".contains(*c));
+        if !is_denied && between <= 6 && (!is_plain || counted) && !heard.equipment.iter().any(|named| named.start >= end && named.end <= maker.start) {
             let serves = matches!(intent, Some(Intent::Service | Intent::Upgrade));
             return match (is_plain, serves) {
                 (true, true) => Standing::Named,
@@ -104,7 +132,12 @@ fn meant(heard: &Heard, at: usize, intent: Option<Intent>) -> Standing {
             };
         }
     }
-    if intent == Some(Intent::Buy) && stands_alone(heard, maker) { Standing::Bought } else { Standing::Named }
+    let is_bought = match intent {
+        Some(Intent::Buy) => stands_alone(heard, maker),
+        None => stands_alone(heard, maker) && text.get(maker.end) == Some('的'),
+        Some(_) => false,
+    };
+    if is_bought { Standing::Bought } else { Standing::Named }
 }
 
 /// A clause of its own (联影 between two commas, 希森美康的 at the end), or directly in front of the equipment (联影的CT).

@@ -55,7 +55,8 @@ fn weight(heard: &Heard, at: usize) -> Weight {
         return Weight::None;
     }
     let is_moved = words.moved.at(chars, end).is_some() && (next.is_some() || words.moved.at(chars, end).is_some_and(|length| length < 3));
-    let is_former = words.past.before(chars, start).is_some() && next.is_some();
+    // 从九月推迟到十一月: but what begins 从3月 is not over.
+    let is_former = words.past.before(chars, start).is_some() && next.is_some() && (text.before(start) != Some('从') || words.moved.at(chars, end).is_some());
     if is_moved || is_former {
         return Weight::None;
     }
@@ -82,7 +83,7 @@ fn weight(heard: &Heard, at: usize) -> Weight {
     if heard.todos.iter().any(|todo| todo.clause.contains(&start)) {
         return Weight::Errand;
     }
-    let idle = words.idle.is_in(chars, behind.clone());
+    let idle = words.idle.is_in(chars, behind.start..behind.end.min(behind.start + 8));
     let acts = words.decisive.first_in(chars, behind.clone()).is_some() || words.decisive.is_in(chars, near) || is_fixed(heard, day);
     match (idle, acts) {
         (true, _) => Weight::None,

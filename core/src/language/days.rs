@@ -30,7 +30,9 @@ pub(super) fn find(text: &Text, on: Date) -> Vec<Said> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < text.len() {
-        match read(text, at, on) {
+        // 4月8日（周三） names the day twice.
+        let is_same = text.before(at) == Some('(') && found.last().is_some_and(|last: &Said| last.span.end + 1 == at);
+        match read(text, at, on).filter(|_| !is_same) {
             Some(said) => {
                 at = said.span.end;
                 found.push(said);
@@ -105,16 +107,33 @@ fn read(text: &Text, at: usize, on: Date) -> Option<Said> {
     Some(Said { span: at..phrase_end, start, end, is_past, is_today, is_open, is_rolled })
 }
 
+fn width(phrase: Phrase) -> i32 {
+    phrase.last.since(phrase.start).map_or(0, |span| span.get_days())
+}
+
 /// The second half of a range. A bare day is one of the first half's month.
 fn range_end(text: &Text, at: usize, on: Date, first: Phrase) -> Option<Phrase> {
-    let length = one_of(text, at, &["到", "至", "-", "~", "—", "–", "－", "--"])?;
-    let second = phrase(text, at + length, on, Some(first))?;
-    Some(second)
+    // 3月底4月初, with nothing between.
+    if (first.is_month || width(first) == 9) && text.before(at) != Some('月')
+        && let Some(second) = phrase(text, at, on, None)
+        && width(second) >= 8
+        && second.start.since(first.last).is_ok_and(|span| span.get_days() <= 1 && span.get_days() > 0)
+    {
+        return Some(second);
+    }
+    let length = one_of(text, at, &["到", "至", "-", "~", "—", "–", "－", "--", "或者", "或"])?;
+    // 下周二到周四: of the same week.
+    if one_of(text, at + length, &["周", "星期", "礼拜"]).is_some()
+        && let Some(second) = phrase(text, at + length, first.start, None)
+    {
+        return Some(second);
+    }
+    phrase(text, at + length, on, Some(first))
 }
 
 fn phrase(text: &Text, at: usize, on: Date, within: Option<Phrase>) -> Option<Phrase> {
     let fixed = |end, start, last| Phrase { end, start, last, is_fixed: true, is_month: false, has_within: true };
-    if let Some(iso) = iso(text, at) {
+    if let Some(iso) = iso(text, at).or_else(|| short(text, at, on)) {
         return Some(iso);
     }
     if let Some((days, end)) = relative_day(text, at) {
@@ -123,6 +142,19 @@ fn phrase(text: &Text, at: usize, on: Date, within: Option<Phrase>) -> Option<Ph
     }
     if let Some((start, last, end)) = week(text, at, on) {
         return Some(fixed(end, start, last));
+    }
+    if let Some((quarters, end)) = relative_quarter(text, at) {
+        let first = Date::new(on.year(), (on.month() - 1) / 3 * 3 + 1, 1).ok()?.checked_add((quarters * 3).months()).ok()?;
+        let last = first.checked_add(2.months()).ok()?.last_of_month();
+        return Some(fixed(end, first, last));
+    }
+    // 周内, 月内: what is left of it.
+    if let Some(length) = one_of(text, at, &["周内", "月内"])
+        && !text.before(at).is_some_and(|c| numbers::digit_of(c).is_some() || c.is_ascii_digit() || matches!(c, '本' | '个' | '十' | '当' | '这' | '下' | '半' | '几'))
+    {
+        let days = 6 - i32::from(on.weekday().to_monday_zero_offset());
+        let last = if text.has(at, "周") { on.checked_add(days.days()).ok()? } else { on.last_of_month() };
+        return Some(fixed(at + length - 1, on, last));
     }
     if let Some((months, end)) = relative_month(text, at) {
         let first = on.first_of_month().checked_add(months.months()).ok()?;
@@ -174,6 +206,17 @@ fn iso(text: &Text, at: usize) -> Option<Phrase> {
     None
 }
 
+/// 3/15, 4.20: with a day of two digits and nothing behind that makes it a measure.
+fn short(text: &Text, at: usize, on: Date) -> Option<Phrase> {
+    let (month, end) = literal(text, at)?;
+    text.get(end).filter(|c| matches!(c, '/' | '.'))?;
+    let (day, behind) = literal(text, end + 1)?;
+    let is_measure = text.get(behind).is_none_or(|c| c.is_ascii() || "万亿千百元块米倍代版寸折个台套分吨秒小公".contains(c));
+    let date = Date::new(on.year(), month.try_into().ok()?, day.try_into().ok()?).ok()?;
+    let phrase = Phrase { end: behind, start: date, last: date, is_fixed: false, is_month: false, has_within: false };
+    (behind == end + 3 && !is_measure).then_some(phrase)
+}
+
 fn literal(text: &Text, at: usize) -> Option<(i64, usize)> {
     text.get(at).filter(char::is_ascii_digit)?;
     numbers::small(&text.chars, at)
@@ -181,7 +224,7 @@ fn literal(text: &Text, at: usize) -> Option<(i64, usize)> {
 
 fn relative_day(text: &Text, at: usize) -> Option<(i32, usize)> {
     let (word, days) = [
-        ("大后天", 3), ("大后日", 3), ("后天", 2), ("后日", 2), ("后儿", 2), ("明天", 1), ("明日", 1), ("明儿个", 1), ("明儿", 1), ("明早", 1),
+        ("大大后天", 4), ("大后天", 3), ("大后日", 3), ("后天", 2), ("后日", 2), ("后儿", 2), ("明天", 1), ("明日", 1), ("明儿个", 1), ("明儿", 1), ("明早", 1),
         ("明晚", 1), ("听日", 1), ("今天", 0), ("今日", 0), ("今儿个", 0), ("今儿", 0), ("今晚", 0), ("今早", 0), ("昨天", -1), ("昨日", -1), ("昨儿", -1),
         ("昨晚", -1), ("前天", -2), ("前日", -2), ("大前天", -3), ("tomorrow", 1), ("today", 0),
     ]
@@ -248,6 +291,15 @@ fn week(text: &Text, at: usize, on: Date) -> Option<(Date, Date, usize)> {
         _ if weeks.is_none() => None,
         _ => Some((first, plus(first, 6)?, end)),
     }
+}
+
+/// 本季度, 下季度.
+fn relative_quarter(text: &Text, at: usize) -> Option<(i32, usize)> {
+    let (word, quarters) =
+        [("下个季度", 1), ("下季度", 1), ("下一季度", 1), ("这个季度", 0), ("本季度", 0), ("这季度", 0), ("上个季度", -1), ("上季度", -1)]
+            .into_iter()
+            .find(|(word, _)| text.has(at, word))?;
+    Some((quarters, at + word.chars().count()))
 }
 
 /// 下个月, 本月, 上月.
@@ -575,6 +627,12 @@ mod tests {
             ("3月3-5号", "2026-03-03", "2026-03-05"),
             ("11月到明年1月", "2026-11-01", "2027-01-31"),
             ("周三到周五", "2026-02-18", "2026-02-20"),
+            ("下周三到周五", "2026-02-25", "2026-02-27"),
+            ("3月底4月初", "2026-03-21", "2026-04-10"),
+            ("4月8日（周三）", "2026-04-08", "2026-04-08"),
+            ("下季度", "2026-04-01", "2026-06-30"),
+            ("周内", "2026-02-17", "2026-02-22"),
+            ("3.15开标", "2026-03-15", "2026-03-15"),
         ] {
             check(said, start, end);
         }

@@ -26,7 +26,18 @@ pub(super) fn find(heard: &Heard) -> Vec<Range<usize>> {
         at += length;
     }
     heads(heard, &mut found);
+    behind_measures(heard, &mut found);
+    // 系统 at the end is understood.
+    found.iter_mut().for_each(|named| named.end = without_tail(heard, named));
     found
+}
+
+/// Where the name ends without a tail that came with a name from no list.
+fn without_tail(heard: &Heard, named: &Range<usize>) -> usize {
+    let (chars, words) = (&heard.text.chars, &heard.words.equipment);
+    let tail = words.tails.before(chars, named.end).filter(|length| *length > 1 && named.len() > length + 1);
+    let is_listed = words.names.is(&chars[named.clone()]);
+    named.end - tail.filter(|_| !is_listed).unwrap_or(0)
 }
 
 /// The place where the words begin that say which kind of equipment it is: 64排, 3.0T, 移动.
@@ -45,8 +56,7 @@ fn with_kinds(heard: &Heard, start: usize, floor: usize) -> usize {
 /// 64排, 3.0T, 十二导: how many characters in front of this place.
 fn measure(chars: &[char], end: usize) -> Option<usize> {
     let sign = end.checked_sub(1).filter(|at| "排层t导道寸k联".contains(chars[*at]))?;
-    let is_number = |c: char| c.is_ascii_digit() || c == '.' || c == '十' || c == '百' || numbers::digit_of(c).is_some();
-    let length = chars[..sign].iter().rev().take(6).take_while(|c| is_number(**c)).count();
+    let length = chars[..sign].iter().rev().take(6).take_while(|c| is_number(**c) || **c == '.').count();
     (length > 0).then_some(length + 1)
 }
 
@@ -70,13 +80,38 @@ fn heads(heard: &Heard, found: &mut Vec<Range<usize>>) {
     }
 }
 
+/// Names of which not even the end is known: what stands behind a number and its measure, up to a stop.
+fn behind_measures(heard: &Heard, found: &mut Vec<Range<usize>>) {
+    let (chars, words) = (&heard.text.chars, heard.words);
+    for measure in words.amounts.measures.all_in(chars, 0..chars.len()) {
+        let is_one = measure.start > 0 && is_number(chars[measure.start - 1]);
+        if !is_one || !matches!(chars[measure.start], '台' | '套' | '部' | '张' | '把' | '架') {
+            continue;
+        }
+        let start = measure.end;
+        let end = (start..chars.len().min(start + NAME_MAX_CHARS)).take_while(|at| !is_stop(chars[*at]) && chars[*at] != '、').last().map_or(start, |at| at + 1);
+        let head = words.equipment.weak_heads.first_in(chars, (start + 1).min(end)..end);
+        let Some(head) = head else { continue };
+        let span = start..head.end;
+        let is_plain = words.places.breaks.is_in(chars, span.clone()) || chars[span.clone()].iter().any(|c| "新老旧样这那我他的了要想就也".contains(*c));
+        if !is_plain && !found.iter().any(|named| text::overlap(named, &span)) {
+            let at = found.iter().position(|named| named.start > start).unwrap_or(found.len());
+            found.insert(at, span);
+        }
+    }
+}
+
+fn is_number(c: char) -> bool {
+    c.is_ascii_digit() || matches!(c, '十' | '百' | '千' | '几') || numbers::digit_of(c).is_some()
+}
+
 /// Whether a name may begin here.
 fn begins(heard: &Heard, at: usize, head: usize) -> bool {
     let (chars, words) = (&heard.text.chars, heard.words);
     let Some(in_front) = heard.text.before(at) else { return true };
     let count = |length: usize| {
         let number = at - length;
-        length <= 2 && number > 0 && (numbers::digit_of(chars[number - 1]).is_some() || "十百千几每0123456789".contains(chars[number - 1]))
+        length <= 2 && number > 0 && (is_number(chars[number - 1]) || chars[number - 1] == '每')
     };
     is_stop(in_front)
         || matches!(in_front, '、' | ' ' | '和')

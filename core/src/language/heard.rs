@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use super::amounts::Amount;
 use super::days::Said;
-use super::text::Text;
+use super::text::{self, Text};
 use super::todos::Todo;
 use super::words::Words;
 use super::{amounts, days, equipment, people, places, todos};
@@ -47,7 +47,8 @@ impl<'a> Heard<'a> {
         // 新华医院 is no maker, and 口腔医院 no equipment.
         let places = heard.places.clone();
         let is_outside = |span: &Range<usize>| !places.iter().any(|place| place.start <= span.start && span.end <= place.end);
-        heard.makers.retain(is_outside);
+        let departments = heard.departments.clone();
+        heard.makers.retain(|maker| is_outside(maker) && !departments.iter().any(|department| text::overlap(department, maker)));
         heard.equipment.retain(is_outside);
         heard.people = people::find(&heard);
         heard.todos = todos::find(&heard);

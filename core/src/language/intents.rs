@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::heard::Heard;
 use super::numbers;
+use super::text::is_stop;
 use super::words::List;
 
 /// What the customer is about to do.
@@ -37,13 +38,16 @@ pub(super) fn choose(heard: &Heard) -> Option<Intent> {
     let upgrades = count(heard, &words.upgrades);
     let breakdowns = count(heard, &words.breakdowns);
     let tenders = count(heard, &words.tenders);
+    let additions = count(heard, &words.additions);
     match () {
         () if upgrades > 0 && buys == 0 => Some(Intent::Upgrade),
         () if upgrades > 0 && upgrades >= services => Some(first_of(heard, &words.upgrades, &words.buys)),
         () if services > 0 && (buys == 0 || services > buys) => Some(Intent::Service),
         () if buys > 0 => Some(Intent::Buy),
-        () if services + breakdowns > 0 => Some(Intent::Service),
+        () if services > 0 => Some(Intent::Service),
         () if tenders > 0 => Some(Intent::Buy),
+        () if breakdowns > 0 => Some(Intent::Service),
+        () if additions > 0 => Some(Intent::Upgrade),
         () => None,
     }
 }
@@ -73,7 +77,8 @@ fn spoken<'a>(heard: &'a Heard, list: &'a List) -> impl Iterator<Item = Range<us
         let clause = heard.text.clause(word.start);
         let is_neighbour = heard.is_neighbour(&(clause.start..word.start)) && !heard.people.iter().any(|person| clause.start <= person.span.start && person.span.end <= word.start);
         let is_place = heard.places.iter().chain(&heard.departments).any(|place| place.start <= word.start && word.end <= place.end);
-        !is_other && !is_neighbour && !is_place && !is_denied(heard, word)
+        let is_part = heard.words.equipment.parts.at(chars, word.end).is_some();
+        !is_other && !is_part && !is_neighbour && !is_place && !is_denied(heard, word)
     })
 }
 
@@ -93,6 +98,7 @@ fn is_denied(heard: &Heard, word: &Range<usize>) -> bool {
 fn parts(heard: &Heard) -> usize {
     let (chars, words) = (&heard.text.chars, &heard.words);
     let parts = words.equipment.parts.all_in(chars, 0..chars.len());
+    // 加一个模块 is none, but an addition.
     parts.filter(|part| (1..=4).any(|back| part.start >= back && chars[part.start - back] == '换')).count()
 }
 
@@ -119,13 +125,19 @@ fn takes(heard: &Heard) -> usize {
         if let Some(maker) = maker {
             at = maker.end + usize::from(heard.text.get(maker.end) == Some('的'));
         }
+        // 血球仪要换, DSA今年肯定上: nothing stands behind, the equipment in front.
+        let clause = heard.text.clause(verb.start);
+        let closes = heard.text.get(at).is_none_or(is_stop)
+            && matches!(chars[verb.end - 1], '上' | '换' | '添' | '要' | '进')
+            && heard.equipment.iter().any(|named| clause.start <= named.start && named.end <= verb.start && verb.start - named.end < 8)
+            && !words.equipment.parts.is_in(chars, clause.clone());
         let switches = maker.is_some() && heard.text.chars[verb.clone()].starts_with(&['换']);
         let names = verb.len() > 1 || matches!(chars[verb.start], '招' | '上' | '进' | '添' | '要');
         let named = names && heard.equipment.iter().any(|named| named.start == at) && chars[verb.end - 1] != '需';
         let serves = |span: Range<usize>| [&words.intents.services, &words.intents.upgrades].iter().any(|list| list.is_in(chars, span.clone()));
         // 要呼吸机维保: what is wanted is the service.
         let is_service = heard.equipment.iter().any(|named| named.start == at && serves(named.end..(named.end + 4).min(chars.len())));
-        if (counts(at) || named || switches) && !is_denied(heard, &verb) && !is_service {
+        if (counts(at) || named || switches || closes) && !is_denied(heard, &verb) && !is_service {
             found += 1;
         }
     }

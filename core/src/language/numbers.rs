@@ -129,7 +129,7 @@ impl Reading<'_> {
                 self.current = Some(Digits { start: self.at, least: ONE / 2, most: ONE / 2, is_single: false, is_whole: false });
             }
             // 0.8个亿, 1.1个千万: but 三个人.
-            '个' if self.current.is_some() => {
+            '个' if self.current.is_some() || self.section.1 > 0 => {
                 big_of(self.chars, self.at + 1).or_else(|| self.large_unit(self.at + 1))?;
             }
             '来' | '多' | '余' | '几' if self.current.is_some() || self.section.1 > 0 => {

@@ -73,6 +73,7 @@ fn name_start(heard: &Heard, end: usize, floor: usize) -> Option<usize> {
     let is_free = |start: usize| {
         let name = start..end;
         let days = heard.days.iter().map(|day| &day.span);
+        let days = days.chain(heard.amounts.iter().map(|amount| &amount.span));
         let taken = days.chain(&heard.places).chain(&heard.departments).chain(&heard.equipment).chain(&heard.makers);
         start >= floor && !chars[start..end].iter().any(|c| is_stop(*c) || *c == ' ') && !taken.into_iter().any(|span| text::overlap(span, &name))
     };
@@ -134,7 +135,7 @@ fn nickname(heard: &Heard, at: usize) -> Option<(Range<usize>, usize)> {
     }
     let end = at + 2;
     let behind = heard.text.get(end);
-    let does = behind.is_none_or(|c| is_stop(c) || "、那这在来打也今昨跟和的头姐哥刚已又还没同小老".contains(c))
+    let does = behind.is_none_or(|c| is_stop(c) || "、那这在来打也今昨跟和的头姐哥刚已又还没同小老了".contains(c))
         || [&words.speaks, &words.silent, &words.left, &words.decides].iter().any(|list| list.at(chars, end).is_some());
     let is_free = !heard.places.iter().chain(&heard.equipment).any(|span| text::overlap(span, &(at..end)));
     (does && is_free && words.titles.at(chars, end).is_none()).then_some((at..end, 0))
@@ -143,11 +144,15 @@ fn nickname(heard: &Heard, at: usize) -> Option<(Range<usize>, usize)> {
 /// 联系人：王建国.
 fn labelled(heard: &Heard, at: usize) -> Option<(Range<usize>, usize)> {
     let (chars, words) = (&heard.text.chars, &heard.words.people);
+    let department = heard.departments.iter().find(|department| department.end == at).map_or(0, ExactSizeIterator::len);
+    let name_at = at;
+    let at = at - department;
     let length = words.labels.before(chars, at).or_else(|| {
         heard.text.before(at).filter(|c| matches!(c, ':' | '是' | '为' | ','))?;
         words.labels.before(chars, at - 1)
     });
     length?;
+    let at = name_at;
     let name = chars[at..].iter().take_while(|c| !is_stop(**c) && **c != '、' && **c != ' ').count();
     let is_name = (2..=3).contains(&name) && words.surnames.has(chars[at]) && words.titles.before(chars, at + name).is_none();
     is_name.then_some((at..at + name, 0))
@@ -180,12 +185,16 @@ pub(super) fn choose(heard: &Heard) -> Option<String> {
     let title = |person: &Person| heard.text.said(person.span.end - person.title..person.span.end);
     let mut best: Option<(i32, String)> = None;
     let mut scores: Vec<(String, i32)> = Vec::new();
+    let mut successors: Vec<String> = Vec::new();
     for (at, person) in theirs.iter().enumerate() {
         let score = score(heard, person, theirs.get(at + 1).copied());
         // 院长 is who was named with that title before.
         let is_alone = person.title == person.span.len();
         let named = theirs.iter().find(|other| is_alone && other.title < other.span.len() && title(other) == title(person));
         let name = said(named.copied().unwrap_or(person));
+        if score > GONE && is_successor(heard, person) && !successors.contains(&name) {
+            successors.push(name.clone());
+        }
         match scores.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) if *known <= GONE || score <= GONE => *known = (*known).min(score),
             Some((_, known)) => *known = (*known).max(score),
@@ -193,6 +202,7 @@ pub(super) fn choose(heard: &Heard) -> Option<String> {
         }
     }
     for (name, score) in scores {
+        let score = score + if successors.contains(&name) { 3 } else { 0 };
         if best.as_ref().is_none_or(|(most, _)| score > *most) {
             best = Some((score, name));
         }
@@ -208,7 +218,8 @@ fn score(heard: &Heard, person: &Person, next: Option<&Person>) -> i32 {
     let reach = next.map_or(chars.len(), |next| next.span.start).min(sentence.end);
     let behind = end..reach.min(end + 12);
     // What stands directly behind, over a comma or a few words.
-    let direct = end..text.clause(end).end.min(reach).min(end + 6);
+    let stop = (end..end + 6).find(|at| text.get(*at).is_none_or(|c| c == '、')).unwrap_or(end + 6);
+    let direct = end..text.clause(end).end.min(reach).min(stop);
     let is_gone = words.left.is_in(chars, direct.clone());
     let is_former = words.former.before(chars, start).is_some() && words.follows.before(chars, start).is_none();
     let is_taken_back = next.is_some_and(|next| heard.is_corrected(end, next.span.start));
@@ -225,14 +236,17 @@ fn score(heard: &Heard, person: &Person, next: Option<&Person>) -> i32 {
             score += 2;
         }
         if words.decides.is_in(chars, direct) {
-            score += 3;
+            score += 6;
         }
     }
-    let near = text.clause(start).start.max(start.saturating_sub(4))..start;
-    if words.follows.is_in(chars, near) {
-        score += 3;
-    }
     score
+}
+
+/// Whether somebody took another's place: 换成李院长.
+fn is_successor(heard: &Heard, person: &Person) -> bool {
+    let start = person.span.start;
+    let near = heard.text.clause(start).start.max(start.saturating_sub(4))..start;
+    heard.words.people.follows.is_in(&heard.text.chars, near)
 }
 
 /// Somebody who has left, or was named by mistake.

@@ -29,12 +29,8 @@ pub(super) fn find(heard: &Heard) -> Vec<Range<usize>> {
             end += length;
         }
         // 新疆医科大学第一附属医院 is one name.
-        if matches!(heard.text.get(end), Some('附' | '第'))
-            && let Some(next) = (end + 1..end + 8).find(|next| places.endings.at(chars, *next).is_some() || heard.text.get(*next).is_none_or(is_stop))
-            && let Some(length) = places.endings.at(chars, next)
-        {
-            at = next;
-            end = next + length;
+        if let Some((start, behind)) = of_university(heard, end) {
+            (at, end) = (start, behind);
         }
         let span = start(heard, at, floor).map(|start| start..end);
         match span.filter(|span| is_name(heard, span, at)) {
@@ -48,6 +44,19 @@ pub(super) fn find(heard: &Heard) -> Vec<Range<usize>> {
     }
     short_names(heard, &mut found);
     found
+}
+
+/// The hospital behind a university, as one name with it: where its ending begins and ends.
+fn of_university(heard: &Heard, end: usize) -> Option<(usize, usize)> {
+    let (text, chars, places) = (heard.text, &heard.text.chars, &heard.words.places);
+    if !text.ends(end, "大学") && !text.ends(end, "学院") {
+        return None;
+    }
+    let next = (end..end + 12).find(|at| {
+        let is_hospital = places.endings.at(chars, *at).is_some_and(|length| !places.need_a_name.is(&chars[*at..at + length]));
+        is_hospital || text.get(*at).is_none_or(|c| is_stop(c) || matches!(c, '的' | '、' | '和'))
+    })?;
+    places.endings.at(chars, next).map(|length| (next, next + length))
 }
 
 /// 协和, 北京协和: where no longer name was found.
@@ -72,7 +81,7 @@ fn company(heard: &Heard, at: usize) -> Option<usize> {
     let length = words.places.companies.at(chars, at)?;
     let name = at + length + usize::from(heard.text.get(at + length) == Some('的'));
     let is_surname = chars.get(name).is_some_and(|c| words.people.surnames.has(*c));
-    let has_person = is_surname && (1..=3).any(|given| words.people.titles.at(chars, name + given).is_some());
+    let has_person = is_surname && (1..=3).any(|given| words.people.titles.at(chars, name + given).is_some() && !chars[name..name + given].contains(&'的'));
     let is_maker = words.brands.makers.before(chars, at + length).is_some() || words.people.own.before(chars, at + length).is_some() || words.people.own.before(chars, at).is_some();
     (has_person && !is_maker).then_some(length)
 }
@@ -152,6 +161,13 @@ fn begins(heard: &Heard, at: usize, ending: usize) -> bool {
         let joins = who.is_none_or(|c| is_stop(c) || "我们他她院长任".contains(c)) || words.places.breaks.before(chars, at - 1).is_some();
         return joins && words.places.begins.at(chars, at - 1).is_none();
     }
+    let acts = [
+        &words.intents.buys, &words.intents.services, &words.intents.upgrades, &words.intents.breakdowns, &words.intents.tenders,
+        &words.amounts.most_behind, &words.amounts.least_behind, &words.people.speaks, &words.equipment.tails,
+    ];
+    if at < ending && acts.iter().any(|list| list.before(chars, at).is_some_and(|length| length > 1)) {
+        return true;
+    }
     let Some(length) = words.places.breaks.before(chars, at) else { return false };
     // A boundary of one character is none where a name begins with it.
     !(length == 1 && words.places.begins.at(chars, at - 1).is_some_and(|length| at - 1 + length <= ending))
@@ -172,14 +188,12 @@ fn is_name(heard: &Heard, span: &Range<usize>, ending: usize) -> bool {
     !is_department && !matches!(behind, Some('感' | '级')) && !(name.len() == 2 && name == ['医', '院'])
 }
 
-/// 分院, 东院区: which house of the customer.
+/// 青浦分院, 东院区: which house of the customer.
 fn branch(heard: &Heard, end: usize) -> usize {
     let text = heard.text;
-    if text.has(end, "分院") || text.has(end, "院区") {
-        return end + 2;
-    }
-    let is_side = text.get(end).is_some_and(|c| "东西南北新老".contains(c));
-    if is_side && text.has(end + 1, "院区") { end + 3 } else { end }
+    let house = (end..end + 4).take_while(|at| text.get(*at).is_some_and(|c| !is_stop(c) && !"的和新是要想在".contains(c) || text.has(*at, "新院区")));
+    let behind = house.chain([end + 4]).find(|at| text.has(*at, "分院") || text.has(*at, "院区"));
+    behind.map_or(end, |at| at + 2)
 }
 
 /// The customer of the note: the first who is no neighbour.

@@ -136,9 +136,25 @@ impl Asked<'_> {
         }
         let (chars, words) = (&self.text.chars, &self.words.questions);
         let from = floor.max(clause.start);
-        let start = words.whom.all_in(chars, from..word.start).filter(|whom| !matches!(chars.get(whom.end), Some('好' | '请' | '问'))).last().map_or(from, |whom| whom.start);
-        let end = (word.end..clause.end).find(|at| self.text.has(*at, "我") || self.text.has(*at, "要是") || self.text.has(*at, "还有什么")).unwrap_or(clause.end);
+        let start = self.addressed(from, word.start).unwrap_or(from);
+        let ends = ["我", "要是", "还有什么", "谢谢", "您"];
+        let end = (word.end..clause.end).find(|at| ends.iter().any(|end| self.text.has(*at, end))).unwrap_or(clause.end);
         start..end
+    }
+
+    /// Where who is asked is named last: 您院里 begins with 您.
+    fn addressed(&self, from: usize, to: usize) -> Option<usize> {
+        let chars = &self.text.chars;
+        let mut last: Option<Range<usize>> = None;
+        for whom in self.words.questions.whom.all_in(chars, from..to) {
+            if matches!(chars.get(whom.end), Some('好' | '请' | '问')) {
+                continue;
+            }
+            let is_pronoun = matches!(chars[whom.start], '您' | '你' | '咱' | '贵');
+            let start = last.filter(|last| whom.start - last.end <= 1 && !is_pronoun).map_or(whom.start, |last| last.start);
+            last = Some(start..whom.end);
+        }
+        last.map(|last| last.start)
     }
 
     /// Whether a word that asks does ask here.
@@ -148,8 +164,17 @@ impl Asked<'_> {
         let front = part.start.min(word.start).max(sentence.start)..word.start;
         let behind = word.end..self.text.clause(word.end).end.min(word.end + 16);
         let next_clause = (behind.end + 1).min(chars.len())..(behind.end + 9).min(chars.len());
-        let is_any = words.any.all_in(chars, front.start.saturating_sub(2).max(sentence.start)..word.end).any(|any| any.end >= word.start.saturating_sub(14) && !self.is_negated_need(&any));
+        let is_any = words.any.all_in(chars, front.start.saturating_sub(2).max(sentence.start)..word.end).any(|any| any.end >= word.start.saturating_sub(14) && !self.is_negated_need(&any) && (chars[any.end - 1] != '几' || chars[word.start] == '几'));
         let is_any_behind = words.any_behind.is_in(chars, behind.clone()) || (self.text.get(behind.end) == Some(',') && words.any_behind.first_in(chars, next_clause.clone()).is_some_and(|any| any.start < next_clause.start + 5));
+        // 有什么可以帮您的 offers.
+        if self.text.before(word.start) == Some('有') && words.offers.is_in(chars, behind.clone()) {
+            return false;
+        }
+        // 什么样的医院没服务过 boasts, and 什么 alone is surprise.
+        let boasts = self.text.contains(behind.clone(), "没") && matches!(self.text.before(part.end), Some('过' | '呢'));
+        if boasts || word.len() == part.len() {
+            return false;
+        }
         !is_any && !is_any_behind && self.is_about_need(part)
     }
 
@@ -163,9 +188,18 @@ impl Asked<'_> {
     /// Neither when, where and whom, nor about ourselves, nor for the sake of speaking.
     fn is_about_need(&self, part: &Range<usize>) -> bool {
         let (chars, words) = (&self.text.chars, &self.words.questions);
-        let is_proposal = words.proposals.before(chars, part.end).is_some_and(|length| part.len() <= length + 4)
+        // 给您报个价怎么样, 我先放样机，您看如何.
+        let ours = ["给您", "我", "帮您"].iter().any(|own| self.text.has(part.start, own));
+        let is_proposal = ours && words.proposals.before(chars, part.end).is_some() || words.proposals.before(chars, part.end).is_some_and(|length| part.len() <= length + 4)
             || words.proposals.at(chars, part.start).is_some_and(|length| length > 2);
-        ![&words.logistics, &words.rhetorical, &words.about_us].iter().any(|list| list.is_in(chars, part.clone())) && !is_proposal
+        // 看哪几点 is no 几点.
+        let is_logistic = words.logistics.all_in(chars, part.clone()).any(|word| !(chars[word.start] == '几' && self.text.before(word.start) == Some('哪')));
+        // 您希望我们怎么配合 is about what they need.
+        let hopes = words.hopes.first_in(chars, part.clone());
+        let about_us = words.about_us.all_in(chars, part.clone()).any(|word| hopes.as_ref().is_none_or(|hopes| hopes.start > word.start));
+        let only_us = self.text.contains(part.clone(), "我们") && !words.whom.is_in(chars, part.clone()) && !words.requests.is_in(chars, part.clone());
+        let when = self.text.has(part.start, "您看") && self.text.contains(part.clone(), "时候");
+        !is_logistic && !when && !about_us && !only_us && !words.rhetorical.is_in(chars, part.clone()) && !is_proposal
     }
 
     /// Whether a question is one by its mark, its end and what is asked for.
@@ -212,13 +246,10 @@ impl Asked<'_> {
         let is_any = words.any.all_in(chars, part.clone()).any(|any| any.len() > 1);
         let part = match self.is_marked {
             true => part,
-            false => part.start..(word.end..part.end).find(|at| text.has(*at, "我")).unwrap_or(part.end),
+            false => self.addressed(part.start, word.start).unwrap_or(part.start)..(word.end..part.end).find(|at| text.has(*at, "我")).unwrap_or(part.end),
         };
         let ours = text.contains(part.clone(), "我");
-        (stands && !is_any && !ours && !self.ends_yes_no(&part) && self.is_about_need(&part)).then(|| match self.is_marked {
-            true => part.clone(),
-            false => words.whom.all_in(chars, part.start..word.start).last().map_or(part.start, |whom| whom.start)..part.end,
-        })
+        (stands && !is_any && !ours && !self.ends_yes_no(&part) && self.is_about_need(&part)).then_some(part)
     }
 
     fn is_to_customer(&self, sentence: &Range<usize>) -> bool {

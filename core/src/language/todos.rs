@@ -36,7 +36,7 @@ pub(super) fn choose(heard: &Heard) -> Option<String> {
     let mut said = String::new();
     let mut at = todo.span.start;
     while at < todo.span.end {
-        match heard.days.iter().find(|day| day.span.start == at && day.span.end <= todo.span.end) {
+        match heard.days.iter().find(|day| day.span.start == at && day.span.end <= todo.span.end && !day.is_past) {
             Some(day) => at = day.span.end,
             None => {
                 said.push_str(&heard.text.said(at..at + 1));
@@ -82,6 +82,15 @@ fn read(heard: &Heard, at: usize) -> Option<Todo> {
         && let Some(own) = words.own.at(chars, at + length)
     {
         return todo(at + length + own, true);
+    }
+    // 要求本周五前提供承诺书: they ask, and nobody else can be meant.
+    if words.asks.at(chars, at) == Some(2) && text.has(at, "要求") {
+        let from = at + 2 + usize::from(text.get(at + 2) == Some('于'));
+        let has_day = heard.days.iter().any(|day| day.span.start == from);
+        let start = skip(heard, from);
+        if has_day && words.bare_verbs.at(chars, start).is_some() {
+            return todo(from, false);
+        }
     }
     // 我答应他周六….
     if let Some(length) = words.promises.at(chars, at)
@@ -132,7 +141,9 @@ fn mine(heard: &Heard, at: usize, own: usize, todo: &dyn Fn(usize, bool) -> Opti
         let is_strong = chars[from..must_end].iter().any(|c| "得需须必务".contains(*c));
         return todo(must_end, is_strong);
     }
-    if has_day { todo(from, false) } else { None }
+    // 下周三我去北京开会 is where somebody is.
+    let goes = matches!(text.get(from), Some('去' | '在' | '到' | '开')) && !words.bare_verbs.is_in(chars, from..end(heard, from));
+    if has_day && !goes { todo(from, false) } else { None }
 }
 
 /// 需提前准备…, 得催一下…, 下周三前把…: at the beginning of a clause, without a name.
@@ -154,8 +165,15 @@ fn unnamed(heard: &Heard, at: usize, todo: &dyn Fn(usize, bool) -> Option<Todo>)
         let is_must = chars[from..from + must].iter().any(|c| "得需须要必务应待快紧".contains(*c));
         return if is_must { bare(from + must) } else { None };
     }
-    words.bare_verbs.at(chars, from)?;
+    // 请尽快安排工程师: they ask.
+    if text.get(from) == Some('请') {
+        return bare(from + 1);
+    }
+    let verb = words.bare_verbs.at(chars, from)?;
     let whole = end(heard, from);
+    if whole <= from + verb {
+        return None;
+    }
     let is_over = chars[from..whole].iter().zip(from..).any(|(c, i)| *c == '了' && i + 1 < whole || text.has(i, "过了") || text.has(i, "给我") || text.has(i, "告诉我"));
     // 给贾院长回电话，这个是我要做的.
     let sentence = text.sentence(from);
@@ -175,7 +193,7 @@ fn skip(heard: &Heard, from: usize) -> usize {
     loop {
         if let Some(day) = heard.days.iter().find(|day| day.span.start == at) {
             at = day.span.end;
-        } else if matches!(text.get(at), Some(' ' | ':')) {
+        } else if text.get(at) == Some('于') && heard.days.iter().any(|day| day.span.start == at + 1) || matches!(text.get(at), Some(' ' | ':')) {
             at += 1;
         } else if let Some(length) = words.skipped.at(chars, at)
             && !(words.verbs.at(chars, at).is_some_and(|verb| verb > length))

@@ -58,11 +58,11 @@ macro_rules! lists {
 
 lists! {
     /// `[brands]`.
-    Brands { makers: List, rivals: List, prefers: List, preferred: List, refuses: List, refused: List, }
+    Brands { makers: List, rivals: List, prefers: List, preferred: List, refuses: List, refused: List, no_makers: List, prefers_surely: List, }
 }
 lists! {
     /// `[equipment]`.
-    Equipment { names: List, kinds: List, heads: List, tails: List, parts: List, refused: List, refuses: List, wants: List, }
+    Equipment { names: List, kinds: List, heads: List, weak_heads: List, tails: List, parts: List, refused: List, refuses: List, wants: List, }
 }
 lists! {
     /// `[people]`.
@@ -100,14 +100,14 @@ lists! {
 lists! {
     /// `[intents]`.
     Intents {
-        buys: List, tenders: List, services: List, breakdowns: List, upgrades: List, denied: List, other: List, takes: List, corrections: List,
+        buys: List, tenders: List, services: List, breakdowns: List, upgrades: List, additions: List, denied: List, other: List, takes: List, corrections: List,
     }
 }
 lists! {
     /// `[questions]`.
     Questions {
         own: List, customer: List, asks: List, either: List, requests: List, matters: List, logistics: List, rhetorical: List, any: List,
-        any_behind: List, about_us: List, yes_no: List, proposals: List, answers: List, whom: List,
+        any_behind: List, about_us: List, yes_no: List, proposals: List, answers: List, whom: List, hopes: List, offers: List,
     }
 }
 
