@@ -143,6 +143,8 @@ fn scaled_like(first: Number, second: Number) -> Number {
 enum Part {
     /// No budget.
     None,
+    /// Behind a maker, as an offer is: 联影还是290万.
+    Maker,
     /// Nobody says what it is.
     Plain,
     Budget,
@@ -199,10 +201,10 @@ fn sides(heard: &Heard, amount: &Amount) -> (bool, bool) {
     let said_before = heard.text.before(amount.span.start).filter(|c| *c == ',').map(|_| heard.text.clause(amount.span.start - 1));
     let again = said_before.filter(|clause| clause.len() < 10 && clause.start >= floor && numbers::read(chars, clause.end.saturating_sub(3).max(clause.start), &|_| false).is_some());
     let in_front = |list: &super::words::List| {
-        list.last_in(chars, before.clone()).or_else(|| again.clone().and_then(|again| list.last_in(chars, again))).map(|word| word.end)
+        list.last_in(chars, before.clone()).or_else(|| again.clone().and_then(|again| list.last_in(chars, again))).map(|word| (word.end, word.len()))
     };
     let (most, least) = (in_front(&words.most_before), in_front(&words.least_before));
-    let is_most = words.most_behind.at(chars, end).is_some() || most.is_some_and(|most| least.is_none_or(|least| most >= least));
+    let is_most = words.most_behind.at(chars, end).is_some() || most.is_some_and(|most| least.is_none_or(|least| most > least));
     let is_least = words.least_behind.at(chars, end).is_some() || (least.is_some() && !is_most);
     (is_most, is_least && words.most_behind.at(chars, end).is_none())
 }
@@ -268,8 +270,11 @@ fn part(heard: &Heard, at: usize) -> Part {
     if is_rival && part != Some(Part::Budget) && part != Some(Part::Total) {
         return Part::None;
     }
+    let maker = heard.makers.iter().rev().find(|maker| front.contains(&maker.start) && maker.end <= start);
     if words.changes.is_in(chars, front.clone()) && part != Some(Part::None) {
-        return Part::Changed;
+        // 东软降到了260万 is an offer, too.
+        let is_offer = maker.is_some_and(|maker| maker.start <= clause.start + 2 && words.changes.is_in(chars, maker.end..start)) && !words.budget.is_in(chars, front.clone());
+        return if is_offer { Part::None } else { Part::Changed };
     }
     // 6月20号之前 is no time that is over.
     let is_day = |word: &Range<usize>| heard.days.iter().any(|day| day.span.contains(&word.start) && !day.is_past);
@@ -298,6 +303,7 @@ fn part(heard: &Heard, at: usize) -> Part {
         None if words.spent.is_in(chars, end..(end + 3).min(chars.len())) => Part::None,
         None if !is_bounded && at > 0 && is_offer(heard, at - 1) && end - floor < 14 => Part::None,
         None => match nearest(sentence) {
+            _ if maker.is_some_and(|maker| start - maker.end <= 4 && maker.start <= clause.start + 1) => Part::Maker,
             Some(part @ (Part::Budget | Part::Total)) => part,
             _ => Part::Plain,
         },

@@ -21,7 +21,7 @@ enum Standing {
 }
 
 /// The maker of the note.
-pub(super) fn choose(heard: &Heard, intent: Option<Intent>) -> Option<String> {
+pub(super) fn choose(heard: &Heard, intent: Option<Intent>, contact: Option<&str>) -> Option<String> {
     let mut standings: Vec<(String, Standing, usize)> = Vec::new();
     for at in 0..heard.makers.len() {
         let maker = heard.makers[at].clone();
@@ -40,6 +40,16 @@ pub(super) fn choose(heard: &Heard, intent: Option<Intent>) -> Option<String> {
         return unknown(heard);
     }
     let most = standings.iter().map(|(_, standing, _)| *standing).max()?;
+    // 院长偏联影，主任偏GE，院长说了算: of two preferences that of who decides.
+    if most == Standing::Preferred
+        && let Some(contact) = contact
+    {
+        let tied = standings.iter().filter(|(_, standing, _)| *standing == most);
+        let theirs = tied.clone().filter(|(_, _, start)| heard.text.said(heard.text.clause(*start).start..*start).contains(contact));
+        if tied.count() > 1 && theirs.clone().count() == 1 {
+            return theirs.map(|(name, _, _)| name.clone()).next();
+        }
+    }
     let mut best = standings.iter().filter(|(_, standing, _)| *standing == most);
     let first = best.next()?;
     match (most, best.next()) {
@@ -122,8 +132,10 @@ fn meant(heard: &Heard, at: usize, intent: Option<Intent>) -> Standing {
         let is_denied = heard.words.intents.denied.before(chars, end - length).is_some();
         let is_plain = length == 1;
         // 要 and 买 stand directly in front; other equipment between makes it another's.
+        // 换联影 ends there; 换西门子的老CT does not.
+        let stays = !is_plain || chars[end - 1] != '换' || text.get(maker.end).is_none_or(is_stop) || text.ends(maker.start, "换成");
         let counted = chars[end..maker.start].iter().all(|c| "了一二两三四五六七八九十0123456789台套部把张个些批款的全新架几".contains(*c));
-        if !is_denied && between <= 6 && (!is_plain || counted) && !heard.equipment.iter().any(|named| named.start >= end && named.end <= maker.start) {
+        if !is_denied && stays && between <= 6 && (!is_plain || counted) && !heard.equipment.iter().any(|named| named.start >= end && named.end <= maker.start) {
             let serves = matches!(intent, Some(Intent::Service | Intent::Upgrade));
             return match (is_plain, serves) {
                 (true, true) => Standing::Named,

@@ -29,11 +29,16 @@ pub(super) fn choose(heard: &Heard) -> Option<(Date, Date)> {
     for day in candidates {
         let is_within = best.start <= day.start && day.end <= best.end;
         // The next one; and of two that say the same the narrower.
-        if day.start < best.start || is_within {
+        if next_day(day) < next_day(best) || (is_within && day.is_before == best.is_before) {
             best = day;
         }
     }
     Some((best.start, best.end))
+}
+
+/// The day by which of two acts is the next: what is to be done before a day may take until then.
+fn next_day(day: &Said) -> Date {
+    if day.is_before { day.end } else { day.start }
 }
 
 fn weight(heard: &Heard, at: usize) -> Weight {

@@ -21,6 +21,8 @@ pub(super) struct Said {
     pub(super) is_today: bool,
     /// `3月以后`: it has no end, so it is no answer.
     pub(super) is_open: bool,
+    /// `X前`: any day until the last.
+    pub(super) is_before: bool,
     /// No year was said and this year's is over: the next one was taken.
     pub(super) is_rolled: bool,
 }
@@ -86,7 +88,7 @@ fn read(text: &Text, at: usize, on: Date) -> Option<Said> {
     if end < start {
         end = next_year(end)?;
     }
-    let mut is_open = false;
+    let (mut is_open, mut is_before) = (false, false);
     if let Some(length) = one_of(text, phrase_end, &["之前", "以前", "前"]).filter(|_| !text.has(phrase_end, "前后")) {
         phrase_end += length;
         // Before a month that has not begun is before it; before a day or a third of a month includes it.
@@ -94,6 +96,7 @@ fn read(text: &Text, at: usize, on: Date) -> Option<Said> {
             end = start.yesterday().ok()?;
         }
         start = on.min(end);
+        is_before = true;
     } else if let Some(length) = one_of(text, phrase_end, &["之内", "以内", "内"]).filter(|_| first.has_within) {
         phrase_end += length;
         start = on.min(end);
@@ -104,7 +107,7 @@ fn read(text: &Text, at: usize, on: Date) -> Option<Said> {
         phrase_end += length;
     }
     let is_past = end < on;
-    Some(Said { span: at..phrase_end, start, end, is_past, is_today, is_open, is_rolled })
+    Some(Said { span: at..phrase_end, start, end, is_past, is_today, is_open, is_before, is_rolled })
 }
 
 fn width(phrase: Phrase) -> i32 {
@@ -490,7 +493,7 @@ fn counted(text: &Text, at: usize, on: Date) -> Option<Said> {
     let day = on.checked_add(span).ok()?;
     let start = if is_within.is_some() { on } else { day };
     let end = clock(text, behind + length);
-    Some(Said { span: at..end, start, end: day, is_past: false, is_today: false, is_open: false, is_rolled: false })
+    Some(Said { span: at..end, start, end: day, is_past: false, is_today: false, is_open: false, is_before: is_within.is_some(), is_rolled: false })
 }
 
 /// 国庆前, 五一之前, 元旦前: to the day before.
@@ -503,7 +506,7 @@ fn holiday(text: &Text, at: usize, on: Date) -> Option<Said> {
     let this = Date::new(on.year(), month, 1).ok()?;
     let day = if this > on { this } else { next_year(this)? };
     let last = day.yesterday().ok()?;
-    Some(Said { span: at..end + length, start: on.min(last), end: last, is_past: false, is_today: false, is_open: false, is_rolled: false })
+    Some(Said { span: at..end + length, start: on.min(last), end: last, is_past: false, is_today: false, is_open: false, is_before: true, is_rolled: false })
 }
 
 /// The time of the day behind a day is no date of its own.

@@ -26,6 +26,8 @@ pub(super) fn find(heard: &Heard) -> Vec<Range<usize>> {
         at += length;
     }
     heads(heard, &mut found);
+    join(heard, &mut found);
+    found.iter_mut().for_each(|named| named.start = behind_measure(heard, named.start));
     behind_measures(heard, &mut found);
     // 系统 at the end is understood.
     found.iter_mut().for_each(|named| named.end = without_tail(heard, named));
@@ -80,6 +82,42 @@ fn heads(heard: &Heard, found: &mut Vec<Range<usize>>) {
     }
 }
 
+/// Names side by side are one: 彩色多普勒超声, 磁控胶囊胃镜; but CT核磁 and 胃镜肠镜 are two.
+fn join(heard: &Heard, found: &mut Vec<Range<usize>>) {
+    let chars = &heard.text.chars;
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for named in found.drain(..) {
+        match joined.last_mut() {
+            Some(last)
+                if last.end == named.start
+                    && !chars[last.end - 1].is_ascii()
+                    && chars[last.end - 1] != chars[named.end - 1]
+                    && named.end - last.start <= NAME_MAX_CHARS + 4 =>
+            {
+                last.end = named.end;
+            }
+            _ => joined.push(named),
+        }
+    }
+    *found = joined;
+}
+
+/// A name begins behind a number with its measure, whatever stands between: 一台硬质气管镜.
+fn behind_measure(heard: &Heard, start: usize) -> usize {
+    let (chars, words) = (&heard.text.chars, heard.words);
+    let measure = (start.saturating_sub(6)..start).rev().find(|at| {
+        words.amounts.measures.at(chars, *at) == Some(1) && *at > 0 && is_number(chars[at - 1]) && matches!(chars[*at], '台' | '套' | '部' | '张' | '把' | '架')
+    });
+    let Some(measure) = measure else { return start };
+    let mut from = measure + 1;
+    while let Some(length) = words.equipment.no_kinds.at(chars, from).filter(|length| from + length <= start) {
+        from += length;
+    }
+    let is_name = chars[from..start].iter().all(|c| !is_stop(*c) && !c.is_whitespace() && !"的了是要想就也和都还能用给做在有、，我他这那买修坏换全".contains(*c));
+    let is_free = !heard.makers.iter().any(|maker| text::overlap(maker, &(from..start))) && !words.places.breaks.is_in(chars, from..start);
+    if is_name && is_free { from } else { start }
+}
+
 /// Names of which not even the end is known: what stands behind a number and its measure, up to a stop.
 fn behind_measures(heard: &Heard, found: &mut Vec<Range<usize>>) {
     let (chars, words) = (&heard.text.chars, heard.words);
@@ -120,7 +158,7 @@ fn begins(heard: &Heard, at: usize, head: usize) -> bool {
         || words.places.endings.before(chars, at).is_some()
         || (at < head && words.places.breaks.before(chars, at).is_some())
         || words.intents.buys.before(chars, at).is_some()
-        || words.equipment.wants.before(chars, at).is_some()
+        || words.equipment.wants.before(chars, at).is_some_and(|length| length > 1 || words.equipment.kinds.at(chars, at - 1).is_none())
         || words.amounts.measures.before(chars, at).is_some_and(count)
 }
 

@@ -60,11 +60,12 @@ pub fn read_note(text: &str, on: Date, words: &Words) -> Note {
     let intent = intents::choose(&heard);
     let (budget_min, budget_max) = amounts::choose(&heard);
     let date = dates::choose(&heard);
+    let contact = people::choose(&heard);
     Note {
-        contact: people::choose(&heard),
+        contact: contact.clone(),
         hospital: places::choose(&heard),
         device: equipment::choose(&heard),
-        brand: brands::choose(&heard, intent),
+        brand: brands::choose(&heard, intent, contact.as_deref()),
         budget_min,
         budget_max,
         date_start: date.map(|(start, _)| start),

@@ -27,7 +27,7 @@ pub(super) fn find(heard: &Heard) -> Vec<Person> {
             at += words.no_person.at(chars, at).unwrap_or(1);
             continue;
         }
-        let named = titled(heard, at, floor).or_else(|| nickname(heard, at)).or_else(|| labelled(heard, at));
+        let named = doctor(heard, at).or_else(|| titled(heard, at, floor)).or_else(|| nickname(heard, at)).or_else(|| labelled(heard, at));
         match named {
             Some((span, title)) => {
                 at = span.end;
@@ -38,6 +38,20 @@ pub(super) fn find(heard: &Heard) -> Vec<Person> {
         }
     }
     found
+}
+
+/// Dr. Chen, Dr. 黎.
+fn doctor(heard: &Heard, at: usize) -> Option<(Range<usize>, usize)> {
+    let text = heard.text;
+    let is_whole = !text.before(at).is_some_and(|c| c.is_ascii_alphabetic());
+    let title = ["dr.", "mr.", "ms.", "prof."].iter().find(|title| is_whole && text.has(at, title))?.len();
+    let name = at + title + usize::from(text.get(at + title) == Some(' '));
+    let latin = text.chars[name..].iter().take_while(|c| c.is_ascii_alphabetic()).count();
+    let length = match latin {
+        0 => usize::from(text.get(name).is_some_and(|c| heard.words.people.surnames.has(c))),
+        letters => letters,
+    };
+    (length > 0).then_some((at..name + length, title))
 }
 
 /// A title with the name in front of it: 张院长, 王建国主任, 新院长, 院长.

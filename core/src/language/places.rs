@@ -64,7 +64,7 @@ fn short_names(heard: &Heard, found: &mut Vec<Range<usize>>) {
     let (chars, places) = (&heard.text.chars, &heard.words.places);
     for name in places.short_names.all_in(chars, 0..chars.len()) {
         let span = name.start - places.regions.before(chars, name.start).unwrap_or(0)..name.end;
-        let is_street = heard.text.get(name.end).is_some_and(|c| "路街区镇县道村山大".contains(c));
+        let is_street = heard.text.get(name.end).is_some_and(|c| "路街区镇县道村山大级把个家直台套院".contains(c));
         let is_neighbour = places.neighbours.before(chars, span.start).is_some();
         let is_number = chars[name.clone()].iter().all(char::is_ascii_digit)
             && (heard.text.before(name.start).is_some_and(|c| c.is_ascii_digit()) || heard.text.get(name.end).is_some_and(|c| !is_stop(c) && c != '的'));

@@ -59,7 +59,7 @@ fn read(heard: &Heard, at: usize) -> Option<Todo> {
         // 让我等了半小时, 我去的是: it is over.
         let first = span.start..span.end.min(span.start + 4);
         let is_over = first.clone().skip(1).any(|i| i + 1 < span.end && (chars[i] == '了' && !text.has(i, "了解") || chars[i] == '过' && !text.has(i, "过来") && !text.has(i, "过去") || text.has(i, "的是")));
-        let is_done = is_over || words.done.at(chars, start).is_some() || span.clone().any(|i| text.has(i, "了没") || text.has(i, "多少"));
+        let is_done = is_over || heard.words.dates.idle.at(chars, start).is_some() || words.done.at(chars, start).is_some() || span.clone().any(|i| text.has(i, "了没") || text.has(i, "多少"));
         (verb && !is_done && span.len() > 1).then(|| Todo { clause: front(heard, at)..span.end, span })
     };
     // 下一步：准备投标文件.
@@ -169,6 +169,10 @@ fn unnamed(heard: &Heard, at: usize, todo: &dyn Fn(usize, bool) -> Option<Todo>)
     if text.get(from) == Some('请') {
         return bare(from + 1);
     }
+    // 后天去送货.
+    if day.is_some() && text.get(from) == Some('去') && words.bare_verbs.at(chars, from + 1).is_some() {
+        return todo(from, true);
+    }
     let verb = words.bare_verbs.at(chars, from)?;
     let whole = end(heard, from);
     if whole <= from + verb {
@@ -179,9 +183,11 @@ fn unnamed(heard: &Heard, at: usize, todo: &dyn Fn(usize, bool) -> Option<Todo>)
     let sentence = text.sentence(from);
     let is_mine = words.mine.is_in(chars, whole..sentence.end);
     // 周一拜访了永安医院 tells as often as it orders, and 一周后给结果 is theirs.
-    let is_week = day.is_some_and(|_| matches!(text.get(at), Some('周' | '星' | '礼')));
+    let is_week = day.is_some_and(|day| matches!(text.get(at), Some('周' | '星' | '礼')) && text.before(day.span.end) != Some('前')) && matches!(chars[from], '拜' | '回' | '见');
     let gives = text.get(from) == Some('给') && !heard.people.iter().any(|person| person.span.start == from + 1) && !text.get(from + 1).is_some_and(|c| "他她客对院".contains(c));
-    let is_order = (day.is_some() && !is_week && !gives) || text.get(from) == Some('把');
+    // A note of nothing else is a note to oneself: 给王主任寄样品.
+    let is_whole = at == 0 && whole + 1 >= text.len() && !is_over && text.get(whole) != Some('了') && !chars[from..whole].iter().any(|c| matches!(c, '不' | '没' | '完' | '好'));
+    let is_order = is_whole || (day.is_some() && !is_week && !gives) || text.get(from) == Some('把');
     let has_last = text.before(whole) == Some('了');
     ((is_mine || (is_order && !is_over && !has_last)) && whole > from).then(|| todo(from, false)).flatten()
 }

@@ -62,7 +62,7 @@ lists! {
 }
 lists! {
     /// `[equipment]`.
-    Equipment { names: List, kinds: List, heads: List, weak_heads: List, tails: List, parts: List, refused: List, refuses: List, wants: List, }
+    Equipment { names: List, kinds: List, no_kinds: List, heads: List, weak_heads: List, tails: List, parts: List, refused: List, refuses: List, wants: List, }
 }
 lists! {
     /// `[people]`.
