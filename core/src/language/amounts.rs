@@ -46,15 +46,11 @@ fn read(heard: &Heard, at: usize) -> Option<Amount> {
     }
     let counts = |at: usize| heard.days.iter().any(|day| day.span.contains(&(at - 1))) || amounts.counted.at(chars, at).is_some() || amounts.measures.at(chars, at).is_some();
     let number = numbers::read(chars, at, &counts)?;
-    // DSA1200万, but 4K and Q3 are none.
-    if in_front.is_some_and(|c| c.is_ascii_alphabetic()) && chars[at].is_ascii_digit() && !number.is_scaled {
-        return None;
-    }
     let has_sign = in_front == Some('¥') || text.ends(at, "rmb") || text.ends(at, "人民币");
     let start = if in_front == Some('¥') { at - 1 } else { at };
     let (number, end, is_money) = money(text, number, has_sign)?;
     // 3到500万, 80到100万, 一百三到一百五十万: the first end is counted in what the second one is.
-    let upto = ["到", "至", "-", "~", "—", "–", "－", " up to ", "up to", "或者", "或"].iter().find(|word| text.has(end, word));
+    let upto = ["到", "至", "-", "~", "—", "–", "－", " up to ", "up to", "或者", "或", "和"].iter().find(|word| text.has(end, word));
     if let Some(upto) = upto
         && let from = end + upto.chars().count()
         && let Some(second) = numbers::read(chars, from, &counts)
@@ -65,10 +61,16 @@ fn read(heard: &Heard, at: usize) -> Option<Amount> {
             true => number,
             false => scaled_like(number, second),
         };
-        if first.least < second.most {
+        // 三百万和四百万之间, but 三百万和四百万 are two.
+        let is_pair = *upto == "和" && !text.has(second_end, "之间");
+        if first.least < second.most && !is_pair {
             let end = second_end + if text.has(second_end, "之间") { 2 } else { 0 };
             return amount(start..end, first.least, second.most, false);
         }
+    }
+    // DSA1200万, but 4K and Q3 are none.
+    if in_front.is_some_and(|c| c.is_ascii_alphabetic()) && chars[at].is_ascii_digit() && !number.is_scaled {
+        return None;
     }
     let is_named = !is_money && is_bare_budget(text, words, at, number);
     if !(is_money || is_named) || is_counted(text, words, number, end) {
@@ -156,12 +158,16 @@ enum Part {
 /// The least and the most that the customer has.
 pub(super) fn choose(heard: &Heard) -> (Option<i64>, Option<i64>) {
     let mut best: Option<(Part, usize)> = None;
+    let mut makers = 0;
     for at in 0..heard.amounts.len() {
         let part = part(heard, at);
+        makers += usize::from(part == Part::Maker);
         if part != Part::None && best.is_none_or(|(most, _)| part > most || (part == most && part == Part::Changed)) {
             best = Some((part, at));
         }
     }
+    // 东软三百万，联影三百二十万: two offers, and no budget.
+    let best = best.filter(|(part, _)| *part != Part::Maker || makers == 1);
     let Some((_, at)) = best else { return (None, None) };
     // The same figure said again, the second time with its bound: 最多六百五，六百五十万.
     let amount = &heard.amounts[at];
@@ -220,6 +226,10 @@ fn part(heard: &Heard, at: usize) -> Part {
     let floor = if at == 0 { 0 } else { heard.amounts[at - 1].span.end };
     let clause = text.clause(start);
     let front = clause.start.max(floor)..start;
+    // 总投资1.2亿: of the whole project, unless the budget follows.
+    if text.ends(start, "总投资") && next.is_some() {
+        return Part::None;
+    }
     let sentence = text.sentence(start).start.max(floor)..start;
     let behind = end..text.clause(end).end.min(end + 9).min(next.map_or(chars.len(), |next| next.span.start));
     if is_per_unit(heard, amount, &front) || text.before(start) == Some('花') {
@@ -323,7 +333,8 @@ fn is_offer(heard: &Heard, at: usize) -> bool {
 fn is_per_unit(heard: &Heard, amount: &Amount, front: &Range<usize>) -> bool {
     let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.amounts);
     let (start, end) = (amount.span.start, amount.span.end);
-    let is_total = |from: usize| words.total.is_in(chars, from..start) || words.budget.all_in(chars, from..start).any(|word| word.len() > 1);
+    // 单台预算 is one of each, 每台…总预算 is not.
+    let is_total = |from: usize| words.total.is_in(chars, from..start) || words.budget.all_in(chars, from..start).any(|word| word.len() > 1 && word.start > from);
     if let Some(unit) = words.unit.last_in(chars, front.clone())
         && !is_total(if text.contains(unit.clone(), "年") { front.start } else { unit.end })
     {

@@ -41,7 +41,7 @@ pub(super) fn choose(heard: &Heard, intent: Option<Intent>, contact: Option<&str
     }
     let most = standings.iter().map(|(_, standing, _)| *standing).max()?;
     // 院长偏联影，主任偏GE，院长说了算: of two preferences that of who decides.
-    if most == Standing::Preferred
+    if most >= Standing::Wanted
         && let Some(contact) = contact
     {
         let tied = standings.iter().filter(|(_, standing, _)| *standing == most);
@@ -117,11 +117,19 @@ fn meant(heard: &Heard, at: usize, intent: Option<Intent>) -> Standing {
     }
     let refuses = words.refuses.last_in(chars, front.clone()).map(|word| (word.end, word.len()));
     let prefers = words.prefers.last_in(chars, front.clone()).map(|word| (word.end, word.len()));
+    // 联影的性价比最高: the praise stands a little behind.
+    let reach = maker.end..text.clause(maker.end).end.min(maker.end + 10).min(next.map_or(chars.len(), |next| next.start));
+    let praise = words.praises.first_in(chars, reach.clone());
+    let is_praised = praise.is_some_and(|praise| {
+        let denied = heard.words.intents.denied.is_in(chars, reach.start..praise.start) || heard.words.intents.denied.before(chars, praise.start).is_some();
+        !denied && !words.refused.at(chars, reach.start).is_some_and(|length| length > 1)
+    });
     // A word of wanting is denied like any other: 不再用, 不想要.
     let is_past = heard.words.amounts.past.last_in(chars, front.clone());
     match verdict {
         Some(true) if is_past.is_none() => return Standing::Preferred,
         Some(true | false) => return Standing::Refused,
+        None if is_praised && is_past.is_none() && refuses.is_none() => return Standing::Preferred,
         None => {}
     }
     if refuses.is_some_and(|refuses| prefers.is_none_or(|prefers| refuses >= prefers)) || is_past.is_some() {

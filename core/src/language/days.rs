@@ -189,7 +189,20 @@ fn phrase(text: &Text, at: usize, on: Date, within: Option<Phrase>) -> Option<Ph
         let (start, last, end) = third(text, at + 1, next)?;
         return Some(fixed(end, start, last));
     }
-    let (day, end) = day_of_month(text, at, false)?;
+    let (day, end) = match day_of_month(text, at, false) {
+        Some(day) => day,
+        // 15、16号.
+        None => {
+            let (first, behind) = literal(text, at)?;
+            let length = one_of(text, behind, &["、", "-", "到", "至", "~"])?;
+            let (second, end) = day_of_month(text, behind + length, false)?;
+            let first = i8::try_from(first).ok().filter(|first| (1..second).contains(first))?;
+            let this = on.first_of_month().with().day(first).build().ok().filter(|date| *date >= on);
+            let next = || on.first_of_month().checked_add(1.month()).ok()?.with().day(first).build().ok();
+            let start = this.or_else(next)?;
+            return Some(fixed(end, start, start.with().day(second).build().ok()?));
+        }
+    };
     let this = on.first_of_month().with().day(day).build().ok().filter(|date| *date >= on);
     let next = || on.first_of_month().checked_add(1.month()).ok()?.with().day(day).build().ok();
     let day = this.or_else(next)?;
@@ -288,7 +301,13 @@ fn week(text: &Text, at: usize, on: Date) -> Option<(Date, Date, usize)> {
             if weeks.is_none() && date < on {
                 date = plus(date, 7)?;
             }
-            Some((date, date, end + 1))
+            // 周四五: and the day behind it.
+            let follows = text.get(end + 1).and_then(day).is_some_and(|next| next.to_monday_zero_offset() == offset + 1);
+            let is_number = text.get(end + 2).is_some_and(|c| "点月号日万千百十个台套:年".contains(c) || c.is_ascii_digit());
+            match follows && !is_number && !c.is_ascii_digit() && text.get(end + 1) != Some('日') {
+                true => Some((date, plus(date, 1)?, end + 2)),
+                false => Some((date, date, end + 1)),
+            }
         }
         // 周主任 is somebody.
         _ if weeks.is_none() => None,
@@ -453,7 +472,8 @@ fn day_of_month(text: &Text, at: usize, behind_month: bool) -> Option<(i8, usize
         let is_place = text.get(end + 1).is_some_and(|c| "楼间机线门床馆厅院柜厂库桌".contains(c));
         return (!is_place || behind_month).then_some((day, end + 1));
     }
-    let is_bare = text.get(at).is_some_and(|c| c.is_ascii_digit());
+    // 三月十五, but not 三月一: a digit alone is a count.
+    let is_bare = text.get(at).is_some_and(|c| c.is_ascii_digit()) || (end > at + 1 && text.chars[at..end].contains(&'十'));
     let stands = !text.get(end).is_some_and(|c| c.is_alphanumeric() && "台个万千百套张人份元块点排例次件.多年月".contains(c));
     (behind_month && is_bare && stands).then_some((day, end))
 }
@@ -468,7 +488,7 @@ fn counted(text: &Text, at: usize, on: Date) -> Option<Said> {
         _ => numbers::small(&text.chars, at)?,
     };
     let end = end + usize::from(text.get(end) == Some('个'));
-    let (sign, name) = [("工作日", 'd'), ("天", 'd'), ("日", 'd'), ("周", 'w'), ("星期", 'w'), ("礼拜", 'w'), ("月", 'm'), ("季度", 'q'), ("年", 'y')]
+    let (sign, name) = [("工作日", 'd'), ("小时", 'h'), ("天", 'd'), ("日", 'd'), ("周", 'w'), ("星期", 'w'), ("礼拜", 'w'), ("月", 'm'), ("季度", 'q'), ("年", 'y')]
         .into_iter()
         .find_map(|(word, sign)| text.has(end, word).then(|| (sign, word.chars().count())))?;
     // 三月后 is March; three months need their 个.
@@ -476,11 +496,15 @@ fn counted(text: &Text, at: usize, on: Date) -> Option<Said> {
         return None;
     }
     let behind = end + name;
+    // 再过两周 is 两周后.
+    let is_passed = text.ends(at, "再过") || (text.before(at) == Some('过') && sign != 'd' && !text.ends(at, "用过"));
     let is_within = one_of(text, behind, &["之内", "以内", "内", "里"]);
     let is_after = one_of(text, behind, &["之后", "以后", "过后", "后"]);
-    let length = is_within.or(is_after)?;
+    let length = is_within.or(is_after).or(is_passed.then_some(0))?;
     let count = i32::try_from(count).ok().filter(|count| *count < 1_000)?;
     let span = match (sign, count) {
+        ('h', count) if is_within.is_some() => ((count + 23) / 24).days(),
+        ('h', _) => return None,
         ('d', 0) | ('w', 0) | ('q', 0) => return None,
         ('m', 0) => 15.days(),
         ('y', 0) => 6.months(),
@@ -635,6 +659,12 @@ mod tests {
             ("4月8日（周三）", "2026-04-08", "2026-04-08"),
             ("下季度", "2026-04-01", "2026-06-30"),
             ("周内", "2026-02-17", "2026-02-22"),
+            ("下周四五", "2026-02-26", "2026-02-27"),
+            ("25、26号", "2026-02-25", "2026-02-26"),
+            ("25到27号", "2026-02-25", "2026-02-27"),
+            ("三月十五", "2026-03-15", "2026-03-15"),
+            ("再过两周", "2026-03-03", "2026-03-03"),
+            ("48小时内", "2026-02-17", "2026-02-19"),
             ("3.15开标", "2026-03-15", "2026-03-15"),
         ] {
             check(said, start, end);

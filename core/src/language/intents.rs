@@ -132,7 +132,7 @@ fn takes(heard: &Heard) -> usize {
             && heard.equipment.iter().any(|named| clause.start <= named.start && named.end <= verb.start && verb.start - named.end < 8)
             && !words.equipment.parts.is_in(chars, clause.clone());
         let switches = maker.is_some() && heard.text.chars[verb.clone()].starts_with(&['换']);
-        let names = verb.len() > 1 || matches!(chars[verb.start], '招' | '上' | '进' | '添' | '要');
+        let names = verb.len() > 1 || matches!(chars[verb.start], '招' | '上' | '进' | '添' | '要' | '订' | '配' | '采' | '购');
         let named = names && heard.equipment.iter().any(|named| named.start == at) && chars[verb.end - 1] != '需';
         let serves = |span: Range<usize>| [&words.intents.services, &words.intents.upgrades].iter().any(|list| list.is_in(chars, span.clone()));
         // 要呼吸机维保: what is wanted is the service.

@@ -100,8 +100,9 @@ fn name_start(heard: &Heard, end: usize, floor: usize) -> Option<usize> {
     }
     let single = back(1).filter(|start| is_surname(*start));
     if let Some(start) = single.filter(|start| begins(heard, *start)) {
-        // 我要向院长汇报 names nobody else.
-        let ours = heard.words.todos.own.before(chars, start).is_some() || heard.words.todos.must.before(chars, start).is_some();
+        // 我要向院长汇报 and 和主任谈 name nobody else.
+        let reports = ["汇报", "请示", "谈", "聊", "沟通", "解释", "说明", "推荐", "介绍", "约"].iter().any(|word| (1..=4).any(|title| heard.text.has(end + title, word)));
+        let ours = reports || heard.words.todos.own.before(chars, start).is_some() || heard.words.todos.must.before(chars, start).is_some();
         if !(words.doubtful_surnames.has(chars[start]) && ours) {
             return Some(start);
         }
@@ -201,7 +202,15 @@ pub(super) fn choose(heard: &Heard) -> Option<String> {
     let mut scores: Vec<(String, i32)> = Vec::new();
     let mut successors: Vec<String> = Vec::new();
     for (at, person) in theirs.iter().enumerate() {
-        let score = score(heard, person, theirs.get(at + 1).copied());
+        let mut score = score(heard, person, theirs.get(at + 1).copied());
+        // 李主任和王主任都要: what the second does, the first does.
+        if let Some(next) = theirs.get(at + 1)
+            && next.span.start == person.span.end + 1
+            && heard.text.get(person.span.end).is_some_and(|c| "和、与跟".contains(c))
+            && score > GONE
+        {
+            score = score.max(self::score(heard, next, theirs.get(at + 2).copied()));
+        }
         // 院长 is who was named with that title before.
         let is_alone = person.title == person.span.len();
         let named = theirs.iter().find(|other| is_alone && other.title < other.span.len() && title(other) == title(person));

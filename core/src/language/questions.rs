@@ -51,6 +51,10 @@ fn speaker(text: &Text, words: &Words, at: usize) -> Option<(bool, usize)> {
     if words.questions.own.is(name) {
         return Some((true, end + 1));
     }
+    // 小陈：, as colleagues call each other.
+    if name.len() == 2 && name[0] == '小' {
+        return Some((true, end + 1));
+    }
     // 李主任：, 客户王总：.
     let is_customer = words.questions.customer.before(&text.chars, end).is_some() && !name.iter().any(|c| is_stop(*c) || matches!(c, '问' | '请'));
     is_customer.then_some((false, end + 1))
@@ -119,7 +123,14 @@ impl Asked<'_> {
             words.matters.is_in(chars, behind) && !self.is_ours(&clause, &word)
         });
         let is_yes_no = self.ends_yes_no(&clause) && !is_request;
-        (begs && is_request && to_them && !is_yes_no && self.is_about_need(&clause)).then_some(clause)
+        if begs && is_request && to_them && !is_yes_no && self.is_about_need(&clause) {
+            return Some(clause);
+        }
+        // 您目前最大的困难是？ leaves the word out.
+        let is_cut = is_asked && is_last && matches!(self.text.before(clause.end), Some('是' | '呢' | '为'));
+        let matters = words.matters.is_in(chars, clause.clone()) || self.text.contains(clause.clone(), "最");
+        let whether = words.whether.is_in(chars, clause.clone());
+        (is_cut && to_them && matters && !whether && self.is_about_need(&clause)).then_some(clause)
     }
 
     /// Whether our side is the one who tells: 我给您介绍一下情况.
@@ -165,7 +176,19 @@ impl Asked<'_> {
         let behind = word.end..self.text.clause(word.end).end.min(word.end + 16);
         let next_clause = (behind.end + 1).min(chars.len())..(behind.end + 9).min(chars.len());
         let is_any = words.any.all_in(chars, front.start.saturating_sub(2).max(sentence.start)..word.end).any(|any| any.end >= word.start.saturating_sub(14) && !self.is_negated_need(&any) && (chars[any.end - 1] != '几' || chars[word.start] == '几'));
+        let is_any = is_any || words.tells.all_in(chars, front.clone()).any(|tells| !words.whom.is_in(chars, tells.end..word.start));
+        // 哪些设备都在超期服役？ asks; 哪些都行 does not.
+        let is_asked = self.text.get(self.text.sentence(word.start).end) == Some('?');
+        let behind = if is_asked && self.text.contains(behind.clone(), "都") && !self.text.contains(behind.clone(), "都行") { word.end..word.end } else { behind };
         let is_any_behind = words.any_behind.is_in(chars, behind.clone()) || (self.text.get(behind.end) == Some(',') && words.any_behind.first_in(chars, next_clause.clone()).is_some_and(|any| any.start < next_clause.start + 5));
+        // 有没有什么困难 asks whether, unless it is begged to tell.
+        let whether = words.whether.is_in(chars, front.clone()) && !words.requests.is_in(chars, front.clone());
+        // 有什么要求您提出来: whoever has them is named behind.
+        let is_had = self.text.before(word.start) == Some('有') && !words.whom.is_in(chars, front.clone());
+        let is_told = is_had && words.whom.is_in(chars, behind.clone()) && self.text.get(self.text.sentence(word.start).end) != Some('?');
+        if whether || is_told {
+            return false;
+        }
         // 有什么可以帮您的 offers.
         if self.text.before(word.start) == Some('有') && words.offers.is_in(chars, behind.clone()) {
             return false;
@@ -190,7 +213,7 @@ impl Asked<'_> {
         let (chars, words) = (&self.text.chars, &self.words.questions);
         // 给您报个价怎么样, 我先放样机，您看如何.
         let ours = ["给您", "我", "帮您"].iter().any(|own| self.text.has(part.start, own));
-        let is_proposal = ours && words.proposals.before(chars, part.end).is_some() || words.proposals.before(chars, part.end).is_some_and(|length| part.len() <= length + 4)
+        let is_proposal = ours && words.proposals.before(chars, part.end).is_some() || words.proposals.before(chars, part.end).is_some_and(|length| part.len() <= length + 1)
             || words.proposals.at(chars, part.start).is_some_and(|length| length > 2);
         // 看哪几点 is no 几点.
         let is_logistic = words.logistics.all_in(chars, part.clone()).any(|word| !(chars[word.start] == '几' && self.text.before(word.start) == Some('哪')));
@@ -198,8 +221,11 @@ impl Asked<'_> {
         let hopes = words.hopes.first_in(chars, part.clone());
         let about_us = words.about_us.all_in(chars, part.clone()).any(|word| hopes.as_ref().is_none_or(|hopes| hopes.start > word.start));
         let only_us = self.text.contains(part.clone(), "我们") && !words.whom.is_in(chars, part.clone()) && !words.requests.is_in(chars, part.clone());
+        // 您当初为什么不选国产 asks, 为什么不买更好的 does not.
+        let is_former = self.words.amounts.past.is_in(chars, part.clone()) && words.whom.is_in(chars, part.clone());
+        let is_rhetorical = words.rhetorical.all_in(chars, part.clone()).any(|word| !(is_former && self.text.has(word.start, "为什么")));
         let when = self.text.has(part.start, "您看") && self.text.contains(part.clone(), "时候");
-        !is_logistic && !when && !about_us && !only_us && !words.rhetorical.is_in(chars, part.clone()) && !is_proposal
+        !is_logistic && !when && !about_us && !only_us && !is_rhetorical && !is_proposal
     }
 
     /// Whether a question is one by its mark, its end and what is asked for.
@@ -216,7 +242,7 @@ impl Asked<'_> {
         if !self.is_marked {
             return to_them || is_asked;
         }
-        is_asked || requests && to_them || (is_last && to_them && !self.text.contains(part.clone(), "我"))
+        is_asked || requests && to_them || (is_last && words.whom.at(chars, part.start).is_some() && !self.text.contains(part.clone(), "我"))
     }
 
     fn ends_yes_no(&self, part: &Range<usize>) -> bool {
@@ -241,14 +267,18 @@ impl Asked<'_> {
         } else {
             clause.start
         };
-        let part = start..clause.end;
+        let part = match self.is_marked {
+            true => start..clause.end,
+            false => self.addressed(start, word.start).unwrap_or(start)..(word.end..clause.end).find(|at| text.has(*at, "我")).unwrap_or(clause.end),
+        };
         let stands = is_asked || (!self.is_marked && words.whom.is_in(chars, part.clone()));
         let is_any = words.any.all_in(chars, part.clone()).any(|any| any.len() > 1);
-        let part = match self.is_marked {
-            true => part,
-            false => self.addressed(part.start, word.start).unwrap_or(part.start)..(word.end..part.end).find(|at| text.has(*at, "我")).unwrap_or(part.end),
-        };
-        let ours = text.contains(part.clone(), "我");
+        let ours = part.clone().any(|at| text.has(at, "我") && !text.has(at, "我们"));
+        // 您还是先看看: still, and no choice.
+        let is_still = text.get(word.end).is_none_or(|c| "先再要得会不没很可建推有老那这".contains(c));
+        if is_still {
+            return None;
+        }
         (stands && !is_any && !ours && !self.ends_yes_no(&part) && self.is_about_need(&part)).then_some(part)
     }
 

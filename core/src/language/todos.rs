@@ -83,6 +83,15 @@ fn read(heard: &Heard, at: usize) -> Option<Todo> {
     {
         return todo(at + length + own, true);
     }
+    // 王主任让安排工程师上门: whom he asks goes without saying.
+    if let Some(length) = words.asks.at(chars, at)
+        && matches!(chars[at], '让' | '叫' | '催' | '要')
+        && (length > 1 || chars[at] != '要')
+        && (is_start || heard.people.iter().any(|person| person.span.end == at) || text.ends(at, "客户") || text.ends(at, "院方") || matches!(text.before(at), Some('他' | '她')))
+        && words.bare_verbs.at(chars, skip(heard, at + length)).is_some()
+    {
+        return todo(at + length, false);
+    }
     // 要求本周五前提供承诺书: they ask, and nobody else can be meant.
     if words.asks.at(chars, at) == Some(2) && text.has(at, "要求") {
         let from = at + 2 + usize::from(text.get(at + 2) == Some('于'));
@@ -94,7 +103,7 @@ fn read(heard: &Heard, at: usize) -> Option<Todo> {
     }
     // 我答应他周六….
     if let Some(length) = words.promises.at(chars, at)
-        && own_before(heard, at)
+        && (is_start || own_before(heard, at))
     {
         let mut from = at + length;
         while text.get(from).is_some_and(|c| matches!(c, '他' | '她' | '们' | '了')) {
@@ -118,7 +127,7 @@ fn mine(heard: &Heard, at: usize, own: usize, todo: &dyn Fn(usize, bool) -> Opti
     let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.todos);
     let mut from = at + own;
     from += usize::from(text.get(from) == Some('们'));
-    let mut has_day = heard.days.iter().any(|day| day.span.end == at && !day.is_past);
+    let mut has_day = heard.days.iter().any(|day| day.span.end == at && !day.is_past) || words.later.before(chars, at).is_some();
     loop {
         if let Some(day) = heard.days.iter().find(|day| day.span.start == from) {
             if day.is_past {
@@ -138,6 +147,11 @@ fn mine(heard: &Heard, at: usize, own: usize, todo: &dyn Fn(usize, bool) -> Opti
         if matches!(text.get(must_end), Some('不' | '的' | '了' | '很' | '到')) {
             return None;
         }
+        // 我们下周准备一份报价单: the word is the verb itself.
+        let is_verb = must > 1 && words.verbs.at(chars, from) == Some(must) && words.verbs.at(chars, skip(heard, must_end)).is_none();
+        if is_verb {
+            return todo(from, false);
+        }
         let is_strong = chars[from..must_end].iter().any(|c| "得需须必务".contains(*c));
         return todo(must_end, is_strong);
     }
@@ -150,6 +164,11 @@ fn mine(heard: &Heard, at: usize, own: usize, todo: &dyn Fn(usize, bool) -> Opti
 fn unnamed(heard: &Heard, at: usize, todo: &dyn Fn(usize, bool) -> Option<Todo>) -> Option<Todo> {
     let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.todos);
     let mut from = at;
+    if let Some(length) = words.later.at(chars, at)
+        && words.must.at(chars, at + length).is_some()
+    {
+        return unnamed(heard, at + length, todo);
+    }
     let day = heard.days.iter().find(|day| day.span.start == at && !day.is_past);
     if let Some(day) = day {
         from = day.span.end;
@@ -187,7 +206,8 @@ fn unnamed(heard: &Heard, at: usize, todo: &dyn Fn(usize, bool) -> Option<Todo>)
     let gives = text.get(from) == Some('给') && !heard.people.iter().any(|person| person.span.start == from + 1) && !text.get(from + 1).is_some_and(|c| "他她客对院".contains(c));
     // A note of nothing else is a note to oneself: 给王主任寄样品.
     let is_whole = at == 0 && whole + 1 >= text.len() && !is_over && text.get(whole) != Some('了') && !chars[from..whole].iter().any(|c| matches!(c, '不' | '没' | '完' | '好'));
-    let is_order = is_whole || (day.is_some() && !is_week && !gives) || text.get(from) == Some('把');
+    let is_theirs = words.theirs.is_in(chars, from..whole);
+    let is_order = (is_whole && !is_theirs) || (day.is_some() && !is_theirs && !is_week && !gives) || text.get(from) == Some('把');
     let has_last = text.before(whole) == Some('了');
     ((is_mine || (is_order && !is_over && !has_last)) && whole > from).then(|| todo(from, false)).flatten()
 }

@@ -58,7 +58,7 @@ macro_rules! lists {
 
 lists! {
     /// `[brands]`.
-    Brands { makers: List, rivals: List, prefers: List, preferred: List, refuses: List, refused: List, no_makers: List, prefers_surely: List, }
+    Brands { makers: List, rivals: List, prefers: List, preferred: List, praises: List, refuses: List, refused: List, no_makers: List, prefers_surely: List, }
 }
 lists! {
     /// `[equipment]`.
@@ -93,8 +93,8 @@ lists! {
 lists! {
     /// `[todos]`.
     Todos {
-        own: List, must: List, remember: List, labels: List, asks: List, skipped: List, verbs: List, bare_verbs: List, done: List, particles: List,
-        ends: List, mine: List, promises: List,
+        later: List, own: List, must: List, remember: List, labels: List, asks: List, skipped: List, verbs: List, bare_verbs: List, done: List, particles: List,
+        ends: List, mine: List, promises: List, theirs: List,
     }
 }
 lists! {
@@ -107,7 +107,7 @@ lists! {
     /// `[questions]`.
     Questions {
         own: List, customer: List, asks: List, either: List, requests: List, matters: List, logistics: List, rhetorical: List, any: List,
-        any_behind: List, about_us: List, yes_no: List, proposals: List, answers: List, whom: List, hopes: List, offers: List,
+        any_behind: List, about_us: List, yes_no: List, proposals: List, answers: List, whom: List, hopes: List, offers: List, whether: List, tells: List,
     }
 }
 
