@@ -90,6 +90,15 @@ impl Asked<'_> {
         if is_asked && answer.is_some_and(|at| words.answers.at(chars, at).is_some()) && !self.is_to_customer(&sentence) {
             return None;
         }
+        // 买设备最怕什么？最怕没人管: the answer takes up the words of the question.
+        let takes_up = words.asks.all_in(chars, sentence.clone()).any(|word| {
+            let behind = sentence.end..line_end.min(sentence.end + 10);
+            word.start >= sentence.start + 2 && self.text.contains(behind.clone(), &chars[word.start - 2..word.start].iter().collect::<String>())
+                || self.text.contains(behind, "就是")
+        });
+        if is_asked && takes_up && !words.whom.is_in(chars, sentence.clone()) {
+            return None;
+        }
         let mut start = sentence.start;
         while start < sentence.end {
             let end = (start..sentence.end).find(|at| chars[*at] == ',' || chars[*at] == ':').unwrap_or(sentence.end);
@@ -136,7 +145,7 @@ impl Asked<'_> {
     /// Whether our side is the one who tells: 我给您介绍一下情况.
     fn is_ours(&self, clause: &Range<usize>, word: &Range<usize>) -> bool {
         let text = self.text;
-        let near = clause.start.max(word.start.saturating_sub(6))..word.start;
+        let near = clause.start.max(word.start.saturating_sub(6))..word.end;
         ["给您", "向您介绍", "为您", "跟您说", "帮您", "我来", "让我", "由我"].iter().any(|own| text.contains(near.clone(), own))
     }
 
@@ -235,6 +244,9 @@ impl Asked<'_> {
         if self.ends_yes_no(part) && !requests {
             return false;
         }
+        if chars[word.start] == '谁' && !to_them && !self.text.has(word.end, "说了算") {
+            return false;
+        }
         let is_count = chars[word.start] == '几';
         if is_count && (!to_them && !is_asked || self.text.contains(part.start..word.start, "我")) {
             return false;
@@ -276,7 +288,9 @@ impl Asked<'_> {
         let ours = part.clone().any(|at| text.has(at, "我") && !text.has(at, "我们"));
         // 您还是先看看: still, and no choice.
         let is_still = text.get(word.end).is_none_or(|c| "先再要得会不没很可建推有老那这".contains(c));
-        if is_still {
+        // 您是设备科还是采购办的: who somebody is.
+        let is_role = text.contains(part.clone(), "您是") && self.words.places.departments.is_in(chars, part.clone()) || ["您是负责", "您是管", "您是主任", "您是院长"].iter().any(|role| text.contains(part.clone(), role));
+        if is_still || is_role {
             return None;
         }
         (stands && !is_any && !ours && !self.ends_yes_no(&part) && self.is_about_need(&part)).then_some(part)
