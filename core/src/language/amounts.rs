@@ -315,6 +315,8 @@ fn part(heard: &Heard, at: usize) -> Part {
         None => match nearest(sentence) {
             _ if maker.is_some_and(|maker| start - maker.end <= 4 && maker.start <= clause.start + 1) => Part::Maker,
             Some(part @ (Part::Budget | Part::Total)) => part,
+            // What a lunch costs is said in notes, too.
+            _ if amount.most < PLAIN_MIN_YUAN => Part::None,
             _ => Part::Plain,
         },
     }
@@ -364,3 +366,6 @@ fn is_per_unit(heard: &Heard, amount: &Amount, front: &Range<usize>) -> bool {
     let Some(length) = words.measures.at(chars, at).filter(|_| at > end) else { return false };
     !heard.equipment.iter().any(|named| named.start == at + length) && chars[at] != '年'
 }
+
+/// Less than this is no budget unless it is said to be one.
+const PLAIN_MIN_YUAN: i64 = 1_000;

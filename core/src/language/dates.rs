@@ -85,7 +85,10 @@ fn weight(heard: &Heard, at: usize) -> Weight {
     if is_refined || is_replaced {
         return Weight::None;
     }
-    if heard.todos.iter().any(|todo| todo.clause.contains(&start)) {
+    // 我周五…, 周五我…: an errand of ours, whatever it is.
+    let own = &heard.words.todos.own;
+    let is_own = own.at(chars, end).is_some() || own.before(chars, start).is_some_and(|length| !"给跟让叫喊约等催请".contains(text.before(start - length).unwrap_or(' ')));
+    if is_own || heard.todos.iter().any(|todo| todo.clause.contains(&start)) {
         return Weight::Errand;
     }
     let idle = words.idle.is_in(chars, behind.start..behind.end.min(behind.start + 8));

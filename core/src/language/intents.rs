@@ -39,6 +39,9 @@ pub(super) fn choose(heard: &Heard) -> Option<Intent> {
     let breakdowns = count(heard, &words.breakdowns);
     let tenders = count(heard, &words.tenders);
     let additions = count(heard, &words.additions);
+    // A car is repaired, too: what is broken must be equipment.
+    let is_about_equipment = !heard.equipment.is_empty() || !heard.amounts.is_empty();
+    let (services, breakdowns) = if is_about_equipment { (services, breakdowns) } else { (count_long(heard, &words.services), 0) };
     match () {
         () if upgrades > 0 && buys == 0 => Some(Intent::Upgrade),
         () if upgrades > 0 && upgrades >= services => Some(first_of(heard, &words.upgrades, &words.buys)),
@@ -68,6 +71,11 @@ fn count(heard: &Heard, list: &List) -> usize {
     spoken(heard, list).filter(|word| !denied.iter().any(|denied| *denied == &heard.text.chars[word.clone()])).count()
 }
 
+/// As [`count`], of words of more than one character.
+fn count_long(heard: &Heard, list: &List) -> usize {
+    spoken(heard, list).filter(|word| word.len() > 1).count()
+}
+
 /// Words of the list that are no part of another word, nor said of a neighbour or of what was.
 fn spoken<'a>(heard: &'a Heard, list: &'a List) -> impl Iterator<Item = Range<usize>> + 'a {
     let chars = &heard.text.chars;
@@ -78,7 +86,10 @@ fn spoken<'a>(heard: &'a Heard, list: &'a List) -> impl Iterator<Item = Range<us
         let is_neighbour = heard.is_neighbour(&(clause.start..word.start)) && !heard.people.iter().any(|person| clause.start <= person.span.start && person.span.end <= word.start);
         let is_place = heard.places.iter().chain(&heard.departments).any(|place| place.start <= word.start && word.end <= place.end);
         let is_part = heard.words.equipment.parts.at(chars, word.end).is_some();
-        !is_other && !is_part && !is_neighbour && !is_place && !is_denied(heard, word)
+        // 我买了束花: but 跟我们买 is theirs.
+        let own = heard.words.todos.own.before(chars, word.start).filter(|_| chars[word.start] == '买');
+        let is_ours = own.is_some_and(|own| !heard.text.before(word.start - own).is_some_and(|c| "跟从找向给在问说".contains(c)));
+        !is_other && !is_ours && !is_part && !is_neighbour && !is_place && !is_denied(heard, word)
     })
 }
 

@@ -184,6 +184,11 @@ fn is_name(heard: &Heard, span: &Range<usize>, ending: usize) -> bool {
     if places.need_a_name.is(&chars[ending..span.end]) && (ending < span.start + 2 || behind == Some('科')) {
         return false;
     }
+    // 四家医院 are none in particular.
+    let is_count = name.iter().position(|c| *c == '家').is_some_and(|at| at > 0 && name[..at].iter().all(|c| numbers::digit_of(*c).is_some() || "十几多好0123456789".contains(*c)));
+    if is_count {
+        return false;
+    }
     let is_department = heard.departments.iter().any(|department| department.start < span.end && department.end > span.end && text::overlap(department, span));
     !is_department && !matches!(behind, Some('感' | '级')) && !(name.len() == 2 && name == ['医', '院'])
 }

@@ -127,13 +127,15 @@ fn mine(heard: &Heard, at: usize, own: usize, todo: &dyn Fn(usize, bool) -> Opti
     let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.todos);
     let mut from = at + own;
     from += usize::from(text.get(from) == Some('们'));
-    let mut has_day = heard.days.iter().any(|day| day.span.end == at && !day.is_past) || words.later.before(chars, at).is_some();
+    // 今天我见到王主任 tells; what is to be done today has a word that says so.
+    let mut has_day = heard.days.iter().any(|day| day.span.end == at && !day.is_past && !day.is_today) || words.later.before(chars, at).is_some();
     loop {
         if let Some(day) = heard.days.iter().find(|day| day.span.start == from) {
             if day.is_past {
                 return None;
             }
-            has_day = true;
+            let is_told = text.before(text.clause(from).end) == Some('了');
+            has_day |= !day.is_today || (text.get(day.span.end) == Some('把') && !is_told);
             from = day.span.end;
         } else if text.get(from).is_some_and(|c| matches!(c, '还' | '也' | '就' | '都' | '这' | '边' | '先' | ' ')) && words.must.at(chars, from).is_none() {
             from += 1;
@@ -245,7 +247,9 @@ fn end(heard: &Heard, start: usize) -> usize {
     if let Some(person) = heard.people.iter().find(speaks) {
         end = person.span.start;
     }
-    while end > start && (text.before(end) == Some(' ') || words.particles.before(chars, end).is_some()) {
+    // 把标书交了 is whole with its 了.
+    let is_done = text.get(start) == Some('把') && text.before(end) == Some('了');
+    while end > start && !is_done && (text.before(end) == Some(' ') || words.particles.before(chars, end).is_some()) {
         end -= words.particles.before(chars, end).unwrap_or(1);
     }
     end
