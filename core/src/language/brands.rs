@@ -173,3 +173,35 @@ fn stands_alone(heard: &Heard, maker: &Range<usize>) -> bool {
 fn joins(between: &[char]) -> bool {
     !between.is_empty() && between.len() <= 3 && between.iter().all(|c| "和、与跟或者还是有及/ 的or and&".contains(*c)) || between.is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::said_on_tuesday;
+
+    fn check(said: &str, want: Option<&str>) {
+        assert_eq!(said_on_tuesday(said).brand.as_deref(), want, "{said}");
+    }
+
+    #[test]
+    fn a_preference_and_not_a_mention() {
+        for (said, want) in [
+            ("倾向联影", Some("联影")),
+            ("要GE的，别的不看", Some("GE")),
+            ("想买凝血仪，希森美康的", Some("希森美康")),
+            ("明峰和安科来过，他觉得明峰好", Some("明峰")),
+            ("首选蔡司，徕卡备选", Some("蔡司")),
+            ("GE和西门子都行", None),
+            ("西门子和联影二选一还没定", None),
+            ("老机器是飞利浦的，要换新的CT", None),
+            ("迈瑞报了五十万，想买监护仪", None),
+            ("原先想买奥林巴斯，现在改成澳华了", Some("澳华")),
+            ("想买迈瑞的监护仪，不对，是科曼的", Some("科曼")),
+            ("院长偏联影，主任偏GE，院长说了算", Some("联影")),
+            ("摆药机倾向韦乐海茨", Some("韦乐海茨")),
+            ("首选国产", None),
+            ("GE的CT坏了要修", None),
+        ] {
+            check(said, want);
+        }
+    }
+}

@@ -120,3 +120,35 @@ fn is_fixed(heard: &Heard, day: &Said) -> bool {
     heard.words.dates.fixed.before(chars, day.span.start).is_some()
         || heard.text.before(day.span.start) == Some('了') && heard.words.dates.fixed.before(chars, day.span.start - 1).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::said_on_tuesday;
+
+    fn check(said: &str, want: Option<(&str, &str)>) {
+        let note = said_on_tuesday(said);
+        let days = note.date_start.zip(note.date_end).map(|(start, end)| (start.to_string(), end.to_string()));
+        assert_eq!(days, want.map(|(start, end)| (start.to_owned(), end.to_owned())), "{said}");
+    }
+
+    #[test]
+    fn the_customers_next_decisive_act() {
+        for (said, day) in [
+            ("下周三开标", "2026-02-25"),
+            ("下周看产线，已约2月20日", "2026-02-20"),
+            ("3月5号党委会，3月中旬挂网，4月底装机", "2026-03-05"),
+            ("我周五把样机送过去，下周三他们开会", "2026-02-25"),
+            ("我周五把样机送过去", "2026-02-20"),
+            ("原定3月1号开标，推迟到3月9号", "2026-03-09"),
+            ("4月10号，不是，4月20号开标", "2026-04-20"),
+            ("主任下周出差，招标3月10号才开", "2026-03-10"),
+            ("今天见了主任，下周三开标", "2026-02-25"),
+        ] {
+            check(said, Some((day, day)));
+        }
+        check("合同月底签，3月15号前到货", Some(("2026-02-21", "2026-02-28")));
+        check("去年10月第一次谈", None);
+        check("今天见了主任", None);
+        check("3月以后再说", None);
+    }
+}

@@ -117,9 +117,9 @@ fn width(phrase: Phrase) -> i32 {
 /// The second half of a range. A bare day is one of the first half's month.
 fn range_end(text: &Text, at: usize, on: Date, first: Phrase) -> Option<Phrase> {
     // 3月底4月初, with nothing between.
-    if (first.is_month || width(first) == 9) && text.before(at) != Some('月')
+    if (first.is_month || (6..=10).contains(&width(first))) && text.before(at) != Some('月')
         && let Some(second) = phrase(text, at, on, None)
-        && width(second) >= 8
+        && width(second) >= 6
         && second.start.since(first.last).is_ok_and(|span| span.get_days() <= 1 && span.get_days() > 0)
     {
         return Some(second);

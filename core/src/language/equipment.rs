@@ -69,6 +69,9 @@ fn heads(heard: &Heard, found: &mut Vec<Range<usize>>) {
         if heard.departments.iter().any(|department| text::overlap(department, &head)) {
             continue;
         }
+        if found.iter().any(|named| named.start <= head.start && head.end <= named.end) {
+            continue;
+        }
         if let Some(named) = found.iter_mut().find(|named| named.end >= head.start && named.start <= head.start) {
             named.end = named.end.max(head.end);
             continue;
@@ -218,3 +221,37 @@ const REFUSED: i32 = -10;
 const DENIED: i32 = -20;
 /// A name longer than this was not understood.
 const NAME_MAX_CHARS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::super::said_on_tuesday;
+
+    fn check(said: &str, want: Option<&str>) {
+        assert_eq!(said_on_tuesday(said).device.as_deref(), want, "{said}");
+    }
+
+    #[test]
+    fn the_one_that_is_wanted_without_its_tail() {
+        for (said, want) in [
+            ("启动CT机招标", Some("CT")),
+            ("DR设备采购", Some("DR")),
+            ("PACS系统扩容", Some("PACS")),
+            ("要买呼吸机", Some("呼吸机")),
+            ("买64排CT", Some("64排CT")),
+            ("要3.0T核磁", Some("3.0T核磁")),
+            ("采购移动DR两台", Some("移动DR")),
+            ("想采购亚低温治疗仪", Some("亚低温治疗仪")),
+            ("要一台硬质气管镜", Some("硬质气管镜")),
+            ("买一台削皮机", Some("削皮机")),
+            ("彩色多普勒超声", Some("彩色多普勒超声")),
+            ("超声刀不要了，就买个高频电刀", Some("高频电刀")),
+            ("要修的不是呼吸机，是麻醉机", Some("麻醉机")),
+            ("要买的是CT，啊说错了，是核磁", Some("核磁")),
+            ("DR球管坏了", Some("DR")),
+            ("内镜中心很忙", None),
+            ("一台救护车用的除颤仪", Some("除颤仪")),
+        ] {
+            check(said, want);
+        }
+    }
+}

@@ -154,3 +154,35 @@ fn takes(heard: &Heard) -> usize {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::said_on_tuesday;
+
+    fn check(said: &str, want: Option<&str>) {
+        assert_eq!(said_on_tuesday(said).intent.as_deref(), want, "{said}");
+    }
+
+    #[test]
+    fn what_is_worked_on_goes_before_a_tender() {
+        for (said, want) in [
+            ("要买CT", Some("采购")),
+            ("呼吸机要换新的", Some("采购")),
+            ("彩超要两台", Some("采购")),
+            ("下周三开标", Some("采购")),
+            ("CT续保", Some("维保")),
+            ("呼吸机维保要招标", Some("维保")),
+            ("血球仪又堵针了", Some("维保")),
+            ("DR球管坏了要换一个", Some("维保")),
+            ("PACS扩容", Some("升级")),
+            ("先不买新的了，就把老CT升级一下", Some("升级")),
+            ("平板坏了，不修了，买新的DR", Some("采购")),
+            ("月底签合同", None),
+            ("下周开会", None),
+            ("记得买标书", None),
+            ("车坏了", None),
+        ] {
+            check(said, want);
+        }
+    }
+}

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 mod amounts;
 mod brands;
+mod budget;
 mod dates;
 mod days;
 mod equipment;
@@ -58,7 +59,7 @@ pub fn read_note(text: &str, on: Date, words: &Words) -> Note {
     let text = text::Text::of(text);
     let heard = heard::Heard::of(&text, on, words);
     let intent = intents::choose(&heard);
-    let (budget_min, budget_max) = amounts::choose(&heard);
+    let (budget_min, budget_max) = budget::choose(&heard);
     let date = dates::choose(&heard);
     let contact = people::choose(&heard);
     Note {
@@ -79,3 +80,11 @@ pub fn read_note(text: &str, on: Date, words: &Words) -> Note {
 fn iso<S: Serializer>(day: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
     day.map(|day| day.to_string()).serialize(serializer)
 }
+
+#[cfg(test)]
+fn said_on_tuesday(text: &str) -> Note {
+    read_note(text, jiff::civil::date(2026, 2, 17), Words::medical())
+}
+
+#[cfg(test)]
+mod tests;

@@ -274,3 +274,37 @@ fn is_successor(heard: &Heard, person: &Person) -> bool {
 
 /// Somebody who has left, or was named by mistake.
 const GONE: i32 = -20;
+
+#[cfg(test)]
+mod tests {
+    use super::super::said_on_tuesday;
+
+    fn check(said: &str, want: Option<&str>) {
+        assert_eq!(said_on_tuesday(said).contact.as_deref(), want, "{said}");
+    }
+
+    #[test]
+    fn who_decides_goes_before_who_speaks() {
+        for (said, want) in [
+            ("王主任说要买CT", Some("王主任")),
+            ("设备科王建国科长要CT", Some("王建国科长")),
+            ("放射科欧阳主任要CT", Some("欧阳主任")),
+            ("院长放话要换新", Some("院长")),
+            ("李科长介绍情况，王院长最后拍板", Some("王院长")),
+            ("张院长退了，换成李院长", Some("李院长")),
+            ("换成新院长了", Some("新院长")),
+            ("不是王主任，是李主任要的CT", Some("李主任")),
+            ("王主任，哦不，李主任说要CT", Some("李主任")),
+            ("我方王经理陪同，李主任要CT", Some("李主任")),
+            ("东软的小郑也在，李主任要CT", Some("李主任")),
+            ("小何说血透机要增加", Some("小何")),
+            ("联系人：王海军。要CT", Some("王海军")),
+            ("Dr. Chen说要CT", Some("Dr. Chen")),
+            ("院长办公会讨论CT", None),
+            ("我要向院长汇报", Some("院长")),
+            ("李主任和王主任都要CT", Some("李主任")),
+        ] {
+            check(said, want);
+        }
+    }
+}

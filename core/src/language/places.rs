@@ -54,7 +54,7 @@ fn of_university(heard: &Heard, end: usize) -> Option<(usize, usize)> {
     }
     let next = (end..end + 12).find(|at| {
         let is_hospital = places.endings.at(chars, *at).is_some_and(|length| !places.need_a_name.is(&chars[*at..at + length]));
-        is_hospital || text.get(*at).is_none_or(|c| is_stop(c) || matches!(c, '的' | '、' | '和'))
+        is_hospital || text.get(*at).is_none_or(|c| is_stop(c) || matches!(c, '的' | '、'))
     })?;
     places.endings.at(chars, next).map(|length| (next, next + length))
 }
@@ -208,3 +208,36 @@ pub(super) fn choose(heard: &Heard) -> Option<String> {
 
 /// A name longer than this was not understood.
 const NAME_MAX_CHARS: usize = 18;
+
+#[cfg(test)]
+mod tests {
+    use super::super::said_on_tuesday;
+
+    fn check(said: &str, want: Option<&str>) {
+        assert_eq!(said_on_tuesday(said).hospital.as_deref(), want, "{said}");
+    }
+
+    #[test]
+    fn a_name_is_read_to_where_it_begins() {
+        for (said, want) in [
+            ("省人民医院骨科要买CT", Some("省人民医院")),
+            ("刚从市一院出来", Some("市一院")),
+            ("协和的彩超", Some("协和")),
+            ("今天去和平医院了", Some("和平医院")),
+            ("我和仁爱医院谈过", Some("仁爱医院")),
+            ("张家港市第一人民医院", Some("张家港市第一人民医院")),
+            ("华中科技大学同济医学院附属协和医院的彩超", Some("华中科技大学同济医学院附属协和医院")),
+            ("复旦大学附属中山医院青浦分院", Some("复旦大学附属中山医院青浦分院")),
+            ("新华医院要买彩超", Some("新华医院")),
+            ("万和口腔报修", Some("万和口腔")),
+            ("口腔科要牙椅", None),
+            ("从医院出来", None),
+            ("隔壁市三院买了一台", None),
+            ("跑了四家医院", None),
+            ("瑞康医疗的胥总要CT", Some("瑞康医疗")),
+            ("周三院务会上定", None),
+        ] {
+            check(said, want);
+        }
+    }
+}

@@ -154,7 +154,6 @@ impl Asked<'_> {
         if self.is_marked || clause.len() < LONG_CLAUSE_CHARS {
             return clause.clone();
         }
-        let (chars, words) = (&self.text.chars, &self.words.questions);
         let from = floor.max(clause.start);
         let start = self.addressed(from, word.start).unwrap_or(from);
         let ends = ["我", "要是", "还有什么", "谢谢", "您"];
@@ -306,3 +305,51 @@ impl Asked<'_> {
 const SPEAKER_MAX_CHARS: usize = 6;
 /// A clause longer than this, in a text without marks, holds more than the question.
 const LONG_CLAUSE_CHARS: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(said: &str, question: Option<&str>) {
+        let verdict = first_contact(said, Words::medical());
+        assert_eq!(verdict.question.as_deref(), question, "{said}");
+        assert_eq!(verdict.effective, question.is_some(), "{said}");
+    }
+
+    #[test]
+    fn open_questions_about_a_need() {
+        for (said, question) in [
+            ("您好，您目前最关注设备的哪个参数？", "您目前最关注设备的哪个参数"),
+            ("能说说您现在最大的困扰是什么吗？", "能说说您现在最大的困扰是什么吗"),
+            ("现在这台机器，是图像不行，还是速度不行？", "是图像不行，还是速度不行"),
+            ("想听听您对现有呼吸机的看法，不急着谈价格。", "想听听您对现有呼吸机的看法"),
+            ("您好杜主任我知道您很忙您对新胃镜有哪些想法您随便说", "您对新胃镜有哪些想法"),
+            ("您当初为什么不选国产？", "您当初为什么不选国产"),
+            ("贵科目前最大的困难是？", "贵科目前最大的困难是"),
+            ("我：您好。\n客户：什么事？\n我：您科里最缺什么？", "您科里最缺什么"),
+        ] {
+            check(said, Some(question));
+        }
+    }
+
+    #[test]
+    fn what_asks_nothing_of_the_kind() {
+        for said in [
+            "您需要CT吗？",
+            "有什么可以帮到您的吗？",
+            "您什么时候方便？",
+            "什么时候都可以联系我",
+            "无论您选什么品牌我都可以帮您比价",
+            "谁不想要好设备呢？",
+            "为什么这么多学校信任我们？因为我们只用环保材料。",
+            "很多主任问我怎么选超声，我都整理成文档了。",
+            "客户：你们和别家有什么区别？\n我：更耐用。",
+            "您觉得我们的报价怎么样？",
+            "您有没有什么困难？",
+            "您加我微信还是我加您？",
+            "可以问您个问题吗？",
+        ] {
+            check(said, None);
+        }
+    }
+}

@@ -271,3 +271,36 @@ fn own_before(heard: &Heard, at: usize) -> bool {
 
 /// Whoever dictates more than this in one breath has a note, and no todo.
 const TODO_MAX_CHARS: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::super::said_on_tuesday;
+
+    fn check(said: &str, want: Option<&str>) {
+        assert_eq!(said_on_tuesday(said).todo.as_deref(), want, "{said}");
+    }
+
+    #[test]
+    fn what_our_side_has_to_do() {
+        for (said, want) in [
+            ("需提前准备防静电方案", Some("准备防静电方案")),
+            ("下周三前把报价单发给他", Some("把报价单发给他")),
+            ("我得改标书", Some("改标书")),
+            ("让我们派人驻场", Some("派人驻场")),
+            ("下一步：准备投标文件", Some("准备投标文件")),
+            ("记得明天买标书", Some("买标书")),
+            ("我周五把样机送过去", Some("把样机送过去")),
+            ("给贾院长回电话，这个是我要做的", Some("给贾院长回电话")),
+            ("回头我整理装机名单", Some("整理装机名单")),
+            ("标配三年得向总部请示", Some("向总部请示")),
+            ("他要求质保五年", None),
+            ("超过就要重新报批", None),
+            ("院方约我们谈价格", None),
+            ("我买了束花", None),
+            ("周五他们开标", None),
+            ("要修呼吸机", None),
+        ] {
+            check(said, want);
+        }
+    }
+}
