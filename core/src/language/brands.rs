@@ -45,7 +45,9 @@ pub(super) fn choose(heard: &Heard, intent: Option<Intent>, contact: Option<&str
         && let Some(contact) = contact
     {
         let tied = standings.iter().filter(|(_, standing, _)| *standing == most);
-        let theirs = tied.clone().filter(|(_, _, start)| heard.text.said(heard.text.clause(*start).start..*start).contains(contact));
+        let theirs = tied.clone().filter(|(_, _, start)| {
+            heard.text.said(heard.text.clause(*start).start..*start).contains(contact)
+        });
         if tied.count() > 1 && theirs.clone().count() == 1 {
             return theirs.map(|(name, _, _)| name.clone()).next();
         }
@@ -67,7 +69,8 @@ fn unknown(heard: &Heard) -> Option<String> {
     strong.find_map(|word| {
         let end = text.clause(word.end).end;
         let name = word.end..end;
-        let is_name = (2..=5).contains(&name.len()) && chars[name.clone()].iter().all(|c| c.is_alphanumeric() && !c.is_ascii_digit());
+        let is_name = (2..=5).contains(&name.len())
+            && chars[name.clone()].iter().all(|c| c.is_alphanumeric() && !c.is_ascii_digit());
         let spans = heard.equipment.iter().chain(&heard.places).chain(&heard.departments);
         let is_other = spans.into_iter().any(|span| text::overlap(span, &name))
             || heard.days.iter().any(|day| text::overlap(&day.span, &name))
@@ -84,7 +87,10 @@ fn standing(heard: &Heard, at: usize, intent: Option<Intent>) -> Standing {
     let next = heard.makers.get(at + 1);
     let clause = heard.text.clause(maker.start);
     let is_neighbour = heard.is_neighbour(&(clause.start..maker.start));
-    if next.is_some_and(|next| heard.is_corrected(maker.end, next.start)) || heard.is_denied(maker.start) || is_neighbour {
+    if next.is_some_and(|next| heard.is_corrected(maker.end, next.start))
+        || heard.is_denied(maker.start)
+        || is_neighbour
+    {
         return Standing::Refused;
     }
     meant(heard, at, intent)
@@ -99,16 +105,24 @@ fn meant(heard: &Heard, at: usize, intent: Option<Intent>) -> Standing {
     let front = floor.max(maker.start.saturating_sub(10))..maker.start;
     // 联影和东软都行: several of them in a row share what is said of them.
     let is_chosen = words.prefers.before(chars, maker.start).is_some_and(|length| length > 1);
-    let in_row = |other: Option<&Range<usize>>, from: usize, to: usize| other.is_some() && joins(&chars[from..to]);
+    let in_row =
+        |other: Option<&Range<usize>>, from: usize, to: usize| other.is_some() && joins(&chars[from..to]);
     let row_front = at > 0 && in_row(heard.makers.get(at - 1), heard.makers[at - 1].end, maker.start);
-    let row_behind = next.is_some_and(|next| in_row(Some(next), maker.end, next.start) && !(is_chosen && maker.end == next.start));
+    let row_behind = next.is_some_and(|next| {
+        in_row(Some(next), maker.end, next.start) && !(is_chosen && maker.end == next.start)
+    });
     let mut end = maker.end;
     while text.get(end).is_some_and(|c| matches!(c, '的' | '也' | '都' | ' ' | '就')) {
         end += 1;
     }
     let verdict = [end, maker.end].into_iter().find_map(|end| {
         // 迈瑞好 praises, 迈瑞好像 supposes.
-        let is_said = |length: &usize| *length > 1 || text.get(end + 1).is_none_or(|c| is_stop(c) || matches!(c, '了' | '吧' | '的' | '些' | '一'));
+        let is_said = |length: &usize| {
+            *length > 1
+                || text
+                    .get(end + 1)
+                    .is_none_or(|c| is_stop(c) || matches!(c, '了' | '吧' | '的' | '些' | '一'))
+        };
         let (good, bad) = (words.preferred.at(chars, end).filter(is_said), words.refused.at(chars, end));
         (good.is_some() || bad.is_some()).then(|| good >= bad)
     });
@@ -118,11 +132,13 @@ fn meant(heard: &Heard, at: usize, intent: Option<Intent>) -> Standing {
     let refuses = words.refuses.last_in(chars, front.clone()).map(|word| (word.end, word.len()));
     let prefers = words.prefers.last_in(chars, front.clone()).map(|word| (word.end, word.len()));
     // 联影的性价比最高: the praise stands a little behind.
-    let reach = maker.end..text.clause(maker.end).end.min(maker.end + 10).min(next.map_or(chars.len(), |next| next.start));
+    let reach = maker.end
+        ..text.clause(maker.end).end.min(maker.end + 10).min(next.map_or(chars.len(), |next| next.start));
     let praise = words.praises.first_in(chars, reach.clone());
     let is_praised = praise.is_some_and(|praise| {
-        let denied = heard.words.intents.denied.is_in(chars, reach.start..praise.start) || heard.words.intents.denied.before(chars, praise.start).is_some();
-        !denied && !words.refused.at(chars, reach.start).is_some_and(|length| length > 1)
+        let denied = heard.words.intents.denied.is_in(chars, reach.start..praise.start)
+            || heard.words.intents.denied.before(chars, praise.start).is_some();
+        !denied && words.refused.at(chars, reach.start).is_none_or(|length| length <= 1)
     });
     // A word of wanting is denied like any other: 不再用, 不想要.
     let is_past = heard.words.amounts.past.last_in(chars, front.clone());
@@ -141,9 +157,19 @@ fn meant(heard: &Heard, at: usize, intent: Option<Intent>) -> Standing {
         let is_plain = length == 1;
         // 要 and 买 stand directly in front; other equipment between makes it another's.
         // 换联影 ends there; 换西门子的老CT does not.
-        let stays = !is_plain || chars[end - 1] != '换' || text.get(maker.end).is_none_or(is_stop) || text.ends(maker.start, "换成");
-        let counted = chars[end..maker.start].iter().all(|c| "了一二两三四五六七八九十0123456789台套部把张个些批款的全新架几".contains(*c));
-        if !is_denied && stays && between <= 6 && (!is_plain || counted) && !heard.equipment.iter().any(|named| named.start >= end && named.end <= maker.start) {
+        let stays = !is_plain
+            || chars[end - 1] != '换'
+            || text.get(maker.end).is_none_or(is_stop)
+            || text.ends(maker.start, "换成");
+        let counted = chars[end..maker.start]
+            .iter()
+            .all(|c| "了一二两三四五六七八九十0123456789台套部把张个些批款的全新架几".contains(*c));
+        if !is_denied
+            && stays
+            && between <= 6
+            && (!is_plain || counted)
+            && !heard.equipment.iter().any(|named| named.start >= end && named.end <= maker.start)
+        {
             let serves = matches!(intent, Some(Intent::Service | Intent::Upgrade));
             return match (is_plain, serves) {
                 (true, true) => Standing::Named,
@@ -171,7 +197,10 @@ fn stands_alone(heard: &Heard, maker: &Range<usize>) -> bool {
 
 /// Whether only 和, 、 and their like stand between two makers.
 fn joins(between: &[char]) -> bool {
-    !between.is_empty() && between.len() <= 3 && between.iter().all(|c| "和、与跟或者还是有及/ 的or and&".contains(*c)) || between.is_empty()
+    !between.is_empty()
+        && between.len() <= 3
+        && between.iter().all(|c| "和、与跟或者还是有及/ 的or and&".contains(*c))
+        || between.is_empty()
 }
 
 #[cfg(test)]

@@ -30,7 +30,9 @@ pub(super) fn choose(heard: &Heard) -> (Option<i64>, Option<i64>) {
     for at in 0..heard.amounts.len() {
         let part = part(heard, at);
         makers += usize::from(part == Part::Maker);
-        if part != Part::None && best.is_none_or(|(most, _)| part > most || (part == most && part == Part::Changed)) {
+        if part != Part::None
+            && best.is_none_or(|(most, _)| part > most || (part == most && part == Part::Changed))
+        {
             best = Some((part, at));
         }
     }
@@ -40,12 +42,16 @@ pub(super) fn choose(heard: &Heard) -> (Option<i64>, Option<i64>) {
     // The same figure said again, the second time with its bound: 最多六百五，六百五十万.
     let amount = &heard.amounts[at];
     let same = |other: &&Amount| (other.least, other.most) == (amount.least, amount.most);
-    let said: Vec<(bool, bool)> = heard.amounts.iter().filter(same).map(|amount| sides(heard, amount)).collect();
+    let said: Vec<(bool, bool)> =
+        heard.amounts.iter().filter(same).map(|amount| sides(heard, amount)).collect();
     let is_most = said.iter().any(|(most, _)| *most);
     let is_least = said.iter().any(|(_, least)| *least) || amount.is_over;
     let later = heard.words.amounts.most_of_it.is_in(&heard.text.chars, amount.span.end..heard.text.len());
     // 至少三百万，最多四百万: both ends, each with its own word.
-    let bounds: Vec<(&Amount, (bool, bool))> = (0..heard.amounts.len()).filter(|other| part(heard, *other) > Part::None).map(|other| (&heard.amounts[other], sides(heard, &heard.amounts[other]))).collect();
+    let bounds: Vec<(&Amount, (bool, bool))> = (0..heard.amounts.len())
+        .filter(|other| part(heard, *other) > Part::None)
+        .map(|other| (&heard.amounts[other], sides(heard, &heard.amounts[other])))
+        .collect();
     let most = bounds.iter().find(|(_, sides)| *sides == (true, false)).map(|(amount, _)| amount.most);
     let least = bounds.iter().find(|(_, sides)| *sides == (false, true)).map(|(amount, _)| amount.least);
     if let (Some(least), Some(most)) = (least, most)
@@ -65,20 +71,40 @@ pub(super) fn choose(heard: &Heard) -> (Option<i64>, Option<i64>) {
 fn sides(heard: &Heard, amount: &Amount) -> (bool, bool) {
     let (chars, words) = (&heard.text.chars, &heard.words.amounts);
     let clause = heard.text.clause(amount.span.start);
-    let floor = heard.amounts.iter().rev().find(|other| other.span.end <= amount.span.start).map_or(0, |other| other.span.end);
+    let floor = heard
+        .amounts
+        .iter()
+        .rev()
+        .find(|other| other.span.end <= amount.span.start)
+        .map_or(0, |other| other.span.end);
     let before = floor.max(clause.start).max(amount.span.start.saturating_sub(8))..amount.span.start;
     let mut end = amount.span.end;
-    while heard.text.get(end).is_some_and(|c| matches!(c, ' ' | '的' | '就' | '都' | '吧' | '左' | '右' | '是')) {
+    while heard
+        .text
+        .get(end)
+        .is_some_and(|c| matches!(c, ' ' | '的' | '就' | '都' | '吧' | '左' | '右' | '是'))
+    {
         end += 1;
     }
     // 最多六百五，六百五十万: the bound stands before a figure that is only said again.
-    let said_before = heard.text.before(amount.span.start).filter(|c| *c == ',').map(|_| heard.text.clause(amount.span.start - 1));
-    let again = said_before.filter(|clause| clause.len() < 10 && clause.start >= floor && numbers::read(chars, clause.end.saturating_sub(3).max(clause.start), &|_| false).is_some());
+    let said_before = heard
+        .text
+        .before(amount.span.start)
+        .filter(|c| *c == ',')
+        .map(|_| heard.text.clause(amount.span.start - 1));
+    let again = said_before.filter(|clause| {
+        clause.len() < 10
+            && clause.start >= floor
+            && numbers::read(chars, clause.end.saturating_sub(3).max(clause.start), &|_| false).is_some()
+    });
     let in_front = |list: &List| {
-        list.last_in(chars, before.clone()).or_else(|| again.clone().and_then(|again| list.last_in(chars, again))).map(|word| (word.end, word.len()))
+        list.last_in(chars, before.clone())
+            .or_else(|| again.clone().and_then(|again| list.last_in(chars, again)))
+            .map(|word| (word.end, word.len()))
     };
     let (most, least) = (in_front(&words.most_before), in_front(&words.least_before));
-    let is_most = words.most_behind.at(chars, end).is_some() || most.is_some_and(|most| least.is_none_or(|least| most > least));
+    let is_most = words.most_behind.at(chars, end).is_some()
+        || most.is_some_and(|most| least.is_none_or(|least| most > least));
     let is_least = words.least_behind.at(chars, end).is_some() || (least.is_some() && !is_most);
     (is_most, is_least && words.most_behind.at(chars, end).is_none())
 }
@@ -103,14 +129,17 @@ fn part(heard: &Heard, at: usize) -> Part {
     if is_per_unit(heard, amount, &front) || text.before(start) == Some('花') {
         return Part::None;
     }
-    let is_bounded = words.least_before.before(chars, start).is_some() || words.most_before.before(chars, start).is_some();
+    let is_bounded =
+        words.least_before.before(chars, start).is_some() || words.most_before.before(chars, start).is_some();
     let is_difference = words.differences.before(chars, start).is_some() && !is_bounded;
     // 由80万调整为65万, 从四百万砍到两百八十万.
-    let gives_way = next.is_some_and(|next| next.span.start - end <= 10 && words.changes.is_in(chars, end..next.span.start));
+    let gives_way = next
+        .is_some_and(|next| next.span.start - end <= 10 && words.changes.is_in(chars, end..next.span.start));
     if gives_way || words.rejected.is_in(chars, behind.clone()) || is_difference {
         return Part::None;
     }
-    let is_ours = text.before(start) == Some('的') && heard.words.todos.own.before(chars, start - 1).is_some();
+    let is_ours =
+        text.before(start) == Some('的') && heard.words.todos.own.before(chars, start - 1).is_some();
     if is_ours || words.quotes.at(chars, end).is_some() && !words.budget.is_in(chars, front.clone()) {
         return Part::None;
     }
@@ -125,37 +154,51 @@ fn part(heard: &Heard, at: usize) -> Part {
         (&words.total, Part::Total),
     ];
     // 跟我说 is no offer of ours.
-    let is_told = |word: &Range<usize>| chars[word.start] == '我' && text.before(word.start).is_some_and(|c| "跟对给和同向".contains(c));
+    let is_told = |word: &Range<usize>| {
+        chars[word.start] == '我' && text.before(word.start).is_some_and(|c| "跟对给和同向".contains(c))
+    };
     let nearest = |span: Range<usize>| {
         let last = |(list, part): (&List, Part)| {
             let word = list.all_in(chars, span.clone()).filter(|word| !is_told(word)).last();
             word.map(|word| (word.end, word.len(), part))
         };
-        kinds.into_iter().filter_map(last).max_by_key(|(end, length, _)| (*end, *length)).map(|(_, _, part)| part)
+        kinds
+            .into_iter()
+            .filter_map(last)
+            .max_by_key(|(end, length, _)| (*end, *length))
+            .map(|(_, _, part)| part)
     };
     // 我说最低320万: the bound is one of an offer.
-    let is_bound = is_bounded && !words.budget.is_in(chars, front.clone()) && !words.total.is_in(chars, front.clone());
+    let is_bound =
+        is_bounded && !words.budget.is_in(chars, front.clone()) && !words.total.is_in(chars, front.clone());
     if is_bound && words.quotes.all_in(chars, front.clone()).any(|word| !is_told(&word)) {
         return Part::None;
     }
     let budget = words.budget.last_in(chars, front.clone()).filter(|word| word.len() > 1);
     let mut part = nearest(front.clone());
     // 预算报了260万: the budget was handed in, nothing was offered.
-    if part == Some(Part::None) && budget.is_some_and(|budget| !words.others.is_in(chars, budget.end..start)) {
+    if part == Some(Part::None) && budget.is_some_and(|budget| !words.others.is_in(chars, budget.end..start))
+    {
         part = Some(Part::Budget);
     }
-    let is_rival = heard.makers.iter().any(|maker| front.contains(&maker.start) && words.quotes.is_in(chars, maker.end..start));
+    let is_rival = heard
+        .makers
+        .iter()
+        .any(|maker| front.contains(&maker.start) && words.quotes.is_in(chars, maker.end..start));
     if is_rival && part != Some(Part::Budget) && part != Some(Part::Total) {
         return Part::None;
     }
     let maker = heard.makers.iter().rev().find(|maker| front.contains(&maker.start) && maker.end <= start);
     if words.changes.is_in(chars, front.clone()) && part != Some(Part::None) {
         // 东软降到了260万 is an offer, too.
-        let is_offer = maker.is_some_and(|maker| maker.start <= clause.start + 2 && words.changes.is_in(chars, maker.end..start)) && !words.budget.is_in(chars, front.clone());
+        let is_offer = maker.is_some_and(|maker| {
+            maker.start <= clause.start + 2 && words.changes.is_in(chars, maker.end..start)
+        }) && !words.budget.is_in(chars, front.clone());
         return if is_offer { Part::None } else { Part::Changed };
     }
     // 6月20号之前 is no time that is over.
-    let is_day = |word: &Range<usize>| heard.days.iter().any(|day| day.span.contains(&word.start) && !day.is_past);
+    let is_day =
+        |word: &Range<usize>| heard.days.iter().any(|day| day.span.contains(&word.start) && !day.is_past);
     let near = front.start.max(start.saturating_sub(20))..start;
     let past = words.past.all_in(chars, near).filter(|word| !is_day(word)).last().map(|word| word.end);
     let now = words.now.last_in(chars, front.clone()).map(|word| word.end);
@@ -165,12 +208,15 @@ fn part(heard: &Heard, at: usize) -> Part {
     }
     // What somebody of another maker tells is no budget, nor what follows an offer of ours.
     let speaker = heard.people.iter().rev().find(|person| person.span.end <= start);
-    let of_rival = speaker.is_some_and(|speaker| speaker.is_ours && speaker.span.start >= text.sentence(start).start);
+    let of_rival =
+        speaker.is_some_and(|speaker| speaker.is_ours && speaker.span.start >= text.sentence(start).start);
     if of_rival && part.is_none() {
         return Part::None;
     }
     // 三年45万 is the total of 一年15万.
-    let years = text.before(start) == Some('年') && start >= 2 && numbers::small(chars, start - 2).is_some_and(|(count, _)| count > 1);
+    let years = text.before(start) == Some('年')
+        && start >= 2
+        && numbers::small(chars, start - 2).is_some_and(|(count, _)| count > 1);
     if years && part.is_none_or(|part| part > Part::None) {
         return Part::Total;
     }
@@ -181,7 +227,9 @@ fn part(heard: &Heard, at: usize) -> Part {
         None if words.spent.is_in(chars, end..(end + 3).min(chars.len())) => Part::None,
         None if !is_bounded && at > 0 && is_offer(heard, at - 1) && end - floor < 14 => Part::None,
         None => match nearest(sentence) {
-            _ if maker.is_some_and(|maker| start - maker.end <= 4 && maker.start <= clause.start + 1) => Part::Maker,
+            _ if maker.is_some_and(|maker| start - maker.end <= 4 && maker.start <= clause.start + 1) => {
+                Part::Maker
+            }
             Some(part @ (Part::Budget | Part::Total)) => part,
             // What a lunch costs is said in notes, too.
             _ if amount.most < PLAIN_MIN_YUAN => Part::None,
@@ -204,7 +252,10 @@ fn is_per_unit(heard: &Heard, amount: &Amount, front: &Range<usize>) -> bool {
     let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.amounts);
     let (start, end) = (amount.span.start, amount.span.end);
     // 单台预算 is one of each, 每台…总预算 is not.
-    let is_total = |from: usize| words.total.is_in(chars, from..start) || words.budget.all_in(chars, from..start).any(|word| word.len() > 1 && word.start > from);
+    let is_total = |from: usize| {
+        words.total.is_in(chars, from..start)
+            || words.budget.all_in(chars, from..start).any(|word| word.len() > 1 && word.start > from)
+    };
     if let Some(unit) = words.unit.last_in(chars, front.clone())
         && !is_total(if text.contains(unit.clone(), "年") { front.start } else { unit.end })
     {
@@ -262,10 +313,18 @@ mod tests {
         ] {
             check(said, Some(least * 10_000), Some(most * 10_000));
         }
-        for said in ["三百万以内", "不超过三百万", "三百万封顶", "最多三百万", "控制在300万以内", "三百万，不超过这个数"] {
+        for said in [
+            "三百万以内",
+            "不超过三百万",
+            "三百万封顶",
+            "最多三百万",
+            "控制在300万以内",
+            "三百万，不超过这个数",
+        ] {
             check(said, None, Some(3_000_000));
         }
-        for said in ["三百万以上", "三百万起步", "至少三百万", "不低于三百万", "三百多万"] {
+        for said in ["三百万以上", "三百万起步", "至少三百万", "不低于三百万", "三百多万"]
+        {
             check(said, Some(3_000_000), None);
         }
     }
@@ -285,7 +344,15 @@ mod tests {
         ] {
             check(said, Some(3_000_000), Some(3_000_000));
         }
-        for said in ["每台五十万", "五十万一台", "我们的报价是三百万", "迈瑞报了三百万", "去年花了三百万", "他嫌三百万太贵", "便宜了三十万"] {
+        for said in [
+            "每台五十万",
+            "五十万一台",
+            "我们的报价是三百万",
+            "迈瑞报了三百万",
+            "去年花了三百万",
+            "他嫌三百万太贵",
+            "便宜了三十万",
+        ] {
             check(said, None, None);
         }
     }

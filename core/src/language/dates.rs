@@ -24,7 +24,8 @@ pub(super) fn choose(heard: &Heard) -> Option<(Date, Date)> {
     let days = &heard.days;
     let weights: Vec<Weight> = (0..days.len()).map(|at| weight(heard, at)).collect();
     let most = weights.iter().copied().max().filter(|most| *most > Weight::None)?;
-    let candidates: Vec<&Said> = days.iter().zip(&weights).filter(|(_, weight)| **weight == most).map(|(day, _)| day).collect();
+    let candidates: Vec<&Said> =
+        days.iter().zip(&weights).filter(|(_, weight)| **weight == most).map(|(day, _)| day).collect();
     let mut best = *candidates.first()?;
     for day in candidates {
         let is_within = best.start <= day.start && day.end <= best.end;
@@ -59,14 +60,18 @@ fn weight(heard: &Heard, at: usize) -> Weight {
     if next.is_some_and(|next| heard.is_corrected(end, next.span.start)) || heard.is_denied(start) {
         return Weight::None;
     }
-    let is_moved = words.moved.at(chars, end).is_some() && (next.is_some() || words.moved.at(chars, end).is_some_and(|length| length < 3));
+    let is_moved = words.moved.at(chars, end).is_some()
+        && (next.is_some() || words.moved.at(chars, end).is_some_and(|length| length < 3));
     // 从九月推迟到十一月: but what begins 从3月 is not over.
-    let is_former = words.past.before(chars, start).is_some() && next.is_some() && (text.before(start) != Some('从') || words.moved.at(chars, end).is_some());
+    let is_former = words.past.before(chars, start).is_some()
+        && next.is_some()
+        && (text.before(start) != Some('从') || words.moved.at(chars, end).is_some());
     if is_moved || is_former {
         return Weight::None;
     }
     // 今天见了, 3月5号开过会: said of what was done.
-    let was = behind.clone().take(10).any(|at| is_over(heard, at) || text.has(at, "了") && !text.has(at, "了解"));
+    let was =
+        behind.clone().take(10).any(|at| is_over(heard, at) || text.has(at, "了") && !text.has(at, "了解"));
     let at_once = behind.start..behind.end.min(behind.start + 6);
     let tells = at_once.clone().any(|at| matches!(chars[at], '说' | '讲'));
     if day.is_today && (was || tells || !words.today.is_in(chars, at_once)) {
@@ -75,24 +80,29 @@ fn weight(heard: &Heard, at: usize) -> Weight {
     if day.is_rolled && was && behind.clone().take(6).any(|at| is_over(heard, at)) {
         return Weight::None;
     }
-    // A day that is fixed takes the place of a vaguer one before it: 下周看产线，已约2月20日.
-    let is_refined = days[at + 1..].iter().any(|later| {
-        later.span.start < text.sentence(end).end && is_fixed(heard, later) && width(later) < width(day)
+    // A day that is fixed takes the place of a vaguer one before it: 下周看产线，已约2月20日. One to which it was moved takes that of any.
+    let sentence = text.sentence(end).end;
+    let is_replaced = days[at + 1..].iter().take_while(|later| later.span.start < sentence).any(|later| {
+        let is_moved_to = later.span.start - end <= MOVED_MAX_CHARS
+            && words.moved.before(chars, later.span.start).is_some();
+        is_moved_to || (is_fixed(heard, later) && width(later) < width(day))
     });
-    let is_replaced = days[at + 1..].iter().any(|later| {
-        later.span.start < text.sentence(end).end && later.span.start - end <= MOVED_MAX_CHARS && words.moved.before(chars, later.span.start).is_some()
-    });
-    if is_refined || is_replaced {
+    if is_replaced {
         return Weight::None;
     }
     // 我周五…, 周五我…: an errand of ours, whatever it is.
     let own = &heard.words.todos.own;
-    let is_own = own.at(chars, end).is_some() || own.before(chars, start).is_some_and(|length| !"给跟让叫喊约等催请".contains(text.before(start - length).unwrap_or(' ')));
+    let is_own = own.at(chars, end).is_some()
+        || own
+            .before(chars, start)
+            .is_some_and(|length| !"给跟让叫喊约等催请".contains(text.before(start - length).unwrap_or(' ')));
     if is_own || heard.todos.iter().any(|todo| todo.clause.contains(&start)) {
         return Weight::Errand;
     }
     let idle = words.idle.is_in(chars, behind.start..behind.end.min(behind.start + 8));
-    let acts = words.decisive.first_in(chars, behind.clone()).is_some() || words.decisive.is_in(chars, near) || is_fixed(heard, day);
+    let acts = words.decisive.first_in(chars, behind.clone()).is_some()
+        || words.decisive.is_in(chars, near)
+        || is_fixed(heard, day);
     match (idle, acts) {
         (true, _) => Weight::None,
         (false, true) => Weight::Decisive,
@@ -105,7 +115,9 @@ fn weight(heard: &Heard, at: usize) -> Weight {
 /// 过 as in 开过会, and not as in 过去 or 过会.
 fn is_over(heard: &Heard, at: usize) -> bool {
     let text = heard.text;
-    text.has(at, "过") && !["过去", "过来", "过会", "过一下", "过审", "过保", "过期"].iter().any(|word| text.has(at, word)) && !text.ends(at, "通")
+    text.has(at, "过")
+        && !["过去", "过来", "过会", "过一下", "过审", "过保", "过期"].iter().any(|word| text.has(at, word))
+        && !text.ends(at, "通")
 }
 
 fn width(day: &Said) -> i32 {
@@ -118,7 +130,8 @@ const MOVED_MAX_CHARS: usize = 24;
 fn is_fixed(heard: &Heard, day: &Said) -> bool {
     let chars = &heard.text.chars;
     heard.words.dates.fixed.before(chars, day.span.start).is_some()
-        || heard.text.before(day.span.start) == Some('了') && heard.words.dates.fixed.before(chars, day.span.start - 1).is_some()
+        || heard.text.before(day.span.start) == Some('了')
+            && heard.words.dates.fixed.before(chars, day.span.start - 1).is_some()
 }
 
 #[cfg(test)]
@@ -127,7 +140,8 @@ mod tests {
 
     fn check(said: &str, want: Option<(&str, &str)>) {
         let note = said_on_tuesday(said);
-        let days = note.date_start.zip(note.date_end).map(|(start, end)| (start.to_string(), end.to_string()));
+        let days =
+            note.date_start.zip(note.date_end).map(|(start, end)| (start.to_string(), end.to_string()));
         assert_eq!(days, want.map(|(start, end)| (start.to_owned(), end.to_owned())), "{said}");
     }
 

@@ -15,7 +15,8 @@ pub(super) fn find(heard: &Heard) -> Vec<Range<usize>> {
         let department = heard.departments.iter().find(|department| department.contains(&at));
         let name = words.names.at(chars, at).filter(|length| {
             // 内镜中心 is a place; Dr. is a title.
-            department.is_none_or(|department| at + length > department.end) && chars.get(at + length) != Some(&'.')
+            department.is_none_or(|department| at + length > department.end)
+                && chars.get(at + length) != Some(&'.')
         });
         let Some(length) = name else {
             at += 1;
@@ -72,11 +73,15 @@ fn heads(heard: &Heard, found: &mut Vec<Range<usize>>) {
         if found.iter().any(|named| named.start <= head.start && head.end <= named.end) {
             continue;
         }
-        if let Some(named) = found.iter_mut().find(|named| named.end >= head.start && named.start <= head.start) {
+        if let Some(named) =
+            found.iter_mut().find(|named| named.end >= head.start && named.start <= head.start)
+        {
             named.end = named.end.max(head.end);
             continue;
         }
-        let start = (head.start.saturating_sub(NAME_MAX_CHARS)..=head.start).rev().find(|at| begins(heard, *at, head.start));
+        let start = (head.start.saturating_sub(NAME_MAX_CHARS)..=head.start)
+            .rev()
+            .find(|at| begins(heard, *at, head.start));
         // A head alone says nothing, unless it is a whole name.
         if let Some(start) = start.filter(|start| head.end - start > 2) {
             let at = found.iter().position(|named| named.start > start).unwrap_or(found.len());
@@ -109,15 +114,24 @@ fn join(heard: &Heard, found: &mut Vec<Range<usize>>) {
 fn behind_measure(heard: &Heard, start: usize) -> usize {
     let (chars, words) = (&heard.text.chars, heard.words);
     let measure = (start.saturating_sub(6)..start).rev().find(|at| {
-        words.amounts.measures.at(chars, *at) == Some(1) && *at > 0 && is_number(chars[at - 1]) && matches!(chars[*at], '台' | '套' | '部' | '张' | '把' | '架')
+        words.amounts.measures.at(chars, *at) == Some(1)
+            && *at > 0
+            && is_number(chars[at - 1])
+            && matches!(chars[*at], '台' | '套' | '部' | '张' | '把' | '架')
     });
     let Some(measure) = measure else { return start };
     let mut from = measure + 1;
-    while let Some(length) = words.equipment.no_kinds.at(chars, from).filter(|length| from + length <= start) {
+    while let Some(length) = words.equipment.no_kinds.at(chars, from).filter(|length| from + length <= start)
+    {
         from += length;
     }
-    let is_name = chars[from..start].iter().all(|c| !is_stop(*c) && !c.is_whitespace() && !"的了是要想就也和都还能用给做在有、，我他这那买修坏换全".contains(*c));
-    let is_free = !heard.makers.iter().any(|maker| text::overlap(maker, &(from..start))) && !words.places.breaks.is_in(chars, from..start);
+    let is_name = chars[from..start].iter().all(|c| {
+        !is_stop(*c)
+            && !c.is_whitespace()
+            && !"的了是要想就也和都还能用给做在有、，我他这那买修坏换全".contains(*c)
+    });
+    let is_free = !heard.makers.iter().any(|maker| text::overlap(maker, &(from..start)))
+        && !words.places.breaks.is_in(chars, from..start);
     if is_name && is_free { from } else { start }
 }
 
@@ -130,11 +144,20 @@ fn behind_measures(heard: &Heard, found: &mut Vec<Range<usize>>) {
             continue;
         }
         let start = measure.end;
-        let end = (start..chars.len().min(start + NAME_MAX_CHARS)).take_while(|at| !is_stop(chars[*at]) && chars[*at] != '、').last().map_or(start, |at| at + 1);
+        let end = (start..chars.len().min(start + NAME_MAX_CHARS))
+            .take_while(|at| !is_stop(chars[*at]) && chars[*at] != '、')
+            .last()
+            .map_or(start, |at| at + 1);
         let head = words.equipment.weak_heads.first_in(chars, (start + 1).min(end)..end);
         let Some(head) = head else { continue };
         let span = start..head.end;
-        let is_plain = words.places.breaks.is_in(chars, span.clone()) || chars[span.clone()].iter().any(|c| "新老旧样这那我他的了要想就也".contains(*c));
+        if words.equipment.nameless.is(&chars[span.clone()])
+            || words.equipment.nameless.at(chars, start).is_some_and(|length| length > 1)
+        {
+            continue;
+        }
+        let is_plain = words.places.breaks.is_in(chars, span.clone())
+            || chars[span.clone()].iter().any(|c| "新老旧样这那我他的了要想就也".contains(*c));
         if !is_plain && !found.iter().any(|named| text::overlap(named, &span)) {
             let at = found.iter().position(|named| named.start > start).unwrap_or(found.len());
             found.insert(at, span);
@@ -161,7 +184,11 @@ fn begins(heard: &Heard, at: usize, head: usize) -> bool {
         || words.places.endings.before(chars, at).is_some()
         || (at < head && words.places.breaks.before(chars, at).is_some())
         || words.intents.buys.before(chars, at).is_some()
-        || words.equipment.wants.before(chars, at).is_some_and(|length| length > 1 || words.equipment.kinds.at(chars, at - 1).is_none())
+        || words
+            .equipment
+            .wants
+            .before(chars, at)
+            .is_some_and(|length| length > 1 || words.equipment.kinds.at(chars, at - 1).is_none())
         || words.amounts.measures.before(chars, at).is_some_and(count)
 }
 
@@ -184,7 +211,8 @@ fn score(heard: &Heard, named: &Range<usize>, next: Option<&Range<usize>>) -> i3
     let is_denied = heard.is_denied(named.start);
     let mut end = named.end + words.equipment.tails.at(chars, named.end).unwrap_or(0);
     end += chars[end..].iter().take(2).take_while(|c| "的也就都了事".contains(**c)).count();
-    let refusal = words.equipment.refused.at(chars, end).or_else(|| words.equipment.refused.at(chars, named.end));
+    let refusal =
+        words.equipment.refused.at(chars, end).or_else(|| words.equipment.refused.at(chars, named.end));
     let is_corrected = next.is_some_and(|next| heard.is_corrected(named.end, next.start));
     if is_denied || is_corrected {
         return DENIED;
@@ -197,14 +225,22 @@ fn score(heard: &Heard, named: &Range<usize>, next: Option<&Range<usize>>) -> i3
     let behind = named.end..clause.end.min(named.end + 8);
     let mut score = 0;
     // 救护车用的除颤仪.
-    let belongs = next.is_some_and(|next| next.start <= named.end + 4 && heard.text.contains(named.end..next.start, "用的"));
+    let belongs = next.is_some_and(|next| {
+        next.start <= named.end + 4 && heard.text.contains(named.end..next.start, "用的")
+    });
     if belongs {
         score -= 5;
     }
     if words.equipment.wants.is_in(chars, before.clone()) {
         score += 2;
     }
-    let acts = [&words.intents.buys, &words.intents.services, &words.intents.upgrades, &words.intents.breakdowns, &words.intents.tenders];
+    let acts = [
+        &words.intents.buys,
+        &words.intents.services,
+        &words.intents.upgrades,
+        &words.intents.breakdowns,
+        &words.intents.tenders,
+    ];
     if acts.iter().any(|list| list.is_in(chars, behind.clone())) {
         score += 2;
     }

@@ -46,9 +46,13 @@ impl<'a> Heard<'a> {
         heard.places = places::find(&heard);
         // 新华医院 is no maker, and 口腔医院 no equipment.
         let places = heard.places.clone();
-        let is_outside = |span: &Range<usize>| !places.iter().any(|place| place.start <= span.start && span.end <= place.end);
+        let is_outside = |span: &Range<usize>| {
+            !places.iter().any(|place| place.start <= span.start && span.end <= place.end)
+        };
         let departments = heard.departments.clone();
-        heard.makers.retain(|maker| is_outside(maker) && !departments.iter().any(|department| text::overlap(department, maker)));
+        heard.makers.retain(|maker| {
+            is_outside(maker) && !departments.iter().any(|department| text::overlap(department, maker))
+        });
         heard.equipment.retain(is_outside);
         heard.people = people::find(&heard);
         heard.todos = todos::find(&heard);
@@ -69,7 +73,9 @@ impl<'a> Heard<'a> {
             return false;
         }
         self.words.intents.corrections.is_in(&self.text.chars, between.clone())
-            || [",不是,", ",不,", "。不是,", ",不是。"].iter().any(|word| self.text.contains(between.clone(), word))
+            || [",不是,", ",不,", "。不是,", ",不是。"]
+                .iter()
+                .any(|word| self.text.contains(between.clone(), word))
     }
 
     /// Whether a neighbour is spoken of within: 隔壁市三院, but not 别的不谈.
@@ -85,7 +91,8 @@ impl<'a> Heard<'a> {
     /// Whether what begins here is said not to be: 不是呼吸机.
     pub(super) fn is_denied(&self, start: usize) -> bool {
         let text = self.text;
-        ["不是", "不是要", "不是买", "不是修", "并非"].iter().any(|word| text.ends(start, word)) && !text.ends(start, "是不是")
+        ["不是", "不是要", "不是买", "不是修", "并非"].iter().any(|word| text.ends(start, word))
+            && !text.ends(start, "是不是")
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) fn choose(heard: &Heard) -> Option<Intent> {
     let additions = count(heard, &words.additions);
     // A car is repaired, too: what is broken must be equipment.
     let is_about_equipment = !heard.equipment.is_empty() || !heard.amounts.is_empty();
-    let (services, breakdowns) = if is_about_equipment { (services, breakdowns) } else { (count_long(heard, &words.services), 0) };
+    let (services, breakdowns) =
+        if is_about_equipment { (services, breakdowns) } else { (count_long(heard, &words.services), 0) };
     match () {
         () if upgrades > 0 && buys == 0 => Some(Intent::Upgrade),
         () if upgrades > 0 && upgrades >= services => Some(first_of(heard, &words.upgrades, &words.buys)),
@@ -58,7 +59,11 @@ pub(super) fn choose(heard: &Heard) -> Option<Intent> {
 /// Whether upgrading or buying is spoken of first, where both are.
 fn first_of(heard: &Heard, upgrades: &List, buys: &List) -> Intent {
     let first = |list: &List| spoken(heard, list).next().map_or(usize::MAX, |word| word.start);
-    if first(upgrades) <= first(buys) || !heard.text.chars[first(buys)..].starts_with(&['买', '新']) { Intent::Upgrade } else { Intent::Buy }
+    if first(upgrades) <= first(buys) || !heard.text.chars[first(buys)..].starts_with(&['买', '新']) {
+        Intent::Upgrade
+    } else {
+        Intent::Buy
+    }
 }
 
 fn count(heard: &Heard, list: &List) -> usize {
@@ -68,7 +73,9 @@ fn count(heard: &Heard, list: &List) -> usize {
         .filter(|word| is_denied(heard, word))
         .map(|word| &heard.text.chars[word])
         .collect();
-    spoken(heard, list).filter(|word| !denied.iter().any(|denied| *denied == &heard.text.chars[word.clone()])).count()
+    spoken(heard, list)
+        .filter(|word| !denied.iter().any(|denied| *denied == &heard.text.chars[word.clone()]))
+        .count()
 }
 
 /// As [`count`], of words of more than one character.
@@ -83,12 +90,22 @@ fn spoken<'a>(heard: &'a Heard, list: &'a List) -> impl Iterator<Item = Range<us
     list.all_in(chars, 0..chars.len()).filter(move |word| {
         let is_other = others.iter().any(|other| other.start <= word.start && word.end <= other.end);
         let clause = heard.text.clause(word.start);
-        let is_neighbour = heard.is_neighbour(&(clause.start..word.start)) && !heard.people.iter().any(|person| clause.start <= person.span.start && person.span.end <= word.start);
-        let is_place = heard.places.iter().chain(&heard.departments).any(|place| place.start <= word.start && word.end <= place.end);
+        let is_neighbour = heard.is_neighbour(&(clause.start..word.start))
+            && !heard
+                .people
+                .iter()
+                .any(|person| clause.start <= person.span.start && person.span.end <= word.start);
+        let is_place = heard
+            .places
+            .iter()
+            .chain(&heard.departments)
+            .any(|place| place.start <= word.start && word.end <= place.end);
         let is_part = heard.words.equipment.parts.at(chars, word.end).is_some();
         // 我买了束花: but 跟我们买 is theirs.
         let own = heard.words.todos.own.before(chars, word.start).filter(|_| chars[word.start] == '买');
-        let is_ours = own.is_some_and(|own| !heard.text.before(word.start - own).is_some_and(|c| "跟从找向给在问说".contains(c)));
+        let is_ours = own.is_some_and(|own| {
+            !heard.text.before(word.start - own).is_some_and(|c| "跟从找向给在问说".contains(c))
+        });
         !is_other && !is_ours && !is_part && !is_neighbour && !is_place && !is_denied(heard, word)
     })
 }
@@ -97,7 +114,12 @@ fn is_denied(heard: &Heard, word: &Range<usize>) -> bool {
     let (chars, words) = (&heard.text.chars, &heard.words.intents);
     // 要不要买 and 买不买 ask.
     let mut at = word.start;
-    while heard.text.before(at).is_some_and(|c| matches!(c, '再' | '想' | '去' | '打' | '算' | '要' | '先' | '用' | '走')) && word.start - at < 3 {
+    while heard
+        .text
+        .before(at)
+        .is_some_and(|c| matches!(c, '再' | '想' | '去' | '打' | '算' | '要' | '先' | '用' | '走'))
+        && word.start - at < 3
+    {
         at -= 1;
     }
     let asks = at >= 2 && chars.get(at.wrapping_sub(2)) == chars.get(at);
@@ -117,12 +139,19 @@ fn parts(heard: &Heard) -> usize {
 fn takes(heard: &Heard) -> usize {
     let (chars, words) = (&heard.text.chars, heard.words);
     let counts = |at: usize| {
-        let Some((_, end)) = numbers::small(chars, at) else { return words.amounts.measures.at(chars, at).is_some_and(|_| chars[at] == '台' || chars[at] == '部') };
+        let Some((_, end)) = numbers::small(chars, at) else {
+            return words
+                .amounts
+                .measures
+                .at(chars, at)
+                .is_some_and(|_| chars[at] == '台' || chars[at] == '部');
+        };
         let end = end + usize::from(chars.get(end) == Some(&'来') || chars.get(end) == Some(&'多'));
         let Some(length) = words.amounts.measures.at(chars, end) else { return false };
         // 换一个球管 is a repair, and 加一年 no purchase.
         let is_part = words.equipment.parts.at(chars, end + length).is_some();
-        let is_vague = matches!(chars[end], '个' | '年' | '次' | '位' | '块' | '处' | '路' | '间' | '例' | '件' | '条');
+        let is_vague =
+            matches!(chars[end], '个' | '年' | '次' | '位' | '块' | '处' | '路' | '间' | '例' | '件' | '条');
         !is_part && (!is_vague || heard.equipment.iter().any(|named| named.start == end + length))
     };
     let mut found = 0;
@@ -140,14 +169,25 @@ fn takes(heard: &Heard) -> usize {
         let clause = heard.text.clause(verb.start);
         let closes = heard.text.get(at).is_none_or(is_stop)
             && matches!(chars[verb.end - 1], '上' | '换' | '添' | '要' | '进')
-            && heard.equipment.iter().any(|named| clause.start <= named.start && named.end <= verb.start && verb.start - named.end < 8)
+            && heard.equipment.iter().any(|named| {
+                clause.start <= named.start && named.end <= verb.start && verb.start - named.end < 8
+            })
             && !words.equipment.parts.is_in(chars, clause.clone());
         let switches = maker.is_some() && heard.text.chars[verb.clone()].starts_with(&['换']);
-        let names = verb.len() > 1 || matches!(chars[verb.start], '招' | '上' | '进' | '添' | '要' | '订' | '配' | '采' | '购');
-        let named = names && heard.equipment.iter().any(|named| named.start == at) && chars[verb.end - 1] != '需';
-        let serves = |span: Range<usize>| [&words.intents.services, &words.intents.upgrades].iter().any(|list| list.is_in(chars, span.clone()));
+        let names = verb.len() > 1
+            || matches!(chars[verb.start], '招' | '上' | '进' | '添' | '要' | '订' | '配' | '采' | '购');
+        let named =
+            names && heard.equipment.iter().any(|named| named.start == at) && chars[verb.end - 1] != '需';
+        let serves = |span: Range<usize>| {
+            [&words.intents.services, &words.intents.upgrades]
+                .iter()
+                .any(|list| list.is_in(chars, span.clone()))
+        };
         // 要呼吸机维保: what is wanted is the service.
-        let is_service = heard.equipment.iter().any(|named| named.start == at && serves(named.end..(named.end + 4).min(chars.len())));
+        let is_service = heard
+            .equipment
+            .iter()
+            .any(|named| named.start == at && serves(named.end..(named.end + 4).min(chars.len())));
         if (counts(at) || named || switches || closes) && !is_denied(heard, &verb) && !is_service {
             found += 1;
         }

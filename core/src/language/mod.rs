@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 mod amounts;
 mod brands;
 mod budget;
+mod calendar;
 mod dates;
 mod days;
 mod equipment;
@@ -22,6 +23,7 @@ mod places;
 mod questions;
 mod text;
 mod todos;
+mod weeks;
 pub mod words;
 
 pub use questions::{FirstContact, first_contact};

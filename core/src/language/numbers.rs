@@ -126,7 +126,13 @@ impl Reading<'_> {
             '半' if self.current.is_none() && self.section.1 == 0 && self.total.1 == 0 => {
                 let next = self.at + 1 + usize::from(self.chars.get(self.at + 1) == Some(&'个'));
                 big_of(self.chars, next).or_else(|| self.large_unit(next))?;
-                self.current = Some(Digits { start: self.at, least: ONE / 2, most: ONE / 2, is_single: false, is_whole: false });
+                self.current = Some(Digits {
+                    start: self.at,
+                    least: ONE / 2,
+                    most: ONE / 2,
+                    is_single: false,
+                    is_whole: false,
+                });
             }
             // 0.8个亿, 1.1个千万: but 三个人.
             '个' if self.current.is_some() || self.section.1 > 0 => {
@@ -167,7 +173,9 @@ impl Reading<'_> {
                     places = Some(place + 1);
                 }
                 (None, None) if *c == ',' && self.is_group(start) => {}
-                (None, None) if *c == '.' && self.chars.get(self.at + 1).is_some_and(char::is_ascii_digit) => {
+                (None, None)
+                    if *c == '.' && self.chars.get(self.at + 1).is_some_and(char::is_ascii_digit) =>
+                {
                     places = Some(0);
                 }
                 _ => break,
@@ -176,7 +184,8 @@ impl Reading<'_> {
         }
         let value = value.checked_mul(ONE)?.checked_add(fraction)?;
         let is_single = self.at == start + 1;
-        self.current = Some(Digits { start, least: value, most: value, is_single, is_whole: places.is_none() });
+        self.current =
+            Some(Digits { start, least: value, most: value, is_single, is_whole: places.is_none() });
         Some(())
     }
 
@@ -192,7 +201,13 @@ impl Reading<'_> {
         match self.current {
             None if digit == 0 => self.has_zero = true,
             None => {
-                self.current = Some(Digits { start: self.at, least: value, most: value, is_single: true, is_whole: true });
+                self.current = Some(Digits {
+                    start: self.at,
+                    least: value,
+                    most: value,
+                    is_single: true,
+                    is_whole: true,
+                });
             }
             // 五六十: two digits one behind the other, counted together.
             Some(first) if first.is_single && value == first.least + ONE && self.is_counted_next() => {
@@ -226,7 +241,8 @@ impl Reading<'_> {
             return None;
         }
         let value = digits.least + fraction;
-        self.current = Some(Digits { least: value, most: value, is_single: false, is_whole: false, ..digits });
+        self.current =
+            Some(Digits { least: value, most: value, is_single: false, is_whole: false, ..digits });
         self.at = at;
         Some(())
     }
@@ -318,10 +334,14 @@ impl Reading<'_> {
             (Some(digits), None) if digits.is_single && digits.is_whole && !self.has_zero => {
                 digits.least * (big / 10)
             }
-            (Some(digits), None) if digits.is_whole && (1_000 * ONE..10_000 * ONE).contains(&digits.least) => {
+            (Some(digits), None)
+                if digits.is_whole && (1_000 * ONE..10_000 * ONE).contains(&digits.least) =>
+            {
                 digits.least
             }
-            (pending, Some(_)) if self.section.1 >= 1_000 * ONE || self.has_zero || self.last_unit == Some(1_000) => {
+            (pending, Some(_))
+                if self.section.1 >= 1_000 * ONE || self.has_zero || self.last_unit == Some(1_000) =>
+            {
                 // A digit that belongs to what follows is none of it.
                 match pending {
                     Some(digits) if digits.start > settled.end && !digits.is_single => return None,

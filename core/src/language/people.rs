@@ -27,7 +27,10 @@ pub(super) fn find(heard: &Heard) -> Vec<Person> {
             at += words.no_person.at(chars, at).unwrap_or(1);
             continue;
         }
-        let named = doctor(heard, at).or_else(|| titled(heard, at, floor)).or_else(|| nickname(heard, at)).or_else(|| labelled(heard, at));
+        let named = doctor(heard, at)
+            .or_else(|| titled(heard, at, floor))
+            .or_else(|| nickname(heard, at))
+            .or_else(|| labelled(heard, at));
         match named {
             Some((span, title)) => {
                 at = span.end;
@@ -60,7 +63,9 @@ fn titled(heard: &Heard, at: usize, floor: usize) -> Option<(Range<usize>, usize
     let short = || {
         let length = words.short_titles.at(chars, at)?;
         let end = at + length;
-        let does = heard.text.get(end).is_none_or(is_stop) || words.speaks.at(chars, end).is_some() || words.decides.at(chars, end).is_some();
+        let does = heard.text.get(end).is_none_or(is_stop)
+            || words.speaks.at(chars, end).is_some()
+            || words.decides.at(chars, end).is_some();
         (does && !heard.departments.iter().any(|department| department.contains(&at))).then_some(length)
     };
     let title = words.titles.at(chars, at).or_else(short)?;
@@ -88,12 +93,17 @@ fn name_start(heard: &Heard, end: usize, floor: usize) -> Option<usize> {
         let name = start..end;
         let days = heard.days.iter().map(|day| &day.span);
         let days = days.chain(heard.amounts.iter().map(|amount| &amount.span));
-        let taken = days.chain(&heard.places).chain(&heard.departments).chain(&heard.equipment).chain(&heard.makers);
-        start >= floor && !chars[start..end].iter().any(|c| is_stop(*c) || *c == ' ') && !taken.into_iter().any(|span| text::overlap(span, &name))
+        let taken =
+            days.chain(&heard.places).chain(&heard.departments).chain(&heard.equipment).chain(&heard.makers);
+        start >= floor
+            && !chars[start..end].iter().any(|c| is_stop(*c) || *c == ' ')
+            && !taken.into_iter().any(|span| text::overlap(span, &name))
     };
     let back = |count: usize| end.checked_sub(count).filter(|start| is_free(*start));
     let double = |length: usize| {
-        back(length).filter(|start| words.double_surnames.at(chars, *start) == Some(2) && (length == 2 || begins(heard, *start)))
+        back(length).filter(|start| {
+            words.double_surnames.at(chars, *start) == Some(2) && (length == 2 || begins(heard, *start))
+        })
     };
     if let Some(start) = double(2).or_else(|| double(3)).or_else(|| double(4)) {
         return Some(start);
@@ -101,15 +111,23 @@ fn name_start(heard: &Heard, end: usize, floor: usize) -> Option<usize> {
     let single = back(1).filter(|start| is_surname(*start));
     if let Some(start) = single.filter(|start| begins(heard, *start)) {
         // 我要向院长汇报 and 和主任谈 name nobody else.
-        let reports = ["汇报", "请示", "谈", "聊", "沟通", "解释", "说明", "推荐", "介绍", "约"].iter().any(|word| (1..=4).any(|title| heard.text.has(end + title, word)));
-        let ours = reports || heard.words.todos.own.before(chars, start).is_some() || heard.words.todos.must.before(chars, start).is_some();
+        let reports = ["汇报", "请示", "谈", "聊", "沟通", "解释", "说明", "推荐", "介绍", "约"]
+            .iter()
+            .any(|word| (1..=4).any(|title| heard.text.has(end + title, word)));
+        let ours = reports
+            || heard.words.todos.own.before(chars, start).is_some()
+            || heard.words.todos.must.before(chars, start).is_some();
         if !(words.doubtful_surnames.has(chars[start]) && ours) {
             return Some(start);
         }
         return None;
     }
     // A given name holds no word of grammar.
-    let given = |start: usize| !chars[start + 1..end].iter().any(|c| "的了是说和跟与在把被给让我你他她们这那院科部长室不也都就".contains(*c));
+    let given = |start: usize| {
+        !chars[start + 1..end]
+            .iter()
+            .any(|c| "的了是说和跟与在把被给让我你他她们这那院科部长室不也都就".contains(*c))
+    };
     for length in [3, 2] {
         let full = back(length).filter(|start| is_surname(*start) && given(*start) && begins(heard, *start));
         if full.is_some() {
@@ -125,7 +143,10 @@ fn begins(heard: &Heard, at: usize) -> bool {
     let Some(in_front) = heard.text.before(at) else { return true };
     let ends = |spans: &[Range<usize>]| spans.iter().any(|span| span.end == at);
     is_stop(in_front)
-        || matches!(in_front, '、' | ' ' | '.' | '和' | '与' | '跟' | '同' | '及' | '副' | '找' | '嗰' | '"' | '“' | '”')
+        || matches!(
+            in_front,
+            '、' | ' ' | '.' | '和' | '与' | '跟' | '同' | '及' | '副' | '找' | '嗰' | '"' | '“' | '”'
+        )
         || heard.ends_at(at)
         || ends(&heard.places)
         || ends(&heard.departments)
@@ -145,13 +166,17 @@ fn nickname(heard: &Heard, at: usize) -> Option<(Range<usize>, usize)> {
     let (chars, words) = (&heard.text.chars, &heard.words.people);
     let is_nick = matches!(chars[at], '小' | '老' | '阿');
     let surname = *chars.get(at + 1)?;
-    if !is_nick || !words.surnames.has(surname) || words.doubtful_surnames.has(surname) || !begins(heard, at) {
+    if !is_nick || !words.surnames.has(surname) || words.doubtful_surnames.has(surname) || !begins(heard, at)
+    {
         return None;
     }
     let end = at + 2;
     let behind = heard.text.get(end);
-    let does = behind.is_none_or(|c| is_stop(c) || "、那这在来打也今昨跟和的头姐哥刚已又还没同小老了".contains(c))
-        || [&words.speaks, &words.silent, &words.left, &words.decides].iter().any(|list| list.at(chars, end).is_some());
+    let does = behind
+        .is_none_or(|c| is_stop(c) || "、那这在来打也今昨跟和的头姐哥刚已又还没同小老了".contains(c))
+        || [&words.speaks, &words.silent, &words.left, &words.decides]
+            .iter()
+            .any(|list| list.at(chars, end).is_some());
     let is_free = !heard.places.iter().chain(&heard.equipment).any(|span| text::overlap(span, &(at..end)));
     (does && is_free && words.titles.at(chars, end).is_none()).then_some((at..end, 0))
 }
@@ -159,7 +184,8 @@ fn nickname(heard: &Heard, at: usize) -> Option<(Range<usize>, usize)> {
 /// 联系人：王建国.
 fn labelled(heard: &Heard, at: usize) -> Option<(Range<usize>, usize)> {
     let (chars, words) = (&heard.text.chars, &heard.words.people);
-    let department = heard.departments.iter().find(|department| department.end == at).map_or(0, ExactSizeIterator::len);
+    let department =
+        heard.departments.iter().find(|department| department.end == at).map_or(0, ExactSizeIterator::len);
     let name_at = at;
     let at = at - department;
     let length = words.labels.before(chars, at).or_else(|| {
@@ -169,7 +195,9 @@ fn labelled(heard: &Heard, at: usize) -> Option<(Range<usize>, usize)> {
     length?;
     let at = name_at;
     let name = chars[at..].iter().take_while(|c| !is_stop(**c) && **c != '、' && **c != ' ').count();
-    let is_name = (2..=3).contains(&name) && words.surnames.has(chars[at]) && words.titles.before(chars, at + name).is_none();
+    let is_name = (2..=3).contains(&name)
+        && words.surnames.has(chars[at])
+        && words.titles.before(chars, at + name).is_none();
     is_name.then_some((at..at + name, 0))
 }
 
@@ -183,13 +211,19 @@ fn is_ours(heard: &Heard, span: &Range<usize>, title: usize) -> bool {
     let clause = heard.text.clause(span.start);
     let near = clause.start.max(span.start.saturating_sub(4))..span.start;
     let by_maker = |end: usize| near.contains(&end) || end == span.start;
-    let customer = heard.places.iter().chain(&heard.departments).any(|place| near.contains(&place.start) || place.end == span.start);
-    let rival = heard.makers.iter().any(|maker| by_maker(maker.end)) || words.brands.rivals.all_in(chars, clause.start..span.start).any(|rival| by_maker(rival.end));
+    let customer = heard
+        .places
+        .iter()
+        .chain(&heard.departments)
+        .any(|place| near.contains(&place.start) || place.end == span.start);
+    let rival = heard.makers.iter().any(|maker| by_maker(maker.end))
+        || words.brands.rivals.all_in(chars, clause.start..span.start).any(|rival| by_maker(rival.end));
     let of_rival = rival && heard.text.chars[near.clone()].iter().any(|c| matches!(c, '的' | '那'))
         || heard.makers.iter().any(|maker| maker.end == span.start)
         || words.brands.rivals.before(chars, span.start).is_some();
     let own = words.people.own.before(chars, span.start).is_some()
-        || heard.text.before(span.start) == Some('的') && words.people.own.before(chars, span.start - 1).is_some();
+        || heard.text.before(span.start) == Some('的')
+            && words.people.own.before(chars, span.start - 1).is_some();
     (own || of_rival) && !customer
 }
 
@@ -213,7 +247,9 @@ pub(super) fn choose(heard: &Heard) -> Option<String> {
         }
         // 院长 is who was named with that title before.
         let is_alone = person.title == person.span.len();
-        let named = theirs.iter().find(|other| is_alone && other.title < other.span.len() && title(other) == title(person));
+        let named = theirs
+            .iter()
+            .find(|other| is_alone && other.title < other.span.len() && title(other) == title(person));
         let name = said(named.copied().unwrap_or(person));
         if score > GONE && is_successor(heard, person) && !successors.contains(&name) {
             successors.push(name.clone());
@@ -244,7 +280,8 @@ fn score(heard: &Heard, person: &Person, next: Option<&Person>) -> i32 {
     let stop = (end..end + 6).find(|at| text.get(*at).is_none_or(|c| c == '、')).unwrap_or(end + 6);
     let direct = end..text.clause(end).end.min(reach).min(stop);
     let is_gone = words.left.is_in(chars, direct.clone());
-    let is_former = words.former.before(chars, start).is_some() && words.follows.before(chars, start).is_none();
+    let is_former =
+        words.former.before(chars, start).is_some() && words.follows.before(chars, start).is_none();
     let is_taken_back = next.is_some_and(|next| heard.is_corrected(end, next.span.start));
     if is_gone || is_former || is_taken_back || heard.is_denied(start) {
         return GONE;

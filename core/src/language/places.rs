@@ -53,7 +53,10 @@ fn of_university(heard: &Heard, end: usize) -> Option<(usize, usize)> {
         return None;
     }
     let next = (end..end + 12).find(|at| {
-        let is_hospital = places.endings.at(chars, *at).is_some_and(|length| !places.need_a_name.is(&chars[*at..at + length]));
+        let is_hospital = places
+            .endings
+            .at(chars, *at)
+            .is_some_and(|length| !places.need_a_name.is(&chars[*at..at + length]));
         is_hospital || text.get(*at).is_none_or(|c| is_stop(c) || matches!(c, '的' | '、'))
     })?;
     places.endings.at(chars, next).map(|length| (next, next + length))
@@ -64,11 +67,14 @@ fn short_names(heard: &Heard, found: &mut Vec<Range<usize>>) {
     let (chars, places) = (&heard.text.chars, &heard.words.places);
     for name in places.short_names.all_in(chars, 0..chars.len()) {
         let span = name.start - places.regions.before(chars, name.start).unwrap_or(0)..name.end;
-        let is_street = heard.text.get(name.end).is_some_and(|c| "路街区镇县道村山大级把个家直台套院".contains(c));
+        let is_street =
+            heard.text.get(name.end).is_some_and(|c| "路街区镇县道村山大级把个家直台套院".contains(c));
         let is_neighbour = places.neighbours.before(chars, span.start).is_some();
         let is_number = chars[name.clone()].iter().all(char::is_ascii_digit)
-            && (heard.text.before(name.start).is_some_and(|c| c.is_ascii_digit()) || heard.text.get(name.end).is_some_and(|c| !is_stop(c) && c != '的'));
-        if !is_street && !is_neighbour && !is_number && !found.iter().any(|known| text::overlap(known, &span)) {
+            && (heard.text.before(name.start).is_some_and(|c| c.is_ascii_digit())
+                || heard.text.get(name.end).is_some_and(|c| !is_stop(c) && c != '的'));
+        if !is_street && !is_neighbour && !is_number && !found.iter().any(|known| text::overlap(known, &span))
+        {
             let at = found.iter().position(|known| known.start > span.start).unwrap_or(found.len());
             found.insert(at, span);
         }
@@ -81,8 +87,14 @@ fn company(heard: &Heard, at: usize) -> Option<usize> {
     let length = words.places.companies.at(chars, at)?;
     let name = at + length + usize::from(heard.text.get(at + length) == Some('的'));
     let is_surname = chars.get(name).is_some_and(|c| words.people.surnames.has(*c));
-    let has_person = is_surname && (1..=3).any(|given| words.people.titles.at(chars, name + given).is_some() && !chars[name..name + given].contains(&'的'));
-    let is_maker = words.brands.makers.before(chars, at + length).is_some() || words.people.own.before(chars, at + length).is_some() || words.people.own.before(chars, at).is_some();
+    let has_person = is_surname
+        && (1..=3).any(|given| {
+            words.people.titles.at(chars, name + given).is_some()
+                && !chars[name..name + given].contains(&'的')
+        });
+    let is_maker = words.brands.makers.before(chars, at + length).is_some()
+        || words.people.own.before(chars, at + length).is_some()
+        || words.people.own.before(chars, at).is_some();
     (has_person && !is_maker).then_some(length)
 }
 
@@ -106,8 +118,11 @@ fn numbered(heard: &Heard, at: usize) -> Option<usize> {
     }
     end = behind + usize::from(text.get(behind) == Some('附'));
     // 三院长 would be three of them, 一院两区 a way of speaking.
-    let is_within = text.get(end + 1) == Some('内') && !text.get(end + 2).is_some_and(|c| "镜科窥分".contains(c));
-    let is_numbered = text.get(end) == Some('院') && (text.has(end + 1, "院长") || !is_within && !text.get(end + 1).is_some_and(|c| "长办方区里两士感务".contains(c)));
+    let is_within =
+        text.get(end + 1) == Some('内') && !text.get(end + 2).is_some_and(|c| "镜科窥分".contains(c));
+    let is_numbered = text.get(end) == Some('院')
+        && (text.has(end + 1, "院长")
+            || !is_within && !text.get(end + 1).is_some_and(|c| "长办方区里两士感务".contains(c)));
     is_numbered.then_some(end + 1 - at)
 }
 
@@ -136,11 +151,14 @@ fn start(heard: &Heard, ending: usize, floor: usize) -> Option<usize> {
 fn begins(heard: &Heard, at: usize, ending: usize) -> bool {
     let (chars, words) = (&heard.text.chars, heard.words);
     let Some(in_front) = heard.text.before(at) else { return true };
-    if is_stop(in_front) || matches!(in_front, '、' | ' ' | '"' | '“' | '”' | '《' | '》' | '/' | '—') {
+    if is_stop(in_front) || matches!(in_front, '、' | ' ' | '"' | '“' | '”' | '《' | '》' | '/' | '—')
+    {
         return true;
     }
     let ended = |spans: &[Range<usize>]| spans.iter().any(|span| span.end == at);
-    if heard.days.iter().any(|day| day.span.end == at) || heard.amounts.iter().any(|amount| amount.span.end == at) {
+    if heard.days.iter().any(|day| day.span.end == at)
+        || heard.amounts.iter().any(|amount| amount.span.end == at)
+    {
         return true;
     }
     // 新华医院 and 口腔医院: a name must be left.
@@ -158,12 +176,20 @@ fn begins(heard: &Heard, at: usize, ending: usize) -> bool {
     }
     if matches!(in_front, '和' | '与' | '同') {
         let who = heard.text.before(at - 1);
-        let joins = who.is_none_or(|c| is_stop(c) || "我们他她院长任".contains(c)) || words.places.breaks.before(chars, at - 1).is_some();
+        let joins = who.is_none_or(|c| is_stop(c) || "我们他她院长任".contains(c))
+            || words.places.breaks.before(chars, at - 1).is_some();
         return joins && words.places.begins.at(chars, at - 1).is_none();
     }
     let acts = [
-        &words.intents.buys, &words.intents.services, &words.intents.upgrades, &words.intents.breakdowns, &words.intents.tenders,
-        &words.amounts.most_behind, &words.amounts.least_behind, &words.people.speaks, &words.equipment.tails,
+        &words.intents.buys,
+        &words.intents.services,
+        &words.intents.upgrades,
+        &words.intents.breakdowns,
+        &words.intents.tenders,
+        &words.amounts.most_behind,
+        &words.amounts.least_behind,
+        &words.people.speaks,
+        &words.equipment.tails,
     ];
     if at < ending && acts.iter().any(|list| list.before(chars, at).is_some_and(|length| length > 1)) {
         return true;
@@ -185,18 +211,25 @@ fn is_name(heard: &Heard, span: &Range<usize>, ending: usize) -> bool {
         return false;
     }
     // 四家医院 are none in particular.
-    let is_count = name.iter().position(|c| *c == '家').is_some_and(|at| at > 0 && name[..at].iter().all(|c| numbers::digit_of(*c).is_some() || "十几多好0123456789".contains(*c)));
+    let is_count = name.iter().position(|c| *c == '家').is_some_and(|at| {
+        at > 0
+            && name[..at].iter().all(|c| numbers::digit_of(*c).is_some() || "十几多好0123456789".contains(*c))
+    });
     if is_count {
         return false;
     }
-    let is_department = heard.departments.iter().any(|department| department.start < span.end && department.end > span.end && text::overlap(department, span));
-    !is_department && !matches!(behind, Some('感' | '级')) && !(name.len() == 2 && name == ['医', '院'])
+    let is_department = heard.departments.iter().any(|department| {
+        department.start < span.end && department.end > span.end && text::overlap(department, span)
+    });
+    !is_department && !matches!(behind, Some('感' | '级'))
 }
 
 /// 青浦分院, 东院区: which house of the customer.
 fn branch(heard: &Heard, end: usize) -> usize {
     let text = heard.text;
-    let house = (end..end + 4).take_while(|at| text.get(*at).is_some_and(|c| !is_stop(c) && !"的和新是要想在".contains(c) || text.has(*at, "新院区")));
+    let house = (end..end + 4).take_while(|at| {
+        text.get(*at).is_some_and(|c| !is_stop(c) && !"的和新是要想在".contains(c) || text.has(*at, "新院区"))
+    });
     let behind = house.chain([end + 4]).find(|at| text.has(*at, "分院") || text.has(*at, "院区"));
     behind.map_or(end, |at| at + 2)
 }

@@ -20,7 +20,8 @@ pub struct FirstContact {
 /// Reads the text of a first contact: a message, or a transcript with a speaker in front of each line (`我：…`, `客户：…`).
 pub fn first_contact(text: &str, words: &Words) -> FirstContact {
     let text = Text::of(text);
-    let asked = Asked { text: &text, words, is_marked: text.chars.iter().any(|c| matches!(c, '?' | '。' | '!')) };
+    let asked =
+        Asked { text: &text, words, is_marked: text.chars.iter().any(|c| matches!(c, '?' | '。' | '!')) };
     let question = own_lines(&text, words).into_iter().find_map(|line| asked.first(line));
     let question = question.map(|span| text.said(span).trim().to_owned());
     FirstContact { effective: question.is_some(), question }
@@ -56,7 +57,8 @@ fn speaker(text: &Text, words: &Words, at: usize) -> Option<(bool, usize)> {
         return Some((true, end + 1));
     }
     // 李主任：, 客户王总：.
-    let is_customer = words.questions.customer.before(&text.chars, end).is_some() && !name.iter().any(|c| is_stop(*c) || matches!(c, '问' | '请'));
+    let is_customer = words.questions.customer.before(&text.chars, end).is_some()
+        && !name.iter().any(|c| is_stop(*c) || matches!(c, '问' | '请'));
     is_customer.then_some((false, end + 1))
 }
 
@@ -87,24 +89,35 @@ impl Asked<'_> {
         let is_asked = text.get(sentence.end) == Some('?');
         // 为什么选我们？因为我们快。
         let answer = (sentence.end + 1..line_end).find(|at| !matches!(chars[*at], ' ' | '?' | '!'));
-        if is_asked && answer.is_some_and(|at| words.answers.at(chars, at).is_some()) && !self.is_to_customer(&sentence) {
+        if is_asked
+            && answer.is_some_and(|at| words.answers.at(chars, at).is_some())
+            && !self.is_to_customer(&sentence)
+        {
             return None;
         }
         // 买设备最怕什么？最怕没人管: the answer takes up the words of the question.
         let takes_up = words.asks.all_in(chars, sentence.clone()).any(|word| {
             let behind = sentence.end..line_end.min(sentence.end + 10);
-            word.start >= sentence.start + 2 && self.text.contains(behind.clone(), &chars[word.start - 2..word.start].iter().collect::<String>())
-                || self.text.contains(behind, "就是")
+            word.start >= sentence.start + 2
+                && self
+                    .text
+                    .contains(behind.clone(), &chars[word.start - 2..word.start].iter().collect::<String>())
+                || self.text.contains(behind.clone(), "就是")
+                || self.text.contains(behind, "我们")
         });
         if is_asked && takes_up && !words.whom.is_in(chars, sentence.clone()) {
             return None;
         }
         let mut start = sentence.start;
         while start < sentence.end {
-            let end = (start..sentence.end).find(|at| chars[*at] == ',' || chars[*at] == ':').unwrap_or(sentence.end);
+            let end = (start..sentence.end)
+                .find(|at| chars[*at] == ',' || chars[*at] == ':')
+                .unwrap_or(sentence.end);
             let clause = start..end;
             let is_last = end == sentence.end;
-            let found = self.clause(clause.clone(), is_asked, is_last).or_else(|| self.either(&clause, &sentence, is_asked));
+            let found = self
+                .clause(clause.clone(), is_asked, is_last)
+                .or_else(|| self.either(&clause, &sentence, is_asked));
             if found.is_some() {
                 return found;
             }
@@ -125,7 +138,9 @@ impl Asked<'_> {
             }
         }
         // 请您介绍一下目前的使用情况 asks without a word that asks.
-        let begs = requests && words.matters.is_in(chars, clause.clone()) && !words.asks.is_in(chars, clause.clone());
+        let begs = requests
+            && words.matters.is_in(chars, clause.clone())
+            && !words.asks.is_in(chars, clause.clone());
         let to_them = words.whom.is_in(chars, clause.clone());
         let is_request = words.requests.all_in(chars, clause.clone()).any(|word| {
             let behind = word.end..clause.end;
@@ -146,7 +161,9 @@ impl Asked<'_> {
     fn is_ours(&self, clause: &Range<usize>, word: &Range<usize>) -> bool {
         let text = self.text;
         let near = clause.start.max(word.start.saturating_sub(6))..word.end;
-        ["给您", "向您介绍", "为您", "跟您说", "帮您", "我来", "让我", "由我"].iter().any(|own| text.contains(near.clone(), own))
+        ["给您", "向您介绍", "为您", "跟您说", "帮您", "我来", "让我", "由我"]
+            .iter()
+            .any(|own| text.contains(near.clone(), own))
     }
 
     /// The part of a clause without commas that holds one question: from who is asked to where somebody else speaks.
@@ -157,7 +174,9 @@ impl Asked<'_> {
         let from = floor.max(clause.start);
         let start = self.addressed(from, word.start).unwrap_or(from);
         let ends = ["我", "要是", "还有什么", "谢谢", "您"];
-        let end = (word.end..clause.end).find(|at| ends.iter().any(|end| self.text.has(*at, end))).unwrap_or(clause.end);
+        let end = (word.end..clause.end)
+            .find(|at| ends.iter().any(|end| self.text.has(*at, end)))
+            .unwrap_or(clause.end);
         start..end
     }
 
@@ -170,7 +189,9 @@ impl Asked<'_> {
                 continue;
             }
             let is_pronoun = matches!(chars[whom.start], '您' | '你' | '咱' | '贵');
-            let start = last.filter(|last| whom.start - last.end <= 1 && !is_pronoun).map_or(whom.start, |last| last.start);
+            let start = last
+                .filter(|last| whom.start - last.end <= 1 && !is_pronoun)
+                .map_or(whom.start, |last| last.start);
             last = Some(start..whom.end);
         }
         last.map(|last| last.start)
@@ -183,17 +204,41 @@ impl Asked<'_> {
         let front = part.start.min(word.start).max(sentence.start)..word.start;
         let behind = word.end..self.text.clause(word.end).end.min(word.end + 16);
         let next_clause = (behind.end + 1).min(chars.len())..(behind.end + 9).min(chars.len());
-        let is_any = words.any.all_in(chars, front.start.saturating_sub(2).max(sentence.start)..word.end).any(|any| any.end >= word.start.saturating_sub(14) && !self.is_negated_need(&any) && (chars[any.end - 1] != '几' || chars[word.start] == '几'));
-        let is_any = is_any || words.tells.all_in(chars, front.clone()).any(|tells| !words.whom.is_in(chars, tells.end..word.start));
+        let is_any =
+            words.any.all_in(chars, front.start.saturating_sub(2).max(sentence.start)..word.end).any(|any| {
+                any.end >= word.start.saturating_sub(14)
+                    && !self.is_negated_need(&any)
+                    && (chars[any.end - 1] != '几' || chars[word.start] == '几')
+            });
+        let is_any = is_any
+            || words
+                .tells
+                .all_in(chars, front.clone())
+                .any(|tells| !words.whom.is_in(chars, tells.end..word.start));
         // 哪些设备都在超期服役？ asks; 哪些都行 does not.
         let is_asked = self.text.get(self.text.sentence(word.start).end) == Some('?');
-        let behind = if is_asked && self.text.contains(behind.clone(), "都") && !self.text.contains(behind.clone(), "都行") { word.end..word.end } else { behind };
-        let is_any_behind = words.any_behind.is_in(chars, behind.clone()) || (self.text.get(behind.end) == Some(',') && words.any_behind.first_in(chars, next_clause.clone()).is_some_and(|any| any.start < next_clause.start + 5));
+        let behind = if is_asked
+            && self.text.contains(behind.clone(), "都")
+            && !self.text.contains(behind.clone(), "都行")
+        {
+            word.end..word.end
+        } else {
+            behind
+        };
+        let is_any_behind = words.any_behind.is_in(chars, behind.clone())
+            || (self.text.get(behind.end) == Some(',')
+                && words
+                    .any_behind
+                    .first_in(chars, next_clause.clone())
+                    .is_some_and(|any| any.start < next_clause.start + 5));
         // 有没有什么困难 asks whether, unless it is begged to tell.
-        let whether = words.whether.is_in(chars, front.clone()) && !words.requests.is_in(chars, front.clone());
+        let whether =
+            words.whether.is_in(chars, front.clone()) && !words.requests.is_in(chars, front.clone());
         // 有什么要求您提出来: whoever has them is named behind.
         let is_had = self.text.before(word.start) == Some('有') && !words.whom.is_in(chars, front.clone());
-        let is_told = is_had && words.whom.is_in(chars, behind.clone()) && self.text.get(self.text.sentence(word.start).end) != Some('?');
+        let is_told = is_had
+            && words.whom.is_in(chars, behind.clone())
+            && self.text.get(self.text.sentence(word.start).end) != Some('?');
         if whether || is_told {
             return false;
         }
@@ -201,8 +246,21 @@ impl Asked<'_> {
         if self.text.before(word.start) == Some('有') && words.offers.is_in(chars, behind.clone()) {
             return false;
         }
+        // 哪台便宜买哪台, 谁用谁知道: any of them.
+        let clause = self.text.clause(word.start);
+        let again = words
+            .asks
+            .all_in(chars, clause)
+            .filter(|other| chars[other.clone()] == chars[word.clone()])
+            .count()
+            > 1;
+        if again && !self.text.has(word.start, "为什么") && !self.text.has(word.start, "哪些") {
+            return false;
+        }
         // 什么样的医院没服务过 boasts, and 什么 alone is surprise.
-        let boasts = self.text.contains(behind.clone(), "没") && matches!(self.text.before(part.end), Some('过' | '呢'));
+        let boasts = !words.whom.is_in(chars, front.clone())
+            && self.text.contains(behind.clone(), "没")
+            && matches!(self.text.before(part.end), Some('过' | '呢'));
         if boasts || word.len() == part.len() {
             return false;
         }
@@ -221,23 +279,46 @@ impl Asked<'_> {
         let (chars, words) = (&self.text.chars, &self.words.questions);
         // 给您报个价怎么样, 我先放样机，您看如何.
         let ours = ["给您", "我", "帮您"].iter().any(|own| self.text.has(part.start, own));
-        let is_proposal = ours && words.proposals.before(chars, part.end).is_some() || words.proposals.before(chars, part.end).is_some_and(|length| part.len() <= length + 1)
+        let is_proposal = ours && words.proposals.before(chars, part.end).is_some()
+            || words.proposals.before(chars, part.end).is_some_and(|length| part.len() <= length + 1)
             || words.proposals.at(chars, part.start).is_some_and(|length| length > 2);
         // 看哪几点 is no 几点.
-        let is_logistic = words.logistics.all_in(chars, part.clone()).any(|word| !(chars[word.start] == '几' && self.text.before(word.start) == Some('哪')));
+        let is_logistic = words
+            .logistics
+            .all_in(chars, part.clone())
+            .any(|word| !(chars[word.start] == '几' && self.text.before(word.start) == Some('哪')));
         // 您希望我们怎么配合 is about what they need.
         let hopes = words.hopes.first_in(chars, part.clone());
-        let about_us = words.about_us.all_in(chars, part.clone()).any(|word| hopes.as_ref().is_none_or(|hopes| hopes.start > word.start));
-        let only_us = self.text.contains(part.clone(), "我们") && !words.whom.is_in(chars, part.clone()) && !words.requests.is_in(chars, part.clone());
+        let about_us = words
+            .about_us
+            .all_in(chars, part.clone())
+            .any(|word| hopes.as_ref().is_none_or(|hopes| hopes.start > word.start));
+        let only_us = self.text.contains(part.clone(), "我们")
+            && !words.whom.is_in(chars, part.clone())
+            && !words.requests.is_in(chars, part.clone());
         // 您当初为什么不选国产 asks, 为什么不买更好的 does not.
-        let is_former = self.words.amounts.past.is_in(chars, part.clone()) && words.whom.is_in(chars, part.clone());
-        let is_rhetorical = words.rhetorical.all_in(chars, part.clone()).any(|word| !(is_former && self.text.has(word.start, "为什么")));
-        let when = self.text.has(part.start, "您看") && self.text.contains(part.clone(), "时候");
+        let is_former =
+            self.words.amounts.past.is_in(chars, part.clone()) && words.whom.is_in(chars, part.clone());
+        let is_rhetorical = words
+            .rhetorical
+            .all_in(chars, part.clone())
+            .any(|word| !(is_former && self.text.has(word.start, "为什么")));
+        let when = self.text.has(part.start, "您看")
+            && ["时候", "怎么定", "怎么安排", "怎么走"]
+                .iter()
+                .any(|word| self.text.contains(part.clone(), word));
         !is_logistic && !when && !about_us && !only_us && !is_rhetorical && !is_proposal
     }
 
     /// Whether a question is one by its mark, its end and what is asked for.
-    fn stands(&self, part: &Range<usize>, word: &Range<usize>, is_asked: bool, is_last: bool, requests: bool) -> bool {
+    fn stands(
+        &self,
+        part: &Range<usize>,
+        word: &Range<usize>,
+        is_asked: bool,
+        is_last: bool,
+        requests: bool,
+    ) -> bool {
         let (chars, words) = (&self.text.chars, &self.words.questions);
         let to_them = words.whom.is_in(chars, part.clone());
         if self.ends_yes_no(part) && !requests {
@@ -253,7 +334,11 @@ impl Asked<'_> {
         if !self.is_marked {
             return to_them || is_asked;
         }
-        is_asked || requests && to_them || (is_last && words.whom.at(chars, part.start).is_some() && !self.text.contains(part.clone(), "我"))
+        is_asked
+            || requests && to_them
+            || (is_last
+                && words.whom.at(chars, part.start).is_some()
+                && !self.text.contains(part.clone(), "我"))
     }
 
     fn ends_yes_no(&self, part: &Range<usize>) -> bool {
@@ -265,7 +350,10 @@ impl Asked<'_> {
         // The end of 什么 is no 么.
         let words = &self.words.questions;
         let asks = words.asks.before(chars, end);
-        words.yes_no.before(chars, end).is_some_and(|length| end - length > part.start && asks.is_none_or(|asks| asks < length))
+        words
+            .yes_no
+            .before(chars, end)
+            .is_some_and(|length| end - length > part.start && asks.is_none_or(|asks| asks < length))
     }
 
     /// 是图像不行，还是速度不行: a choice between two, over a comma or not.
@@ -280,7 +368,10 @@ impl Asked<'_> {
         };
         let part = match self.is_marked {
             true => start..clause.end,
-            false => self.addressed(start, word.start).unwrap_or(start)..(word.end..clause.end).find(|at| text.has(*at, "我")).unwrap_or(clause.end),
+            false => {
+                self.addressed(start, word.start).unwrap_or(start)
+                    ..(word.end..clause.end).find(|at| text.has(*at, "我")).unwrap_or(clause.end)
+            }
         };
         let stands = is_asked || (!self.is_marked && words.whom.is_in(chars, part.clone()));
         let is_any = words.any.all_in(chars, part.clone()).any(|any| any.len() > 1);
@@ -288,7 +379,11 @@ impl Asked<'_> {
         // 您还是先看看: still, and no choice.
         let is_still = text.get(word.end).is_none_or(|c| "先再要得会不没很可建推有老那这".contains(c));
         // 您是设备科还是采购办的: who somebody is.
-        let is_role = text.contains(part.clone(), "您是") && self.words.places.departments.is_in(chars, part.clone()) || ["您是负责", "您是管", "您是主任", "您是院长"].iter().any(|role| text.contains(part.clone(), role));
+        let is_role = text.contains(part.clone(), "您是")
+            && self.words.places.departments.is_in(chars, part.clone())
+            || ["您是负责", "您是管", "您是主任", "您是院长"]
+                .iter()
+                .any(|role| text.contains(part.clone(), role));
         if is_still || is_role {
             return None;
         }
@@ -297,7 +392,8 @@ impl Asked<'_> {
 
     fn is_to_customer(&self, sentence: &Range<usize>) -> bool {
         let text = self.text;
-        text.contains(sentence.clone(), "您") && !self.words.questions.about_us.is_in(&text.chars, sentence.clone())
+        text.contains(sentence.clone(), "您")
+            && !self.words.questions.about_us.is_in(&text.chars, sentence.clone())
     }
 }
 

@@ -36,7 +36,11 @@ pub(super) fn choose(heard: &Heard) -> Option<String> {
     let mut said = String::new();
     let mut at = todo.span.start;
     while at < todo.span.end {
-        match heard.days.iter().find(|day| day.span.start == at && day.span.end <= todo.span.end && !day.is_past) {
+        match heard
+            .days
+            .iter()
+            .find(|day| day.span.start == at && day.span.end <= todo.span.end && !day.is_past)
+        {
             Some(day) => at = day.span.end,
             None => {
                 said.push_str(&heard.text.said(at..at + 1));
@@ -55,11 +59,23 @@ fn read(heard: &Heard, at: usize) -> Option<Todo> {
         let start = skip(heard, from);
         let span = start..end(heard, start);
         let begins = chars.get(start).copied()?;
-        let verb = if is_wide { !"的了说是不没别啊吗多怎什几为".contains(begins) } else { words.verbs.at(chars, start).is_some() };
+        let verb = if is_wide {
+            !"的了说是不没别啊吗多怎什几为".contains(begins)
+        } else {
+            words.verbs.at(chars, start).is_some()
+        };
         // 让我等了半小时, 我去的是: it is over.
         let first = span.start..span.end.min(span.start + 4);
-        let is_over = first.clone().skip(1).any(|i| i + 1 < span.end && (chars[i] == '了' && !text.has(i, "了解") || chars[i] == '过' && !text.has(i, "过来") && !text.has(i, "过去") || text.has(i, "的是")));
-        let is_done = is_over || heard.words.dates.idle.at(chars, start).is_some() || words.done.at(chars, start).is_some() || span.clone().any(|i| text.has(i, "了没") || text.has(i, "多少"));
+        let is_over = first.clone().skip(1).any(|i| {
+            i + 1 < span.end
+                && (chars[i] == '了' && !text.has(i, "了解")
+                    || chars[i] == '过' && !text.has(i, "过来") && !text.has(i, "过去")
+                    || text.has(i, "的是"))
+        });
+        let is_done = is_over
+            || heard.words.dates.idle.at(chars, start).is_some()
+            || words.done.at(chars, start).is_some()
+            || span.clone().any(|i| text.has(i, "了没") || text.has(i, "多少"));
         (verb && !is_done && span.len() > 1).then(|| Todo { clause: front(heard, at)..span.end, span })
     };
     // 下一步：准备投标文件.
@@ -67,7 +83,9 @@ fn read(heard: &Heard, at: usize) -> Option<Todo> {
         let mut from = at + length;
         let has_sign = text.get(from).is_some_and(|c| matches!(c, ':' | ',' | '是'));
         if has_sign || words.must.at(chars, from).is_some() {
-            while text.get(from).is_some_and(|c| matches!(c, ':' | ',' | ' ' | '是' | '.' | '、' | '(' | ')') || c.is_ascii_digit()) {
+            while text.get(from).is_some_and(|c| {
+                matches!(c, ':' | ',' | ' ' | '是' | '.' | '、' | '(' | ')') || c.is_ascii_digit()
+            }) {
                 from += 1;
             }
             return todo(from, true);
@@ -81,13 +99,18 @@ fn read(heard: &Heard, at: usize) -> Option<Todo> {
     if let Some(length) = words.asks.at(chars, at)
         && let Some(own) = words.own.at(chars, at + length)
     {
-        return todo(at + length + own, true);
+        // 想要我们代理的开立 asks for no act.
+        return todo(at + length + own, chars[at] != '要' || length > 1);
     }
     // 王主任让安排工程师上门: whom he asks goes without saying.
     if let Some(length) = words.asks.at(chars, at)
         && matches!(chars[at], '让' | '叫' | '催' | '要')
         && (length > 1 || chars[at] != '要')
-        && (is_start || heard.people.iter().any(|person| person.span.end == at) || text.ends(at, "客户") || text.ends(at, "院方") || matches!(text.before(at), Some('他' | '她')))
+        && (is_start
+            || heard.people.iter().any(|person| person.span.end == at)
+            || text.ends(at, "客户")
+            || text.ends(at, "院方")
+            || matches!(text.before(at), Some('他' | '她')))
         && words.bare_verbs.at(chars, skip(heard, at + length)).is_some()
     {
         return todo(at + length, false);
@@ -118,7 +141,10 @@ fn read(heard: &Heard, at: usize) -> Option<Todo> {
         return unnamed(heard, at, &todo);
     }
     // 标配三年得向总部请示: nobody put a comma.
-    let must = words.must.at(chars, at).filter(|_| matches!(chars[at], '得' | '需') && !text.before(at).is_some_and(|c| "觉值懂记晓获取使免舍不急必".contains(c)))?;
+    let must = words.must.at(chars, at).filter(|_| {
+        matches!(chars[at], '得' | '需')
+            && !text.before(at).is_some_and(|c| "觉值懂记晓获取使免舍不急必".contains(c))
+    })?;
     words.bare_verbs.at(chars, skip(heard, at + must)).and_then(|_| todo(at + must, false))
 }
 
@@ -128,7 +154,8 @@ fn mine(heard: &Heard, at: usize, own: usize, todo: &dyn Fn(usize, bool) -> Opti
     let mut from = at + own;
     from += usize::from(text.get(from) == Some('们'));
     // 今天我见到王主任 tells; what is to be done today has a word that says so.
-    let mut has_day = heard.days.iter().any(|day| day.span.end == at && !day.is_past && !day.is_today) || words.later.before(chars, at).is_some();
+    let mut has_day = heard.days.iter().any(|day| day.span.end == at && !day.is_past && !day.is_today)
+        || words.later.before(chars, at).is_some();
     loop {
         if let Some(day) = heard.days.iter().find(|day| day.span.start == from) {
             if day.is_past {
@@ -137,7 +164,11 @@ fn mine(heard: &Heard, at: usize, own: usize, todo: &dyn Fn(usize, bool) -> Opti
             let is_told = text.before(text.clause(from).end) == Some('了');
             has_day |= !day.is_today || (text.get(day.span.end) == Some('把') && !is_told);
             from = day.span.end;
-        } else if text.get(from).is_some_and(|c| matches!(c, '还' | '也' | '就' | '都' | '这' | '边' | '先' | ' ')) && words.must.at(chars, from).is_none() {
+        } else if text
+            .get(from)
+            .is_some_and(|c| matches!(c, '还' | '也' | '就' | '都' | '这' | '边' | '先' | ' '))
+            && words.must.at(chars, from).is_none()
+        {
             from += 1;
         } else {
             break;
@@ -150,7 +181,9 @@ fn mine(heard: &Heard, at: usize, own: usize, todo: &dyn Fn(usize, bool) -> Opti
             return None;
         }
         // 我们下周准备一份报价单: the word is the verb itself.
-        let is_verb = must > 1 && words.verbs.at(chars, from) == Some(must) && words.verbs.at(chars, skip(heard, must_end)).is_none();
+        let is_verb = must > 1
+            && words.verbs.at(chars, from) == Some(must)
+            && words.verbs.at(chars, skip(heard, must_end)).is_none();
         if is_verb {
             return todo(from, false);
         }
@@ -158,7 +191,8 @@ fn mine(heard: &Heard, at: usize, own: usize, todo: &dyn Fn(usize, bool) -> Opti
         return todo(must_end, is_strong);
     }
     // 下周三我去北京开会 is where somebody is.
-    let goes = matches!(text.get(from), Some('去' | '在' | '到' | '开')) && !words.bare_verbs.is_in(chars, from..end(heard, from));
+    let goes = matches!(text.get(from), Some('去' | '在' | '到' | '开'))
+        && !words.bare_verbs.is_in(chars, from..end(heard, from));
     if has_day && !goes { todo(from, false) } else { None }
 }
 
@@ -199,17 +233,29 @@ fn unnamed(heard: &Heard, at: usize, todo: &dyn Fn(usize, bool) -> Option<Todo>)
     if whole <= from + verb {
         return None;
     }
-    let is_over = chars[from..whole].iter().zip(from..).any(|(c, i)| *c == '了' && i + 1 < whole || text.has(i, "过了") || text.has(i, "给我") || text.has(i, "告诉我"));
+    let is_over = chars[from..whole].iter().zip(from..).any(|(c, i)| {
+        *c == '了' && i + 1 < whole || text.has(i, "过了") || text.has(i, "给我") || text.has(i, "告诉我")
+    });
     // 给贾院长回电话，这个是我要做的.
     let sentence = text.sentence(from);
     let is_mine = words.mine.is_in(chars, whole..sentence.end);
     // 周一拜访了永安医院 tells as often as it orders, and 一周后给结果 is theirs.
-    let is_week = day.is_some_and(|day| matches!(text.get(at), Some('周' | '星' | '礼')) && text.before(day.span.end) != Some('前')) && matches!(chars[from], '拜' | '回' | '见');
-    let gives = text.get(from) == Some('给') && !heard.people.iter().any(|person| person.span.start == from + 1) && !text.get(from + 1).is_some_and(|c| "他她客对院".contains(c));
+    let is_week = day.is_some_and(|day| {
+        matches!(text.get(at), Some('周' | '星' | '礼')) && text.before(day.span.end) != Some('前')
+    }) && matches!(chars[from], '拜' | '回' | '见');
+    let gives = text.get(from) == Some('给')
+        && !heard.people.iter().any(|person| person.span.start == from + 1)
+        && !text.get(from + 1).is_some_and(|c| "他她客对院".contains(c));
     // A note of nothing else is a note to oneself: 给王主任寄样品.
-    let is_whole = at == 0 && whole + 1 >= text.len() && !is_over && text.get(whole) != Some('了') && !chars[from..whole].iter().any(|c| matches!(c, '不' | '没' | '完' | '好'));
+    let is_whole = at == 0
+        && whole + 1 >= text.len()
+        && !is_over
+        && text.get(whole) != Some('了')
+        && !chars[from..whole].iter().any(|c| matches!(c, '不' | '没' | '完' | '好'));
     let is_theirs = words.theirs.is_in(chars, from..whole);
-    let is_order = (is_whole && !is_theirs) || (day.is_some() && !is_theirs && !is_week && !gives) || text.get(from) == Some('把');
+    let is_order = (is_whole && !is_theirs)
+        || (day.is_some() && !is_theirs && !is_week && !gives)
+        || text.get(from) == Some('把');
     let has_last = text.before(whole) == Some('了');
     ((is_mine || (is_order && !is_over && !has_last)) && whole > from).then(|| todo(from, false)).flatten()
 }
@@ -218,38 +264,53 @@ fn unnamed(heard: &Heard, at: usize, todo: &dyn Fn(usize, bool) -> Option<Todo>)
 fn skip(heard: &Heard, from: usize) -> usize {
     let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.todos);
     let mut at = from;
-    loop {
+    while at < from + TODO_MAX_CHARS {
         if let Some(day) = heard.days.iter().find(|day| day.span.start == at) {
             at = day.span.end;
-        } else if text.get(at) == Some('于') && heard.days.iter().any(|day| day.span.start == at + 1) || matches!(text.get(at), Some(' ' | ':')) {
+        } else if text.get(at) == Some('于') && heard.days.iter().any(|day| day.span.start == at + 1)
+            || matches!(text.get(at), Some(' ' | ':'))
+        {
             at += 1;
         } else if let Some(length) = words.skipped.at(chars, at)
-            && !(words.verbs.at(chars, at).is_some_and(|verb| verb > length))
+            && words.verbs.at(chars, at).is_none_or(|verb| verb <= length)
         {
             at += length;
         } else {
-            return at;
+            break;
         }
     }
+    at
 }
 
 /// Where what has to be done ends: at a stop, or where something else is spoken of.
 fn end(heard: &Heard, start: usize) -> usize {
     let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.todos);
-    let mut end = (start..chars.len().min(start + TODO_MAX_CHARS)).find(|at| is_stop(chars[*at])).unwrap_or(chars.len().min(start + TODO_MAX_CHARS));
+    let mut end = (start..chars.len().min(start + TODO_MAX_CHARS))
+        .find(|at| is_stop(chars[*at]))
+        .unwrap_or(chars.len().min(start + TODO_MAX_CHARS));
     if let Some(other) = words.ends.first_in(chars, start + 2..end) {
         end = other.start;
     }
     let speaks = |person: &&super::people::Person| {
-        person.span.start > start + 1 && person.span.end < end && text.before(person.span.start).is_some_and(|c| !"给跟找和向让请约同与为陪".contains(c))
-            && heard.words.people.speaks.at(chars, person.span.end).is_some_and(|_| matches!(chars[person.span.end], '说' | '讲'))
+        person.span.start > start + 1
+            && person.span.end < end
+            && text.before(person.span.start).is_some_and(|c| !"给跟找和向让请约同与为陪".contains(c))
+            && heard
+                .words
+                .people
+                .speaks
+                .at(chars, person.span.end)
+                .is_some_and(|_| matches!(chars[person.span.end], '说' | '讲'))
     };
     if let Some(person) = heard.people.iter().find(speaks) {
         end = person.span.start;
     }
     // 把标书交了 is whole with its 了.
     let is_done = text.get(start) == Some('把') && text.before(end) == Some('了');
-    while end > start && !is_done && (text.before(end) == Some(' ') || words.particles.before(chars, end).is_some()) {
+    while end > start
+        && !is_done
+        && (text.before(end) == Some(' ') || words.particles.before(chars, end).is_some())
+    {
         end -= words.particles.before(chars, end).unwrap_or(1);
     }
     end
@@ -258,7 +319,9 @@ fn end(heard: &Heard, start: usize) -> usize {
 /// Where the clause begins to which this belongs, with the day in front.
 fn front(heard: &Heard, at: usize) -> usize {
     let day = heard.days.iter().find(|day| {
-        day.span.end <= at && at - day.span.end <= 2 && !heard.text.chars[day.span.end..at].iter().any(|c| is_full_stop(*c))
+        day.span.end <= at
+            && at - day.span.end <= 2
+            && !heard.text.chars[day.span.end..at].iter().any(|c| is_full_stop(*c))
     });
     day.map_or(at, |day| day.span.start)
 }

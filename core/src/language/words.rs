@@ -62,7 +62,7 @@ lists! {
 }
 lists! {
     /// `[equipment]`.
-    Equipment { names: List, kinds: List, no_kinds: List, heads: List, weak_heads: List, tails: List, parts: List, refused: List, refuses: List, wants: List, }
+    Equipment { names: List, kinds: List, no_kinds: List, heads: List, weak_heads: List, nameless: List, tails: List, parts: List, refused: List, refuses: List, wants: List, }
 }
 lists! {
     /// `[people]`.
@@ -129,8 +129,7 @@ impl List {
 
     /// How many characters the longest word that ends here has.
     pub(super) fn before(&self, chars: &[char], end: usize) -> Option<usize> {
-        let fits =
-            |word: &&Vec<char>| chars[..end].ends_with(word) && is_whole(chars, end - word.len()..end);
+        let fits = |word: &&Vec<char>| chars[..end].ends_with(word) && is_whole(chars, end - word.len()..end);
         self.by_last.get(chars.get(end.checked_sub(1)?)?)?.iter().find(fits).map(Vec::len)
     }
 
@@ -184,7 +183,8 @@ fn is_whole(chars: &[char], span: Range<usize>) -> bool {
         a.is_some_and(char::is_ascii_alphabetic) && b.is_some_and(char::is_ascii_alphabetic)
     };
     let in_front = span.start.checked_sub(1).and_then(|at| chars.get(at));
-    !joined(in_front, chars.get(span.start)) && !joined(chars.get(span.end.wrapping_sub(1)), chars.get(span.end))
+    !joined(in_front, chars.get(span.start))
+        && !joined(chars.get(span.end.wrapping_sub(1)), chars.get(span.end))
 }
 
 impl From<Vec<String>> for List {
