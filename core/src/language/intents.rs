@@ -30,15 +30,20 @@ impl Intent {
     }
 }
 
-/// The intent of the note.
+/// The intent of the note: what holds now goes before what was said formerly (原来要买新的，现在改成升级).
 pub(super) fn choose(heard: &Heard) -> Option<Intent> {
+    of_time(heard, false).or_else(|| of_time(heard, true))
+}
+
+fn of_time(heard: &Heard, with_past: bool) -> Option<Intent> {
+    let count = |list: &List| count(heard, list, with_past);
     let words = &heard.words.intents;
-    let buys = count(heard, &words.buys) + takes(heard);
-    let services = count(heard, &words.services) + parts(heard);
-    let upgrades = count(heard, &words.upgrades);
-    let breakdowns = count(heard, &words.breakdowns);
-    let tenders = count(heard, &words.tenders);
-    let additions = count(heard, &words.additions);
+    let buys = count(&words.buys) + takes(heard, with_past);
+    let services = count(&words.services) + parts(heard);
+    let upgrades = count(&words.upgrades);
+    let breakdowns = count(&words.breakdowns);
+    let tenders = count(&words.tenders);
+    let additions = count(&words.additions);
     // A car is repaired, too: what is broken must be equipment.
     let is_about_equipment = !heard.equipment.is_empty() || !heard.amounts.is_empty();
     let (services, breakdowns) =
@@ -66,7 +71,7 @@ fn first_of(heard: &Heard, upgrades: &List, buys: &List) -> Intent {
     }
 }
 
-fn count(heard: &Heard, list: &List) -> usize {
+fn count(heard: &Heard, list: &List, with_past: bool) -> usize {
     // A word that is denied once is denied for the whole note: 修要二十八万，不修了.
     let denied: Vec<&[char]> = list
         .all_in(&heard.text.chars, 0..heard.text.len())
@@ -74,6 +79,7 @@ fn count(heard: &Heard, list: &List) -> usize {
         .map(|word| &heard.text.chars[word])
         .collect();
     spoken(heard, list)
+        .filter(|word| with_past || !is_past(heard, word))
         .filter(|word| !denied.iter().any(|denied| *denied == &heard.text.chars[word.clone()]))
         .count()
 }
@@ -110,6 +116,17 @@ fn spoken<'a>(heard: &'a Heard, list: &'a List) -> impl Iterator<Item = Range<us
     })
 }
 
+/// Whether a word tells of what was, or was meant formerly.
+fn is_past(heard: &Heard, word: &Range<usize>) -> bool {
+    let (chars, words) = (&heard.text.chars, &heard.words.amounts);
+    let clause = heard.text.clause(word.start);
+    let front = clause.start.max(word.start.saturating_sub(10))..word.start;
+    let is_day =
+        |past: &Range<usize>| heard.days.iter().any(|day| day.span.contains(&past.start) && !day.is_past);
+    let past = words.past.all_in(chars, front.clone()).filter(|past| !is_day(past)).last();
+    past.is_some_and(|past| words.now.last_in(chars, front).is_none_or(|now| now.start < past.start))
+}
+
 fn is_denied(heard: &Heard, word: &Range<usize>) -> bool {
     let (chars, words) = (&heard.text.chars, &heard.words.intents);
     // 要不要买 and 买不买 ask.
@@ -136,7 +153,7 @@ fn parts(heard: &Heard) -> usize {
 }
 
 /// 要两台, 添一台, 上直线加速器: a verb of taking, then a number with a measure or equipment.
-fn takes(heard: &Heard) -> usize {
+fn takes(heard: &Heard, with_past: bool) -> usize {
     let (chars, words) = (&heard.text.chars, heard.words);
     let counts = |at: usize| {
         let Some((_, end)) = numbers::small(chars, at) else {
@@ -188,7 +205,11 @@ fn takes(heard: &Heard) -> usize {
             .equipment
             .iter()
             .any(|named| named.start == at && serves(named.end..(named.end + 4).min(chars.len())));
-        if (counts(at) || named || switches || closes) && !is_denied(heard, &verb) && !is_service {
+        if (counts(at) || named || switches || closes)
+            && !is_denied(heard, &verb)
+            && !is_service
+            && (with_past || !is_past(heard, &verb))
+        {
             found += 1;
         }
     }
@@ -221,6 +242,7 @@ mod tests {
             ("下周开会", None),
             ("记得买标书", None),
             ("车坏了", None),
+            ("原来要买新的，现在CT改成升级了", Some("升级")),
         ] {
             check(said, want);
         }

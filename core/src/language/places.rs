@@ -236,7 +236,13 @@ fn branch(heard: &Heard, end: usize) -> usize {
 
 /// The customer of the note: the first who is no neighbour.
 pub(super) fn choose(heard: &Heard) -> Option<String> {
-    heard.places.first().map(|place| heard.text.said(place.clone()))
+    let is_meant = |at: &usize| {
+        let place = &heard.places[*at];
+        let next = heard.places.get(at + 1);
+        !heard.is_denied(place.start) && !next.is_some_and(|next| heard.is_corrected(place.end, next.start))
+    };
+    let at = (0..heard.places.len()).find(is_meant)?;
+    Some(heard.text.said(heard.places[at].clone()))
 }
 
 /// A name longer than this was not understood.
@@ -268,6 +274,7 @@ mod tests {
             ("隔壁市三院买了一台", None),
             ("跑了四家医院", None),
             ("瑞康医疗的胥总要CT", Some("瑞康医疗")),
+            ("市一院，说错了，是市二院要彩超", Some("市二院")),
             ("周三院务会上定", None),
         ] {
             check(said, want);
