@@ -109,132 +109,209 @@ fn sides(heard: &Heard, amount: &Amount) -> (bool, bool) {
     (is_most, is_least && words.most_behind.at(chars, end).is_none())
 }
 
+/// An amount and what stands around it.
+struct Figure<'a> {
+    heard: &'a Heard<'a>,
+    at: usize,
+    amount: &'a Amount,
+    /// Its clause in front of it, as far as no other amount stands there.
+    front: Range<usize>,
+    /// As far in front as the sentence goes.
+    sentence: Range<usize>,
+    /// A few characters behind it.
+    behind: Range<usize>,
+    /// A bound stands directly in front: 最多三百万.
+    is_bounded: bool,
+}
+
 fn part(heard: &Heard, at: usize) -> Part {
-    let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.amounts);
-    let amount = &heard.amounts[at];
-    let (start, end) = (amount.span.start, amount.span.end);
-    let next = heard.amounts.get(at + 1);
-    if next.is_some_and(|next| heard.is_corrected(end, next.span.start)) || heard.is_denied(start) {
+    let figure = Figure::of(heard, at);
+    if figure.is_given_up() || is_per_unit(heard, figure.amount, &figure.front) || figure.is_offered() {
         return Part::None;
     }
-    let floor = if at == 0 { 0 } else { heard.amounts[at - 1].span.end };
-    let clause = text.clause(start);
-    let front = clause.start.max(floor)..start;
-    // 总投资1.2亿: of the whole project, unless the budget follows.
-    if text.ends(start, "总投资") && next.is_some() {
+    let words = &heard.words.amounts;
+    let part = figure.told();
+    if figure.is_of_rival(part) {
         return Part::None;
     }
-    let sentence = text.sentence(start).start.max(floor)..start;
-    let behind = end..text.clause(end).end.min(end + 9).min(next.map_or(chars.len(), |next| next.span.start));
-    if is_per_unit(heard, amount, &front) || text.before(start) == Some('花') {
+    if figure.has(&words.changes) && part != Some(Part::None) {
+        return if figure.is_changed_offer() { Part::None } else { Part::Changed };
+    }
+    if (figure.is_past() && part != Some(Part::Total)) || heard.is_neighbour(&figure.front) {
         return Part::None;
     }
-    let is_bounded =
-        words.least_before.before(chars, start).is_some() || words.most_before.before(chars, start).is_some();
-    let is_difference = words.differences.before(chars, start).is_some() && !is_bounded;
-    // 由80万调整为65万, 从四百万砍到两百八十万.
-    let gives_way = next
-        .is_some_and(|next| next.span.start - end <= 10 && words.changes.is_in(chars, end..next.span.start));
-    if gives_way || words.rejected.is_in(chars, behind.clone()) || is_difference {
-        return Part::None;
-    }
-    let is_ours =
-        text.before(start) == Some('的') && heard.words.todos.own.before(chars, start - 1).is_some();
-    if is_ours || words.quotes.at(chars, end).is_some() && !words.budget.is_in(chars, front.clone()) {
-        return Part::None;
-    }
-    // The nearest word in front says what it is.
-    let kinds = [
-        (&words.quotes, Part::None),
-        (&words.spent, Part::None),
-        (&words.others, Part::None),
-        (&words.budget, Part::Budget),
-        (&words.most_before, Part::Budget),
-        (&words.least_before, Part::Budget),
-        (&words.total, Part::Total),
-    ];
-    // 跟我说 is no offer of ours.
-    let is_told = |word: &Range<usize>| {
-        chars[word.start] == '我' && text.before(word.start).is_some_and(|c| "跟对给和同向".contains(c))
-    };
-    let nearest = |span: Range<usize>| {
-        let last = |(list, part): (&List, Part)| {
-            let word = list.all_in(chars, span.clone()).filter(|word| !is_told(word)).last();
-            word.map(|word| (word.end, word.len(), part))
-        };
-        kinds
-            .into_iter()
-            .filter_map(last)
-            .max_by_key(|(end, length, _)| (*end, *length))
-            .map(|(_, _, part)| part)
-    };
-    // 我说最低320万: the bound is one of an offer.
-    let is_bound =
-        is_bounded && !words.budget.is_in(chars, front.clone()) && !words.total.is_in(chars, front.clone());
-    if is_bound && words.quotes.all_in(chars, front.clone()).any(|word| !is_told(&word)) {
-        return Part::None;
-    }
-    let budget = words.budget.last_in(chars, front.clone()).filter(|word| word.len() > 1);
-    let mut part = nearest(front.clone());
-    // 预算报了260万: the budget was handed in, nothing was offered.
-    if part == Some(Part::None) && budget.is_some_and(|budget| !words.others.is_in(chars, budget.end..start))
-    {
-        part = Some(Part::Budget);
-    }
-    let is_rival = heard
-        .makers
-        .iter()
-        .any(|maker| front.contains(&maker.start) && words.quotes.is_in(chars, maker.end..start));
-    if is_rival && part != Some(Part::Budget) && part != Some(Part::Total) {
-        return Part::None;
-    }
-    let maker = heard.makers.iter().rev().find(|maker| front.contains(&maker.start) && maker.end <= start);
-    if words.changes.is_in(chars, front.clone()) && part != Some(Part::None) {
-        // 东软降到了260万 is an offer, too.
-        let is_offer = maker.is_some_and(|maker| {
-            maker.start <= clause.start + 2 && words.changes.is_in(chars, maker.end..start)
-        }) && !words.budget.is_in(chars, front.clone());
-        return if is_offer { Part::None } else { Part::Changed };
-    }
-    // 6月20号之前 is no time that is over.
-    let is_day =
-        |word: &Range<usize>| heard.days.iter().any(|day| day.span.contains(&word.start) && !day.is_past);
-    let near = front.start.max(start.saturating_sub(20))..start;
-    let past = words.past.all_in(chars, near).filter(|word| !is_day(word)).last().map(|word| word.end);
-    let now = words.now.last_in(chars, front.clone()).map(|word| word.end);
-    let is_past = past.is_some_and(|past| now.is_none_or(|now| now < past));
-    if (is_past && part != Some(Part::Total)) || heard.is_neighbour(&front) {
-        return Part::None;
-    }
-    // What somebody of another maker tells is no budget, nor what follows an offer of ours.
-    let speaker = heard.people.iter().rev().find(|person| person.span.end <= start);
-    let of_rival =
-        speaker.is_some_and(|speaker| speaker.is_ours && speaker.span.start >= text.sentence(start).start);
-    if of_rival && part.is_none() {
-        return Part::None;
-    }
-    // 三年45万 is the total of 一年15万.
-    let years = text.before(start) == Some('年')
-        && start >= 2
-        && numbers::small(chars, start - 2).is_some_and(|(count, _)| count > 1);
-    if years && part.is_none_or(|part| part > Part::None) {
+    if figure.is_of_years() && part.is_none_or(|part| part > Part::None) {
         return Part::Total;
     }
-    // Without a word of its own it may be what the sentence has been about.
-    match part {
-        Some(part) => part,
-        None if words.rejected.is_in(chars, behind) => Part::None,
-        None if words.spent.is_in(chars, end..(end + 3).min(chars.len())) => Part::None,
-        None if !is_bounded && at > 0 && is_offer(heard, at - 1) && end - floor < 14 => Part::None,
-        None => match nearest(sentence) {
-            _ if maker.is_some_and(|maker| start - maker.end <= 4 && maker.start <= clause.start + 1) => {
-                Part::Maker
-            }
+    part.unwrap_or_else(|| figure.told_before())
+}
+
+impl<'a> Figure<'a> {
+    fn of(heard: &'a Heard<'a>, at: usize) -> Self {
+        let (text, chars, words) = (heard.text, &heard.text.chars, &heard.words.amounts);
+        let amount = &heard.amounts[at];
+        let (start, end) = (amount.span.start, amount.span.end);
+        let floor = if at == 0 { 0 } else { heard.amounts[at - 1].span.end };
+        let next = heard.amounts.get(at + 1).map_or(chars.len(), |next| next.span.start);
+        Self {
+            heard,
+            at,
+            amount,
+            front: text.clause(start).start.max(floor)..start,
+            sentence: text.sentence(start).start.max(floor)..start,
+            behind: end..text.clause(end).end.min(end + 9).min(next),
+            is_bounded: words.least_before.before(chars, start).is_some()
+                || words.most_before.before(chars, start).is_some(),
+        }
+    }
+
+    fn has(&self, list: &List) -> bool {
+        list.is_in(&self.heard.text.chars, self.front.clone())
+    }
+
+    /// Whether it was taken back, refused, a difference, or gives way to the next.
+    fn is_given_up(&self) -> bool {
+        let (heard, chars) = (self.heard, &self.heard.text.chars);
+        let words = &heard.words.amounts;
+        let (start, end) = (self.amount.span.start, self.amount.span.end);
+        let next = heard.amounts.get(self.at + 1);
+        let is_corrected = next.is_some_and(|next| heard.is_corrected(end, next.span.start));
+        // 由80万调整为65万, 从四百万砍到两百八十万.
+        let gives_way = next.is_some_and(|next| {
+            next.span.start - end <= 10 && words.changes.is_in(chars, end..next.span.start)
+        });
+        // 总投资1.2亿: of the whole project, unless nothing else is said.
+        let is_whole = next.is_some() && heard.text.ends(start, "总投资");
+        let is_difference = words.differences.before(chars, start).is_some() && !self.is_bounded;
+        let is_refused = words.rejected.is_in(chars, self.behind.clone());
+        is_corrected || heard.is_denied(start) || gives_way || is_whole || is_difference || is_refused
+    }
+
+    /// Whether somebody offers it, or paid it: 我们的17万, 二百万报价, 我说最低320万.
+    fn is_offered(&self) -> bool {
+        let (text, chars, words) = (self.heard.text, &self.heard.text.chars, &self.heard.words.amounts);
+        let (start, end) = (self.amount.span.start, self.amount.span.end);
+        let own = &self.heard.words.todos.own;
+        let is_ours = text.before(start) == Some('的') && own.before(chars, start - 1).is_some();
+        let is_quoted = words.quotes.at(chars, end).is_some() && !self.has(&words.budget);
+        let is_bound = self.is_bounded && !self.has(&words.budget) && !self.has(&words.total);
+        let mut quotes = words.quotes.all_in(chars, self.front.clone());
+        is_ours
+            || is_quoted
+            || text.before(start) == Some('花')
+            || (is_bound && quotes.any(|word| !self.is_told(&word)))
+    }
+
+    /// 跟我说 is no offer of ours.
+    fn is_told(&self, word: &Range<usize>) -> bool {
+        let text = self.heard.text;
+        text.chars[word.start] == '我' && text.before(word.start).is_some_and(|c| "跟对给和同向".contains(c))
+    }
+
+    /// What the nearest word in front says that it is.
+    fn nearest(&self, span: &Range<usize>) -> Option<Part> {
+        let (chars, words) = (&self.heard.text.chars, &self.heard.words.amounts);
+        let kinds = [
+            (&words.quotes, Part::None),
+            (&words.spent, Part::None),
+            (&words.others, Part::None),
+            (&words.budget, Part::Budget),
+            (&words.most_before, Part::Budget),
+            (&words.least_before, Part::Budget),
+            (&words.total, Part::Total),
+        ];
+        let last = |(list, part): (&List, Part)| {
+            let word = list.all_in(chars, span.clone()).filter(|word| !self.is_told(word)).last();
+            word.map(|word| (word.end, word.len(), part))
+        };
+        let words = kinds.into_iter().filter_map(last);
+        words.max_by_key(|(end, length, _)| (*end, *length)).map(|(_, _, part)| part)
+    }
+
+    /// What its own clause says that it is.
+    fn told(&self) -> Option<Part> {
+        let (chars, words) = (&self.heard.text.chars, &self.heard.words.amounts);
+        let part = self.nearest(&self.front);
+        // 预算报了260万: the budget was handed in, nothing was offered.
+        let budget = words.budget.last_in(chars, self.front.clone()).filter(|word| word.len() > 1);
+        let is_handed_in =
+            budget.is_some_and(|budget| !words.others.is_in(chars, budget.end..self.front.end));
+        if part == Some(Part::None) && is_handed_in { Some(Part::Budget) } else { part }
+    }
+
+    /// Whether a maker offers it, or somebody of another maker tells of it.
+    fn is_of_rival(&self, part: Option<Part>) -> bool {
+        let (heard, chars) = (self.heard, &self.heard.text.chars);
+        let quotes = &heard.words.amounts.quotes;
+        let start = self.amount.span.start;
+        let offers = heard
+            .makers
+            .iter()
+            .any(|maker| self.front.contains(&maker.start) && quotes.is_in(chars, maker.end..start));
+        let speaker = heard.people.iter().rev().find(|person| person.span.end <= start);
+        let tells = speaker
+            .is_some_and(|speaker| speaker.is_ours && speaker.span.start >= heard.text.sentence(start).start);
+        offers && !matches!(part, Some(Part::Budget | Part::Total)) || tells && part.is_none()
+    }
+
+    /// The last maker in front of it.
+    fn maker(&self) -> Option<&Range<usize>> {
+        let makers = &self.heard.makers;
+        makers.iter().rev().find(|maker| self.front.contains(&maker.start) && maker.end <= self.front.end)
+    }
+
+    /// 东软降到了260万: an offer changes, too.
+    fn is_changed_offer(&self) -> bool {
+        let words = &self.heard.words.amounts;
+        let is_maker = self.maker().is_some_and(|maker| {
+            let clause = self.heard.text.clause(self.front.end);
+            maker.start <= clause.start + 2
+                && words.changes.is_in(&self.heard.text.chars, maker.end..self.front.end)
+        });
+        is_maker && !self.has(&words.budget)
+    }
+
+    /// Whether it held formerly, and nothing in front says that it holds now.
+    fn is_past(&self) -> bool {
+        let (chars, words) = (&self.heard.text.chars, &self.heard.words.amounts);
+        // 6月20号之前 is no time that is over.
+        let is_day = |word: &Range<usize>| {
+            self.heard.days.iter().any(|day| day.span.contains(&word.start) && !day.is_past)
+        };
+        let near = self.front.start.max(self.front.end.saturating_sub(20))..self.front.end;
+        let past = words.past.all_in(chars, near).filter(|word| !is_day(word)).last();
+        let now = words.now.last_in(chars, self.front.clone());
+        past.is_some_and(|past| now.is_none_or(|now| now.end < past.end))
+    }
+
+    /// 三年45万 is the total of 一年15万.
+    fn is_of_years(&self) -> bool {
+        let text = self.heard.text;
+        let start = self.amount.span.start;
+        text.before(start) == Some('年')
+            && start >= 2
+            && numbers::small(&text.chars, start - 2).is_some_and(|(count, _)| count > 1)
+    }
+
+    /// Without a word of its own it may be what the sentence has been about.
+    fn told_before(&self) -> Part {
+        let (chars, words) = (&self.heard.text.chars, &self.heard.words.amounts);
+        let (start, end) = (self.amount.span.start, self.amount.span.end);
+        let is_spent = words.spent.is_in(chars, end..(end + 3).min(chars.len()));
+        // 我们报的维修价是九万，换新机三十五万.
+        let is_near = self.at > 0 && end - self.heard.amounts[self.at - 1].span.end < 14;
+        let is_next_offer = is_near && !self.is_bounded && is_offer(self.heard, self.at - 1);
+        let clause = self.heard.text.clause(start);
+        let is_behind_maker =
+            self.maker().is_some_and(|maker| start - maker.end <= 4 && maker.start <= clause.start + 1);
+        match self.nearest(&self.sentence) {
+            _ if is_spent || is_next_offer => Part::None,
+            _ if is_behind_maker => Part::Maker,
             Some(part @ (Part::Budget | Part::Total)) => part,
             // What a lunch costs is said in notes, too.
-            _ if amount.most < PLAIN_MIN_YUAN => Part::None,
+            _ if self.amount.most < PLAIN_MIN_YUAN => Part::None,
             _ => Part::Plain,
-        },
+        }
     }
 }
 

@@ -199,72 +199,73 @@ impl Asked<'_> {
 
     /// Whether a word that asks does ask here.
     fn is_open(&self, part: &Range<usize>, word: &Range<usize>) -> bool {
-        let (chars, words) = (&self.text.chars, &self.words.questions);
-        let sentence = self.text.clause(word.start);
-        let front = part.start.min(word.start).max(sentence.start)..word.start;
-        let behind = word.end..self.text.clause(word.end).end.min(word.end + 16);
-        let next_clause = (behind.end + 1).min(chars.len())..(behind.end + 9).min(chars.len());
-        let is_any =
-            words.any.all_in(chars, front.start.saturating_sub(2).max(sentence.start)..word.end).any(|any| {
-                any.end >= word.start.saturating_sub(14)
-                    && !self.is_negated_need(&any)
-                    && (chars[any.end - 1] != '几' || chars[word.start] == '几')
-            });
-        let is_any = is_any
-            || words
-                .tells
-                .all_in(chars, front.clone())
-                .any(|tells| !words.whom.is_in(chars, tells.end..word.start));
-        // 哪些设备都在超期服役？ asks; 哪些都行 does not.
-        let is_asked = self.text.get(self.text.sentence(word.start).end) == Some('?');
-        let behind = if is_asked
-            && self.text.contains(behind.clone(), "都")
-            && !self.text.contains(behind.clone(), "都行")
-        {
-            word.end..word.end
-        } else {
-            behind
-        };
-        let is_any_behind = words.any_behind.is_in(chars, behind.clone())
-            || (self.text.get(behind.end) == Some(',')
-                && words
-                    .any_behind
-                    .first_in(chars, next_clause.clone())
-                    .is_some_and(|any| any.start < next_clause.start + 5));
-        // 有没有什么困难 asks whether, unless it is begged to tell.
-        let whether =
-            words.whether.is_in(chars, front.clone()) && !words.requests.is_in(chars, front.clone());
-        // 有什么要求您提出来: whoever has them is named behind.
-        let is_had = self.text.before(word.start) == Some('有') && !words.whom.is_in(chars, front.clone());
-        let is_told = is_had
-            && words.whom.is_in(chars, behind.clone())
-            && self.text.get(self.text.sentence(word.start).end) != Some('?');
-        if whether || is_told {
-            return false;
-        }
-        // 有什么可以帮您的 offers.
-        if self.text.before(word.start) == Some('有') && words.offers.is_in(chars, behind.clone()) {
-            return false;
-        }
-        // 哪台便宜买哪台, 谁用谁知道: any of them.
         let clause = self.text.clause(word.start);
-        let again = words
-            .asks
-            .all_in(chars, clause)
-            .filter(|other| chars[other.clone()] == chars[word.clone()])
-            .count()
-            > 1;
-        if again && !self.text.has(word.start, "为什么") && !self.text.has(word.start, "哪些") {
-            return false;
-        }
-        // 什么样的医院没服务过 boasts, and 什么 alone is surprise.
+        let front = part.start.min(word.start).max(clause.start)..word.start;
+        let behind = word.end..self.text.clause(word.end).end.min(word.end + 16);
+        !self.is_taken_back_before(&front, word)
+            && !self.is_taken_back_behind(&behind, word)
+            && !self.is_whether(&front, &behind, word)
+            && !self.is_boast(part, &front, &behind, word)
+            && self.is_about_need(part)
+    }
+
+    /// 无论您选什么, 我知道您最关注什么, 给您介绍怎么选: said in front.
+    fn is_taken_back_before(&self, front: &Range<usize>, word: &Range<usize>) -> bool {
+        let (chars, words) = (&self.text.chars, &self.words.questions);
+        let from = front.start.saturating_sub(2).max(self.text.clause(word.start).start);
+        let is_any = words.any.all_in(chars, from..word.end).any(|any| {
+            any.end >= word.start.saturating_sub(14)
+                && !self.is_negated_need(&any)
+                && (chars[any.end - 1] != '几' || chars[word.start] == '几')
+        });
+        let mut tells = words.tells.all_in(chars, front.clone());
+        is_any || tells.any(|tells| !words.whom.is_in(chars, tells.end..word.start))
+    }
+
+    /// 哪种都可以, 您最看重哪个我心里有数: said behind, also in the next clause.
+    fn is_taken_back_behind(&self, behind: &Range<usize>, word: &Range<usize>) -> bool {
+        let (text, chars, words) = (self.text, &self.text.chars, &self.words.questions);
+        // 哪些设备都在超期服役？ asks; 哪些都行 does not.
+        let is_asked = text.get(text.sentence(word.start).end) == Some('?');
+        let all = text.contains(behind.clone(), "都") && !text.contains(behind.clone(), "都行");
+        let behind = if is_asked && all { word.end..word.end } else { behind.clone() };
+        let next = (behind.end + 1).min(chars.len())..(behind.end + 9).min(chars.len());
+        let follows =
+            || words.any_behind.first_in(chars, next.clone()).is_some_and(|any| any.start < next.start + 5);
+        words.any_behind.is_in(chars, behind.clone()) || (text.get(behind.end) == Some(',') && follows())
+    }
+
+    /// 有没有什么困难 asks whether, 有什么可以帮您的 offers.
+    fn is_whether(&self, front: &Range<usize>, behind: &Range<usize>, word: &Range<usize>) -> bool {
+        let (text, chars, words) = (self.text, &self.text.chars, &self.words.questions);
+        let is_begged = words.requests.is_in(chars, front.clone());
+        let has = text.before(word.start) == Some('有');
+        // 有什么要求您提出来: whoever has them is named behind.
+        let is_told = has
+            && !words.whom.is_in(chars, front.clone())
+            && words.whom.is_in(chars, behind.clone())
+            && text.get(text.sentence(word.start).end) != Some('?');
+        (words.whether.is_in(chars, front.clone()) && !is_begged)
+            || is_told
+            || (has && words.offers.is_in(chars, behind.clone()))
+    }
+
+    /// 什么样的医院没服务过, 哪台便宜买哪台, and 什么 alone, which is surprise.
+    fn is_boast(
+        &self,
+        part: &Range<usize>,
+        front: &Range<usize>,
+        behind: &Range<usize>,
+        word: &Range<usize>,
+    ) -> bool {
+        let (text, chars, words) = (self.text, &self.text.chars, &self.words.questions);
+        let same = words.asks.all_in(chars, text.clause(word.start));
+        let again = same.filter(|other| chars[other.clone()] == chars[word.clone()]).count() > 1;
+        let is_any = again && !text.has(word.start, "为什么") && !text.has(word.start, "哪些");
         let boasts = !words.whom.is_in(chars, front.clone())
-            && self.text.contains(behind.clone(), "没")
-            && matches!(self.text.before(part.end), Some('过' | '呢'));
-        if boasts || word.len() == part.len() {
-            return false;
-        }
-        !is_any && !is_any_behind && self.is_about_need(part)
+            && text.contains(behind.clone(), "没")
+            && matches!(text.before(part.end), Some('过' | '呢'));
+        is_any || boasts || word.len() == part.len()
     }
 
     /// 不满意 and 没解决 are what is asked for: only directly in front of the asking word does 不 or 没 take it back.
