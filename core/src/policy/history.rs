@@ -5,7 +5,7 @@
 //! judged by a version can be judged by it again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -79,7 +79,7 @@ struct Section {
 impl PolicyHistory {
     /// The pack that ships, and nothing published.
     pub fn shipped() -> Self {
-        let policy = Pack::Medical.policy().ok().map(Arc::new);
+        let policy = SHIPPED.clone();
         let shipped = PolicyAt {
             id: EntryId([0; 16]),
             effective_from_ms: i64::MIN,
@@ -192,3 +192,6 @@ fn section_id(body: &str) -> EntryId {
     id.copy_from_slice(&hash.finalize()[..16]);
     EntryId(id)
 }
+
+/// The pack that ships, read once: it is the same for ever, and reading it checks every formula of it.
+static SHIPPED: LazyLock<Option<Arc<Policy>>> = LazyLock::new(|| Pack::Medical.policy().ok().map(Arc::new));

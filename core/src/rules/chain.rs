@@ -44,6 +44,7 @@ pub struct Person {
 pub fn assess_chain(facts: &Facts<'_>) -> Verdict<ChainGraph> {
     let graph = || -> Result<ChainGraph, Unknown> {
         let (_, policy) = facts.policy()?;
+        facts.knows_contacts()?;
         let people = people(facts, policy);
         let held: BTreeSet<&str> = people.iter().filter_map(|person| person.role.as_deref()).collect();
         let open = policy.chain.roles.iter().filter(|role| !held.contains(role.name.as_str()));

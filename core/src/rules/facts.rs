@@ -73,7 +73,11 @@ impl<'a> Facts<'a> {
         Self::readable(self.policies.at(at_ms))
     }
 
-    fn readable(at: &'a PolicyAt) -> Result<(&'a PolicyAt, &'a Policy), Unknown> {
+    /// The policy of a version.
+    ///
+    /// # Errors
+    /// As [`Facts::policy`].
+    pub(super) fn readable(at: &'a PolicyAt) -> Result<(&'a PolicyAt, &'a Policy), Unknown> {
         at.policy.as_deref().map(|policy| (at, policy)).ok_or_else(|| Unknown::of("公司规则（请升级应用）"))
     }
 
@@ -131,6 +135,17 @@ impl<'a> Facts<'a> {
             _ => None,
         };
         self.events().into_iter().filter_map(signal).collect()
+    }
+
+    /// Whether the people of the customer are known: a lead that names an account has some of them there.
+    ///
+    /// # Errors
+    /// [`Unknown`] where the account that the lead names is not held.
+    pub fn knows_contacts(&self) -> Result<(), Unknown> {
+        match (self.lead.fields.account, self.account) {
+            (Some(_), None) => Err(Unknown::of("客户档案")),
+            _ => Ok(()),
+        }
     }
 
     /// 联系人 of the lead and of its account.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::facts::Facts;
 use super::known::{KnownOf, budget_fen};
+use super::stage::StageOnce;
 use super::verdict::{Unknown, Verdict};
 use crate::document::Value;
 use crate::policy::Policy;
@@ -40,12 +41,12 @@ pub struct WeekQuestion {
 
 /// What of a lead is still to be filled in, and what to ask this week.
 pub fn assess_fields(facts: &Facts<'_>) -> Verdict<Fields> {
-    Verdict { policy: facts.policies.at(facts.now_ms).id, says: fields(facts).into() }
+    Verdict { policy: facts.policies.at(facts.now_ms).id, says: fields(facts, &StageOnce::new(facts)).into() }
 }
 
-fn fields(facts: &Facts<'_>) -> Result<Fields, Unknown> {
+pub(super) fn fields(facts: &Facts<'_>, stages: &StageOnce<'_>) -> Result<Fields, Unknown> {
     let (_, policy) = facts.policy()?;
-    let known = KnownOf::new(facts, policy);
+    let known = KnownOf::sharing(facts, policy, stages);
     let values = facts.lead.fields.values();
     let open = |fields: &[String]| -> Vec<String> {
         fields.iter().filter(|field| !is_filled(facts, policy, &values, field)).cloned().collect()

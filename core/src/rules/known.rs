@@ -6,7 +6,8 @@ use rust_decimal::Decimal;
 
 use super::chain;
 use super::facts::{DAY_MS, Facts, is_contact, is_failed, is_reached};
-use crate::model::{Event, LeadFields, is_filled};
+use super::stage::StageOnce;
+use crate::model::{Event, LeadFields, LoggedEvent, is_filled};
 use crate::policy::Policy;
 use crate::policy::formula::{Counted, Known, Measure, Term, Value};
 use crate::policy::terms::BUDGET_MATCH;
@@ -21,8 +22,19 @@ pub struct KnownOf<'a> {
     pub facts: &'a Facts<'a>,
     /// The version that says how they are counted.
     pub policy: &'a Policy,
-    /// Whether 阶段 is a word here: in what stages need it is none, for that is what they decide.
-    stage: bool,
+    /// Where 阶段 comes from.
+    stage: StageWord<'a>,
+}
+
+/// Where 阶段 comes from.
+#[derive(Debug, Clone, Copy)]
+enum StageWord<'a> {
+    /// It is worked out where it is named.
+    Anew,
+    /// It is worked out once for several rules.
+    Once(&'a StageOnce<'a>),
+    /// It is no word here: in what stages need, for that is what they decide.
+    None,
 }
 
 impl Known for KnownOf<'_> {
@@ -47,8 +59,8 @@ impl Known for KnownOf<'_> {
             "next_action" => text(&fields.next_action),
             "notes" => Some(Value::Text(self.facts.lead.notes.clone())),
             "tags" => Some(Value::Text(self.fresh_tags())),
-            "contact_roles" => Some(Value::Text(self.contact_roles())),
-            "stage" if self.stage => Some(Value::Text(self.stage()?)),
+            "contact_roles" => self.contact_roles().map(Value::Text),
+            "stage" => Some(Value::Text(self.stage()?)),
             "budget_wan" => {
                 budget_fen(fields).map(|fen| Value::Number(Decimal::from(fen) / Decimal::from(WAN_FEN)))
             }
@@ -70,8 +82,14 @@ impl Known for KnownOf<'_> {
             "visits" => count(self.events(|event| matches!(event, Event::Visit(_)))),
             "touches" => count(self.events(is_contact)),
             "failed_in_a_row" => count(failed_in_a_row(self.facts)),
-            "evidence" => count(self.facts.lead.evidence.len()),
-            "chain_roles" => count(chain::roles_with_attitude(self.facts, self.policy)),
+            "evidence" => {
+                let evidence = self.facts.lead.evidence.iter();
+                count(evidence.filter(|logged| logged.at.at_ms <= self.facts.now_ms).count())
+            }
+            "chain_roles" => {
+                self.facts.knows_contacts().ok()?;
+                count(chain::roles_with_attitude(self.facts, self.policy))
+            }
             "age_days" => self.age_days(),
             "idle_days" => Some(days_between(self.last_act_ms()?, self.facts.now_ms)),
             _ => None,
@@ -93,12 +111,17 @@ impl Known for KnownOf<'_> {
 impl<'a> KnownOf<'a> {
     /// The words of every formula but those of stages.
     pub fn new(facts: &'a Facts<'a>, policy: &'a Policy) -> Self {
-        Self { facts, policy, stage: true }
+        Self { facts, policy, stage: StageWord::Anew }
+    }
+
+    /// The words of every formula but those of stages, for rules that are judged together.
+    pub(super) fn sharing(facts: &'a Facts<'a>, policy: &'a Policy, stages: &'a StageOnce<'a>) -> Self {
+        Self { facts, policy, stage: StageWord::Once(stages) }
     }
 
     /// The words of what stages need.
     pub(super) fn for_stages(facts: &'a Facts<'a>, policy: &'a Policy) -> Self {
-        Self { facts, policy, stage: false }
+        Self { facts, policy, stage: StageWord::None }
     }
 
     /// The text of a field, if it says anything: 待确认 and what else the policy names count as nothing (C11).
@@ -121,8 +144,16 @@ impl<'a> KnownOf<'a> {
     }
 
     fn stage(&self) -> Option<String> {
-        let verdict = super::stage::assess_stage(self.facts);
-        let id = &verdict.says.so()?.stage;
+        let anew;
+        let stages = match self.stage {
+            StageWord::None => return None,
+            StageWord::Once(stages) => stages,
+            StageWord::Anew => {
+                anew = StageOnce::new(self.facts);
+                &anew
+            }
+        };
+        let id = &stages.view().ok()?.stage;
         Some(self.policy.stage(id).map_or_else(|| id.clone(), |stage| stage.name.clone()))
     }
 
@@ -131,10 +162,11 @@ impl<'a> KnownOf<'a> {
         fresh.map(|(key, _)| key.as_str()).collect::<Vec<_>>().join("、")
     }
 
-    fn contact_roles(&self) -> String {
+    fn contact_roles(&self) -> Option<String> {
+        self.facts.knows_contacts().ok()?;
         let roles = self.facts.contacts().into_iter();
         let roles: BTreeSet<&str> = roles.filter_map(|(_, contact)| contact.role.as_deref()).collect();
-        roles.into_iter().collect::<Vec<_>>().join("、")
+        Some(roles.into_iter().collect::<Vec<_>>().join("、"))
     }
 
     fn budget_match(&self) -> &'static str {
@@ -160,7 +192,7 @@ impl<'a> KnownOf<'a> {
     }
 
     fn events(&self, which: fn(&Event) -> bool) -> usize {
-        self.facts.lead.events.iter().filter(|logged| which(&logged.event)).count()
+        self.facts.events().into_iter().filter(|logged| which(&logged.event)).count()
     }
 
     fn age_days(&self) -> Option<Value> {
@@ -170,7 +202,7 @@ impl<'a> KnownOf<'a> {
 
     /// When somebody last did something about the lead.
     fn last_act_ms(&self) -> Option<i64> {
-        let acts = self.facts.lead.events.iter().map(|event| event.happened_at_ms());
+        let acts = self.facts.events().into_iter().map(LoggedEvent::happened_at_ms);
         let received = self.facts.ruling.and_then(|ruling| ruling.fields.received_at_ms);
         acts.chain(received).max()
     }

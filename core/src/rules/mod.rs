@@ -4,6 +4,7 @@
 //! | Rule | Rows |
 //! |---|---|
 //! | [`advancement`] 推进指数 | C55, C56 |
+//! | [`agenda`] 今日事项 | C32, C33 |
 //! | [`assignment`] 线索分配 | C15–C17, C20 |
 //! | [`automation`] 自动化 | O2, O3 and the rows of the rules that it runs |
 //! | [`chain`] 决策链 | C13, C53, C54, M8 |
@@ -17,14 +18,18 @@
 //! | [`talk`] 沟通 | C31, C36, C39, C48, C59 |
 //! | [`tasks`] 任务 | C23–C28 |
 //! | [`words`] 关键词与标签 | C1, C29, C37, C38, C40, C45, C47 |
+//!
+//! [`judge`] runs those that look at one lead together, as phone and server do.
 
 pub mod advancement;
+pub mod agenda;
 pub mod assignment;
 pub mod automation;
 pub mod chain;
 pub mod facts;
 pub mod fields;
 pub mod figures;
+mod judgement;
 pub mod known;
 pub mod nurturing;
 pub mod outcome;
@@ -38,6 +43,7 @@ mod verdict;
 pub mod words;
 
 pub use facts::Facts;
+pub use judgement::{Judgement, judge};
 pub use verdict::{Says, Unknown, Verdict};
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! is this month's.
 
 use super::facts::{DAY_MS, Facts, is_contact};
+use super::fields::Fields;
 use super::known::{KnownOf, budget_fen};
 use super::verdict::{Unknown, Verdict};
 use super::{Says, fields};
@@ -30,17 +31,18 @@ pub struct Dimension {
 
 /// The radar of a lead.
 pub fn assess_radar(facts: &Facts<'_>) -> Verdict<Radar> {
-    Verdict { policy: facts.policies.at(facts.now_ms).id, says: radar(facts).into() }
+    let fields = fields::assess_fields(facts).says;
+    Verdict { policy: facts.policies.at(facts.now_ms).id, says: radar(facts, &fields).into() }
 }
 
-fn radar(facts: &Facts<'_>) -> Result<Radar, Unknown> {
+pub(super) fn radar(facts: &Facts<'_>, fields: &Says<Fields>) -> Result<Radar, Unknown> {
     let (_, policy) = facts.policy()?;
     let bounds = &policy.radar;
     let known = KnownOf::new(facts, policy);
-    let complete = match fields::assess_fields(facts).says {
+    let complete = match fields {
         // Full where the line is reached, in proportion below it.
         Says::So(fields) => Says::So((fields.complete_bp * 100 / bounds.completeness_bp.max(1)).min(100)),
-        Says::Undetermined(unknown) => Says::Undetermined(unknown),
+        Says::Undetermined(unknown) => Says::Undetermined(unknown.clone()),
     };
     let lead = &facts.lead.fields;
     let clear = lead.equipment.as_ref().is_some_and(|_| known.filled(&lead.equipment).is_some())

@@ -126,6 +126,22 @@ fn answer(facts: &Facts<'_>, policy: &Policy, epoch: &Epoch, first: bool) -> Res
     }))
 }
 
+/// Whether `user` owes the lead a mark that it was read (C18): it is theirs now, and since it is they neither marked it nor did anybody
+/// contact the customer.
+///
+/// # Errors
+/// [`Unknown`] where the ruling is not held.
+pub fn owes_read_mark(facts: &Facts<'_>, user: UserId) -> Result<bool, Unknown> {
+    let epochs = facts.epochs()?;
+    let Some(present) = epochs.last().filter(|epoch| epoch.owner == user) else { return Ok(false) };
+    let from_ms = if epochs.len() == 1 { i64::MIN } else { present.from_ms };
+    let answers = |logged: &LoggedEvent| {
+        logged.happened_at_ms() >= from_ms
+            && (is_contact(&logged.event) || (matches!(logged.event, Event::Read {}) && logged.user == user))
+    };
+    Ok(!facts.events().into_iter().any(answers))
+}
+
 /// Hours since the lead came without anybody being its owner, where those make it a lost one.
 fn unassigned(facts: &Facts<'_>, epochs: &[Epoch]) -> Result<Option<i64>, Unknown> {
     let (_, policy) = facts.policy()?;

@@ -6,6 +6,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use super::facts::Facts;
 use super::known::KnownOf;
+use super::stage::StageOnce;
 use super::verdict::{Says, Unknown, Verdict};
 use crate::policy::{Amount, Policy};
 
@@ -51,24 +52,21 @@ pub struct Deduction {
 
 /// The scores of a lead.
 pub fn assess_scores(facts: &Facts<'_>) -> Verdict<Scores> {
-    let scores = || -> Result<Scores, Unknown> {
-        let (_, policy) = facts.policy()?;
-        Ok(of(facts, policy))
-    };
-    Verdict { policy: facts.policies.at(facts.now_ms).id, says: scores().into() }
+    Verdict { policy: facts.policies.at(facts.now_ms).id, says: scores(facts, &StageOnce::new(facts)).into() }
 }
 
-fn of(facts: &Facts<'_>, policy: &Policy) -> Scores {
-    let known = KnownOf::new(facts, policy);
+pub(super) fn scores(facts: &Facts<'_>, stages: &StageOnce<'_>) -> Result<Scores, Unknown> {
+    let (_, policy) = facts.policy()?;
+    let known = KnownOf::sharing(facts, policy, stages);
     let whole = |amount: &Amount| amount.of(&known).map(score).map_err(Unknown::from);
     let health = whole(&policy.scores.health);
     let tier = health.clone().map(|score| tier(policy, score));
-    Scores {
+    Ok(Scores {
         tier: tier.into(),
         health: health.into(),
         card: card(policy, &known),
         depth: whole(&policy.scores.depth).into(),
-    }
+    })
 }
 
 /// The tier of a score: the first whose least it reaches.

@@ -4,6 +4,8 @@
 //! A proposal counts when everything that its stage needs is there; until then the lead stays in the last stage that counted, and what is
 //! missing is named. The order in which things arrived plays no part: proposals are taken by the time when they were made.
 
+use std::cell::OnceCell;
+
 use super::facts::{DAY_MS, Facts, HOUR_MS};
 use super::known::KnownOf;
 use super::verdict::{Says, Unknown, Verdict};
@@ -81,6 +83,24 @@ enum Met {
     Refused(EntryId),
 }
 
+/// The fold of a lead's stages for rules that are judged together: worked out when the first of them asks, and once.
+#[derive(Debug)]
+pub(super) struct StageOnce<'a> {
+    facts: &'a Facts<'a>,
+    view: OnceCell<Result<StageView, Unknown>>,
+}
+
+impl<'a> StageOnce<'a> {
+    pub fn new(facts: &'a Facts<'a>) -> Self {
+        Self { facts, view: OnceCell::new() }
+    }
+
+    /// Where the lead is.
+    pub fn view(&self) -> Result<&StageView, Unknown> {
+        self.view.get_or_init(|| fold(self.facts)).as_ref().map_err(Clone::clone)
+    }
+}
+
 /// Where the lead is, and what stands in the way of what was proposed.
 pub fn assess_stage(facts: &Facts<'_>) -> Verdict<StageView> {
     let version = facts.policies.at(facts.now_ms).id;
@@ -89,18 +109,24 @@ pub fn assess_stage(facts: &Facts<'_>) -> Verdict<StageView> {
 
 /// What the next stage needs and is not there yet; empty at the end of the way.
 pub fn missing_for_next(facts: &Facts<'_>) -> Says<Vec<String>> {
-    let missing = || {
-        let (_, policy) = facts.policy()?;
-        let view = fold(facts)?;
-        let next = policy.place_of(&view.stage).and_then(|at| policy.stages.get(at + 1));
-        let Some(next) = next.filter(|next| !next.lost) else { return Ok(Vec::new()) };
-        match judge(facts, policy, next, None, &Standing::of(&view)) {
-            ProposalVerdict::Lacks(missing) => Ok(missing),
-            ProposalVerdict::Undetermined(unknown) => Err(unknown),
-            _ => Ok(Vec::new()),
-        }
-    };
-    missing().into()
+    missing(facts, &StageOnce::new(facts)).into()
+}
+
+pub(super) fn missing(facts: &Facts<'_>, stages: &StageOnce<'_>) -> Result<Vec<String>, Unknown> {
+    let (_, policy) = facts.policy()?;
+    let view = stages.view()?;
+    let Some(next) = next_of(policy, &view.stage) else { return Ok(Vec::new()) };
+    match judge(facts, policy, next, None, &Standing::of(view)) {
+        ProposalVerdict::Lacks(missing) => Ok(missing),
+        ProposalVerdict::Undetermined(unknown) => Err(unknown),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The stage behind this one; to be lost is no way on.
+pub fn next_of<'a>(policy: &'a Policy, stage: &str) -> Option<&'a Stage> {
+    let next = policy.place_of(stage).and_then(|at| policy.stages.get(at + 1));
+    next.filter(|next| !next.lost)
 }
 
 /// Where the lead stood before a proposal.
@@ -116,6 +142,8 @@ impl Standing {
 }
 
 fn fold(facts: &Facts<'_>) -> Result<StageView, Unknown> {
+    #[cfg(test)]
+    FOLDS.set(FOLDS.get() + 1);
     let (_, present) = facts.policy()?;
     let first = present.stages.first().map(|stage| stage.id.clone()).unwrap_or_default();
     let since_ms = facts.ruling.and_then(|ruling| ruling.fields.received_at_ms);
@@ -173,7 +201,7 @@ fn version_of<'a>(
     let at_ms = event.happened_at_ms();
     let seen = proposal.policy.and_then(|id| facts.policies.version(id));
     match seen.filter(|version| version.effective_from_ms <= at_ms) {
-        Some(version) => facts.policy_at(version.effective_from_ms),
+        Some(version) => Facts::readable(version),
         None => facts.policy_at(at_ms),
     }
 }
@@ -263,9 +291,12 @@ fn met(
 /// When the first evidence that fits was there: by its hash, or by its bytes where the policy wants those (O5).
 fn evidenced(facts: &Facts<'_>, need: &EvidenceNeed) -> Result<Option<i64>, Unknown> {
     let contains = need.name_contains.to_lowercase();
-    let mut fitting = facts.lead.evidence.iter().filter(|logged| {
+    let fitting = facts.lead.evidence.iter().filter(|logged| {
         let of = &logged.evidence;
-        of.name.to_lowercase().contains(&contains) && of.mime.starts_with(&need.media)
+        // Seen from before it was attached it is not there.
+        logged.at.at_ms <= facts.now_ms
+            && of.name.to_lowercase().contains(&contains)
+            && of.mime.starts_with(&need.media)
     });
     if !need.verified {
         return Ok(fitting.map(|logged| logged.at.at_ms).min());
@@ -278,7 +309,7 @@ fn evidenced(facts: &Facts<'_>, need: &EvidenceNeed) -> Result<Option<i64>, Unkn
             _ => None,
         })
     };
-    Ok(fitting.find_map(seen))
+    Ok(fitting.filter_map(seen).min())
 }
 
 /// When the evidence that a stage needs was there; `None`: it is not.
@@ -374,4 +405,10 @@ fn stuck(facts: &Facts<'_>, policy: &Policy, standing: &Standing, proposals: &[P
         };
         Stuck { days, reason: waiting.unwrap_or(idle) }
     })
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often the stages of a lead were folded on this thread.
+    pub(super) static FOLDS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }

@@ -6,6 +6,7 @@ use jiff::civil::Date;
 
 use super::facts::{Facts, is_reached};
 use super::known::KnownOf;
+use super::stage::StageOnce;
 use super::verdict::{Unknown, Verdict};
 use super::words;
 use crate::ids::EntryId;
@@ -118,18 +119,20 @@ pub fn loss_key(tick: &str) -> String {
 
 /// What is best done next, in the order of the policy.
 pub fn assess_next_best(facts: &Facts<'_>) -> Verdict<Vec<NextAction>> {
-    let judged = || -> Result<Vec<NextAction>, Unknown> {
-        let (_, policy) = facts.policy()?;
-        let known = KnownOf::new(facts, policy);
-        let holding = policy.talk.next_best.iter().filter(|next| next.when.holds(&known) == Ok(true));
-        let action = |next: &crate::policy::NextBest| NextAction {
-            action: next.action.clone(),
-            material: next.material.clone(),
-            because: next.when.source().to_owned(),
-        };
-        Ok(holding.map(action).collect())
+    let stages = StageOnce::new(facts);
+    Verdict { policy: facts.policies.at(facts.now_ms).id, says: next_best(facts, &stages).into() }
+}
+
+pub(super) fn next_best(facts: &Facts<'_>, stages: &StageOnce<'_>) -> Result<Vec<NextAction>, Unknown> {
+    let (_, policy) = facts.policy()?;
+    let known = KnownOf::sharing(facts, policy, stages);
+    let holding = policy.talk.next_best.iter().filter(|next| next.when.holds(&known) == Ok(true));
+    let action = |next: &crate::policy::NextBest| NextAction {
+        action: next.action.clone(),
+        material: next.material.clone(),
+        because: next.when.source().to_owned(),
     };
-    Verdict { policy: facts.policies.at(facts.now_ms).id, says: judged().into() }
+    Ok(holding.map(action).collect())
 }
 
 /// Whether a purpose says nothing (C59): one of the vague words stands alone, with at most a name or a title around it. 「沟通」,

@@ -4,6 +4,7 @@
 
 use super::facts::{Facts, HOUR_MS, is_contact};
 use super::known::KnownOf;
+use super::stage::StageOnce;
 use super::verdict::{Unknown, Verdict};
 use crate::ids::EntryId;
 use crate::model::{Direction, Event, LoggedEvent};
@@ -58,7 +59,7 @@ pub enum TaskState {
 
 /// The tasks of a lead, by when they are due.
 pub fn assess_tasks(facts: &Facts<'_>) -> Verdict<Vec<Task>> {
-    Verdict { policy: facts.policies.at(facts.now_ms).id, says: tasks(facts).into() }
+    Verdict { policy: facts.policies.at(facts.now_ms).id, says: tasks(facts, &StageOnce::new(facts)).into() }
 }
 
 /// A fact that opens tasks or does them.
@@ -68,16 +69,16 @@ struct Opening<'a> {
     said: &'a str,
 }
 
-fn tasks(facts: &Facts<'_>) -> Result<Vec<Task>, Unknown> {
+pub(super) fn tasks(facts: &Facts<'_>, stages: &StageOnce<'_>) -> Result<Vec<Task>, Unknown> {
     let (_, present) = facts.policy()?;
     let mut tasks = Vec::new();
     // A rule that a later version took away still holds for what opened it before; one that came later does not look back.
     for rule in &present.tasks {
-        for opening in openings(facts, &rule.after)? {
+        for opening in openings(facts, stages, &rule.after)? {
             let (version, policy) = facts.policy_at(opening.at_ms)?;
             let Some(rule) = policy.tasks.iter().find(|of_then| of_then.id == rule.id) else { continue };
             if let Some(when) = &rule.when
-                && !when.holds(&KnownOf::new(facts, policy))?
+                && !when.holds(&KnownOf::sharing(facts, policy, stages))?
             {
                 continue;
             }
@@ -126,23 +127,20 @@ fn first_doing(facts: &Facts<'_>, fact: &Fact, from_ms: i64, but: EntryId) -> Op
     done.filter(|(at_ms, id)| *at_ms >= from_ms && *id != but).min()
 }
 
-fn openings<'a>(facts: &Facts<'a>, fact: &Fact) -> Result<Vec<Opening<'a>>, Unknown> {
+fn openings<'a>(facts: &Facts<'a>, stages: &StageOnce<'_>, fact: &Fact) -> Result<Vec<Opening<'a>>, Unknown> {
     match fact {
         Fact::Assigned => {
             let epochs = facts.epochs()?.into_iter();
             Ok(epochs.map(|epoch| Opening { id: epoch.id, at_ms: epoch.from_ms, said: "" }).collect())
         }
-        Fact::Stage(stage) => entered(facts, stage),
+        Fact::Stage(stage) => entered(facts, stages, stage),
         fact => Ok(facts_like(facts, fact)),
     }
 }
 
 /// When the lead came into a stage. What it needs of tasks never asks for a task of the same stage, so this comes to an end.
-fn entered<'a>(facts: &Facts<'a>, stage: &str) -> Result<Vec<Opening<'a>>, Unknown> {
-    let view = match super::stage::assess_stage(facts).says {
-        super::Says::So(view) => view,
-        super::Says::Undetermined(unknown) => return Err(unknown),
-    };
+fn entered<'a>(facts: &Facts<'a>, stages: &StageOnce<'_>, stage: &str) -> Result<Vec<Opening<'a>>, Unknown> {
+    let view = stages.view()?;
     let words = |id: EntryId| {
         let logged = facts.lead.events.iter().find(|logged| logged.id == id);
         match logged.map(|logged| &logged.event) {
@@ -150,7 +148,7 @@ fn entered<'a>(facts: &Facts<'a>, stage: &str) -> Result<Vec<Opening<'a>>, Unkno
             _ => "",
         }
     };
-    let counted = view.proposals.into_iter().filter(|proposal| proposal.to == stage);
+    let counted = view.proposals.iter().filter(|proposal| proposal.to == stage);
     let counted = counted.filter_map(|proposal| match proposal.verdict {
         super::stage::ProposalVerdict::Counts { since_ms } => {
             Some(Opening { id: proposal.id, at_ms: since_ms, said: words(proposal.id) })

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::facts::{DAY_MS, Facts};
 use super::known::KnownOf;
+use super::stage::StageOnce;
 use super::verdict::{Unknown, Verdict};
 use crate::ids::EntryId;
 use crate::model::{Event, LoggedEvent};
@@ -32,12 +33,15 @@ pub struct ObjectionAlarm {
 
 /// The tags of a lead, by name, each with every reason.
 pub fn assess_tags(facts: &Facts<'_>) -> Verdict<BTreeMap<String, Vec<TagReason>>> {
-    Verdict { policy: facts.policies.at(facts.now_ms).id, says: tags(facts).into() }
+    Verdict { policy: facts.policies.at(facts.now_ms).id, says: tags(facts, &StageOnce::new(facts)).into() }
 }
 
 /// Whether several objections to the price came close together while the lead is open (C29); `None`: not so.
 pub fn assess_objections(facts: &Facts<'_>) -> Verdict<Option<ObjectionAlarm>> {
-    Verdict { policy: facts.policies.at(facts.now_ms).id, says: objections(facts).into() }
+    Verdict {
+        policy: facts.policies.at(facts.now_ms).id,
+        says: objections(facts, &StageOnce::new(facts)).into(),
+    }
 }
 
 /// The state that a text suggests, with the word: of several rows of the policy that occur the first one (C37).
@@ -66,14 +70,17 @@ fn said(logged: &LoggedEvent) -> &str {
     }
 }
 
-fn tags(facts: &Facts<'_>) -> Result<BTreeMap<String, Vec<TagReason>>, Unknown> {
+pub(super) fn tags(
+    facts: &Facts<'_>,
+    stages: &StageOnce<'_>,
+) -> Result<BTreeMap<String, Vec<TagReason>>, Unknown> {
     let (_, policy) = facts.policy()?;
     let mut tags: BTreeMap<String, Vec<TagReason>> = BTreeMap::new();
     let mut add = |tag: &str, why| tags.entry(tag.to_owned()).or_default().push(why);
     for (tag, body) in facts.lead.tags.iter().filter(|(_, tag)| tag.is_fresh(facts.now_ms)) {
         add(tag, TagReason::Hand(body.expires_ms));
     }
-    let known = KnownOf::new(facts, policy);
+    let known = KnownOf::sharing(facts, policy, stages);
     for rule in &policy.intake.tags {
         // A tag that cannot be judged is not on: it says something, and its absence does not.
         if rule.when.holds(&known) == Ok(true) {
@@ -94,13 +101,12 @@ fn tags(facts: &Facts<'_>) -> Result<BTreeMap<String, Vec<TagReason>>, Unknown> 
     Ok(tags)
 }
 
-fn objections(facts: &Facts<'_>) -> Result<Option<ObjectionAlarm>, Unknown> {
+pub(super) fn objections(
+    facts: &Facts<'_>,
+    stages: &StageOnce<'_>,
+) -> Result<Option<ObjectionAlarm>, Unknown> {
     let (_, policy) = facts.policy()?;
-    let stage = match super::stage::assess_stage(facts).says {
-        super::Says::So(view) => view.stage,
-        super::Says::Undetermined(unknown) => return Err(unknown),
-    };
-    if policy.stage(&stage).is_some_and(|stage| stage.won || stage.lost) {
+    if policy.stage(&stages.view()?.stage).is_some_and(|stage| stage.won || stage.lost) {
         return Ok(None);
     }
     let objects =

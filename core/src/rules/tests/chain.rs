@@ -81,3 +81,18 @@ fn what_somebody_chose_stands_before_what_was_told_and_the_last_word_counts() {
     assert!(!person(&story, "郑院长", days(7)).stale);
     assert!(person(&story, "郑院长", days(8)).stale);
 }
+
+/// Design decision 9: the people of an account that is not held are not known, so nothing can be said of the chain; that they are missing
+/// cannot be said either.
+#[test]
+fn the_people_of_an_account_that_is_not_held_are_not_known() {
+    let mut story = Story::new();
+    story.contact("王主任", "科主任", "支持");
+    assert!(assess_chain(&story.at(hours(1))).says.so().is_some());
+    story.lead.fields.account = Some(DocId([8; 16]));
+    let says = assess_chain(&story.at(hours(1))).says;
+    let crate::rules::Says::Undetermined(unknown) = says else { panic!("{says:?}") };
+    assert_eq!(unknown.names.iter().collect::<Vec<_>>(), ["客户档案"]);
+    let card = crate::rules::scores::assess_scores(&story.at(hours(1))).says.so().unwrap().card.clone();
+    assert_eq!(card.open, ["决策链"], "it is open, and no deduction");
+}

@@ -105,3 +105,14 @@ fn failed_contacts_count_since_somebody_was_reached() {
     story.touch(hours(-5), LI, Direction::Out, Outcome::NoReply);
     assert_eq!(failed(&story), Ok(1.into()));
 }
+
+/// A judgement of a moment that is past does not know what came after it.
+#[test]
+fn what_came_later_is_not_counted() {
+    let mut story = whole();
+    story.visit(hours(9), LI, "");
+    story.evidence(hours(9), "图.png", "image/png");
+    for (source, expected) in [("拜访次数", 1), ("证据数", 0)] {
+        assert_eq!(value(&story, source, Sort::Number), Ok(i64::from(expected).into()), "{source}");
+    }
+}

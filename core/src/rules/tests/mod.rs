@@ -17,11 +17,13 @@ use crate::policy::{PolicyAt, PolicyHistory};
 use crate::time::Occurred;
 
 mod advancement;
+mod agenda;
 mod assignment;
 mod automation;
 mod chain;
 mod fields;
 mod figures;
+mod judgement;
 mod known;
 mod nurturing;
 mod radar;

@@ -96,3 +96,23 @@ fn a_lead_that_nobody_owns_is_lost_after_two_days() {
     story.ruling = None;
     assert!(assess_response(&story.at(hours(99))).says.so().is_none());
 }
+
+/// C18: a mark is owed by whom the lead is with now, once, and not where a contact shows more.
+#[test]
+fn a_read_mark_is_owed_once_for_each_assignment() {
+    use crate::rules::response::owes_read_mark;
+    let owes = |story: &Story, user, hour| owes_read_mark(&story.at(hours(hour)), user).unwrap();
+    let mut story = Story::new();
+    assert!(!owes(&story, LI, 1), "nobody was assigned");
+    story.assign(hours(0), LI);
+    assert!(owes(&story, LI, 1) && !owes(&story, HAN, 1));
+    story.event(hours(1), LI, Event::Read {});
+    assert!(!owes(&story, LI, 2));
+    story.assign(hours(3), HAN);
+    story.event(hours(4), LI, Event::Read {});
+    assert!(owes(&story, HAN, 5), "a colleague's look is none of the owner's");
+    story.touch(hours(5), LI, Direction::Out, Outcome::NoReply);
+    assert!(!owes(&story, HAN, 6));
+    story.ruling = None;
+    assert!(owes_read_mark(&story.at(hours(6)), HAN).is_err());
+}

@@ -211,3 +211,31 @@ fn the_order_of_arrival_decides_nothing() {
     story.lead.events.reverse();
     assert_eq!(view(&story, days(9)), one);
 }
+
+/// Judged for a moment before it was attached, evidence is not there yet: figures are restated for moments that are past.
+#[test]
+fn evidence_of_later_shows_nothing_earlier() {
+    let mut story = Story::new();
+    story.tick("decision_maker");
+    story.tick("budget_approval");
+    story.propose(hours(1), "contract");
+    story.evidence(hours(5), "合同.jpg", "image/jpeg");
+    assert_eq!(view(&story, hours(4)).proposals[0].verdict, lacks(&["合同扫描件"]));
+    assert_eq!(view(&story, hours(5)).stage, "contract");
+}
+
+/// O13: of two versions for one moment the author saw one, and by that one it is judged.
+#[test]
+fn a_proposal_is_judged_by_the_version_that_it_names_and_by_no_other_of_that_moment() {
+    let mut story = Story::new();
+    story.visit(hours(1), LI, "");
+    let from = "needs = [\n  { name = \"一次拜访或线上会议\", meeting = {} },";
+    let photo = "needs = [\n  { name = \"现场照片\", evidence = { media = \"image/\" } },";
+    let seen = story.policy_from(hours(0), "stuck_after_days = 2", "stuck_after_days = 3");
+    story.policy_from(hours(0), from, photo);
+    story.lead.fields.budget_max_fen = Some(100_000_000);
+    let proposal = StageProposal { to: "solution".into(), policy: Some(seen), ..StageProposal::default() };
+    story.event(hours(2), LI, Event::StageProposal(proposal));
+    let judged = view(&story, hours(3)).proposals.remove(0);
+    assert_eq!((judged.policy, judged.verdict), (seen, ProposalVerdict::Counts { since_ms: hours(2) }));
+}
