@@ -191,6 +191,12 @@ impl Doc {
         self.history().stamps().map(at).min()
     }
 
+    /// Who wrote the first change, by the corrected times; `None`: nobody did yet.
+    pub fn first_writer(&self, clocks: &dyn Clocks) -> Option<UserId> {
+        let at = |stamp: &&Stamp| stamp.occurred(clocks.of_boot(stamp.moment.boot)).at_ms;
+        self.history().stamps().min_by_key(at).map(|stamp| stamp.user)
+    }
+
     /// The merged text of a field.
     pub fn text(&self, field: &str) -> String {
         let Some(object) = self.nested(field, Meaning::Text) else { return String::new() };

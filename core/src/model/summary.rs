@@ -80,6 +80,11 @@ pub struct LeadSummary {
     #[cbor(default)]
     #[serde(default)]
     pub due_days: BTreeSet<String>,
+    /// 共同负责人 (O3).
+    #[n(21)]
+    #[cbor(default)]
+    #[serde(default)]
+    pub joint_owners: BTreeSet<UserId>,
 }
 
 /// How a lead came to be deleted.
@@ -149,6 +154,8 @@ impl LeadSummary {
         let fields = RulingFields::read(ruling, &self.clocks);
         self.owner = fields.owner;
         self.stage = fields.stage.unwrap_or_default();
+        let joint = ruling.set("joint_owners", &self.clocks).into_keys();
+        self.joint_owners = joint.filter_map(|user| user.parse().ok()).collect();
     }
 
     /// Takes in what the advancement table says now.

@@ -176,6 +176,7 @@ impl Replica {
             self.plan_sweep(&mut batch, &mut summaries, &mut applied)?;
         }
         self.put_sync(&mut batch);
+        self.unjudged.note(summaries.leads());
         restamped.extend(summaries.flush(&mut batch)?);
         self.store.commit_one(batch)?;
         self.restamp(&restamped)?;
@@ -198,6 +199,7 @@ impl Replica {
                 }
             }
         }
+        self.unjudged.note(summaries.leads());
         summaries.flush(&mut batch)?;
         if !batch.is_empty() {
             self.store.commit_one(batch)?;
@@ -269,6 +271,7 @@ impl Replica {
             return Ok(BTreeSet::new());
         }
         let done = std::mem::replace(summaries, Summaries::new(self.store.clone()));
+        self.unjudged.note(done.leads());
         let restamped = done.flush(batch)?;
         self.store.commit_one(std::mem::take(batch))?;
         Ok(restamped)

@@ -34,6 +34,8 @@ pub const RECENT: &[u8] = b"i/";
 
 /// The documents with a conflict that waits for a person.
 pub const CONFLICTED: &[u8] = b"q/";
+/// What of the user's own leads calls for something: the rows of the home page.
+pub const AGENDAS: &[u8] = b"a/";
 /// Leads by each day on which a todo is due.
 pub const DUE: &[u8] = b"t/";
 
@@ -110,6 +112,16 @@ pub fn kept_of(doc: DocId) -> Vec<u8> {
 /// `v/lead`: its summary row.
 pub fn summary(lead: DocId) -> Vec<u8> {
     key(SUMMARIES, &[&lead.0])
+}
+
+/// `a/lead`: what of it calls for its owner.
+pub fn agenda(lead: DocId) -> Vec<u8> {
+    key(AGENDAS, &[&lead.0])
+}
+
+/// The lead of an agenda's key.
+pub fn parse_agenda(row: &[u8]) -> Option<DocId> {
+    DocId::from_slice(row.get(AGENDAS.len()..)?)
 }
 
 /// `i/inverted time/lead`: its place in the list, newest first.

@@ -15,6 +15,7 @@ use crate::store::{Batch, Direction, FORMAT_KEY, Range, Store, StoreError, forma
 use crate::sync::message::Origin;
 use crate::time::{Act, ClockKnowledge, HighWater, Moment, Stamp};
 
+mod agenda;
 mod apply;
 mod hot;
 mod keys;
@@ -28,6 +29,7 @@ pub use list::{ListQuery, Status};
 pub use outbox::Kept;
 pub use rows::{Identity, KeptWhy, SyncRow};
 
+use agenda::Unjudged;
 use hot::HotDocs;
 use rows::{ClockRow, HeadRow, OutRow, SeenRow, UndoRow, decode, encode};
 use summary::Summaries;
@@ -100,6 +102,8 @@ pub struct Replica {
     /// The documents to ask for whole: what a lost connection kept from coming is asked for at the next.
     wanted: BTreeSet<DocId>,
     hot: HotDocs,
+    /// The leads to look at when the home page is opened.
+    unjudged: Unjudged,
 }
 
 /// What an edit came to.
@@ -179,6 +183,7 @@ impl Replica {
             wiping: false,
             wanted: BTreeSet::new(),
             hot: HotDocs::new(HOT_DOCS),
+            unjudged: Unjudged::default(),
             store,
         };
         if wiping.is_some() {
@@ -205,6 +210,7 @@ impl Replica {
         self.resuming = None;
         self.counter = counter.and_then(|v| v.as_slice().try_into().ok()).map_or(0, u64::from_be_bytes);
         self.hot.clear();
+        self.unjudged.clear();
         self.pending.clear();
         self.wanted.clear();
         self.load_pending()
@@ -396,6 +402,7 @@ impl Replica {
         });
         batch.put(keys::UNDO, serde_json::to_vec(&undo.collect::<Vec<_>>()).unwrap_or_default());
         batch.put(keys::COUNTER, counter.to_be_bytes());
+        self.unjudged.note(summaries.leads());
         summaries.flush(&mut batch)?;
         if let Err(error) = self.store.commit_one(batch) {
             made.iter().for_each(|(saved, _)| self.hot.forget(saved.doc));

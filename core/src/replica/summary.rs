@@ -76,6 +76,11 @@ impl Summaries {
         Ok(row.map(|row| row.updated_ms = 0).is_some())
     }
 
+    /// The leads whose rows are touched.
+    pub fn leads(&self) -> Vec<DocId> {
+        self.touched.keys().copied().collect()
+    }
+
     /// A document that is no part of a lead is dropped.
     pub fn forget(&mut self, id: DocId) {
         if matches!(id.kind(), Some(DocKind::Account | DocKind::Calendar)) {
@@ -117,7 +122,7 @@ impl Summaries {
             }
             match new {
                 Some(row) => batch.put(keys::summary(lead), encode(&row)),
-                None => batch.delete(keys::summary(lead)),
+                None => batch.delete(keys::agenda(lead)).delete(keys::summary(lead)),
             };
         }
         Ok(self.restamped)
