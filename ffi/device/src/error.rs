@@ -4,6 +4,7 @@
 use fieldbook_core::document::EditError;
 use fieldbook_core::ids::UserId;
 use fieldbook_core::replica::ReplicaError;
+use fieldbook_core::rules::Unknown;
 use fieldbook_core::store::StoreError;
 
 use crate::words::{self, Language};
@@ -32,6 +33,18 @@ pub enum Error {
     /// What was to be decided has changed meanwhile: read it again.
     #[error("what was to be decided has changed meanwhile")]
     Stale,
+    /// It cannot be said from what this phone holds; the names of what would have to be known, in Chinese.
+    #[error("it cannot be said without: {}", .missing.join(", "))]
+    Undetermined {
+        /// What is missing.
+        missing: Vec<String>,
+    },
+    /// It is for managers and directors, by the directory.
+    #[error("only a manager or a director may do this")]
+    LeadersOnly,
+    /// An approval needs somebody else than who proposed.
+    #[error("nobody approves what they proposed themselves")]
+    OwnProposal,
     /// There is nothing to take back.
     #[error("there is nothing to take back")]
     NothingToUndo,
@@ -129,6 +142,9 @@ impl Error {
             Error::TooLarge(_) => "too_large",
             Error::NotFound(_) => "not_found",
             Error::Stale => "stale",
+            Error::Undetermined { .. } => "undetermined",
+            Error::LeadersOnly => "leaders_only",
+            Error::OwnProposal => "own_proposal",
             Error::NothingToUndo => "nothing_to_undo",
             Error::NotEnrolled => "not_enrolled",
             Error::AlreadyEnrolled => "already_enrolled",
@@ -165,6 +181,7 @@ impl Error {
                     fields.iter().map(|field| words::mandatory(field, language)).collect();
                 sentence.replace("{}", &names.join(join))
             }
+            Error::Undetermined { missing } => sentence.replace("{}", &missing.join("、")),
             Error::Locked { days } => sentence.replace("{}", &days.to_string()),
             Error::Forgotten(user) => sentence.replace("{}", &user.to_string()),
             _ => sentence,
@@ -183,6 +200,12 @@ impl Error {
                 | Error::Disk(_)
                 | Error::Cancelled
         )
+    }
+}
+
+impl From<Unknown> for Error {
+    fn from(unknown: Unknown) -> Self {
+        Error::Undetermined { missing: unknown.names.into_iter().collect() }
     }
 }
 

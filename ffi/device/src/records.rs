@@ -7,6 +7,19 @@ use fieldbook_core::model::{
     Todo, Touch, Visit,
 };
 
+mod home;
+mod judgement;
+
+pub use home::{
+    EndOfTalk, FinishedTalk, Home, HomeCountdown, HomeReminder, HomeTask, PolicyChoice, PolicyForms, Talk,
+    TalkPlan, TalkStart,
+};
+pub use judgement::{
+    CardItem, ChainItem, ChainPerson, FieldsItem, JudgedTag, LeadJudgement, LossItem, LossTickItem,
+    NurturingItem, ProposalItem, ProposalOutcome, RadarItem, ResponseItem, ResponseOutcome, StageJudgement,
+    TagWhy, Undetermined,
+};
+
 /// What the app knows of the network. The library cannot ask the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Network {

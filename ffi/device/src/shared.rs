@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use fieldbook_core::document::NoClocks;
 use fieldbook_core::ids::{DocId, DocKind, Hash32};
 use fieldbook_core::model::DirectoryModel;
+use fieldbook_core::policy::PolicyHistory;
 use fieldbook_core::replica::{DocEdits, Replica, ReplicaError};
 use fieldbook_core::time::{Act, Moment};
 use fieldbook_engines::SecureStore;
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub fetching: Mutex<BTreeMap<Hash32, Weak<tokio::sync::Mutex<()>>>>,
     /// Names of people and devices as last read; `None`: to be read again.
     pub names: Mutex<Option<Arc<DirectoryModel>>>,
+    /// The company's policies as last read; `None`: to be read again.
+    pub policies: Mutex<Option<Arc<PolicyHistory>>>,
 }
 
 impl Shared {
@@ -158,9 +161,29 @@ impl Shared {
         Ok(read)
     }
 
-    /// Makes the next reading of names a fresh one.
+    /// Every version of the company's policy: the pack that ships where the phone holds none.
+    ///
+    /// # Errors
+    /// [`Error`] of the store.
+    pub fn policies(&self, replica: &mut Replica) -> Result<Arc<PolicyHistory>, Error> {
+        let mut policies = lock(&self.policies);
+        if let Some(known) = &*policies {
+            return Ok(known.clone());
+        }
+        let read = match replica.load(DocId::policy()) {
+            Ok(doc) => PolicyHistory::read(&doc),
+            Err(ReplicaError::Unknown(_)) => PolicyHistory::shipped(),
+            Err(other) => return Err(other.into()),
+        };
+        let read = Arc::new(read);
+        *policies = Some(read.clone());
+        Ok(read)
+    }
+
+    /// Makes the next reading of names and policies a fresh one.
     pub fn forget_names(&self) {
         *lock(&self.names) = None;
+        *lock(&self.policies) = None;
     }
 }
 

@@ -47,6 +47,30 @@ pub(crate) fn register(kind: DocKind, path: &Path, language: Language) -> String
     format!("{whole} {}", label(part, name, language))
 }
 
+/// What is lost if something is left undone (C32).
+pub(crate) fn at_risk(fen: i64, language: Language) -> String {
+    // Chinese speaks of 万元, down to hundreds of yuan; English of yuan.
+    let amount = match language {
+        Language::Chinese => decimal(fen, 1_000_000),
+        Language::English => decimal(fen, 100),
+    };
+    sentence("at_risk", language).replace("{}", &amount)
+}
+
+/// So many of a unit that so many fen make, with at most two places behind the point.
+fn decimal(fen: i64, unit_fen: i64) -> String {
+    let hundredths = fen / (unit_fen / 100);
+    let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// What is to be filled in before the next visit (C33), by its fields in the document.
+pub(crate) fn before_next_visit(fields: &[String], language: Language) -> String {
+    let names: Vec<String> = fields.iter().map(|name| mandatory(name, language)).collect();
+    let join = if language == Language::Chinese { "、" } else { ", " };
+    sentence("before_next_visit", language).replace("{}", &names.join(join))
+}
+
 /// A tick, or its absence.
 pub(crate) fn yes_or_no(yes: bool, language: Language) -> &'static str {
     match (yes, language) {
@@ -88,7 +112,15 @@ const SENTENCES: &[(&str, &str, &str)] = &[
     ("too_large", "内容太大，无法保存。", "This is too large to be saved."),
     ("not_found", "这台手机上已没有该内容。", "This phone does not hold it (any more)."),
     ("stale", "内容刚刚有变化，请重新查看后再决定。", "It has just changed; please look again before deciding."),
+    ("undetermined", "现在还不能判断，缺少：{}。", "This cannot be said yet; what is missing: {}."),
+    ("leaders_only", "只有主管或总监可以审批。", "Only a manager or a director may approve."),
+    ("own_proposal", "不能审批自己的申请，请交由上级审批。", "You cannot approve what you proposed yourself."),
     ("nothing_to_undo", "没有可以撤销的操作。", "There is nothing to undo."),
+    // The home page, and talks.
+    ("at_risk", "不处理影响：丢失{}万元商机", "If left undone: a deal worth CNY {} is lost"),
+    ("before_next_visit", "下次拜访前补全：{}", "To be filled in before the next visit: {}"),
+    ("first_response", "首次联系客户", "First contact with the customer"),
+    ("no_talk", "还没有与客户沟通的记录：请先登记一次会话、来电，或上传拜访摘要。", "There is no record of a talk yet: log a conversation, a call or the summary of a visit first."),
     // The phone.
     ("not_enrolled", "这台手机尚未登记，请扫描公司发的二维码。", "This phone is not enrolled; scan the code from your company."),
     ("already_enrolled", "这台手机已经登记，登录有效，无需再扫码；请用要登记的那台手机扫描这个二维码。", "This phone is enrolled already and needs no code; scan it with the phone that it is for."),

@@ -1,6 +1,6 @@
 //! The calendar (C58, C59) and today's list. A day is a day in the company's zone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fieldbook_core::document::{Doc, Edit, NoClocks};
 use fieldbook_core::ids::{DocId, DocKind, EntryId};
@@ -12,6 +12,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::Fieldbook;
+use super::judge::zone;
 use super::leads::customers;
 use crate::error::Error;
 use crate::records::{CalendarItem, DueTodo, Today};
@@ -152,9 +153,22 @@ fn due_day(todo: &Todo, zone: &TimeZone) -> Option<Date> {
     due.parse().ok().or_else(|| company_day(due.parse().ok()?, zone))
 }
 
+/// The next day on which the user has an open block about a lead, by lead.
+pub(super) fn days_ahead(replica: &mut Replica, today: Date) -> Result<BTreeMap<DocId, Date>, Error> {
+    let calendars = calendars(replica)?;
+    let ahead = entries_on(calendars.iter().map(|(id, doc)| (*id, doc)), |day| day >= today, &NoClocks);
+    let mut days = BTreeMap::new();
+    for PlacedEntry { entry, .. } in ahead.into_values() {
+        let day = entry.day.as_deref().and_then(|day| day.trim().parse::<Date>().ok());
+        let (Some(lead), Some(day), false) = (entry.lead, day, entry.done == Some(true)) else { continue };
+        days.entry(lead).and_modify(|first: &mut Date| *first = day.min(*first)).or_insert(day);
+    }
+    Ok(days)
+}
+
 /// The company's zone and the day it is there.
-fn today(replica: &Replica, now: Moment) -> Result<(TimeZone, Date), Error> {
-    let zone = TimeZone::get(&replica.identity()?.zone).unwrap_or(TimeZone::UTC);
+pub(super) fn today(replica: &Replica, now: Moment) -> Result<(TimeZone, Date), Error> {
+    let zone = zone(replica)?;
     let day = company_day(replica.now_ms(now), &zone)
         .ok_or_else(|| Error::System("the clock shows no day".into()))?;
     Ok((zone, day))

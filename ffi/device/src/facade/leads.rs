@@ -221,7 +221,7 @@ impl Fieldbook {
         self.edit_table(lead, vec![answer_edit(row, answer)])
     }
 
-    fn edit_table(&self, lead: DocId, edits: Vec<Edit>) -> Result<(), Error> {
+    pub(super) fn edit_table(&self, lead: DocId, edits: Vec<Edit>) -> Result<(), Error> {
         self.shared.act(|replica, _| {
             check_held(replica, lead)?;
             Ok(((), vec![DocEdits::table_of(lead, edits)]))

@@ -14,10 +14,7 @@ impl Fieldbook {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Invalid`] for a visit that says nothing.
     pub fn log_visit(&self, lead: DocId, visit: &Visit) -> Result<EntryId, Error> {
-        let told = [&visit.customer_state, &visit.next_action, &visit.expected_close, &visit.note];
-        if told.iter().all(|text| text.trim().is_empty()) {
-            return Err(Error::Invalid("a visit needs a state, a next action, a date or a note".into()));
-        }
+        check_visit(visit)?;
         self.shared.act(|replica, act| {
             check_held(replica, lead)?;
             let edits = visit.edits(act);
@@ -33,7 +30,8 @@ impl Fieldbook {
         self.log(lead, &Event::Touch(touch.clone()))
     }
 
-    /// Proposes a stage; the server confirms it or rolls it back naming what is missing (O4).
+    /// Proposes a stage; the server confirms it or rolls it back naming what is missing (O4). A proposal that names no version of the policy
+    /// gets the one in force on this phone: by that it is judged (O13).
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Invalid`] for an empty stage.
@@ -41,7 +39,12 @@ impl Fieldbook {
         if proposal.to.trim().is_empty() {
             return Err(Error::Invalid("a proposal names a stage".into()));
         }
-        self.log(lead, &Event::StageProposal(proposal.clone()))
+        let seen = self.shared.with(|replica, now| {
+            let now_ms = replica.now_ms(now);
+            Ok::<_, Error>(self.shared.policies(replica)?.at(now_ms).id)
+        })?;
+        let policy = proposal.policy.or(Some(seen));
+        self.log(lead, &Event::StageProposal(StageProposal { policy, ..proposal.clone() }))
     }
 
     /// Takes an entry of the timeline back.
@@ -52,13 +55,22 @@ impl Fieldbook {
         self.log(lead, &Event::Retract { entry }).map(|_| ())
     }
 
-    fn log(&self, lead: DocId, event: &Event) -> Result<EntryId, Error> {
+    pub(super) fn log(&self, lead: DocId, event: &Event) -> Result<EntryId, Error> {
         self.shared.act(|replica, act| {
             check_held(replica, lead)?;
             let edits = vec![event.log(act)];
             Ok((logged(&edits), vec![DocEdits::of(lead, edits)]))
         })
     }
+}
+
+/// Refuses a visit that says nothing.
+pub(super) fn check_visit(visit: &Visit) -> Result<(), Error> {
+    let told = [&visit.customer_state, &visit.next_action, &visit.expected_close, &visit.note];
+    if told.iter().all(|text| text.trim().is_empty()) {
+        return Err(Error::Invalid("a visit needs a state, a next action, a date or a note".into()));
+    }
+    Ok(())
 }
 
 /// The id of the entry that edits append.

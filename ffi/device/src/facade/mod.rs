@@ -24,11 +24,15 @@ mod accounts;
 mod calendar;
 mod conflicts;
 mod evidence;
+mod home;
+mod judge;
+mod judged;
 mod kept;
 mod leads;
 mod log;
 mod page;
 mod phones;
+mod talk;
 #[cfg(test)]
 mod tests;
 
@@ -81,6 +85,7 @@ impl Fieldbook {
             attaching: Mutex::default(),
             fetching: Mutex::default(),
             names: Mutex::default(),
+            policies: Mutex::default(),
         });
         // A phone that ended in the middle of its wipe is told so by nobody again.
         if !shared.with(|replica, _| Ok::<_, Error>(replica.identity().is_ok()))? {

@@ -276,7 +276,9 @@ impl<'a> Talk<'a> {
     }
 
     fn tell(&mut self, applied: &Applied, told: BTreeSet<crate::shared::Told>) {
-        if applied.changed.contains(&DocId::directory()) || applied.wiped_all {
+        let shared_ones = [DocId::directory(), DocId::policy()];
+        let told_anew = |doc: &DocId| applied.changed.contains(doc) || applied.wiped.contains(doc);
+        if shared_ones.iter().any(told_anew) || applied.wiped_all {
             self.shared.forget_names();
         }
         for change in &told {

@@ -10,6 +10,7 @@ fn is_locked(phone: &Phone) -> bool {
     let answers = [
         phone.book().leads(&LeadQuery::default()).map(drop),
         phone.book().today().map(drop),
+        phone.book().home().map(drop),
         phone.book().board().map(drop),
         phone.book().calendar("2026-03").map(drop),
         phone.book().all_conflicts().map(drop),

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fieldbook_core::access::Role;
-use fieldbook_core::ids::{DeviceId, DocId, UserId};
+use fieldbook_core::document::{Edit, Value};
+use fieldbook_core::ids::{DeviceId, DocId, EntryId, UserId};
 use fieldbook_core::model::{LeadFields, NewLead};
-use fieldbook_core::replica::{Arrival, Identity};
-use fieldbook_core::sync::message::{Delta, FromServer, Welcome};
+use fieldbook_core::replica::{Arrival, DocEdits, Identity};
+use fieldbook_core::sync::message::{Delta, FromServer, Origin, Welcome};
 use fieldbook_core::time::Moment;
 use tempfile::TempDir;
 
@@ -19,9 +20,11 @@ use crate::words::Language;
 
 mod conflicts;
 mod daily;
+mod home;
 mod kept;
 mod leads;
 mod locked;
+mod rules;
 
 /// A phone of somebody.
 pub(super) struct Phone {
@@ -159,6 +162,11 @@ impl Phone {
         assert!(taken.unwrap().changed.contains(&doc));
     }
 
+    /// A document that only the server writes says this, as if it had come.
+    pub fn write(&self, doc: DocId, edits: Vec<Edit>) {
+        self.book().shared.act(|_, _| Ok(((), vec![DocEdits::of(doc, edits)]))).unwrap();
+    }
+
     pub fn lead(&self, customer: &str) -> DocId {
         self.book().create_lead(&new_lead(customer)).unwrap()
     }
@@ -166,6 +174,23 @@ impl Phone {
     pub fn list(&self, query: LeadQuery) -> Vec<LeadRow> {
         self.book().leads(&query).unwrap()
     }
+}
+
+/// The server has assigned a lead.
+pub(super) fn rule(phone: &Phone, lead: DocId, owner: u8, at_ms: i64) {
+    let owner = UserId([owner; 8]);
+    let set = |field: &str, value: Value| Edit::Set { field: field.into(), value };
+    let body = format!(r#"{{"type":"assign","to":"{owner}","by":"{owner}","reason":""}}"#);
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&at_ms.to_be_bytes());
+    let edits = vec![
+        set("owner", owner.to_string().into()),
+        set("received_at_ms", at_ms.into()),
+        Edit::Append { log: "decisions".into(), id: EntryId(id), body },
+    ];
+    let origin = Origin { parent: lead.0.to_vec().into(), key: String::new() };
+    let lot = DocEdits { doc: DocId::ruling_of(lead), origin: Some(origin), edits };
+    phone.book().shared.act(|_, _| Ok(((), vec![lot]))).unwrap();
 }
 
 pub(super) fn new_lead(customer: &str) -> NewLead {
