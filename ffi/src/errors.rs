@@ -15,7 +15,7 @@ pub enum FieldbookError {
         /// For the log, in English.
         detail: String,
     },
-    /// This phone does not hold it (any more).
+    /// This phone does not hold it (any more), or not what would have to be known to say it.
     #[error("{code}: {detail}")]
     NotFound {
         /// Stable, for programs.
@@ -65,7 +65,7 @@ pub enum FieldbookError {
         /// For the log, in English.
         detail: String,
     },
-    /// The server said no, or cannot be trusted: a used code, an old app, a certificate of nobody.
+    /// The server said no, or cannot be trusted: a used code, an old app, a certificate of nobody. Or it is for leaders alone.
     #[error("{code}: {detail}")]
     Refused {
         /// Stable, for programs.
@@ -107,9 +107,10 @@ impl FieldbookError {
             | Error::Invitation(_)
             | Error::TooLarge(_)
             | Error::Stale
+            | Error::OwnProposal
             | Error::NothingToUndo
             | Error::OutboxFull => Self::Invalid { code, text, detail },
-            Error::NotFound(_) => Self::NotFound { code, text, detail },
+            Error::NotFound(_) | Error::Undetermined { .. } => Self::NotFound { code, text, detail },
             Error::NotEnrolled
             | Error::AlreadyEnrolled
             | Error::SomebodyElse
@@ -124,9 +125,11 @@ impl FieldbookError {
             | Error::StoreDamaged(_)
             | Error::System(_) => Self::Storage { code, text, detail },
             Error::Offline(_) | Error::TimedOut(_) => Self::Offline { code, text, detail },
-            Error::Certificate(_) | Error::PlainHttp | Error::Server { .. } | Error::Version(_) => {
-                Self::Refused { code, text, detail }
-            }
+            Error::Certificate(_)
+            | Error::PlainHttp
+            | Error::Server { .. }
+            | Error::Version(_)
+            | Error::LeadersOnly => Self::Refused { code, text, detail },
             Error::Cancelled => Self::Cancelled { code, text, detail },
             Error::Closed => Self::Closed { code, text, detail },
         }

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use fieldbook_core::ids::{DeviceId, DocId, EntryId, Hash32};
 use fieldbook_core::model::{
-    AccountFields, CalendarEntry, Contact, LeadFields, NewAccount, NewLead, StageProposal, Touch, Visit,
+    AccountFields, CalendarEntry, Contact, LeadFields, NewAccount, NewLead, Signal, StageProposal, Touch,
+    Visit,
 };
 use fieldbook_device as device;
 use fieldbook_device::{
-    AccountPage, AccountRow, Attachment, CalendarItem, ConflictItem, Handover, KeptItem, Language, LeadPage,
-    LeadQuery, LeadRow, Me, Network, Phone, Status, SyncReport, Today, Undone,
+    AccountPage, AccountRow, Attachment, CalendarItem, ConflictItem, EndOfTalk, FinishedTalk, Handover, Home,
+    KeptItem, Language, LeadJudgement, LeadPage, LeadQuery, LeadRow, Me, Network, Phone, PolicyForms, Status,
+    SyncReport, TalkPlan, TalkStart, Today, Undone,
 };
 
 mod errors;
@@ -346,6 +348,71 @@ impl Fieldbook {
         cancel: Option<Arc<CancelToken>>,
     ) -> Result<Vec<u8>> {
         self.say(self.inner.evidence(lead, hash, ms(timeout_ms), token(cancel)))
+    }
+}
+
+/// What the rules say, and what follows from a talk. Works without network.
+#[uniffi::export]
+impl Fieldbook {
+    /// Everything that the rules say of one lead, now. A part that cannot be said is nothing, and `undetermined` names what is missing.
+    pub fn judge(&self, lead: DocId) -> Result<LeadJudgement> {
+        self.say(self.inner.judge(lead))
+    }
+
+    /// The home page over the user's own leads: today's five most pressing things, each with the money that hangs on it (C32), what to fill
+    /// in before the next visits (C33), and the first responses that are owed.
+    pub fn home(&self) -> Result<Home> {
+        self.say(self.inner.home())
+    }
+
+    /// The policy in force, as far as an app draws forms by it.
+    pub fn policy(&self) -> Result<PolicyForms> {
+        self.say(self.inner.policy())
+    }
+
+    /// What is proposed after a talk in which this was said (C31). Nothing is written; `finish_talk` does that.
+    pub fn end_of_talk(&self, lead: DocId, text: String) -> Result<EndOfTalk> {
+        self.say(self.inner.end_of_talk(lead, &text))
+    }
+
+    /// Logs a talk, makes the todo for the next contact and sets 客户状态, in one act that `undo` takes back as one.
+    pub fn finish_talk(&self, lead: DocId, plan: TalkPlan) -> Result<FinishedTalk> {
+        self.say(self.inner.finish_talk(lead, &plan))
+    }
+
+    /// Whether a purpose of the calendar says nothing (C59).
+    pub fn is_vague_purpose(&self, text: String) -> Result<bool> {
+        self.say(self.inner.is_vague_purpose(&text))
+    }
+
+    /// Whether 沟通中 may be set by hand (C36): what shows that there was a talk, or the refusal.
+    pub fn may_start_talk(&self, lead: DocId) -> Result<TalkStart> {
+        self.say(self.inner.may_start_talk(lead))
+    }
+
+    /// Ticks or unticks a question of the loss predictor (C39), by its id in the policy.
+    pub fn tick_loss(&self, lead: DocId, tick: String, ticked: bool) -> Result<()> {
+        self.say(self.inner.tick_loss(lead, &tick, ticked))
+    }
+
+    /// Answers a question of the week (C7), by the key that the judgement gave it.
+    pub fn answer_question(&self, lead: DocId, key: String, text: String) -> Result<()> {
+        self.say(self.inner.answer_question(lead, &key, &text))
+    }
+
+    /// Logs something that the customer did or that somebody recorded, of a kind that the policy names.
+    pub fn log_signal(&self, lead: DocId, signal: Signal) -> Result<EntryId> {
+        self.say(self.inner.log_signal(lead, &signal))
+    }
+
+    /// A leader's word on a proposal of somebody else (C28); refused with code `leaders_only` for whom the directory has as none.
+    pub fn approve(&self, lead: DocId, proposal: EntryId, approved: bool, note: String) -> Result<EntryId> {
+        self.say(self.inner.approve(lead, proposal, approved, &note))
+    }
+
+    /// Notes that the owner has opened the lead (C18), once for each assignment. Whether it was noted.
+    pub fn mark_read(&self, lead: DocId) -> Result<bool> {
+        self.say(self.inner.mark_read(lead))
     }
 }
 

@@ -15,6 +15,9 @@ use fieldbook_device::{
     TodoItem, Undone,
 };
 
+mod home;
+mod judgement;
+
 /// The language of sentences for the user.
 #[uniffi::remote(Enum)]
 pub enum Language {

@@ -312,6 +312,67 @@ class Client:
         """The bytes of a piece of evidence: from here, or from the server."""
         return self._raw.evidence(lead, sha256, _milliseconds(timeout), cancel)
 
+    # What the rules say, and what follows from a talk.
+
+    def judge(self, lead: str) -> raw.LeadJudgement:
+        """Everything that the rules say of one lead, now; a part that cannot be said is None, `undetermined` names why."""
+        return self._raw.judge(lead)
+
+    def home(self) -> raw.Home:
+        """The home page: today's five most pressing things, what to fill in before visits, responses that are owed."""
+        return self._raw.home()
+
+    def policy(self) -> raw.PolicyForms:
+        """The policy in force, as far as a program draws forms by it."""
+        return self._raw.policy()
+
+    def end_of_talk(self, lead: str, text: str = "") -> raw.EndOfTalk:
+        """What is proposed after a talk in which `text` was said; :meth:`finish_talk` writes it."""
+        return self._raw.end_of_talk(lead, text)
+
+    def finish_talk(
+        self,
+        lead: str,
+        talk: raw.Visit | raw.Touch,
+        *,
+        next_contact: str | None = None,
+        todo: str = "",
+        customer_state: str | None = None,
+    ) -> raw.FinishedTalk:
+        """Logs the talk, makes the todo for the next contact and sets the state, in one act that :meth:`undo` takes back."""
+        what = raw.Talk.VISIT(visit=talk) if isinstance(talk, raw.Visit) else raw.Talk.TOUCH(touch=talk)
+        return self._raw.finish_talk(
+            lead, raw.TalkPlan(talk=what, next_contact=next_contact, todo=todo, customer_state=customer_state)
+        )
+
+    def is_vague_purpose(self, text: str) -> bool:
+        """Whether a purpose of the calendar says nothing."""
+        return self._raw.is_vague_purpose(text)
+
+    def may_start_talk(self, lead: str) -> raw.TalkStart:
+        """Whether 沟通中 may be set by hand: what shows that there was a talk, or the refusal."""
+        return self._raw.may_start_talk(lead)
+
+    def tick_loss(self, lead: str, tick: str, ticked: bool = True) -> None:
+        """Ticks or unticks a question of the loss predictor, by its id in :meth:`policy`."""
+        self._raw.tick_loss(lead, tick, ticked)
+
+    def answer_question(self, lead: str, key: str, text: str) -> None:
+        """Answers a question of the week, by the key that :meth:`judge` gave it."""
+        self._raw.answer_question(lead, key, text)
+
+    def log_signal(self, lead: str, kind: str, **fields: object) -> str:
+        """Logs a signal of a kind of the policy; the keywords are the other fields of :class:`Signal`."""
+        return self._raw.log_signal(lead, raw.Signal(kind=kind, **fields))
+
+    def approve(self, lead: str, proposal: str, approved: bool = True, note: str = "") -> str:
+        """A leader's word on a colleague's proposal; ``FieldbookError.Refused`` for everybody else."""
+        return self._raw.approve(lead, proposal, approved, note)
+
+    def mark_read(self, lead: str) -> bool:
+        """Notes that the owner has opened the lead, once for each assignment. Whether it was noted."""
+        return self._raw.mark_read(lead)
+
     # The calendar.
 
     def plan_entry(self, **fields: object) -> str:

@@ -25,7 +25,11 @@ import fieldbook.generated.Language
 import fieldbook.generated.LeadFields
 import fieldbook.generated.Network
 import fieldbook.generated.NewLead
+import fieldbook.generated.ProposalOutcome
+import fieldbook.generated.Signal
 import fieldbook.generated.StageProposal
+import fieldbook.generated.Talk
+import fieldbook.generated.TalkPlan
 import fieldbook.generated.Touch
 import fieldbook.generated.TouchChannel
 import fieldbook.generated.TouchDirection
@@ -185,6 +189,36 @@ private val checks = linkedMapOf<String, suspend () -> Unit>(
             same(Triple("三月招标", 0, 0), Triple(page.notes, page.contacts.size, page.tags.size))
             same(listOf(done to true), page.todos.map { it.id to it.todo.done })
             same(listOf(proposal), page.timeline.map { it.id })
+        }
+    },
+    "the rules speak without signal" to {
+        client { client ->
+            client.setNetwork(Network.OFFLINE)
+            val fields = LeadFields(
+                customerName = "华山医院", contactPhone = "13800000000", need = "采购", budgetMaxFen = 380_000_000,
+            )
+            val lead = client.createLead(fields)
+            check("拜访摘要" in client.mayStartTalk(lead).refusal)
+            val proposed = client.endOfTalk(lead, "再考虑考虑")
+            val talk = Talk.Visit(Visit(note = "CTO认可技术方案"))
+            val done = client.finishTalk(
+                lead, TalkPlan(talk, proposed.nextContact, proposed.todo, proposed.customerState),
+            )
+            same(done.entry, client.mayStartTalk(lead).shownBy)
+            client.policy().lossTicks.forEach { client.tickLoss(lead, it.id) }
+            client.logSignal(lead, Signal(kind = "chat", text = "想了解CT"))
+            val proposal = client.proposeStage(lead, StageProposal(to = "quotation"))
+            val judgement = client.judge(lead)
+            same(8_200u, judgement.loss?.riskBp)
+            val verdict = judgement.stage?.proposals?.single()?.verdict as ProposalOutcome.Lacks
+            check("名称含 Quotation 的 PDF 报价单" in verdict.missing)
+            client.answerQuestion(lead, judgement.questions!!.first().key, "已立项")
+            same("已立项", client.judge(lead).questions!!.first().answer)
+            check(client.home().top.any { it.atRiskText == "不处理影响：丢失380万元商机" })
+            check(client.isVaguePurpose("沟通"))
+            same(false, client.markRead(lead))
+            val refused = runCatching { client.approve(lead, proposal) }.exceptionOrNull()
+            same("leaders_only", (refused as? FieldbookException.Refused)?.code)
         }
     },
     "an account is made, found and edited" to {

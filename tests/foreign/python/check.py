@@ -160,6 +160,37 @@ class PythonClient(unittest.TestCase):
         self.assertEqual([(done, True)], [(item.id, item.todo.done) for item in page.todos])
         self.assertEqual([proposal], [item.id for item in page.timeline])
 
+    def test_the_rules_speak_without_signal(self):
+        self.client.set_network(fieldbook.Network.OFFLINE)
+        lead = self.new_lead("华山医院", budget_max_fen=380_000_000)
+        self.assertIn("拜访摘要", self.client.may_start_talk(lead).refusal)
+        plan = self.client.end_of_talk(lead, "再考虑考虑")
+        visit = fieldbook.Visit(note="CTO认可技术方案")
+        done = self.client.finish_talk(
+            lead, visit, next_contact=plan.next_contact, todo=plan.todo, customer_state=plan.customer_state
+        )
+        self.assertEqual(done.entry, self.client.may_start_talk(lead).shown_by)
+        policy = self.client.policy()
+        for tick in policy.loss_ticks:
+            self.client.tick_loss(lead, tick.id)
+        self.client.log_signal(lead, "chat", text="想了解CT")
+        proposal = self.client.propose_stage(lead, "quotation")
+        judgement = self.client.judge(lead)
+        self.assertEqual(("医疗器械", 8_200), (policy.name, judgement.loss.risk_bp))
+        (made,) = judgement.stage.proposals
+        self.assertIn("名称含 Quotation 的 PDF 报价单", made.verdict.missing)
+        self.assertEqual([("responses", ["裁定"])], [(u.part, u.missing) for u in judgement.undetermined if u.part == "responses"])
+        question = judgement.questions[0]
+        self.client.answer_question(lead, question.key, "已立项")
+        self.assertEqual("已立项", self.client.judge(lead).questions[0].answer)
+        risk = [task.at_risk_text for task in self.client.home().top if task.lead == lead]
+        self.assertIn("不处理影响：丢失380万元商机", risk)
+        self.assertTrue(self.client.is_vague_purpose("沟通"))
+        self.assertFalse(self.client.mark_read(lead), "nobody has assigned it yet")
+        with self.assertRaises(fieldbook.FieldbookError.Refused) as caught:
+            self.client.approve(lead, proposal)
+        self.assertEqual("leaders_only", caught.exception.code)
+
     def test_an_account_is_made_found_and_edited(self):
         account = self.client.create_account(name="仁济集团", city="上海", notes="三个院区")
         self.client.edit_account(account, clear=["city"], phone="021-00000000")

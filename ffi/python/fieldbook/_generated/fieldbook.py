@@ -542,6 +542,10 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_answer() != 8621:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_answer_question() != 8477:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_approve() != 62055:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_attach() != 44293:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_attach_file() != 59341:
@@ -574,13 +578,23 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_edit_notes() != 6973:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_end_of_talk() != 23742:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_end_phone() != 56114:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_enrol() != 53150:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_evidence() != 17253:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_finish_talk() != 14233:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_handover() != 4800:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_home() != 9725:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_is_vague_purpose() != 57827:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_judge() != 15426:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_kept() != 5890:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -590,11 +604,17 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_leave() != 38240:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_log_signal() != 33529:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_log_touch() != 63469:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_log_visit() != 33732:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_maintain() != 34145:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_mark_read() != 50519:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_may_start_talk() != 34335:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_me() != 51806:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -603,6 +623,8 @@ def _uniffi_check_api_checksums(lib):
     if lib.uniffi_fieldbook_checksum_method_fieldbook_phones() != 20845:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_plan_entry() != 42082:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_policy() != 40360:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_propose_stage() != 12741:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -639,6 +661,8 @@ def _uniffi_check_api_checksums(lib):
     if lib.uniffi_fieldbook_checksum_method_fieldbook_tag() != 34774:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_tick() != 16932:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_tick_loss() != 31967:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_today() != 55:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -706,6 +730,12 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_all_conflicts.restype = ct
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_answer.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_answer.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_answer_question.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_answer_question.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_approve.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_approve.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_attach.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_attach.restype = ctypes.c_uint16
@@ -754,6 +784,9 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_lead.restype = ctypes
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_notes.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_edit_notes.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_end_of_talk.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_end_of_talk.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_end_phone.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_end_phone.restype = ctypes.c_uint16
@@ -763,9 +796,21 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_enrol.restype = ctypes.c_u
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_evidence.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_evidence.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_finish_talk.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_finish_talk.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_handover.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_handover.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_home.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_home.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_is_vague_purpose.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_is_vague_purpose.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_judge.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_judge.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_kept.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_kept.restype = ctypes.c_uint16
@@ -778,6 +823,9 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_leads.restype = ctypes.c_u
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_leave.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_leave.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_log_signal.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_log_signal.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_log_touch.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_log_touch.restype = ctypes.c_uint16
@@ -787,6 +835,12 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_log_visit.restype = ctypes
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_maintain.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_maintain.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_mark_read.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_mark_read.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_may_start_talk.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_may_start_talk.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_me.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_me.restype = ctypes.c_uint16
@@ -799,6 +853,9 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_phones.restype = ctypes.c_
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_plan_entry.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_plan_entry.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_policy.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_policy.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_propose_stage.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_propose_stage.restype = ctypes.c_uint16
@@ -853,6 +910,9 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_tag.restype = ctypes.c_uin
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_tick.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_tick.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_tick_loss.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_tick_loss.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_today.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_today.restype = ctypes.c_uint16
@@ -923,6 +983,23 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_answer.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_answer.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_answer_question.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_answer_question.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_approve.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.c_int8,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_approve.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_attach.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -1034,6 +1111,13 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_notes.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_edit_notes.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_end_of_talk.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_end_of_talk.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_end_phone.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -1061,6 +1145,13 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_evidence.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_evidence.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_finish_talk.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_finish_talk.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_handover.argtypes = (
     ctypes.c_uint64,
     ctypes.c_uint32,
@@ -1068,6 +1159,23 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_handover.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_handover.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_home.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_home.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_is_vague_purpose.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_is_vague_purpose.restype = ctypes.c_int8
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_judge.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_judge.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_kept.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -1091,6 +1199,13 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_leave.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_leave.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_log_signal.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_log_signal.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_log_touch.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -1110,6 +1225,18 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_maintain.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_maintain.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_mark_read.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_mark_read.restype = ctypes.c_int8
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_may_start_talk.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_may_start_talk.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_me.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -1135,6 +1262,11 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_plan_entry.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_plan_entry.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_policy.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_policy.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_propose_stage.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -1248,6 +1380,14 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tick.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tick.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tick_loss.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.c_int8,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tick_loss.restype = None
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_today.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -2523,6 +2663,362 @@ class _UniffiFfiConverterTypeCalendarItem(_UniffiConverterRustBuffer):
         _UniffiFfiConverterString.write(value.customer_name, buf)
         _UniffiFfiConverterOptionalTypeBoardCell.write(value.cell, buf)
 
+@dataclass
+class Deduction:
+    """
+    A deduction.
+"""
+    def __init__(self, *, name:str, points:int, reason:str):
+        self.name = name
+        self.points = points
+        self.reason = reason
+        
+        
+
+    
+    def __str__(self):
+        return "Deduction(name={}, points={}, reason={})".format(self.name, self.points, self.reason)
+    def __eq__(self, other):
+        if self.name != other.name:
+            return False
+        if self.points != other.points:
+            return False
+        if self.reason != other.reason:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeDeduction(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Deduction(
+            name=_UniffiFfiConverterString.read(buf),
+            points=_UniffiFfiConverterInt64.read(buf),
+            reason=_UniffiFfiConverterString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.name)
+        _UniffiFfiConverterInt64.check_lower(value.points)
+        _UniffiFfiConverterString.check_lower(value.reason)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.name, buf)
+        _UniffiFfiConverterInt64.write(value.points, buf)
+        _UniffiFfiConverterString.write(value.reason, buf)
+
+class _UniffiFfiConverterSequenceTypeDeduction(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeDeduction.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeDeduction.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeDeduction.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterSequenceString(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterString.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterString.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterString.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class CardItem:
+    """
+    The score card.
+"""
+    def __init__(self, *, score:int, deductions:typing.List[Deduction], open:typing.List[str]):
+        self.score = score
+        self.deductions = deductions
+        self.open = open
+        
+        
+
+    
+    def __str__(self):
+        return "CardItem(score={}, deductions={}, open={})".format(self.score, self.deductions, self.open)
+    def __eq__(self, other):
+        if self.score != other.score:
+            return False
+        if self.deductions != other.deductions:
+            return False
+        if self.open != other.open:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeCardItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return CardItem(
+            score=_UniffiFfiConverterInt64.read(buf),
+            deductions=_UniffiFfiConverterSequenceTypeDeduction.read(buf),
+            open=_UniffiFfiConverterSequenceString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterInt64.check_lower(value.score)
+        _UniffiFfiConverterSequenceTypeDeduction.check_lower(value.deductions)
+        _UniffiFfiConverterSequenceString.check_lower(value.open)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterInt64.write(value.score, buf)
+        _UniffiFfiConverterSequenceTypeDeduction.write(value.deductions, buf)
+        _UniffiFfiConverterSequenceString.write(value.open, buf)
+
+
+
+
+
+
+class Attitude(enum.Enum):
+    """
+    态度: what somebody at the customer thinks of the purchase (C53).
+"""
+    
+    FOR = 0
+    """
+    支持.
+"""
+    
+    WAITING = 1
+    """
+    观望.
+"""
+    
+    AGAINST = 2
+    """
+    反对.
+"""
+    
+
+
+class _UniffiFfiConverterTypeAttitude(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return Attitude.FOR
+        if variant == 2:
+            return Attitude.WAITING
+        if variant == 3:
+            return Attitude.AGAINST
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == Attitude.FOR:
+            return
+        if value == Attitude.WAITING:
+            return
+        if value == Attitude.AGAINST:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == Attitude.FOR:
+            buf.write_i32(1)
+        if value == Attitude.WAITING:
+            buf.write_i32(2)
+        if value == Attitude.AGAINST:
+            buf.write_i32(3)
+
+
+
+class _UniffiFfiConverterSequenceTypeAttitude(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeAttitude.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeAttitude.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeAttitude.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class ChainPerson:
+    """
+    Somebody at the customer.
+"""
+    def __init__(self, *, contact:EntryId, name:str, role:typing.Optional[str], pool:typing.Optional[str], attitudes:typing.List[Attitude], told_by:typing.Optional[EntryId], stale:bool):
+        self.contact = contact
+        self.name = name
+        self.role = role
+        self.pool = pool
+        self.attitudes = attitudes
+        self.told_by = told_by
+        self.stale = stale
+        
+        
+
+    
+    def __str__(self):
+        return "ChainPerson(contact={}, name={}, role={}, pool={}, attitudes={}, told_by={}, stale={})".format(self.contact, self.name, self.role, self.pool, self.attitudes, self.told_by, self.stale)
+    def __eq__(self, other):
+        if self.contact != other.contact:
+            return False
+        if self.name != other.name:
+            return False
+        if self.role != other.role:
+            return False
+        if self.pool != other.pool:
+            return False
+        if self.attitudes != other.attitudes:
+            return False
+        if self.told_by != other.told_by:
+            return False
+        if self.stale != other.stale:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeChainPerson(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return ChainPerson(
+            contact=_UniffiFfiConverterTypeEntryId.read(buf),
+            name=_UniffiFfiConverterString.read(buf),
+            role=_UniffiFfiConverterOptionalString.read(buf),
+            pool=_UniffiFfiConverterOptionalString.read(buf),
+            attitudes=_UniffiFfiConverterSequenceTypeAttitude.read(buf),
+            told_by=_UniffiFfiConverterOptionalTypeEntryId.read(buf),
+            stale=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeEntryId.check_lower(value.contact)
+        _UniffiFfiConverterString.check_lower(value.name)
+        _UniffiFfiConverterOptionalString.check_lower(value.role)
+        _UniffiFfiConverterOptionalString.check_lower(value.pool)
+        _UniffiFfiConverterSequenceTypeAttitude.check_lower(value.attitudes)
+        _UniffiFfiConverterOptionalTypeEntryId.check_lower(value.told_by)
+        _UniffiFfiConverterBoolean.check_lower(value.stale)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeEntryId.write(value.contact, buf)
+        _UniffiFfiConverterString.write(value.name, buf)
+        _UniffiFfiConverterOptionalString.write(value.role, buf)
+        _UniffiFfiConverterOptionalString.write(value.pool, buf)
+        _UniffiFfiConverterSequenceTypeAttitude.write(value.attitudes, buf)
+        _UniffiFfiConverterOptionalTypeEntryId.write(value.told_by, buf)
+        _UniffiFfiConverterBoolean.write(value.stale, buf)
+
+class _UniffiFfiConverterSequenceTypeChainPerson(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeChainPerson.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeChainPerson.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeChainPerson.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class ChainItem:
+    """
+    The graph of the decision chain.
+"""
+    def __init__(self, *, people:typing.List[ChainPerson], open_roles:typing.List[str], complete:bool):
+        self.people = people
+        self.open_roles = open_roles
+        self.complete = complete
+        
+        
+
+    
+    def __str__(self):
+        return "ChainItem(people={}, open_roles={}, complete={})".format(self.people, self.open_roles, self.complete)
+    def __eq__(self, other):
+        if self.people != other.people:
+            return False
+        if self.open_roles != other.open_roles:
+            return False
+        if self.complete != other.complete:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeChainItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return ChainItem(
+            people=_UniffiFfiConverterSequenceTypeChainPerson.read(buf),
+            open_roles=_UniffiFfiConverterSequenceString.read(buf),
+            complete=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterSequenceTypeChainPerson.check_lower(value.people)
+        _UniffiFfiConverterSequenceString.check_lower(value.open_roles)
+        _UniffiFfiConverterBoolean.check_lower(value.complete)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterSequenceTypeChainPerson.write(value.people, buf)
+        _UniffiFfiConverterSequenceString.write(value.open_roles, buf)
+        _UniffiFfiConverterBoolean.write(value.complete, buf)
+
 class _UniffiFfiConverterBytes(_UniffiConverterRustBuffer):
     @staticmethod
     def read(buf):
@@ -3253,6 +3749,69 @@ class _UniffiFfiConverterTypeDueTodo(_UniffiConverterRustBuffer):
         _UniffiFfiConverterTypeTodo.write(value.todo, buf)
         _UniffiFfiConverterBoolean.write(value.overdue, buf)
 
+@dataclass
+class EndOfTalk:
+    """
+    本次沟通结束: what is proposed (C31).
+"""
+    def __init__(self, *, policy:EntryId, next_contact:str, todo:str, customer_state:typing.Optional[str], word:typing.Optional[str], talk_packs:typing.List[str]):
+        self.policy = policy
+        self.next_contact = next_contact
+        self.todo = todo
+        self.customer_state = customer_state
+        self.word = word
+        self.talk_packs = talk_packs
+        
+        
+
+    
+    def __str__(self):
+        return "EndOfTalk(policy={}, next_contact={}, todo={}, customer_state={}, word={}, talk_packs={})".format(self.policy, self.next_contact, self.todo, self.customer_state, self.word, self.talk_packs)
+    def __eq__(self, other):
+        if self.policy != other.policy:
+            return False
+        if self.next_contact != other.next_contact:
+            return False
+        if self.todo != other.todo:
+            return False
+        if self.customer_state != other.customer_state:
+            return False
+        if self.word != other.word:
+            return False
+        if self.talk_packs != other.talk_packs:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeEndOfTalk(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return EndOfTalk(
+            policy=_UniffiFfiConverterTypeEntryId.read(buf),
+            next_contact=_UniffiFfiConverterString.read(buf),
+            todo=_UniffiFfiConverterString.read(buf),
+            customer_state=_UniffiFfiConverterOptionalString.read(buf),
+            word=_UniffiFfiConverterOptionalString.read(buf),
+            talk_packs=_UniffiFfiConverterSequenceString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeEntryId.check_lower(value.policy)
+        _UniffiFfiConverterString.check_lower(value.next_contact)
+        _UniffiFfiConverterString.check_lower(value.todo)
+        _UniffiFfiConverterOptionalString.check_lower(value.customer_state)
+        _UniffiFfiConverterOptionalString.check_lower(value.word)
+        _UniffiFfiConverterSequenceString.check_lower(value.talk_packs)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeEntryId.write(value.policy, buf)
+        _UniffiFfiConverterString.write(value.next_contact, buf)
+        _UniffiFfiConverterString.write(value.todo, buf)
+        _UniffiFfiConverterOptionalString.write(value.customer_state, buf)
+        _UniffiFfiConverterOptionalString.write(value.word, buf)
+        _UniffiFfiConverterSequenceString.write(value.talk_packs, buf)
+
 
 class _UniffiFfiConverterTypeHash32:
     @staticmethod
@@ -3451,6 +4010,102 @@ class _UniffiFfiConverterTypeEvidenceItem(_UniffiConverterRustBuffer):
         _UniffiFfiConverterTypeEvidencePlace.write(value.place, buf)
 
 @dataclass
+class FieldsItem:
+    """
+    What is to be filled in, by the names of fields in the document.
+"""
+    def __init__(self, *, missing:typing.List[str], scene:typing.Optional[str], missing_of_scene:typing.List[str], before_next_visit:typing.List[str], complete_bp:int):
+        self.missing = missing
+        self.scene = scene
+        self.missing_of_scene = missing_of_scene
+        self.before_next_visit = before_next_visit
+        self.complete_bp = complete_bp
+        
+        
+
+    
+    def __str__(self):
+        return "FieldsItem(missing={}, scene={}, missing_of_scene={}, before_next_visit={}, complete_bp={})".format(self.missing, self.scene, self.missing_of_scene, self.before_next_visit, self.complete_bp)
+    def __eq__(self, other):
+        if self.missing != other.missing:
+            return False
+        if self.scene != other.scene:
+            return False
+        if self.missing_of_scene != other.missing_of_scene:
+            return False
+        if self.before_next_visit != other.before_next_visit:
+            return False
+        if self.complete_bp != other.complete_bp:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeFieldsItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return FieldsItem(
+            missing=_UniffiFfiConverterSequenceString.read(buf),
+            scene=_UniffiFfiConverterOptionalString.read(buf),
+            missing_of_scene=_UniffiFfiConverterSequenceString.read(buf),
+            before_next_visit=_UniffiFfiConverterSequenceString.read(buf),
+            complete_bp=_UniffiFfiConverterUInt32.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterSequenceString.check_lower(value.missing)
+        _UniffiFfiConverterOptionalString.check_lower(value.scene)
+        _UniffiFfiConverterSequenceString.check_lower(value.missing_of_scene)
+        _UniffiFfiConverterSequenceString.check_lower(value.before_next_visit)
+        _UniffiFfiConverterUInt32.check_lower(value.complete_bp)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterSequenceString.write(value.missing, buf)
+        _UniffiFfiConverterOptionalString.write(value.scene, buf)
+        _UniffiFfiConverterSequenceString.write(value.missing_of_scene, buf)
+        _UniffiFfiConverterSequenceString.write(value.before_next_visit, buf)
+        _UniffiFfiConverterUInt32.write(value.complete_bp, buf)
+
+@dataclass
+class FinishedTalk:
+    """
+    What the end of a talk has written.
+"""
+    def __init__(self, *, entry:EntryId, todo:typing.Optional[EntryId]):
+        self.entry = entry
+        self.todo = todo
+        
+        
+
+    
+    def __str__(self):
+        return "FinishedTalk(entry={}, todo={})".format(self.entry, self.todo)
+    def __eq__(self, other):
+        if self.entry != other.entry:
+            return False
+        if self.todo != other.todo:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeFinishedTalk(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return FinishedTalk(
+            entry=_UniffiFfiConverterTypeEntryId.read(buf),
+            todo=_UniffiFfiConverterOptionalTypeEntryId.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeEntryId.check_lower(value.entry)
+        _UniffiFfiConverterOptionalTypeEntryId.check_lower(value.todo)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeEntryId.write(value.entry, buf)
+        _UniffiFfiConverterOptionalTypeEntryId.write(value.todo, buf)
+
+@dataclass
 class Handover:
     """
     The way to the user's next phone.
@@ -3507,6 +4162,416 @@ class _UniffiFfiConverterTypeHandover(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt64.write(value.unsent, buf)
         _UniffiFfiConverterUInt32.write(value.evidence_unsent, buf)
 
+
+
+
+
+
+class ActKind(enum.Enum):
+    """
+    What sort of thing is to be done.
+"""
+    
+    TODO = 0
+    """
+    待办: somebody wrote it down.
+"""
+    
+    TASK = 1
+    """
+    任务: a rule of the policy wants it.
+"""
+    
+    STEP = 2
+    """
+    培育步骤.
+"""
+    
+    RESPONSE = 3
+    """
+    首次响应.
+"""
+    
+
+
+class _UniffiFfiConverterTypeActKind(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return ActKind.TODO
+        if variant == 2:
+            return ActKind.TASK
+        if variant == 3:
+            return ActKind.STEP
+        if variant == 4:
+            return ActKind.RESPONSE
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == ActKind.TODO:
+            return
+        if value == ActKind.TASK:
+            return
+        if value == ActKind.STEP:
+            return
+        if value == ActKind.RESPONSE:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == ActKind.TODO:
+            buf.write_i32(1)
+        if value == ActKind.TASK:
+            buf.write_i32(2)
+        if value == ActKind.STEP:
+            buf.write_i32(3)
+        if value == ActKind.RESPONSE:
+            buf.write_i32(4)
+
+
+
+@dataclass
+class HomeTask:
+    """
+    One thing to be done.
+"""
+    def __init__(self, *, lead:DocId, customer_name:str, kind:ActKind, id:EntryId, title:str, due_ms:int, overdue:bool, at_risk_fen:typing.Optional[int], at_risk_text:str):
+        self.lead = lead
+        self.customer_name = customer_name
+        self.kind = kind
+        self.id = id
+        self.title = title
+        self.due_ms = due_ms
+        self.overdue = overdue
+        self.at_risk_fen = at_risk_fen
+        self.at_risk_text = at_risk_text
+        
+        
+
+    
+    def __str__(self):
+        return "HomeTask(lead={}, customer_name={}, kind={}, id={}, title={}, due_ms={}, overdue={}, at_risk_fen={}, at_risk_text={})".format(self.lead, self.customer_name, self.kind, self.id, self.title, self.due_ms, self.overdue, self.at_risk_fen, self.at_risk_text)
+    def __eq__(self, other):
+        if self.lead != other.lead:
+            return False
+        if self.customer_name != other.customer_name:
+            return False
+        if self.kind != other.kind:
+            return False
+        if self.id != other.id:
+            return False
+        if self.title != other.title:
+            return False
+        if self.due_ms != other.due_ms:
+            return False
+        if self.overdue != other.overdue:
+            return False
+        if self.at_risk_fen != other.at_risk_fen:
+            return False
+        if self.at_risk_text != other.at_risk_text:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeHomeTask(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return HomeTask(
+            lead=_UniffiFfiConverterTypeDocId.read(buf),
+            customer_name=_UniffiFfiConverterString.read(buf),
+            kind=_UniffiFfiConverterTypeActKind.read(buf),
+            id=_UniffiFfiConverterTypeEntryId.read(buf),
+            title=_UniffiFfiConverterString.read(buf),
+            due_ms=_UniffiFfiConverterInt64.read(buf),
+            overdue=_UniffiFfiConverterBoolean.read(buf),
+            at_risk_fen=_UniffiFfiConverterOptionalInt64.read(buf),
+            at_risk_text=_UniffiFfiConverterString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeDocId.check_lower(value.lead)
+        _UniffiFfiConverterString.check_lower(value.customer_name)
+        _UniffiFfiConverterTypeActKind.check_lower(value.kind)
+        _UniffiFfiConverterTypeEntryId.check_lower(value.id)
+        _UniffiFfiConverterString.check_lower(value.title)
+        _UniffiFfiConverterInt64.check_lower(value.due_ms)
+        _UniffiFfiConverterBoolean.check_lower(value.overdue)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.at_risk_fen)
+        _UniffiFfiConverterString.check_lower(value.at_risk_text)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeDocId.write(value.lead, buf)
+        _UniffiFfiConverterString.write(value.customer_name, buf)
+        _UniffiFfiConverterTypeActKind.write(value.kind, buf)
+        _UniffiFfiConverterTypeEntryId.write(value.id, buf)
+        _UniffiFfiConverterString.write(value.title, buf)
+        _UniffiFfiConverterInt64.write(value.due_ms, buf)
+        _UniffiFfiConverterBoolean.write(value.overdue, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.at_risk_fen, buf)
+        _UniffiFfiConverterString.write(value.at_risk_text, buf)
+
+class _UniffiFfiConverterSequenceTypeHomeTask(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeHomeTask.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeHomeTask.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeHomeTask.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class HomeReminder:
+    """
+    A lead with something to fill in before the next visit.
+"""
+    def __init__(self, *, lead:DocId, customer_name:str, day:str, fields:typing.List[str], text:str):
+        self.lead = lead
+        self.customer_name = customer_name
+        self.day = day
+        self.fields = fields
+        self.text = text
+        
+        
+
+    
+    def __str__(self):
+        return "HomeReminder(lead={}, customer_name={}, day={}, fields={}, text={})".format(self.lead, self.customer_name, self.day, self.fields, self.text)
+    def __eq__(self, other):
+        if self.lead != other.lead:
+            return False
+        if self.customer_name != other.customer_name:
+            return False
+        if self.day != other.day:
+            return False
+        if self.fields != other.fields:
+            return False
+        if self.text != other.text:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeHomeReminder(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return HomeReminder(
+            lead=_UniffiFfiConverterTypeDocId.read(buf),
+            customer_name=_UniffiFfiConverterString.read(buf),
+            day=_UniffiFfiConverterString.read(buf),
+            fields=_UniffiFfiConverterSequenceString.read(buf),
+            text=_UniffiFfiConverterString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeDocId.check_lower(value.lead)
+        _UniffiFfiConverterString.check_lower(value.customer_name)
+        _UniffiFfiConverterString.check_lower(value.day)
+        _UniffiFfiConverterSequenceString.check_lower(value.fields)
+        _UniffiFfiConverterString.check_lower(value.text)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeDocId.write(value.lead, buf)
+        _UniffiFfiConverterString.write(value.customer_name, buf)
+        _UniffiFfiConverterString.write(value.day, buf)
+        _UniffiFfiConverterSequenceString.write(value.fields, buf)
+        _UniffiFfiConverterString.write(value.text, buf)
+
+class _UniffiFfiConverterSequenceTypeHomeReminder(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeHomeReminder.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeHomeReminder.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeHomeReminder.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class HomeCountdown:
+    """
+    A first response that is owed.
+"""
+    def __init__(self, *, lead:DocId, customer_name:str, epoch:EntryId, due_ms:int, left_ms:int):
+        self.lead = lead
+        self.customer_name = customer_name
+        self.epoch = epoch
+        self.due_ms = due_ms
+        self.left_ms = left_ms
+        
+        
+
+    
+    def __str__(self):
+        return "HomeCountdown(lead={}, customer_name={}, epoch={}, due_ms={}, left_ms={})".format(self.lead, self.customer_name, self.epoch, self.due_ms, self.left_ms)
+    def __eq__(self, other):
+        if self.lead != other.lead:
+            return False
+        if self.customer_name != other.customer_name:
+            return False
+        if self.epoch != other.epoch:
+            return False
+        if self.due_ms != other.due_ms:
+            return False
+        if self.left_ms != other.left_ms:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeHomeCountdown(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return HomeCountdown(
+            lead=_UniffiFfiConverterTypeDocId.read(buf),
+            customer_name=_UniffiFfiConverterString.read(buf),
+            epoch=_UniffiFfiConverterTypeEntryId.read(buf),
+            due_ms=_UniffiFfiConverterInt64.read(buf),
+            left_ms=_UniffiFfiConverterInt64.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeDocId.check_lower(value.lead)
+        _UniffiFfiConverterString.check_lower(value.customer_name)
+        _UniffiFfiConverterTypeEntryId.check_lower(value.epoch)
+        _UniffiFfiConverterInt64.check_lower(value.due_ms)
+        _UniffiFfiConverterInt64.check_lower(value.left_ms)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeDocId.write(value.lead, buf)
+        _UniffiFfiConverterString.write(value.customer_name, buf)
+        _UniffiFfiConverterTypeEntryId.write(value.epoch, buf)
+        _UniffiFfiConverterInt64.write(value.due_ms, buf)
+        _UniffiFfiConverterInt64.write(value.left_ms, buf)
+
+class _UniffiFfiConverterSequenceTypeHomeCountdown(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeHomeCountdown.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeHomeCountdown.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeHomeCountdown.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class Home:
+    """
+    The home page (C32, C33), over the user's own leads.
+"""
+    def __init__(self, *, day:str, at_ms:int, as_of_ms:int, top:typing.List[HomeTask], open:int, reminders:typing.List[HomeReminder], countdowns:typing.List[HomeCountdown], undetermined:typing.List[str]):
+        self.day = day
+        self.at_ms = at_ms
+        self.as_of_ms = as_of_ms
+        self.top = top
+        self.open = open
+        self.reminders = reminders
+        self.countdowns = countdowns
+        self.undetermined = undetermined
+        
+        
+
+    
+    def __str__(self):
+        return "Home(day={}, at_ms={}, as_of_ms={}, top={}, open={}, reminders={}, countdowns={}, undetermined={})".format(self.day, self.at_ms, self.as_of_ms, self.top, self.open, self.reminders, self.countdowns, self.undetermined)
+    def __eq__(self, other):
+        if self.day != other.day:
+            return False
+        if self.at_ms != other.at_ms:
+            return False
+        if self.as_of_ms != other.as_of_ms:
+            return False
+        if self.top != other.top:
+            return False
+        if self.open != other.open:
+            return False
+        if self.reminders != other.reminders:
+            return False
+        if self.countdowns != other.countdowns:
+            return False
+        if self.undetermined != other.undetermined:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeHome(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Home(
+            day=_UniffiFfiConverterString.read(buf),
+            at_ms=_UniffiFfiConverterInt64.read(buf),
+            as_of_ms=_UniffiFfiConverterInt64.read(buf),
+            top=_UniffiFfiConverterSequenceTypeHomeTask.read(buf),
+            open=_UniffiFfiConverterUInt32.read(buf),
+            reminders=_UniffiFfiConverterSequenceTypeHomeReminder.read(buf),
+            countdowns=_UniffiFfiConverterSequenceTypeHomeCountdown.read(buf),
+            undetermined=_UniffiFfiConverterSequenceString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.day)
+        _UniffiFfiConverterInt64.check_lower(value.at_ms)
+        _UniffiFfiConverterInt64.check_lower(value.as_of_ms)
+        _UniffiFfiConverterSequenceTypeHomeTask.check_lower(value.top)
+        _UniffiFfiConverterUInt32.check_lower(value.open)
+        _UniffiFfiConverterSequenceTypeHomeReminder.check_lower(value.reminders)
+        _UniffiFfiConverterSequenceTypeHomeCountdown.check_lower(value.countdowns)
+        _UniffiFfiConverterSequenceString.check_lower(value.undetermined)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.day, buf)
+        _UniffiFfiConverterInt64.write(value.at_ms, buf)
+        _UniffiFfiConverterInt64.write(value.as_of_ms, buf)
+        _UniffiFfiConverterSequenceTypeHomeTask.write(value.top, buf)
+        _UniffiFfiConverterUInt32.write(value.open, buf)
+        _UniffiFfiConverterSequenceTypeHomeReminder.write(value.reminders, buf)
+        _UniffiFfiConverterSequenceTypeHomeCountdown.write(value.countdowns, buf)
+        _UniffiFfiConverterSequenceString.write(value.undetermined, buf)
+
 @dataclass
 class ImportedColumn:
     """
@@ -3545,6 +4610,312 @@ class _UniffiFfiConverterTypeImportedColumn(_UniffiConverterRustBuffer):
     def write(value, buf):
         _UniffiFfiConverterString.write(value.name, buf)
         _UniffiFfiConverterString.write(value.text, buf)
+
+@dataclass
+class JudgedRow:
+    """
+    One row as the phone shows it.
+"""
+    def __init__(self, *, id:str, question:str, confirmed:bool, answer:str, conflict:bool):
+        self.id = id
+        self.question = question
+        self.confirmed = confirmed
+        self.answer = answer
+        self.conflict = conflict
+        
+        
+
+    
+    def __str__(self):
+        return "JudgedRow(id={}, question={}, confirmed={}, answer={}, conflict={})".format(self.id, self.question, self.confirmed, self.answer, self.conflict)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.question != other.question:
+            return False
+        if self.confirmed != other.confirmed:
+            return False
+        if self.answer != other.answer:
+            return False
+        if self.conflict != other.conflict:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeJudgedRow(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return JudgedRow(
+            id=_UniffiFfiConverterString.read(buf),
+            question=_UniffiFfiConverterString.read(buf),
+            confirmed=_UniffiFfiConverterBoolean.read(buf),
+            answer=_UniffiFfiConverterString.read(buf),
+            conflict=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.id)
+        _UniffiFfiConverterString.check_lower(value.question)
+        _UniffiFfiConverterBoolean.check_lower(value.confirmed)
+        _UniffiFfiConverterString.check_lower(value.answer)
+        _UniffiFfiConverterBoolean.check_lower(value.conflict)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.id, buf)
+        _UniffiFfiConverterString.write(value.question, buf)
+        _UniffiFfiConverterBoolean.write(value.confirmed, buf)
+        _UniffiFfiConverterString.write(value.answer, buf)
+        _UniffiFfiConverterBoolean.write(value.conflict, buf)
+
+
+
+
+
+
+class TagWhy:
+    """
+    Why a lead has a tag.
+"""
+    def __init__(self):
+        raise RuntimeError("TagWhy cannot be instantiated directly")
+
+    # Each enum variant is a nested class of the enum itself.
+    @dataclass
+    class HAND:
+        """
+        Somebody put it on.
+"""
+        
+        def __init__(self, expires_ms:typing.Optional[int]):
+            self.expires_ms = expires_ms
+            
+            """
+        Until when it counts; `None`: for ever.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "TagWhy.HAND(expires_ms={})".format(self.expires_ms)
+        def __eq__(self, other):
+            if not isinstance(other, TagWhy):
+                return NotImplemented
+            if not other.is_HAND():
+                return False
+            if self.expires_ms != other.expires_ms:
+                return False
+            return True
+
+    @dataclass
+    class RULE:
+        """
+        A rule of the policy holds.
+"""
+        
+        def __init__(self, condition:str):
+            self.condition = condition
+            
+            """
+        Its condition.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "TagWhy.RULE(condition={})".format(self.condition)
+        def __eq__(self, other):
+            if not isinstance(other, TagWhy):
+                return NotImplemented
+            if not other.is_RULE():
+                return False
+            if self.condition != other.condition:
+                return False
+            return True
+
+    @dataclass
+    class WORD:
+        """
+        Somebody said it.
+"""
+        
+        def __init__(self, entry:EntryId, word:str):
+            self.entry = entry
+            
+            """
+        The entry.
+"""
+        
+            self.word = word
+            
+            """
+        The word.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "TagWhy.WORD(entry={}, word={})".format(self.entry, self.word)
+        def __eq__(self, other):
+            if not isinstance(other, TagWhy):
+                return NotImplemented
+            if not other.is_WORD():
+                return False
+            if self.entry != other.entry:
+                return False
+            if self.word != other.word:
+                return False
+            return True
+
+    
+
+    # For each variant, we have `is_NAME` and `is_name` methods for easily checking
+    # whether an instance is that variant.
+    def is_HAND(self) -> bool:
+        return isinstance(self, TagWhy.HAND)
+    def is_hand(self) -> bool:
+        return isinstance(self, TagWhy.HAND)
+    def is_RULE(self) -> bool:
+        return isinstance(self, TagWhy.RULE)
+    def is_rule(self) -> bool:
+        return isinstance(self, TagWhy.RULE)
+    def is_WORD(self) -> bool:
+        return isinstance(self, TagWhy.WORD)
+    def is_word(self) -> bool:
+        return isinstance(self, TagWhy.WORD)
+    
+
+# Now, a little trick - we make each nested variant class be a subclass of the main
+# enum class, so that method calls and instance checks etc will work intuitively.
+# We might be able to do this a little more neatly with a metaclass, but this'll do.
+TagWhy.HAND = type("TagWhy.HAND", (TagWhy.HAND, TagWhy,), {})  # type: ignore
+TagWhy.RULE = type("TagWhy.RULE", (TagWhy.RULE, TagWhy,), {})  # type: ignore
+TagWhy.WORD = type("TagWhy.WORD", (TagWhy.WORD, TagWhy,), {})  # type: ignore
+
+
+
+
+class _UniffiFfiConverterTypeTagWhy(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return TagWhy.HAND(
+                _UniffiFfiConverterOptionalInt64.read(buf),
+            )
+        if variant == 2:
+            return TagWhy.RULE(
+                _UniffiFfiConverterString.read(buf),
+            )
+        if variant == 3:
+            return TagWhy.WORD(
+                _UniffiFfiConverterTypeEntryId.read(buf),
+                _UniffiFfiConverterString.read(buf),
+            )
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value.is_HAND():
+            _UniffiFfiConverterOptionalInt64.check_lower(value.expires_ms)
+            return
+        if value.is_RULE():
+            _UniffiFfiConverterString.check_lower(value.condition)
+            return
+        if value.is_WORD():
+            _UniffiFfiConverterTypeEntryId.check_lower(value.entry)
+            _UniffiFfiConverterString.check_lower(value.word)
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value.is_HAND():
+            buf.write_i32(1)
+            _UniffiFfiConverterOptionalInt64.write(value.expires_ms, buf)
+        if value.is_RULE():
+            buf.write_i32(2)
+            _UniffiFfiConverterString.write(value.condition, buf)
+        if value.is_WORD():
+            buf.write_i32(3)
+            _UniffiFfiConverterTypeEntryId.write(value.entry, buf)
+            _UniffiFfiConverterString.write(value.word, buf)
+
+
+
+class _UniffiFfiConverterSequenceTypeTagWhy(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeTagWhy.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeTagWhy.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeTagWhy.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class JudgedTag:
+    """
+    A tag that counts now.
+"""
+    def __init__(self, *, name:str, reasons:typing.List[TagWhy]):
+        self.name = name
+        self.reasons = reasons
+        
+        
+
+    
+    def __str__(self):
+        return "JudgedTag(name={}, reasons={})".format(self.name, self.reasons)
+    def __eq__(self, other):
+        if self.name != other.name:
+            return False
+        if self.reasons != other.reasons:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeJudgedTag(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return JudgedTag(
+            name=_UniffiFfiConverterString.read(buf),
+            reasons=_UniffiFfiConverterSequenceTypeTagWhy.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.name)
+        _UniffiFfiConverterSequenceTypeTagWhy.check_lower(value.reasons)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.name, buf)
+        _UniffiFfiConverterSequenceTypeTagWhy.write(value.reasons, buf)
 
 @dataclass
 class KeptWords:
@@ -3881,6 +5252,2459 @@ class _UniffiFfiConverterTypeLeadFields(_UniffiConverterRustBuffer):
         _UniffiFfiConverterOptionalString.write(value.expected_close, buf)
         _UniffiFfiConverterOptionalBoolean.write(value.deleted, buf)
 
+
+
+
+
+
+class ProposalOutcome:
+    """
+    What came of a proposal.
+"""
+    def __init__(self):
+        raise RuntimeError("ProposalOutcome cannot be instantiated directly")
+
+    # Each enum variant is a nested class of the enum itself.
+    @dataclass
+    class COUNTS:
+        """
+        It counts.
+"""
+        
+        def __init__(self, since_ms:int):
+            self.since_ms = since_ms
+            
+            """
+        Since when.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "ProposalOutcome.COUNTS(since_ms={})".format(self.since_ms)
+        def __eq__(self, other):
+            if not isinstance(other, ProposalOutcome):
+                return NotImplemented
+            if not other.is_COUNTS():
+                return False
+            if self.since_ms != other.since_ms:
+                return False
+            return True
+
+    @dataclass
+    class LACKS:
+        """
+        It does not count.
+"""
+        
+        def __init__(self, missing:typing.List[str]):
+            self.missing = missing
+            
+            """
+        What is missing, by the names of the policy.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "ProposalOutcome.LACKS(missing={})".format(self.missing)
+        def __eq__(self, other):
+            if not isinstance(other, ProposalOutcome):
+                return NotImplemented
+            if not other.is_LACKS():
+                return False
+            if self.missing != other.missing:
+                return False
+            return True
+
+    @dataclass
+    class REFUSED:
+        """
+        A supervisor said no.
+"""
+        
+        def __init__(self, by:EntryId):
+            self.by = by
+            
+            """
+        With this entry.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "ProposalOutcome.REFUSED(by={})".format(self.by)
+        def __eq__(self, other):
+            if not isinstance(other, ProposalOutcome):
+                return NotImplemented
+            if not other.is_REFUSED():
+                return False
+            if self.by != other.by:
+                return False
+            return True
+
+    @dataclass
+    class NO_SUCH_STAGE:
+        """
+        The policy has no such stage.
+"""
+        
+        def __init__(self, ):
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "ProposalOutcome.NO_SUCH_STAGE()".format()
+        def __eq__(self, other):
+            if not isinstance(other, ProposalOutcome):
+                return NotImplemented
+            if not other.is_NO_SUCH_STAGE():
+                return False
+            return True
+
+    @dataclass
+    class UNDETERMINED:
+        """
+        It cannot be said from what this phone holds.
+"""
+        
+        def __init__(self, missing:typing.List[str]):
+            self.missing = missing
+            
+            """
+        What would have to be known.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "ProposalOutcome.UNDETERMINED(missing={})".format(self.missing)
+        def __eq__(self, other):
+            if not isinstance(other, ProposalOutcome):
+                return NotImplemented
+            if not other.is_UNDETERMINED():
+                return False
+            if self.missing != other.missing:
+                return False
+            return True
+
+    
+
+    # For each variant, we have `is_NAME` and `is_name` methods for easily checking
+    # whether an instance is that variant.
+    def is_COUNTS(self) -> bool:
+        return isinstance(self, ProposalOutcome.COUNTS)
+    def is_counts(self) -> bool:
+        return isinstance(self, ProposalOutcome.COUNTS)
+    def is_LACKS(self) -> bool:
+        return isinstance(self, ProposalOutcome.LACKS)
+    def is_lacks(self) -> bool:
+        return isinstance(self, ProposalOutcome.LACKS)
+    def is_REFUSED(self) -> bool:
+        return isinstance(self, ProposalOutcome.REFUSED)
+    def is_refused(self) -> bool:
+        return isinstance(self, ProposalOutcome.REFUSED)
+    def is_NO_SUCH_STAGE(self) -> bool:
+        return isinstance(self, ProposalOutcome.NO_SUCH_STAGE)
+    def is_no_such_stage(self) -> bool:
+        return isinstance(self, ProposalOutcome.NO_SUCH_STAGE)
+    def is_UNDETERMINED(self) -> bool:
+        return isinstance(self, ProposalOutcome.UNDETERMINED)
+    def is_undetermined(self) -> bool:
+        return isinstance(self, ProposalOutcome.UNDETERMINED)
+    
+
+# Now, a little trick - we make each nested variant class be a subclass of the main
+# enum class, so that method calls and instance checks etc will work intuitively.
+# We might be able to do this a little more neatly with a metaclass, but this'll do.
+ProposalOutcome.COUNTS = type("ProposalOutcome.COUNTS", (ProposalOutcome.COUNTS, ProposalOutcome,), {})  # type: ignore
+ProposalOutcome.LACKS = type("ProposalOutcome.LACKS", (ProposalOutcome.LACKS, ProposalOutcome,), {})  # type: ignore
+ProposalOutcome.REFUSED = type("ProposalOutcome.REFUSED", (ProposalOutcome.REFUSED, ProposalOutcome,), {})  # type: ignore
+ProposalOutcome.NO_SUCH_STAGE = type("ProposalOutcome.NO_SUCH_STAGE", (ProposalOutcome.NO_SUCH_STAGE, ProposalOutcome,), {})  # type: ignore
+ProposalOutcome.UNDETERMINED = type("ProposalOutcome.UNDETERMINED", (ProposalOutcome.UNDETERMINED, ProposalOutcome,), {})  # type: ignore
+
+
+
+
+class _UniffiFfiConverterTypeProposalOutcome(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return ProposalOutcome.COUNTS(
+                _UniffiFfiConverterInt64.read(buf),
+            )
+        if variant == 2:
+            return ProposalOutcome.LACKS(
+                _UniffiFfiConverterSequenceString.read(buf),
+            )
+        if variant == 3:
+            return ProposalOutcome.REFUSED(
+                _UniffiFfiConverterTypeEntryId.read(buf),
+            )
+        if variant == 4:
+            return ProposalOutcome.NO_SUCH_STAGE(
+            )
+        if variant == 5:
+            return ProposalOutcome.UNDETERMINED(
+                _UniffiFfiConverterSequenceString.read(buf),
+            )
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value.is_COUNTS():
+            _UniffiFfiConverterInt64.check_lower(value.since_ms)
+            return
+        if value.is_LACKS():
+            _UniffiFfiConverterSequenceString.check_lower(value.missing)
+            return
+        if value.is_REFUSED():
+            _UniffiFfiConverterTypeEntryId.check_lower(value.by)
+            return
+        if value.is_NO_SUCH_STAGE():
+            return
+        if value.is_UNDETERMINED():
+            _UniffiFfiConverterSequenceString.check_lower(value.missing)
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value.is_COUNTS():
+            buf.write_i32(1)
+            _UniffiFfiConverterInt64.write(value.since_ms, buf)
+        if value.is_LACKS():
+            buf.write_i32(2)
+            _UniffiFfiConverterSequenceString.write(value.missing, buf)
+        if value.is_REFUSED():
+            buf.write_i32(3)
+            _UniffiFfiConverterTypeEntryId.write(value.by, buf)
+        if value.is_NO_SUCH_STAGE():
+            buf.write_i32(4)
+        if value.is_UNDETERMINED():
+            buf.write_i32(5)
+            _UniffiFfiConverterSequenceString.write(value.missing, buf)
+
+
+
+class _UniffiFfiConverterOptionalSequenceString(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterSequenceString.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterSequenceString.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterSequenceString.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+@dataclass
+class ProposalItem:
+    """
+    A proposal, and what came of it.
+"""
+    def __init__(self, *, id:EntryId, to:str, name:str, at_ms:int, policy:EntryId, verdict:ProposalOutcome, jump:bool, under_present:typing.Optional[typing.List[str]]):
+        self.id = id
+        self.to = to
+        self.name = name
+        self.at_ms = at_ms
+        self.policy = policy
+        self.verdict = verdict
+        self.jump = jump
+        self.under_present = under_present
+        
+        
+
+    
+    def __str__(self):
+        return "ProposalItem(id={}, to={}, name={}, at_ms={}, policy={}, verdict={}, jump={}, under_present={})".format(self.id, self.to, self.name, self.at_ms, self.policy, self.verdict, self.jump, self.under_present)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.to != other.to:
+            return False
+        if self.name != other.name:
+            return False
+        if self.at_ms != other.at_ms:
+            return False
+        if self.policy != other.policy:
+            return False
+        if self.verdict != other.verdict:
+            return False
+        if self.jump != other.jump:
+            return False
+        if self.under_present != other.under_present:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeProposalItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return ProposalItem(
+            id=_UniffiFfiConverterTypeEntryId.read(buf),
+            to=_UniffiFfiConverterString.read(buf),
+            name=_UniffiFfiConverterString.read(buf),
+            at_ms=_UniffiFfiConverterInt64.read(buf),
+            policy=_UniffiFfiConverterTypeEntryId.read(buf),
+            verdict=_UniffiFfiConverterTypeProposalOutcome.read(buf),
+            jump=_UniffiFfiConverterBoolean.read(buf),
+            under_present=_UniffiFfiConverterOptionalSequenceString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeEntryId.check_lower(value.id)
+        _UniffiFfiConverterString.check_lower(value.to)
+        _UniffiFfiConverterString.check_lower(value.name)
+        _UniffiFfiConverterInt64.check_lower(value.at_ms)
+        _UniffiFfiConverterTypeEntryId.check_lower(value.policy)
+        _UniffiFfiConverterTypeProposalOutcome.check_lower(value.verdict)
+        _UniffiFfiConverterBoolean.check_lower(value.jump)
+        _UniffiFfiConverterOptionalSequenceString.check_lower(value.under_present)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeEntryId.write(value.id, buf)
+        _UniffiFfiConverterString.write(value.to, buf)
+        _UniffiFfiConverterString.write(value.name, buf)
+        _UniffiFfiConverterInt64.write(value.at_ms, buf)
+        _UniffiFfiConverterTypeEntryId.write(value.policy, buf)
+        _UniffiFfiConverterTypeProposalOutcome.write(value.verdict, buf)
+        _UniffiFfiConverterBoolean.write(value.jump, buf)
+        _UniffiFfiConverterOptionalSequenceString.write(value.under_present, buf)
+
+class _UniffiFfiConverterSequenceTypeProposalItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeProposalItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeProposalItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeProposalItem.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class Stuck:
+    """
+    停滞: a lead that stays where it is (C66).
+"""
+    def __init__(self, *, days:int, reason:str):
+        self.days = days
+        self.reason = reason
+        
+        
+
+    
+    def __str__(self):
+        return "Stuck(days={}, reason={})".format(self.days, self.reason)
+    def __eq__(self, other):
+        if self.days != other.days:
+            return False
+        if self.reason != other.reason:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeStuck(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Stuck(
+            days=_UniffiFfiConverterInt64.read(buf),
+            reason=_UniffiFfiConverterString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterInt64.check_lower(value.days)
+        _UniffiFfiConverterString.check_lower(value.reason)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterInt64.write(value.days, buf)
+        _UniffiFfiConverterString.write(value.reason, buf)
+
+class _UniffiFfiConverterOptionalTypeStuck(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeStuck.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeStuck.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeStuck.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+@dataclass
+class StageJudgement:
+    """
+    Where a lead is.
+"""
+    def __init__(self, *, stage:str, name:str, since_ms:typing.Optional[int], confirmed:typing.Optional[str], provisional:bool, next:typing.Optional[str], next_name:str, proposals:typing.List[ProposalItem], stuck:typing.Optional[Stuck]):
+        self.stage = stage
+        self.name = name
+        self.since_ms = since_ms
+        self.confirmed = confirmed
+        self.provisional = provisional
+        self.next = next
+        self.next_name = next_name
+        self.proposals = proposals
+        self.stuck = stuck
+        
+        
+
+    
+    def __str__(self):
+        return "StageJudgement(stage={}, name={}, since_ms={}, confirmed={}, provisional={}, next={}, next_name={}, proposals={}, stuck={})".format(self.stage, self.name, self.since_ms, self.confirmed, self.provisional, self.next, self.next_name, self.proposals, self.stuck)
+    def __eq__(self, other):
+        if self.stage != other.stage:
+            return False
+        if self.name != other.name:
+            return False
+        if self.since_ms != other.since_ms:
+            return False
+        if self.confirmed != other.confirmed:
+            return False
+        if self.provisional != other.provisional:
+            return False
+        if self.next != other.next:
+            return False
+        if self.next_name != other.next_name:
+            return False
+        if self.proposals != other.proposals:
+            return False
+        if self.stuck != other.stuck:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeStageJudgement(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return StageJudgement(
+            stage=_UniffiFfiConverterString.read(buf),
+            name=_UniffiFfiConverterString.read(buf),
+            since_ms=_UniffiFfiConverterOptionalInt64.read(buf),
+            confirmed=_UniffiFfiConverterOptionalString.read(buf),
+            provisional=_UniffiFfiConverterBoolean.read(buf),
+            next=_UniffiFfiConverterOptionalString.read(buf),
+            next_name=_UniffiFfiConverterString.read(buf),
+            proposals=_UniffiFfiConverterSequenceTypeProposalItem.read(buf),
+            stuck=_UniffiFfiConverterOptionalTypeStuck.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.stage)
+        _UniffiFfiConverterString.check_lower(value.name)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.since_ms)
+        _UniffiFfiConverterOptionalString.check_lower(value.confirmed)
+        _UniffiFfiConverterBoolean.check_lower(value.provisional)
+        _UniffiFfiConverterOptionalString.check_lower(value.next)
+        _UniffiFfiConverterString.check_lower(value.next_name)
+        _UniffiFfiConverterSequenceTypeProposalItem.check_lower(value.proposals)
+        _UniffiFfiConverterOptionalTypeStuck.check_lower(value.stuck)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.stage, buf)
+        _UniffiFfiConverterString.write(value.name, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.since_ms, buf)
+        _UniffiFfiConverterOptionalString.write(value.confirmed, buf)
+        _UniffiFfiConverterBoolean.write(value.provisional, buf)
+        _UniffiFfiConverterOptionalString.write(value.next, buf)
+        _UniffiFfiConverterString.write(value.next_name, buf)
+        _UniffiFfiConverterSequenceTypeProposalItem.write(value.proposals, buf)
+        _UniffiFfiConverterOptionalTypeStuck.write(value.stuck, buf)
+
+class _UniffiFfiConverterOptionalTypeStageJudgement(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeStageJudgement.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeStageJudgement.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeStageJudgement.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+
+
+
+
+
+class Overdue(enum.Enum):
+    """
+    What follows on an overdue response.
+"""
+    
+    ESCALATE = 0
+    """
+    升级至主管 (C1, C22).
+"""
+    
+    REASSIGN = 1
+    """
+    二次分配并通知主管 (C18).
+"""
+    
+
+
+class _UniffiFfiConverterTypeOverdue(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return Overdue.ESCALATE
+        if variant == 2:
+            return Overdue.REASSIGN
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == Overdue.ESCALATE:
+            return
+        if value == Overdue.REASSIGN:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == Overdue.ESCALATE:
+            buf.write_i32(1)
+        if value == Overdue.REASSIGN:
+            buf.write_i32(2)
+
+
+
+
+
+
+
+
+class ResponseOutcome:
+    """
+    How a deadline stands.
+"""
+    def __init__(self):
+        raise RuntimeError("ResponseOutcome cannot be instantiated directly")
+
+    # Each enum variant is a nested class of the enum itself.
+    @dataclass
+    class MET:
+        """
+        Answered in time.
+"""
+        
+        def __init__(self, entry:EntryId, at_ms:int, doubtful:bool):
+            self.entry = entry
+            
+            """
+        By this entry.
+"""
+        
+            self.at_ms = at_ms
+            
+            """
+        When.
+"""
+        
+            self.doubtful = doubtful
+            
+            """
+        Whether its clock is in doubt (O1).
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "ResponseOutcome.MET(entry={}, at_ms={}, doubtful={})".format(self.entry, self.at_ms, self.doubtful)
+        def __eq__(self, other):
+            if not isinstance(other, ResponseOutcome):
+                return NotImplemented
+            if not other.is_MET():
+                return False
+            if self.entry != other.entry:
+                return False
+            if self.at_ms != other.at_ms:
+                return False
+            if self.doubtful != other.doubtful:
+                return False
+            return True
+
+    @dataclass
+    class LATE:
+        """
+        Answered, too late.
+"""
+        
+        def __init__(self, entry:EntryId, at_ms:int, doubtful:bool):
+            self.entry = entry
+            
+            """
+        By this entry.
+"""
+        
+            self.at_ms = at_ms
+            
+            """
+        When.
+"""
+        
+            self.doubtful = doubtful
+            
+            """
+        Whether its clock is in doubt (O1).
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "ResponseOutcome.LATE(entry={}, at_ms={}, doubtful={})".format(self.entry, self.at_ms, self.doubtful)
+        def __eq__(self, other):
+            if not isinstance(other, ResponseOutcome):
+                return NotImplemented
+            if not other.is_LATE():
+                return False
+            if self.entry != other.entry:
+                return False
+            if self.at_ms != other.at_ms:
+                return False
+            if self.doubtful != other.doubtful:
+                return False
+            return True
+
+    @dataclass
+    class OPEN:
+        """
+        Not answered yet, and there is time.
+"""
+        
+        def __init__(self, ):
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "ResponseOutcome.OPEN()".format()
+        def __eq__(self, other):
+            if not isinstance(other, ResponseOutcome):
+                return NotImplemented
+            if not other.is_OPEN():
+                return False
+            return True
+
+    @dataclass
+    class OVERDUE:
+        """
+        Not answered in time.
+"""
+        
+        def __init__(self, then:Overdue):
+            self.then = then
+            
+            """
+        What follows from it.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "ResponseOutcome.OVERDUE(then={})".format(self.then)
+        def __eq__(self, other):
+            if not isinstance(other, ResponseOutcome):
+                return NotImplemented
+            if not other.is_OVERDUE():
+                return False
+            if self.then != other.then:
+                return False
+            return True
+
+    @dataclass
+    class MOVED:
+        """
+        The lead moved on before it was due.
+"""
+        
+        def __init__(self, ):
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "ResponseOutcome.MOVED()".format()
+        def __eq__(self, other):
+            if not isinstance(other, ResponseOutcome):
+                return NotImplemented
+            if not other.is_MOVED():
+                return False
+            return True
+
+    
+
+    # For each variant, we have `is_NAME` and `is_name` methods for easily checking
+    # whether an instance is that variant.
+    def is_MET(self) -> bool:
+        return isinstance(self, ResponseOutcome.MET)
+    def is_met(self) -> bool:
+        return isinstance(self, ResponseOutcome.MET)
+    def is_LATE(self) -> bool:
+        return isinstance(self, ResponseOutcome.LATE)
+    def is_late(self) -> bool:
+        return isinstance(self, ResponseOutcome.LATE)
+    def is_OPEN(self) -> bool:
+        return isinstance(self, ResponseOutcome.OPEN)
+    def is_open(self) -> bool:
+        return isinstance(self, ResponseOutcome.OPEN)
+    def is_OVERDUE(self) -> bool:
+        return isinstance(self, ResponseOutcome.OVERDUE)
+    def is_overdue(self) -> bool:
+        return isinstance(self, ResponseOutcome.OVERDUE)
+    def is_MOVED(self) -> bool:
+        return isinstance(self, ResponseOutcome.MOVED)
+    def is_moved(self) -> bool:
+        return isinstance(self, ResponseOutcome.MOVED)
+    
+
+# Now, a little trick - we make each nested variant class be a subclass of the main
+# enum class, so that method calls and instance checks etc will work intuitively.
+# We might be able to do this a little more neatly with a metaclass, but this'll do.
+ResponseOutcome.MET = type("ResponseOutcome.MET", (ResponseOutcome.MET, ResponseOutcome,), {})  # type: ignore
+ResponseOutcome.LATE = type("ResponseOutcome.LATE", (ResponseOutcome.LATE, ResponseOutcome,), {})  # type: ignore
+ResponseOutcome.OPEN = type("ResponseOutcome.OPEN", (ResponseOutcome.OPEN, ResponseOutcome,), {})  # type: ignore
+ResponseOutcome.OVERDUE = type("ResponseOutcome.OVERDUE", (ResponseOutcome.OVERDUE, ResponseOutcome,), {})  # type: ignore
+ResponseOutcome.MOVED = type("ResponseOutcome.MOVED", (ResponseOutcome.MOVED, ResponseOutcome,), {})  # type: ignore
+
+
+
+
+class _UniffiFfiConverterTypeResponseOutcome(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return ResponseOutcome.MET(
+                _UniffiFfiConverterTypeEntryId.read(buf),
+                _UniffiFfiConverterInt64.read(buf),
+                _UniffiFfiConverterBoolean.read(buf),
+            )
+        if variant == 2:
+            return ResponseOutcome.LATE(
+                _UniffiFfiConverterTypeEntryId.read(buf),
+                _UniffiFfiConverterInt64.read(buf),
+                _UniffiFfiConverterBoolean.read(buf),
+            )
+        if variant == 3:
+            return ResponseOutcome.OPEN(
+            )
+        if variant == 4:
+            return ResponseOutcome.OVERDUE(
+                _UniffiFfiConverterTypeOverdue.read(buf),
+            )
+        if variant == 5:
+            return ResponseOutcome.MOVED(
+            )
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value.is_MET():
+            _UniffiFfiConverterTypeEntryId.check_lower(value.entry)
+            _UniffiFfiConverterInt64.check_lower(value.at_ms)
+            _UniffiFfiConverterBoolean.check_lower(value.doubtful)
+            return
+        if value.is_LATE():
+            _UniffiFfiConverterTypeEntryId.check_lower(value.entry)
+            _UniffiFfiConverterInt64.check_lower(value.at_ms)
+            _UniffiFfiConverterBoolean.check_lower(value.doubtful)
+            return
+        if value.is_OPEN():
+            return
+        if value.is_OVERDUE():
+            _UniffiFfiConverterTypeOverdue.check_lower(value.then)
+            return
+        if value.is_MOVED():
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value.is_MET():
+            buf.write_i32(1)
+            _UniffiFfiConverterTypeEntryId.write(value.entry, buf)
+            _UniffiFfiConverterInt64.write(value.at_ms, buf)
+            _UniffiFfiConverterBoolean.write(value.doubtful, buf)
+        if value.is_LATE():
+            buf.write_i32(2)
+            _UniffiFfiConverterTypeEntryId.write(value.entry, buf)
+            _UniffiFfiConverterInt64.write(value.at_ms, buf)
+            _UniffiFfiConverterBoolean.write(value.doubtful, buf)
+        if value.is_OPEN():
+            buf.write_i32(3)
+        if value.is_OVERDUE():
+            buf.write_i32(4)
+            _UniffiFfiConverterTypeOverdue.write(value.then, buf)
+        if value.is_MOVED():
+            buf.write_i32(5)
+
+
+
+@dataclass
+class ResponseItem:
+    """
+    A deadline of a first response.
+"""
+    def __init__(self, *, epoch:EntryId, owner:UserId, owner_name:str, from_ms:int, due_ms:int, policy:EntryId, state:ResponseOutcome):
+        self.epoch = epoch
+        self.owner = owner
+        self.owner_name = owner_name
+        self.from_ms = from_ms
+        self.due_ms = due_ms
+        self.policy = policy
+        self.state = state
+        
+        
+
+    
+    def __str__(self):
+        return "ResponseItem(epoch={}, owner={}, owner_name={}, from_ms={}, due_ms={}, policy={}, state={})".format(self.epoch, self.owner, self.owner_name, self.from_ms, self.due_ms, self.policy, self.state)
+    def __eq__(self, other):
+        if self.epoch != other.epoch:
+            return False
+        if self.owner != other.owner:
+            return False
+        if self.owner_name != other.owner_name:
+            return False
+        if self.from_ms != other.from_ms:
+            return False
+        if self.due_ms != other.due_ms:
+            return False
+        if self.policy != other.policy:
+            return False
+        if self.state != other.state:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeResponseItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return ResponseItem(
+            epoch=_UniffiFfiConverterTypeEntryId.read(buf),
+            owner=_UniffiFfiConverterTypeUserId.read(buf),
+            owner_name=_UniffiFfiConverterString.read(buf),
+            from_ms=_UniffiFfiConverterInt64.read(buf),
+            due_ms=_UniffiFfiConverterInt64.read(buf),
+            policy=_UniffiFfiConverterTypeEntryId.read(buf),
+            state=_UniffiFfiConverterTypeResponseOutcome.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeEntryId.check_lower(value.epoch)
+        _UniffiFfiConverterTypeUserId.check_lower(value.owner)
+        _UniffiFfiConverterString.check_lower(value.owner_name)
+        _UniffiFfiConverterInt64.check_lower(value.from_ms)
+        _UniffiFfiConverterInt64.check_lower(value.due_ms)
+        _UniffiFfiConverterTypeEntryId.check_lower(value.policy)
+        _UniffiFfiConverterTypeResponseOutcome.check_lower(value.state)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeEntryId.write(value.epoch, buf)
+        _UniffiFfiConverterTypeUserId.write(value.owner, buf)
+        _UniffiFfiConverterString.write(value.owner_name, buf)
+        _UniffiFfiConverterInt64.write(value.from_ms, buf)
+        _UniffiFfiConverterInt64.write(value.due_ms, buf)
+        _UniffiFfiConverterTypeEntryId.write(value.policy, buf)
+        _UniffiFfiConverterTypeResponseOutcome.write(value.state, buf)
+
+class _UniffiFfiConverterSequenceTypeResponseItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeResponseItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeResponseItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeResponseItem.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterOptionalSequenceTypeResponseItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterSequenceTypeResponseItem.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterSequenceTypeResponseItem.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterSequenceTypeResponseItem.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+
+
+
+
+
+class Who(enum.Enum):
+    """
+    Who does something.
+"""
+    
+    OWNER = 0
+    """
+    负责人.
+"""
+    
+    SUPERVISOR = 1
+    """
+    主管: who leads the owner's team.
+"""
+    
+    DIRECTOR = 2
+    """
+    大区总监: who leads the team above.
+"""
+    
+    CUSTOMER_SERVICE = 3
+    """
+    客服.
+"""
+    
+    DELIVERY = 4
+    """
+    交付.
+"""
+    
+
+
+class _UniffiFfiConverterTypeWho(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return Who.OWNER
+        if variant == 2:
+            return Who.SUPERVISOR
+        if variant == 3:
+            return Who.DIRECTOR
+        if variant == 4:
+            return Who.CUSTOMER_SERVICE
+        if variant == 5:
+            return Who.DELIVERY
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == Who.OWNER:
+            return
+        if value == Who.SUPERVISOR:
+            return
+        if value == Who.DIRECTOR:
+            return
+        if value == Who.CUSTOMER_SERVICE:
+            return
+        if value == Who.DELIVERY:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == Who.OWNER:
+            buf.write_i32(1)
+        if value == Who.SUPERVISOR:
+            buf.write_i32(2)
+        if value == Who.DIRECTOR:
+            buf.write_i32(3)
+        if value == Who.CUSTOMER_SERVICE:
+            buf.write_i32(4)
+        if value == Who.DELIVERY:
+            buf.write_i32(5)
+
+
+
+class _UniffiFfiConverterOptionalTypeWho(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeWho.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeWho.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeWho.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+
+
+
+
+
+class TaskState:
+    """
+    How a task stands.
+"""
+    def __init__(self):
+        raise RuntimeError("TaskState cannot be instantiated directly")
+
+    # Each enum variant is a nested class of the enum itself.
+    @dataclass
+    class AHEAD:
+        """
+        Its time has not come yet (C26).
+"""
+        
+        def __init__(self, ):
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "TaskState.AHEAD()".format()
+        def __eq__(self, other):
+            if not isinstance(other, TaskState):
+                return NotImplemented
+            if not other.is_AHEAD():
+                return False
+            return True
+
+    @dataclass
+    class OPEN:
+        """
+        To be done.
+"""
+        
+        def __init__(self, ):
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "TaskState.OPEN()".format()
+        def __eq__(self, other):
+            if not isinstance(other, TaskState):
+                return NotImplemented
+            if not other.is_OPEN():
+                return False
+            return True
+
+    @dataclass
+    class OVERDUE:
+        """
+        Not done, and it is too late.
+"""
+        
+        def __init__(self, ):
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "TaskState.OVERDUE()".format()
+        def __eq__(self, other):
+            if not isinstance(other, TaskState):
+                return NotImplemented
+            if not other.is_OVERDUE():
+                return False
+            return True
+
+    @dataclass
+    class DONE:
+        """
+        Done.
+"""
+        
+        def __init__(self, entry:EntryId, at_ms:int, in_time:bool):
+            self.entry = entry
+            
+            """
+        By this entry.
+"""
+        
+            self.at_ms = at_ms
+            
+            """
+        When, milliseconds since 1970 UTC.
+"""
+        
+            self.in_time = in_time
+            
+            """
+        Whether before it was due.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "TaskState.DONE(entry={}, at_ms={}, in_time={})".format(self.entry, self.at_ms, self.in_time)
+        def __eq__(self, other):
+            if not isinstance(other, TaskState):
+                return NotImplemented
+            if not other.is_DONE():
+                return False
+            if self.entry != other.entry:
+                return False
+            if self.at_ms != other.at_ms:
+                return False
+            if self.in_time != other.in_time:
+                return False
+            return True
+
+    
+
+    # For each variant, we have `is_NAME` and `is_name` methods for easily checking
+    # whether an instance is that variant.
+    def is_AHEAD(self) -> bool:
+        return isinstance(self, TaskState.AHEAD)
+    def is_ahead(self) -> bool:
+        return isinstance(self, TaskState.AHEAD)
+    def is_OPEN(self) -> bool:
+        return isinstance(self, TaskState.OPEN)
+    def is_open(self) -> bool:
+        return isinstance(self, TaskState.OPEN)
+    def is_OVERDUE(self) -> bool:
+        return isinstance(self, TaskState.OVERDUE)
+    def is_overdue(self) -> bool:
+        return isinstance(self, TaskState.OVERDUE)
+    def is_DONE(self) -> bool:
+        return isinstance(self, TaskState.DONE)
+    def is_done(self) -> bool:
+        return isinstance(self, TaskState.DONE)
+    
+
+# Now, a little trick - we make each nested variant class be a subclass of the main
+# enum class, so that method calls and instance checks etc will work intuitively.
+# We might be able to do this a little more neatly with a metaclass, but this'll do.
+TaskState.AHEAD = type("TaskState.AHEAD", (TaskState.AHEAD, TaskState,), {})  # type: ignore
+TaskState.OPEN = type("TaskState.OPEN", (TaskState.OPEN, TaskState,), {})  # type: ignore
+TaskState.OVERDUE = type("TaskState.OVERDUE", (TaskState.OVERDUE, TaskState,), {})  # type: ignore
+TaskState.DONE = type("TaskState.DONE", (TaskState.DONE, TaskState,), {})  # type: ignore
+
+
+
+
+class _UniffiFfiConverterTypeTaskState(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return TaskState.AHEAD(
+            )
+        if variant == 2:
+            return TaskState.OPEN(
+            )
+        if variant == 3:
+            return TaskState.OVERDUE(
+            )
+        if variant == 4:
+            return TaskState.DONE(
+                _UniffiFfiConverterTypeEntryId.read(buf),
+                _UniffiFfiConverterInt64.read(buf),
+                _UniffiFfiConverterBoolean.read(buf),
+            )
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value.is_AHEAD():
+            return
+        if value.is_OPEN():
+            return
+        if value.is_OVERDUE():
+            return
+        if value.is_DONE():
+            _UniffiFfiConverterTypeEntryId.check_lower(value.entry)
+            _UniffiFfiConverterInt64.check_lower(value.at_ms)
+            _UniffiFfiConverterBoolean.check_lower(value.in_time)
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value.is_AHEAD():
+            buf.write_i32(1)
+        if value.is_OPEN():
+            buf.write_i32(2)
+        if value.is_OVERDUE():
+            buf.write_i32(3)
+        if value.is_DONE():
+            buf.write_i32(4)
+            _UniffiFfiConverterTypeEntryId.write(value.entry, buf)
+            _UniffiFfiConverterInt64.write(value.at_ms, buf)
+            _UniffiFfiConverterBoolean.write(value.in_time, buf)
+
+
+
+@dataclass
+class LeadTask:
+    """
+    任务.
+"""
+    def __init__(self, *, rule:str, epoch:EntryId, policy:EntryId, title:str, who:Who, copy_to:typing.Optional[Who], from_ms:int, due_ms:int, state:TaskState, blocks_stage:bool, at_risk:bool):
+        self.rule = rule
+        self.epoch = epoch
+        self.policy = policy
+        self.title = title
+        self.who = who
+        self.copy_to = copy_to
+        self.from_ms = from_ms
+        self.due_ms = due_ms
+        self.state = state
+        self.blocks_stage = blocks_stage
+        self.at_risk = at_risk
+        
+        
+
+    
+    def __str__(self):
+        return "LeadTask(rule={}, epoch={}, policy={}, title={}, who={}, copy_to={}, from_ms={}, due_ms={}, state={}, blocks_stage={}, at_risk={})".format(self.rule, self.epoch, self.policy, self.title, self.who, self.copy_to, self.from_ms, self.due_ms, self.state, self.blocks_stage, self.at_risk)
+    def __eq__(self, other):
+        if self.rule != other.rule:
+            return False
+        if self.epoch != other.epoch:
+            return False
+        if self.policy != other.policy:
+            return False
+        if self.title != other.title:
+            return False
+        if self.who != other.who:
+            return False
+        if self.copy_to != other.copy_to:
+            return False
+        if self.from_ms != other.from_ms:
+            return False
+        if self.due_ms != other.due_ms:
+            return False
+        if self.state != other.state:
+            return False
+        if self.blocks_stage != other.blocks_stage:
+            return False
+        if self.at_risk != other.at_risk:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeLeadTask(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return LeadTask(
+            rule=_UniffiFfiConverterString.read(buf),
+            epoch=_UniffiFfiConverterTypeEntryId.read(buf),
+            policy=_UniffiFfiConverterTypeEntryId.read(buf),
+            title=_UniffiFfiConverterString.read(buf),
+            who=_UniffiFfiConverterTypeWho.read(buf),
+            copy_to=_UniffiFfiConverterOptionalTypeWho.read(buf),
+            from_ms=_UniffiFfiConverterInt64.read(buf),
+            due_ms=_UniffiFfiConverterInt64.read(buf),
+            state=_UniffiFfiConverterTypeTaskState.read(buf),
+            blocks_stage=_UniffiFfiConverterBoolean.read(buf),
+            at_risk=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.rule)
+        _UniffiFfiConverterTypeEntryId.check_lower(value.epoch)
+        _UniffiFfiConverterTypeEntryId.check_lower(value.policy)
+        _UniffiFfiConverterString.check_lower(value.title)
+        _UniffiFfiConverterTypeWho.check_lower(value.who)
+        _UniffiFfiConverterOptionalTypeWho.check_lower(value.copy_to)
+        _UniffiFfiConverterInt64.check_lower(value.from_ms)
+        _UniffiFfiConverterInt64.check_lower(value.due_ms)
+        _UniffiFfiConverterTypeTaskState.check_lower(value.state)
+        _UniffiFfiConverterBoolean.check_lower(value.blocks_stage)
+        _UniffiFfiConverterBoolean.check_lower(value.at_risk)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.rule, buf)
+        _UniffiFfiConverterTypeEntryId.write(value.epoch, buf)
+        _UniffiFfiConverterTypeEntryId.write(value.policy, buf)
+        _UniffiFfiConverterString.write(value.title, buf)
+        _UniffiFfiConverterTypeWho.write(value.who, buf)
+        _UniffiFfiConverterOptionalTypeWho.write(value.copy_to, buf)
+        _UniffiFfiConverterInt64.write(value.from_ms, buf)
+        _UniffiFfiConverterInt64.write(value.due_ms, buf)
+        _UniffiFfiConverterTypeTaskState.write(value.state, buf)
+        _UniffiFfiConverterBoolean.write(value.blocks_stage, buf)
+        _UniffiFfiConverterBoolean.write(value.at_risk, buf)
+
+class _UniffiFfiConverterSequenceTypeLeadTask(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeLeadTask.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeLeadTask.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeLeadTask.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterOptionalSequenceTypeLeadTask(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterSequenceTypeLeadTask.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterSequenceTypeLeadTask.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterSequenceTypeLeadTask.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+@dataclass
+class NurturingItem:
+    """
+    A step of a nurturing package.
+"""
+    def __init__(self, *, package:str, epoch:EntryId, policy:EntryId, at:int, title:str, who:Who, material:str, due_ms:int, due:bool, cancelled_by:typing.Optional[EntryId]):
+        self.package = package
+        self.epoch = epoch
+        self.policy = policy
+        self.at = at
+        self.title = title
+        self.who = who
+        self.material = material
+        self.due_ms = due_ms
+        self.due = due
+        self.cancelled_by = cancelled_by
+        
+        
+
+    
+    def __str__(self):
+        return "NurturingItem(package={}, epoch={}, policy={}, at={}, title={}, who={}, material={}, due_ms={}, due={}, cancelled_by={})".format(self.package, self.epoch, self.policy, self.at, self.title, self.who, self.material, self.due_ms, self.due, self.cancelled_by)
+    def __eq__(self, other):
+        if self.package != other.package:
+            return False
+        if self.epoch != other.epoch:
+            return False
+        if self.policy != other.policy:
+            return False
+        if self.at != other.at:
+            return False
+        if self.title != other.title:
+            return False
+        if self.who != other.who:
+            return False
+        if self.material != other.material:
+            return False
+        if self.due_ms != other.due_ms:
+            return False
+        if self.due != other.due:
+            return False
+        if self.cancelled_by != other.cancelled_by:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeNurturingItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return NurturingItem(
+            package=_UniffiFfiConverterString.read(buf),
+            epoch=_UniffiFfiConverterTypeEntryId.read(buf),
+            policy=_UniffiFfiConverterTypeEntryId.read(buf),
+            at=_UniffiFfiConverterUInt32.read(buf),
+            title=_UniffiFfiConverterString.read(buf),
+            who=_UniffiFfiConverterTypeWho.read(buf),
+            material=_UniffiFfiConverterString.read(buf),
+            due_ms=_UniffiFfiConverterInt64.read(buf),
+            due=_UniffiFfiConverterBoolean.read(buf),
+            cancelled_by=_UniffiFfiConverterOptionalTypeEntryId.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.package)
+        _UniffiFfiConverterTypeEntryId.check_lower(value.epoch)
+        _UniffiFfiConverterTypeEntryId.check_lower(value.policy)
+        _UniffiFfiConverterUInt32.check_lower(value.at)
+        _UniffiFfiConverterString.check_lower(value.title)
+        _UniffiFfiConverterTypeWho.check_lower(value.who)
+        _UniffiFfiConverterString.check_lower(value.material)
+        _UniffiFfiConverterInt64.check_lower(value.due_ms)
+        _UniffiFfiConverterBoolean.check_lower(value.due)
+        _UniffiFfiConverterOptionalTypeEntryId.check_lower(value.cancelled_by)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.package, buf)
+        _UniffiFfiConverterTypeEntryId.write(value.epoch, buf)
+        _UniffiFfiConverterTypeEntryId.write(value.policy, buf)
+        _UniffiFfiConverterUInt32.write(value.at, buf)
+        _UniffiFfiConverterString.write(value.title, buf)
+        _UniffiFfiConverterTypeWho.write(value.who, buf)
+        _UniffiFfiConverterString.write(value.material, buf)
+        _UniffiFfiConverterInt64.write(value.due_ms, buf)
+        _UniffiFfiConverterBoolean.write(value.due, buf)
+        _UniffiFfiConverterOptionalTypeEntryId.write(value.cancelled_by, buf)
+
+class _UniffiFfiConverterSequenceTypeNurturingItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeNurturingItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeNurturingItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeNurturingItem.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterOptionalSequenceTypeNurturingItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterSequenceTypeNurturingItem.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterSequenceTypeNurturingItem.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterSequenceTypeNurturingItem.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+class _UniffiFfiConverterOptionalTypeCardItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeCardItem.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeCardItem.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeCardItem.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+class _UniffiFfiConverterOptionalUInt32(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterUInt32.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterUInt32.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterUInt32.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+@dataclass
+class RadarItem:
+    """
+    A dimension of the radar.
+"""
+    def __init__(self, *, name:str, score:typing.Optional[int], missing:typing.List[str], sales:str, marketing:str, lowest:bool):
+        self.name = name
+        self.score = score
+        self.missing = missing
+        self.sales = sales
+        self.marketing = marketing
+        self.lowest = lowest
+        
+        
+
+    
+    def __str__(self):
+        return "RadarItem(name={}, score={}, missing={}, sales={}, marketing={}, lowest={})".format(self.name, self.score, self.missing, self.sales, self.marketing, self.lowest)
+    def __eq__(self, other):
+        if self.name != other.name:
+            return False
+        if self.score != other.score:
+            return False
+        if self.missing != other.missing:
+            return False
+        if self.sales != other.sales:
+            return False
+        if self.marketing != other.marketing:
+            return False
+        if self.lowest != other.lowest:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeRadarItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return RadarItem(
+            name=_UniffiFfiConverterString.read(buf),
+            score=_UniffiFfiConverterOptionalUInt32.read(buf),
+            missing=_UniffiFfiConverterSequenceString.read(buf),
+            sales=_UniffiFfiConverterString.read(buf),
+            marketing=_UniffiFfiConverterString.read(buf),
+            lowest=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.name)
+        _UniffiFfiConverterOptionalUInt32.check_lower(value.score)
+        _UniffiFfiConverterSequenceString.check_lower(value.missing)
+        _UniffiFfiConverterString.check_lower(value.sales)
+        _UniffiFfiConverterString.check_lower(value.marketing)
+        _UniffiFfiConverterBoolean.check_lower(value.lowest)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.name, buf)
+        _UniffiFfiConverterOptionalUInt32.write(value.score, buf)
+        _UniffiFfiConverterSequenceString.write(value.missing, buf)
+        _UniffiFfiConverterString.write(value.sales, buf)
+        _UniffiFfiConverterString.write(value.marketing, buf)
+        _UniffiFfiConverterBoolean.write(value.lowest, buf)
+
+class _UniffiFfiConverterSequenceTypeRadarItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeRadarItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeRadarItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeRadarItem.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterOptionalSequenceTypeRadarItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterSequenceTypeRadarItem.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterSequenceTypeRadarItem.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterSequenceTypeRadarItem.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+class _UniffiFfiConverterOptionalTypeChainItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeChainItem.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeChainItem.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeChainItem.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+class _UniffiFfiConverterSequenceTypeJudgedRow(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeJudgedRow.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeJudgedRow.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeJudgedRow.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterOptionalSequenceTypeJudgedRow(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterSequenceTypeJudgedRow.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterSequenceTypeJudgedRow.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterSequenceTypeJudgedRow.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+class _UniffiFfiConverterOptionalTypeFieldsItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeFieldsItem.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeFieldsItem.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeFieldsItem.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+@dataclass
+class WeekQuestion:
+    """
+    A question of this week.
+"""
+    def __init__(self, *, key:str, text:str, answer:typing.Optional[str]):
+        self.key = key
+        self.text = text
+        self.answer = answer
+        
+        
+
+    
+    def __str__(self):
+        return "WeekQuestion(key={}, text={}, answer={})".format(self.key, self.text, self.answer)
+    def __eq__(self, other):
+        if self.key != other.key:
+            return False
+        if self.text != other.text:
+            return False
+        if self.answer != other.answer:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeWeekQuestion(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return WeekQuestion(
+            key=_UniffiFfiConverterString.read(buf),
+            text=_UniffiFfiConverterString.read(buf),
+            answer=_UniffiFfiConverterOptionalString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.key)
+        _UniffiFfiConverterString.check_lower(value.text)
+        _UniffiFfiConverterOptionalString.check_lower(value.answer)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.key, buf)
+        _UniffiFfiConverterString.write(value.text, buf)
+        _UniffiFfiConverterOptionalString.write(value.answer, buf)
+
+class _UniffiFfiConverterSequenceTypeWeekQuestion(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeWeekQuestion.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeWeekQuestion.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeWeekQuestion.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterOptionalSequenceTypeWeekQuestion(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterSequenceTypeWeekQuestion.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterSequenceTypeWeekQuestion.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterSequenceTypeWeekQuestion.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+class _UniffiFfiConverterSequenceTypeJudgedTag(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeJudgedTag.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeJudgedTag.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeJudgedTag.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterOptionalSequenceTypeJudgedTag(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterSequenceTypeJudgedTag.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterSequenceTypeJudgedTag.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterSequenceTypeJudgedTag.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+@dataclass
+class LossTickItem:
+    """
+    A question of the loss predictor.
+"""
+    def __init__(self, *, id:str, text:str, ticked:bool):
+        self.id = id
+        self.text = text
+        self.ticked = ticked
+        
+        
+
+    
+    def __str__(self):
+        return "LossTickItem(id={}, text={}, ticked={})".format(self.id, self.text, self.ticked)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.text != other.text:
+            return False
+        if self.ticked != other.ticked:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeLossTickItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return LossTickItem(
+            id=_UniffiFfiConverterString.read(buf),
+            text=_UniffiFfiConverterString.read(buf),
+            ticked=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.id)
+        _UniffiFfiConverterString.check_lower(value.text)
+        _UniffiFfiConverterBoolean.check_lower(value.ticked)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.id, buf)
+        _UniffiFfiConverterString.write(value.text, buf)
+        _UniffiFfiConverterBoolean.write(value.ticked, buf)
+
+class _UniffiFfiConverterSequenceTypeLossTickItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeLossTickItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeLossTickItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeLossTickItem.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class LossItem:
+    """
+    The loss predictor.
+"""
+    def __init__(self, *, ticks:typing.List[LossTickItem], risk_bp:typing.Optional[int], talk_pack:typing.Optional[str]):
+        self.ticks = ticks
+        self.risk_bp = risk_bp
+        self.talk_pack = talk_pack
+        
+        
+
+    
+    def __str__(self):
+        return "LossItem(ticks={}, risk_bp={}, talk_pack={})".format(self.ticks, self.risk_bp, self.talk_pack)
+    def __eq__(self, other):
+        if self.ticks != other.ticks:
+            return False
+        if self.risk_bp != other.risk_bp:
+            return False
+        if self.talk_pack != other.talk_pack:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeLossItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return LossItem(
+            ticks=_UniffiFfiConverterSequenceTypeLossTickItem.read(buf),
+            risk_bp=_UniffiFfiConverterOptionalUInt32.read(buf),
+            talk_pack=_UniffiFfiConverterOptionalString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterSequenceTypeLossTickItem.check_lower(value.ticks)
+        _UniffiFfiConverterOptionalUInt32.check_lower(value.risk_bp)
+        _UniffiFfiConverterOptionalString.check_lower(value.talk_pack)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterSequenceTypeLossTickItem.write(value.ticks, buf)
+        _UniffiFfiConverterOptionalUInt32.write(value.risk_bp, buf)
+        _UniffiFfiConverterOptionalString.write(value.talk_pack, buf)
+
+class _UniffiFfiConverterOptionalTypeLossItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeLossItem.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeLossItem.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeLossItem.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+@dataclass
+class NextAction:
+    """
+    下一步最佳动作 (C48).
+"""
+    def __init__(self, *, action:str, material:str, because:str):
+        self.action = action
+        self.material = material
+        self.because = because
+        
+        
+
+    
+    def __str__(self):
+        return "NextAction(action={}, material={}, because={})".format(self.action, self.material, self.because)
+    def __eq__(self, other):
+        if self.action != other.action:
+            return False
+        if self.material != other.material:
+            return False
+        if self.because != other.because:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeNextAction(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return NextAction(
+            action=_UniffiFfiConverterString.read(buf),
+            material=_UniffiFfiConverterString.read(buf),
+            because=_UniffiFfiConverterString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.action)
+        _UniffiFfiConverterString.check_lower(value.material)
+        _UniffiFfiConverterString.check_lower(value.because)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.action, buf)
+        _UniffiFfiConverterString.write(value.material, buf)
+        _UniffiFfiConverterString.write(value.because, buf)
+
+class _UniffiFfiConverterSequenceTypeNextAction(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeNextAction.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeNextAction.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeNextAction.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterOptionalSequenceTypeNextAction(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterSequenceTypeNextAction.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterSequenceTypeNextAction.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterSequenceTypeNextAction.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+@dataclass
+class Undetermined:
+    """
+    A part of a judgement that cannot be said from what this phone holds.
+"""
+    def __init__(self, *, part:str, missing:typing.List[str]):
+        self.part = part
+        self.missing = missing
+        
+        
+
+    
+    def __str__(self):
+        return "Undetermined(part={}, missing={})".format(self.part, self.missing)
+    def __eq__(self, other):
+        if self.part != other.part:
+            return False
+        if self.missing != other.missing:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeUndetermined(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Undetermined(
+            part=_UniffiFfiConverterString.read(buf),
+            missing=_UniffiFfiConverterSequenceString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.part)
+        _UniffiFfiConverterSequenceString.check_lower(value.missing)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.part, buf)
+        _UniffiFfiConverterSequenceString.write(value.missing, buf)
+
+class _UniffiFfiConverterSequenceTypeUndetermined(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeUndetermined.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeUndetermined.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeUndetermined.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class LeadJudgement:
+    """
+    What the rules say of one lead, at one moment, by one version of the policy (O7, O13).
+"""
+    def __init__(self, *, lead:DocId, policy:EntryId, at_ms:int, stage:typing.Optional[StageJudgement], missing_for_next:typing.Optional[typing.List[str]], responses:typing.Optional[typing.List[ResponseItem]], unassigned_hours:typing.Optional[int], tasks:typing.Optional[typing.List[LeadTask]], nurturing:typing.Optional[typing.List[NurturingItem]], health:typing.Optional[int], tier:typing.Optional[str], card:typing.Optional[CardItem], depth:typing.Optional[int], radar:typing.Optional[typing.List[RadarItem]], chain:typing.Optional[ChainItem], advancement:typing.Optional[typing.List[JudgedRow]], index:typing.Optional[int], fields:typing.Optional[FieldsItem], questions:typing.Optional[typing.List[WeekQuestion]], tags:typing.Optional[typing.List[JudgedTag]], loss:typing.Optional[LossItem], next_best:typing.Optional[typing.List[NextAction]], undetermined:typing.List[Undetermined]):
+        self.lead = lead
+        self.policy = policy
+        self.at_ms = at_ms
+        self.stage = stage
+        self.missing_for_next = missing_for_next
+        self.responses = responses
+        self.unassigned_hours = unassigned_hours
+        self.tasks = tasks
+        self.nurturing = nurturing
+        self.health = health
+        self.tier = tier
+        self.card = card
+        self.depth = depth
+        self.radar = radar
+        self.chain = chain
+        self.advancement = advancement
+        self.index = index
+        self.fields = fields
+        self.questions = questions
+        self.tags = tags
+        self.loss = loss
+        self.next_best = next_best
+        self.undetermined = undetermined
+        
+        
+
+    
+    def __str__(self):
+        return "LeadJudgement(lead={}, policy={}, at_ms={}, stage={}, missing_for_next={}, responses={}, unassigned_hours={}, tasks={}, nurturing={}, health={}, tier={}, card={}, depth={}, radar={}, chain={}, advancement={}, index={}, fields={}, questions={}, tags={}, loss={}, next_best={}, undetermined={})".format(self.lead, self.policy, self.at_ms, self.stage, self.missing_for_next, self.responses, self.unassigned_hours, self.tasks, self.nurturing, self.health, self.tier, self.card, self.depth, self.radar, self.chain, self.advancement, self.index, self.fields, self.questions, self.tags, self.loss, self.next_best, self.undetermined)
+    def __eq__(self, other):
+        if self.lead != other.lead:
+            return False
+        if self.policy != other.policy:
+            return False
+        if self.at_ms != other.at_ms:
+            return False
+        if self.stage != other.stage:
+            return False
+        if self.missing_for_next != other.missing_for_next:
+            return False
+        if self.responses != other.responses:
+            return False
+        if self.unassigned_hours != other.unassigned_hours:
+            return False
+        if self.tasks != other.tasks:
+            return False
+        if self.nurturing != other.nurturing:
+            return False
+        if self.health != other.health:
+            return False
+        if self.tier != other.tier:
+            return False
+        if self.card != other.card:
+            return False
+        if self.depth != other.depth:
+            return False
+        if self.radar != other.radar:
+            return False
+        if self.chain != other.chain:
+            return False
+        if self.advancement != other.advancement:
+            return False
+        if self.index != other.index:
+            return False
+        if self.fields != other.fields:
+            return False
+        if self.questions != other.questions:
+            return False
+        if self.tags != other.tags:
+            return False
+        if self.loss != other.loss:
+            return False
+        if self.next_best != other.next_best:
+            return False
+        if self.undetermined != other.undetermined:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeLeadJudgement(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return LeadJudgement(
+            lead=_UniffiFfiConverterTypeDocId.read(buf),
+            policy=_UniffiFfiConverterTypeEntryId.read(buf),
+            at_ms=_UniffiFfiConverterInt64.read(buf),
+            stage=_UniffiFfiConverterOptionalTypeStageJudgement.read(buf),
+            missing_for_next=_UniffiFfiConverterOptionalSequenceString.read(buf),
+            responses=_UniffiFfiConverterOptionalSequenceTypeResponseItem.read(buf),
+            unassigned_hours=_UniffiFfiConverterOptionalInt64.read(buf),
+            tasks=_UniffiFfiConverterOptionalSequenceTypeLeadTask.read(buf),
+            nurturing=_UniffiFfiConverterOptionalSequenceTypeNurturingItem.read(buf),
+            health=_UniffiFfiConverterOptionalInt64.read(buf),
+            tier=_UniffiFfiConverterOptionalString.read(buf),
+            card=_UniffiFfiConverterOptionalTypeCardItem.read(buf),
+            depth=_UniffiFfiConverterOptionalInt64.read(buf),
+            radar=_UniffiFfiConverterOptionalSequenceTypeRadarItem.read(buf),
+            chain=_UniffiFfiConverterOptionalTypeChainItem.read(buf),
+            advancement=_UniffiFfiConverterOptionalSequenceTypeJudgedRow.read(buf),
+            index=_UniffiFfiConverterOptionalInt64.read(buf),
+            fields=_UniffiFfiConverterOptionalTypeFieldsItem.read(buf),
+            questions=_UniffiFfiConverterOptionalSequenceTypeWeekQuestion.read(buf),
+            tags=_UniffiFfiConverterOptionalSequenceTypeJudgedTag.read(buf),
+            loss=_UniffiFfiConverterOptionalTypeLossItem.read(buf),
+            next_best=_UniffiFfiConverterOptionalSequenceTypeNextAction.read(buf),
+            undetermined=_UniffiFfiConverterSequenceTypeUndetermined.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeDocId.check_lower(value.lead)
+        _UniffiFfiConverterTypeEntryId.check_lower(value.policy)
+        _UniffiFfiConverterInt64.check_lower(value.at_ms)
+        _UniffiFfiConverterOptionalTypeStageJudgement.check_lower(value.stage)
+        _UniffiFfiConverterOptionalSequenceString.check_lower(value.missing_for_next)
+        _UniffiFfiConverterOptionalSequenceTypeResponseItem.check_lower(value.responses)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.unassigned_hours)
+        _UniffiFfiConverterOptionalSequenceTypeLeadTask.check_lower(value.tasks)
+        _UniffiFfiConverterOptionalSequenceTypeNurturingItem.check_lower(value.nurturing)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.health)
+        _UniffiFfiConverterOptionalString.check_lower(value.tier)
+        _UniffiFfiConverterOptionalTypeCardItem.check_lower(value.card)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.depth)
+        _UniffiFfiConverterOptionalSequenceTypeRadarItem.check_lower(value.radar)
+        _UniffiFfiConverterOptionalTypeChainItem.check_lower(value.chain)
+        _UniffiFfiConverterOptionalSequenceTypeJudgedRow.check_lower(value.advancement)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.index)
+        _UniffiFfiConverterOptionalTypeFieldsItem.check_lower(value.fields)
+        _UniffiFfiConverterOptionalSequenceTypeWeekQuestion.check_lower(value.questions)
+        _UniffiFfiConverterOptionalSequenceTypeJudgedTag.check_lower(value.tags)
+        _UniffiFfiConverterOptionalTypeLossItem.check_lower(value.loss)
+        _UniffiFfiConverterOptionalSequenceTypeNextAction.check_lower(value.next_best)
+        _UniffiFfiConverterSequenceTypeUndetermined.check_lower(value.undetermined)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeDocId.write(value.lead, buf)
+        _UniffiFfiConverterTypeEntryId.write(value.policy, buf)
+        _UniffiFfiConverterInt64.write(value.at_ms, buf)
+        _UniffiFfiConverterOptionalTypeStageJudgement.write(value.stage, buf)
+        _UniffiFfiConverterOptionalSequenceString.write(value.missing_for_next, buf)
+        _UniffiFfiConverterOptionalSequenceTypeResponseItem.write(value.responses, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.unassigned_hours, buf)
+        _UniffiFfiConverterOptionalSequenceTypeLeadTask.write(value.tasks, buf)
+        _UniffiFfiConverterOptionalSequenceTypeNurturingItem.write(value.nurturing, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.health, buf)
+        _UniffiFfiConverterOptionalString.write(value.tier, buf)
+        _UniffiFfiConverterOptionalTypeCardItem.write(value.card, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.depth, buf)
+        _UniffiFfiConverterOptionalSequenceTypeRadarItem.write(value.radar, buf)
+        _UniffiFfiConverterOptionalTypeChainItem.write(value.chain, buf)
+        _UniffiFfiConverterOptionalSequenceTypeJudgedRow.write(value.advancement, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.index, buf)
+        _UniffiFfiConverterOptionalTypeFieldsItem.write(value.fields, buf)
+        _UniffiFfiConverterOptionalSequenceTypeWeekQuestion.write(value.questions, buf)
+        _UniffiFfiConverterOptionalSequenceTypeJudgedTag.write(value.tags, buf)
+        _UniffiFfiConverterOptionalTypeLossItem.write(value.loss, buf)
+        _UniffiFfiConverterOptionalSequenceTypeNextAction.write(value.next_best, buf)
+        _UniffiFfiConverterSequenceTypeUndetermined.write(value.undetermined, buf)
+
 class _UniffiFfiConverterUInt8(_UniffiConverterPrimitiveInt):
     CLASS_NAME = "u8"
     VALUE_MIN = 0
@@ -3893,29 +7717,6 @@ class _UniffiFfiConverterUInt8(_UniffiConverterPrimitiveInt):
     @staticmethod
     def write(value, buf):
         buf.write_u8(value)
-
-class _UniffiFfiConverterSequenceString(_UniffiConverterRustBuffer):
-    @classmethod
-    def check_lower(cls, value):
-        for item in value:
-            _UniffiFfiConverterString.check_lower(item)
-
-    @classmethod
-    def write(cls, value, buf):
-        items = len(value)
-        buf.write_i32(items)
-        for item in value:
-            _UniffiFfiConverterString.write(item, buf)
-
-    @classmethod
-    def read(cls, buf):
-        count = buf.read_i32()
-        if count < 0:
-            raise InternalError("Unexpected negative sequence length")
-
-        return [
-            _UniffiFfiConverterString.read(buf) for i in range(count)
-        ]
 
 class _UniffiFfiConverterOptionalTypeUserId(_UniffiConverterRustBuffer):
     @classmethod
@@ -5552,6 +9353,137 @@ class _UniffiFfiConverterTypePhone(_UniffiConverterRustBuffer):
         _UniffiFfiConverterInt64.write(value.last_contact_ms, buf)
 
 @dataclass
+class PolicyChoice:
+    """
+    Something that an app offers by name and writes by id.
+"""
+    def __init__(self, *, id:str, name:str):
+        self.id = id
+        self.name = name
+        
+        
+
+    
+    def __str__(self):
+        return "PolicyChoice(id={}, name={})".format(self.id, self.name)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.name != other.name:
+            return False
+        return True
+
+class _UniffiFfiConverterTypePolicyChoice(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return PolicyChoice(
+            id=_UniffiFfiConverterString.read(buf),
+            name=_UniffiFfiConverterString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.id)
+        _UniffiFfiConverterString.check_lower(value.name)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.id, buf)
+        _UniffiFfiConverterString.write(value.name, buf)
+
+class _UniffiFfiConverterSequenceTypePolicyChoice(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypePolicyChoice.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypePolicyChoice.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypePolicyChoice.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class PolicyForms:
+    """
+    The policy in force, as far as an app draws forms by it.
+"""
+    def __init__(self, *, name:str, version:EntryId, effective_from_ms:typing.Optional[int], stages:typing.List[PolicyChoice], rows:typing.List[PolicyChoice], loss_ticks:typing.List[PolicyChoice], signals:typing.List[PolicyChoice]):
+        self.name = name
+        self.version = version
+        self.effective_from_ms = effective_from_ms
+        self.stages = stages
+        self.rows = rows
+        self.loss_ticks = loss_ticks
+        self.signals = signals
+        
+        
+
+    
+    def __str__(self):
+        return "PolicyForms(name={}, version={}, effective_from_ms={}, stages={}, rows={}, loss_ticks={}, signals={})".format(self.name, self.version, self.effective_from_ms, self.stages, self.rows, self.loss_ticks, self.signals)
+    def __eq__(self, other):
+        if self.name != other.name:
+            return False
+        if self.version != other.version:
+            return False
+        if self.effective_from_ms != other.effective_from_ms:
+            return False
+        if self.stages != other.stages:
+            return False
+        if self.rows != other.rows:
+            return False
+        if self.loss_ticks != other.loss_ticks:
+            return False
+        if self.signals != other.signals:
+            return False
+        return True
+
+class _UniffiFfiConverterTypePolicyForms(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return PolicyForms(
+            name=_UniffiFfiConverterString.read(buf),
+            version=_UniffiFfiConverterTypeEntryId.read(buf),
+            effective_from_ms=_UniffiFfiConverterOptionalInt64.read(buf),
+            stages=_UniffiFfiConverterSequenceTypePolicyChoice.read(buf),
+            rows=_UniffiFfiConverterSequenceTypePolicyChoice.read(buf),
+            loss_ticks=_UniffiFfiConverterSequenceTypePolicyChoice.read(buf),
+            signals=_UniffiFfiConverterSequenceTypePolicyChoice.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.name)
+        _UniffiFfiConverterTypeEntryId.check_lower(value.version)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.effective_from_ms)
+        _UniffiFfiConverterSequenceTypePolicyChoice.check_lower(value.stages)
+        _UniffiFfiConverterSequenceTypePolicyChoice.check_lower(value.rows)
+        _UniffiFfiConverterSequenceTypePolicyChoice.check_lower(value.loss_ticks)
+        _UniffiFfiConverterSequenceTypePolicyChoice.check_lower(value.signals)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.name, buf)
+        _UniffiFfiConverterTypeEntryId.write(value.version, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.effective_from_ms, buf)
+        _UniffiFfiConverterSequenceTypePolicyChoice.write(value.stages, buf)
+        _UniffiFfiConverterSequenceTypePolicyChoice.write(value.rows, buf)
+        _UniffiFfiConverterSequenceTypePolicyChoice.write(value.loss_ticks, buf)
+        _UniffiFfiConverterSequenceTypePolicyChoice.write(value.signals, buf)
+
+@dataclass
 class Status:
     """
     How things stand.
@@ -5772,6 +9704,239 @@ class _UniffiFfiConverterTypeSyncReport(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt64.write(value.evidence_bytes, buf)
         _UniffiFfiConverterUInt32.write(value.evidence_waiting, buf)
         _UniffiFfiConverterUInt32.write(value.evidence_refused, buf)
+
+
+
+
+
+
+class Talk:
+    """
+    What took place.
+"""
+    def __init__(self):
+        raise RuntimeError("Talk cannot be instantiated directly")
+
+    # Each enum variant is a nested class of the enum itself.
+    @dataclass
+    class VISIT:
+        """
+        拜访.
+"""
+        
+        def __init__(self, visit:Visit):
+            self.visit = visit
+            
+            """
+        The visit.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "Talk.VISIT(visit={})".format(self.visit)
+        def __eq__(self, other):
+            if not isinstance(other, Talk):
+                return NotImplemented
+            if not other.is_VISIT():
+                return False
+            if self.visit != other.visit:
+                return False
+            return True
+
+    @dataclass
+    class TOUCH:
+        """
+        触达.
+"""
+        
+        def __init__(self, touch:Touch):
+            self.touch = touch
+            
+            """
+        The touch.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "Talk.TOUCH(touch={})".format(self.touch)
+        def __eq__(self, other):
+            if not isinstance(other, Talk):
+                return NotImplemented
+            if not other.is_TOUCH():
+                return False
+            if self.touch != other.touch:
+                return False
+            return True
+
+    
+
+    # For each variant, we have `is_NAME` and `is_name` methods for easily checking
+    # whether an instance is that variant.
+    def is_VISIT(self) -> bool:
+        return isinstance(self, Talk.VISIT)
+    def is_visit(self) -> bool:
+        return isinstance(self, Talk.VISIT)
+    def is_TOUCH(self) -> bool:
+        return isinstance(self, Talk.TOUCH)
+    def is_touch(self) -> bool:
+        return isinstance(self, Talk.TOUCH)
+    
+
+# Now, a little trick - we make each nested variant class be a subclass of the main
+# enum class, so that method calls and instance checks etc will work intuitively.
+# We might be able to do this a little more neatly with a metaclass, but this'll do.
+Talk.VISIT = type("Talk.VISIT", (Talk.VISIT, Talk,), {})  # type: ignore
+Talk.TOUCH = type("Talk.TOUCH", (Talk.TOUCH, Talk,), {})  # type: ignore
+
+
+
+
+class _UniffiFfiConverterTypeTalk(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return Talk.VISIT(
+                _UniffiFfiConverterTypeVisit.read(buf),
+            )
+        if variant == 2:
+            return Talk.TOUCH(
+                _UniffiFfiConverterTypeTouch.read(buf),
+            )
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value.is_VISIT():
+            _UniffiFfiConverterTypeVisit.check_lower(value.visit)
+            return
+        if value.is_TOUCH():
+            _UniffiFfiConverterTypeTouch.check_lower(value.touch)
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value.is_VISIT():
+            buf.write_i32(1)
+            _UniffiFfiConverterTypeVisit.write(value.visit, buf)
+        if value.is_TOUCH():
+            buf.write_i32(2)
+            _UniffiFfiConverterTypeTouch.write(value.touch, buf)
+
+
+
+@dataclass
+class TalkPlan:
+    """
+    What the end of a talk comes to: the proposal, as the rep accepted or changed it.
+"""
+    def __init__(self, *, talk:Talk, next_contact:typing.Optional[str] = _DEFAULT, todo:str = "", customer_state:typing.Optional[str] = _DEFAULT):
+        self.talk = talk
+        if next_contact is _DEFAULT:
+            self.next_contact = None
+        else:
+            self.next_contact = next_contact
+        self.todo = todo
+        if customer_state is _DEFAULT:
+            self.customer_state = None
+        else:
+            self.customer_state = customer_state
+        
+        
+
+    
+    def __str__(self):
+        return "TalkPlan(talk={}, next_contact={}, todo={}, customer_state={})".format(self.talk, self.next_contact, self.todo, self.customer_state)
+    def __eq__(self, other):
+        if self.talk != other.talk:
+            return False
+        if self.next_contact != other.next_contact:
+            return False
+        if self.todo != other.todo:
+            return False
+        if self.customer_state != other.customer_state:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeTalkPlan(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return TalkPlan(
+            talk=_UniffiFfiConverterTypeTalk.read(buf),
+            next_contact=_UniffiFfiConverterOptionalString.read(buf),
+            todo=_UniffiFfiConverterString.read(buf),
+            customer_state=_UniffiFfiConverterOptionalString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeTalk.check_lower(value.talk)
+        _UniffiFfiConverterOptionalString.check_lower(value.next_contact)
+        _UniffiFfiConverterString.check_lower(value.todo)
+        _UniffiFfiConverterOptionalString.check_lower(value.customer_state)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeTalk.write(value.talk, buf)
+        _UniffiFfiConverterOptionalString.write(value.next_contact, buf)
+        _UniffiFfiConverterString.write(value.todo, buf)
+        _UniffiFfiConverterOptionalString.write(value.customer_state, buf)
+
+@dataclass
+class TalkStart:
+    """
+    Whether 沟通中 may be set by hand (C36).
+"""
+    def __init__(self, *, shown_by:typing.Optional[EntryId], first_sentence:str, refusal:str):
+        self.shown_by = shown_by
+        self.first_sentence = first_sentence
+        self.refusal = refusal
+        
+        
+
+    
+    def __str__(self):
+        return "TalkStart(shown_by={}, first_sentence={}, refusal={})".format(self.shown_by, self.first_sentence, self.refusal)
+    def __eq__(self, other):
+        if self.shown_by != other.shown_by:
+            return False
+        if self.first_sentence != other.first_sentence:
+            return False
+        if self.refusal != other.refusal:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeTalkStart(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return TalkStart(
+            shown_by=_UniffiFfiConverterOptionalTypeEntryId.read(buf),
+            first_sentence=_UniffiFfiConverterString.read(buf),
+            refusal=_UniffiFfiConverterString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterOptionalTypeEntryId.check_lower(value.shown_by)
+        _UniffiFfiConverterString.check_lower(value.first_sentence)
+        _UniffiFfiConverterString.check_lower(value.refusal)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterOptionalTypeEntryId.write(value.shown_by, buf)
+        _UniffiFfiConverterString.write(value.first_sentence, buf)
+        _UniffiFfiConverterString.write(value.refusal, buf)
 
 class _UniffiFfiConverterSequenceTypeCalendarItem(_UniffiConverterRustBuffer):
     @classmethod
@@ -6172,7 +10337,7 @@ class FieldbookError:  # type: ignore
     _UniffiTempFieldbookError.Invalid = Invalid # type: ignore
     class NotFound(_UniffiTempFieldbookError):
         """
-        This phone does not hold it (any more).
+        This phone does not hold it (any more), or not what would have to be known to say it.
 """
         
         def __init__(self, code, text, detail):
@@ -6262,7 +10427,7 @@ class FieldbookError:  # type: ignore
     _UniffiTempFieldbookError.Offline = Offline # type: ignore
     class Refused(_UniffiTempFieldbookError):
         """
-        The server said no, or cannot be trusted: a used code, an old app, a certificate of nobody.
+        The server said no, or cannot be trusted: a used code, an old app, a certificate of nobody. Or it is for leaders alone.
 """
         
         def __init__(self, code, text, detail):
@@ -7111,31 +11276,6 @@ class _UniffiFfiConverterTypeSubscription:
     def write(cls, value: Subscription, buf: _UniffiRustBuffer):
         buf.write_u64(cls.lower(value))
 
-class _UniffiFfiConverterOptionalUInt32(_UniffiConverterRustBuffer):
-    @classmethod
-    def check_lower(cls, value):
-        if value is not None:
-            _UniffiFfiConverterUInt32.check_lower(value)
-
-    @classmethod
-    def write(cls, value, buf):
-        if value is None:
-            buf.write_u8(0)
-            return
-
-        buf.write_u8(1)
-        _UniffiFfiConverterUInt32.write(value, buf)
-
-    @classmethod
-    def read(cls, buf):
-        flag = buf.read_u8()
-        if flag == 0:
-            return None
-        elif flag == 1:
-            return _UniffiFfiConverterUInt32.read(buf)
-        else:
-            raise InternalError("Unexpected flag byte for optional type")
-
 
 class FieldbookProtocol(typing.Protocol):
     """
@@ -7170,6 +11310,16 @@ class FieldbookProtocol(typing.Protocol):
     def answer(self, lead: DocId,row: str,answer: str) -> None:
         """
         Writes what was found out for a row of the advancement table (C55, C56).
+"""
+        raise NotImplementedError
+    def answer_question(self, lead: DocId,key: str,text: str) -> None:
+        """
+        Answers a question of the week (C7), by the key that the judgement gave it.
+"""
+        raise NotImplementedError
+    def approve(self, lead: DocId,proposal: EntryId,approved: bool,note: str) -> EntryId:
+        """
+        A leader's word on a proposal of somebody else (C28); refused with code `leaders_only` for whom the directory has as none.
 """
         raise NotImplementedError
     def attach(self, lead: DocId,what: Attachment,bytes: bytes) -> EntryId:
@@ -7254,6 +11404,11 @@ class FieldbookProtocol(typing.Protocol):
         typed meanwhile stays.
 """
         raise NotImplementedError
+    def end_of_talk(self, lead: DocId,text: str) -> EndOfTalk:
+        """
+        What is proposed after a talk in which this was said (C31). Nothing is written; `finish_talk` does that.
+"""
+        raise NotImplementedError
     def end_phone(self, device: DeviceId,stolen: bool,timeout_ms: int,cancel: typing.Optional[CancelToken]) -> None:
         """
         Ends another phone of this user; blocks at most `timeout_ms`. A stolen one is wiped and nothing that it sends is kept.
@@ -7271,9 +11426,30 @@ class FieldbookProtocol(typing.Protocol):
         The bytes of a piece of evidence that a lead names: from this phone, or from the server, for which it blocks at most `timeout_ms`.
 """
         raise NotImplementedError
+    def finish_talk(self, lead: DocId,plan: TalkPlan) -> FinishedTalk:
+        """
+        Logs a talk, makes the todo for the next contact and sets 客户状态, in one act that `undo` takes back as one.
+"""
+        raise NotImplementedError
     def handover(self, timeout_ms: int,cancel: typing.Optional[CancelToken]) -> Handover:
         """
         A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
+"""
+        raise NotImplementedError
+    def home(self, ) -> Home:
+        """
+        The home page over the user's own leads: today's five most pressing things, each with the money that hangs on it (C32), what to fill
+        in before the next visits (C33), and the first responses that are owed.
+"""
+        raise NotImplementedError
+    def is_vague_purpose(self, text: str) -> bool:
+        """
+        Whether a purpose of the calendar says nothing (C59).
+"""
+        raise NotImplementedError
+    def judge(self, lead: DocId) -> LeadJudgement:
+        """
+        Everything that the rules say of one lead, now. A part that cannot be said is nothing, and `undetermined` names what is missing.
 """
         raise NotImplementedError
     def kept(self, ) -> typing.List[KeptItem]:
@@ -7297,6 +11473,11 @@ class FieldbookProtocol(typing.Protocol):
         `discard_unsent`.
 """
         raise NotImplementedError
+    def log_signal(self, lead: DocId,signal: Signal) -> EntryId:
+        """
+        Logs something that the customer did or that somebody recorded, of a kind that the policy names.
+"""
+        raise NotImplementedError
     def log_touch(self, lead: DocId,touch: Touch) -> EntryId:
         """
         Logs a call, a message, a mail.
@@ -7311,6 +11492,16 @@ class FieldbookProtocol(typing.Protocol):
         """
         For a phone on its charger: writes the store anew when something has left it, so that no byte of that is left; otherwise compacts it
         when that is worth it. Other calls wait meanwhile.
+"""
+        raise NotImplementedError
+    def mark_read(self, lead: DocId) -> bool:
+        """
+        Notes that the owner has opened the lead (C18), once for each assignment. Whether it was noted.
+"""
+        raise NotImplementedError
+    def may_start_talk(self, lead: DocId) -> TalkStart:
+        """
+        Whether 沟通中 may be set by hand (C36): what shows that there was a talk, or the refusal.
 """
         raise NotImplementedError
     def me(self, ) -> typing.Optional[Me]:
@@ -7331,6 +11522,11 @@ class FieldbookProtocol(typing.Protocol):
     def plan_entry(self, entry: CalendarEntry) -> EntryId:
         """
         Plans a block (C59); it needs a day and a purpose.
+"""
+        raise NotImplementedError
+    def policy(self, ) -> PolicyForms:
+        """
+        The policy in force, as far as an app draws forms by it.
 """
         raise NotImplementedError
     def propose_stage(self, lead: DocId,proposal: StageProposal) -> EntryId:
@@ -7422,6 +11618,11 @@ class FieldbookProtocol(typing.Protocol):
     def tick(self, lead: DocId,row: str,confirmed: bool) -> None:
         """
         Ticks or unticks a row of the advancement table (C55).
+"""
+        raise NotImplementedError
+    def tick_loss(self, lead: DocId,tick: str,ticked: bool) -> None:
+        """
+        Ticks or unticks a question of the loss predictor (C39), by its id in the policy.
 """
         raise NotImplementedError
     def today(self, ) -> Today:
@@ -7602,6 +11803,57 @@ class Fieldbook(FieldbookProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_answer,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def answer_question(self, lead: DocId,key: str,text: str) -> None:
+        """
+        Answers a question of the week (C7), by the key that the judgement gave it.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterString.check_lower(key)
+
+        _UniffiFfiConverterString.check_lower(text)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterString.lower(key),
+            _UniffiFfiConverterString.lower(text),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_answer_question,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def approve(self, lead: DocId,proposal: EntryId,approved: bool,note: str) -> EntryId:
+        """
+        A leader's word on a proposal of somebody else (C28); refused with code `leaders_only` for whom the directory has as none.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeEntryId.check_lower(proposal)
+
+        _UniffiFfiConverterBoolean.check_lower(approved)
+
+        _UniffiFfiConverterString.check_lower(note)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeEntryId.lower(proposal),
+            _UniffiFfiConverterBoolean.lower(approved),
+            _UniffiFfiConverterString.lower(note),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeEntryId.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_approve,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
@@ -7940,6 +12192,27 @@ class Fieldbook(FieldbookProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
+    def end_of_talk(self, lead: DocId,text: str) -> EndOfTalk:
+        """
+        What is proposed after a talk in which this was said (C31). Nothing is written; `finish_talk` does that.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterString.check_lower(text)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterString.lower(text),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeEndOfTalk.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_end_of_talk,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def end_phone(self, device: DeviceId,stolen: bool,timeout_ms: int,cancel: typing.Optional[CancelToken]) -> None:
         """
         Ends another phone of this user; blocks at most `timeout_ms`. A stolen one is wiped and nothing that it sends is kept.
@@ -8023,6 +12296,27 @@ class Fieldbook(FieldbookProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
+    def finish_talk(self, lead: DocId,plan: TalkPlan) -> FinishedTalk:
+        """
+        Logs a talk, makes the todo for the next contact and sets 客户状态, in one act that `undo` takes back as one.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeTalkPlan.check_lower(plan)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeTalkPlan.lower(plan),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeFinishedTalk.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_finish_talk,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def handover(self, timeout_ms: int,cancel: typing.Optional[CancelToken]) -> Handover:
         """
         A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
@@ -8041,6 +12335,58 @@ class Fieldbook(FieldbookProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_handover,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def home(self, ) -> Home:
+        """
+        The home page over the user's own leads: today's five most pressing things, each with the money that hangs on it (C32), what to fill
+        in before the next visits (C33), and the first responses that are owed.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeHome.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_home,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def is_vague_purpose(self, text: str) -> bool:
+        """
+        Whether a purpose of the calendar says nothing (C59).
+"""
+        
+        _UniffiFfiConverterString.check_lower(text)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterString.lower(text),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterBoolean.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_is_vague_purpose,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def judge(self, lead: DocId) -> LeadJudgement:
+        """
+        Everything that the rules say of one lead, now. A part that cannot be said is nothing, and `undetermined` names what is missing.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeLeadJudgement.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_judge,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
@@ -8114,6 +12460,27 @@ class Fieldbook(FieldbookProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
+    def log_signal(self, lead: DocId,signal: Signal) -> EntryId:
+        """
+        Logs something that the customer did or that somebody recorded, of a kind that the policy names.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterTypeSignal.check_lower(signal)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterTypeSignal.lower(signal),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeEntryId.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_log_signal,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def log_touch(self, lead: DocId,touch: Touch) -> EntryId:
         """
         Logs a call, a message, a mail.
@@ -8169,6 +12536,42 @@ class Fieldbook(FieldbookProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_maintain,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def mark_read(self, lead: DocId) -> bool:
+        """
+        Notes that the owner has opened the lead (C18), once for each assignment. Whether it was noted.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterBoolean.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_mark_read,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def may_start_talk(self, lead: DocId) -> TalkStart:
+        """
+        Whether 沟通中 may be set by hand (C36): what shows that there was a talk, or the refusal.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeTalkStart.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_may_start_talk,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
@@ -8244,6 +12647,21 @@ class Fieldbook(FieldbookProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_plan_entry,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def policy(self, ) -> PolicyForms:
+        """
+        The policy in force, as far as an app draws forms by it.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypePolicyForms.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_policy,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
@@ -8587,6 +13005,30 @@ class Fieldbook(FieldbookProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
+    def tick_loss(self, lead: DocId,tick: str,ticked: bool) -> None:
+        """
+        Ticks or unticks a question of the loss predictor (C39), by its id in the policy.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+
+        _UniffiFfiConverterString.check_lower(tick)
+
+        _UniffiFfiConverterBoolean.check_lower(ticked)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+            _UniffiFfiConverterString.lower(tick),
+            _UniffiFfiConverterBoolean.lower(ticked),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tick_loss,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def today(self, ) -> Today:
         """
         Today's blocks and every open todo that is due.
@@ -8672,13 +13114,22 @@ __all__ = [
     "InternalError",
     "Importance",
     "Urgency",
+    "Attitude",
     "Language",
     "FieldValue",
     "EvidencePlace",
+    "ActKind",
+    "TagWhy",
+    "ProposalOutcome",
+    "Overdue",
+    "ResponseOutcome",
+    "Who",
+    "TaskState",
     "TouchChannel",
     "TouchDirection",
     "TouchOutcome",
     "Happening",
+    "Talk",
     "Change",
     "FieldbookError",
     "ListenerError",
@@ -8696,18 +13147,44 @@ __all__ = [
     "BoardCell",
     "CalendarEntry",
     "CalendarItem",
+    "Deduction",
+    "CardItem",
+    "ChainPerson",
+    "ChainItem",
     "Config",
     "ConflictChoice",
     "FieldPath",
     "ConflictItem",
     "Todo",
     "DueTodo",
+    "EndOfTalk",
     "EvidenceItem",
+    "FieldsItem",
+    "FinishedTalk",
     "Handover",
+    "HomeTask",
+    "HomeReminder",
+    "HomeCountdown",
+    "Home",
     "ImportedColumn",
+    "JudgedRow",
+    "JudgedTag",
     "KeptWords",
     "KeptItem",
     "LeadFields",
+    "ProposalItem",
+    "Stuck",
+    "StageJudgement",
+    "ResponseItem",
+    "LeadTask",
+    "NurturingItem",
+    "RadarItem",
+    "WeekQuestion",
+    "LossTickItem",
+    "LossItem",
+    "NextAction",
+    "Undetermined",
+    "LeadJudgement",
     "LeadRow",
     "TodoItem",
     "Visit",
@@ -8721,8 +13198,12 @@ __all__ = [
     "NewAccount",
     "NewLead",
     "Phone",
+    "PolicyChoice",
+    "PolicyForms",
     "Status",
     "SyncReport",
+    "TalkPlan",
+    "TalkStart",
     "Today",
     "CancelToken",
     "CancelTokenProtocol",

@@ -304,6 +304,16 @@ RustBuffer uniffi_fieldbook_fn_method_fieldbook_all_conflicts(uint64_t ptr, Rust
 void uniffi_fieldbook_fn_method_fieldbook_answer(uint64_t ptr, RustBuffer lead, RustBuffer row, RustBuffer answer, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ANSWER_QUESTION
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ANSWER_QUESTION
+void uniffi_fieldbook_fn_method_fieldbook_answer_question(uint64_t ptr, RustBuffer lead, RustBuffer key, RustBuffer text, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_APPROVE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_APPROVE
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_approve(uint64_t ptr, RustBuffer lead, RustBuffer proposal, int8_t approved, RustBuffer note, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ATTACH
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ATTACH
 RustBuffer uniffi_fieldbook_fn_method_fieldbook_attach(uint64_t ptr, RustBuffer lead, RustBuffer what, RustBuffer bytes, RustCallStatus *_Nonnull out_status
@@ -384,6 +394,11 @@ void uniffi_fieldbook_fn_method_fieldbook_edit_lead(uint64_t ptr, RustBuffer lea
 void uniffi_fieldbook_fn_method_fieldbook_edit_notes(uint64_t ptr, RustBuffer lead, RustBuffer base, RustBuffer text, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_END_OF_TALK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_END_OF_TALK
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_end_of_talk(uint64_t ptr, RustBuffer lead, RustBuffer text, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_END_PHONE
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_END_PHONE
 void uniffi_fieldbook_fn_method_fieldbook_end_phone(uint64_t ptr, RustBuffer device, int8_t stolen, uint32_t timeout_ms, RustBuffer cancel, RustCallStatus *_Nonnull out_status
@@ -399,9 +414,29 @@ RustBuffer uniffi_fieldbook_fn_method_fieldbook_enrol(uint64_t ptr, RustBuffer i
 RustBuffer uniffi_fieldbook_fn_method_fieldbook_evidence(uint64_t ptr, RustBuffer lead, RustBuffer hash, uint32_t timeout_ms, RustBuffer cancel, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_FINISH_TALK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_FINISH_TALK
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_finish_talk(uint64_t ptr, RustBuffer lead, RustBuffer plan, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_HANDOVER
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_HANDOVER
 RustBuffer uniffi_fieldbook_fn_method_fieldbook_handover(uint64_t ptr, uint32_t timeout_ms, RustBuffer cancel, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_HOME
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_HOME
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_home(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_IS_VAGUE_PURPOSE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_IS_VAGUE_PURPOSE
+int8_t uniffi_fieldbook_fn_method_fieldbook_is_vague_purpose(uint64_t ptr, RustBuffer text, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_JUDGE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_JUDGE
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_judge(uint64_t ptr, RustBuffer lead, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_KEPT
@@ -424,6 +459,11 @@ RustBuffer uniffi_fieldbook_fn_method_fieldbook_leads(uint64_t ptr, RustBuffer q
 void uniffi_fieldbook_fn_method_fieldbook_leave(uint64_t ptr, int8_t discard_unsent, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LOG_SIGNAL
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LOG_SIGNAL
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_log_signal(uint64_t ptr, RustBuffer lead, RustBuffer signal, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LOG_TOUCH
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_LOG_TOUCH
 RustBuffer uniffi_fieldbook_fn_method_fieldbook_log_touch(uint64_t ptr, RustBuffer lead, RustBuffer touch, RustCallStatus *_Nonnull out_status
@@ -437,6 +477,16 @@ RustBuffer uniffi_fieldbook_fn_method_fieldbook_log_visit(uint64_t ptr, RustBuff
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_MAINTAIN
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_MAINTAIN
 void uniffi_fieldbook_fn_method_fieldbook_maintain(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_MARK_READ
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_MARK_READ
+int8_t uniffi_fieldbook_fn_method_fieldbook_mark_read(uint64_t ptr, RustBuffer lead, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_MAY_START_TALK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_MAY_START_TALK
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_may_start_talk(uint64_t ptr, RustBuffer lead, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_ME
@@ -457,6 +507,11 @@ RustBuffer uniffi_fieldbook_fn_method_fieldbook_phones(uint64_t ptr, uint32_t ti
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_PLAN_ENTRY
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_PLAN_ENTRY
 RustBuffer uniffi_fieldbook_fn_method_fieldbook_plan_entry(uint64_t ptr, RustBuffer entry, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_POLICY
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_POLICY
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_policy(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_PROPOSE_STAGE
@@ -547,6 +602,11 @@ void uniffi_fieldbook_fn_method_fieldbook_tag(uint64_t ptr, RustBuffer lead, Rus
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TICK
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TICK
 void uniffi_fieldbook_fn_method_fieldbook_tick(uint64_t ptr, RustBuffer lead, RustBuffer row, int8_t confirmed, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TICK_LOSS
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TICK_LOSS
+void uniffi_fieldbook_fn_method_fieldbook_tick_loss(uint64_t ptr, RustBuffer lead, RustBuffer tick, int8_t ticked, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TODAY
@@ -916,6 +976,18 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_answer(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ANSWER_QUESTION
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ANSWER_QUESTION
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_answer_question(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_APPROVE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_APPROVE
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_approve(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ATTACH
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_ATTACH
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_attach(void
@@ -1012,6 +1084,12 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_edit_notes(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_END_OF_TALK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_END_OF_TALK
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_end_of_talk(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_END_PHONE
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_END_PHONE
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_end_phone(void
@@ -1030,9 +1108,33 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_evidence(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_FINISH_TALK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_FINISH_TALK
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_finish_talk(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_HANDOVER
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_HANDOVER
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_handover(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_HOME
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_HOME
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_home(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_IS_VAGUE_PURPOSE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_IS_VAGUE_PURPOSE
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_is_vague_purpose(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_JUDGE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_JUDGE
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_judge(void
     
 );
 #endif
@@ -1060,6 +1162,12 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_leave(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_LOG_SIGNAL
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_LOG_SIGNAL
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_log_signal(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_LOG_TOUCH
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_LOG_TOUCH
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_log_touch(void
@@ -1075,6 +1183,18 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_log_visit(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_MAINTAIN
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_MAINTAIN
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_maintain(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_MARK_READ
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_MARK_READ
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_mark_read(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_MAY_START_TALK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_MAY_START_TALK
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_may_start_talk(void
     
 );
 #endif
@@ -1099,6 +1219,12 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_phones(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_PLAN_ENTRY
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_PLAN_ENTRY
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_plan_entry(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_POLICY
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_POLICY
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_policy(void
     
 );
 #endif
@@ -1207,6 +1333,12 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_tag(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_TICK
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_TICK
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_tick(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_TICK_LOSS
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_TICK_LOSS
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_tick_loss(void
     
 );
 #endif

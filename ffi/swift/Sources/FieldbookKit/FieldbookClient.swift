@@ -279,6 +279,67 @@ extension FieldbookClient {
     }
 }
 
+/// What the rules say, and what follows from a talk.
+extension FieldbookClient {
+    /// Everything that the rules say of one lead, now; a part that cannot be said is nil, `undetermined` names why.
+    public func judge(_ lead: DocId) async throws -> LeadJudgement { try await call { try $0.judge(lead: lead) } }
+
+    /// The home page: today's five most pressing things, what to fill in before visits, responses that are owed.
+    public func home() async throws -> Home { try await call { try $0.home() } }
+
+    /// The policy in force, as far as an app draws forms by it.
+    public func policy() async throws -> PolicyForms { try await call { try $0.policy() } }
+
+    /// What is proposed after a talk in which `text` was said; `finishTalk` writes it.
+    public func endOfTalk(_ lead: DocId, text: String = "") async throws -> EndOfTalk {
+        try await call { try $0.endOfTalk(lead: lead, text: text) }
+    }
+
+    /// Logs the talk, makes the todo for the next contact and sets the state, in one act that `undo` takes back.
+    @discardableResult
+    public func finishTalk(_ lead: DocId, _ plan: TalkPlan) async throws -> FinishedTalk {
+        try await call { try $0.finishTalk(lead: lead, plan: plan) }
+    }
+
+    /// Whether a purpose of the calendar says nothing.
+    public func isVaguePurpose(_ text: String) async throws -> Bool {
+        try await call { try $0.isVaguePurpose(text: text) }
+    }
+
+    /// Whether 沟通中 may be set by hand: what shows that there was a talk, or the refusal.
+    public func mayStartTalk(_ lead: DocId) async throws -> TalkStart {
+        try await call { try $0.mayStartTalk(lead: lead) }
+    }
+
+    /// Ticks or unticks a question of the loss predictor, by its id in `policy()`.
+    public func tickLoss(_ lead: DocId, _ tick: String, ticked: Bool = true) async throws {
+        try await call { try $0.tickLoss(lead: lead, tick: tick, ticked: ticked) }
+    }
+
+    /// Answers a question of the week, by the key that `judge` gave it.
+    public func answerQuestion(_ lead: DocId, key: String, text: String) async throws {
+        try await call { try $0.answerQuestion(lead: lead, key: key, text: text) }
+    }
+
+    /// Logs a signal, of a kind that the policy names.
+    @discardableResult
+    public func logSignal(_ lead: DocId, _ signal: Signal) async throws -> EntryId {
+        try await call { try $0.logSignal(lead: lead, signal: signal) }
+    }
+
+    /// A leader's word on a colleague's proposal; `FieldbookError.Refused` for everybody else.
+    @discardableResult
+    public func approve(
+        _ lead: DocId, proposal: EntryId, approved: Bool = true, note: String = ""
+    ) async throws -> EntryId {
+        try await call { try $0.approve(lead: lead, proposal: proposal, approved: approved, note: note) }
+    }
+
+    /// Notes that the owner has opened the lead, once for each assignment. Whether it was noted.
+    @discardableResult
+    public func markRead(_ lead: DocId) async throws -> Bool { try await call { try $0.markRead(lead: lead) } }
+}
+
 /// The calendar.
 extension FieldbookClient {
     /// Plans a block; it needs a day and a purpose.

@@ -1011,6 +1011,16 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     func answer(lead: DocId, row: String, answer: String) throws 
     
     /**
+     * Answers a question of the week (C7), by the key that the judgement gave it.
+     */
+    func answerQuestion(lead: DocId, key: String, text: String) throws 
+    
+    /**
+     * A leader's word on a proposal of somebody else (C28); refused with code `leaders_only` for whom the directory has as none.
+     */
+    func approve(lead: DocId, proposal: EntryId, approved: Bool, note: String) throws  -> EntryId
+    
+    /**
      * Attaches bytes to a lead: encrypted on this phone and named in the lead when this returns; on the server after the next contact.
      */
     func attach(lead: DocId, what: Attachment, bytes: Data) throws  -> EntryId
@@ -1093,6 +1103,11 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     func editNotes(lead: DocId, base: String, text: String) throws 
     
     /**
+     * What is proposed after a talk in which this was said (C31). Nothing is written; `finish_talk` does that.
+     */
+    func endOfTalk(lead: DocId, text: String) throws  -> EndOfTalk
+    
+    /**
      * Ends another phone of this user; blocks at most `timeout_ms`. A stolen one is wiped and nothing that it sends is kept.
      */
     func endPhone(device: DeviceId, stolen: Bool, timeoutMs: UInt32, cancel: CancelToken?) throws 
@@ -1110,9 +1125,30 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     func evidence(lead: DocId, hash: Hash32, timeoutMs: UInt32, cancel: CancelToken?) throws  -> Data
     
     /**
+     * Logs a talk, makes the todo for the next contact and sets 客户状态, in one act that `undo` takes back as one.
+     */
+    func finishTalk(lead: DocId, plan: TalkPlan) throws  -> FinishedTalk
+    
+    /**
      * A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
      */
     func handover(timeoutMs: UInt32, cancel: CancelToken?) throws  -> Handover
+    
+    /**
+     * The home page over the user's own leads: today's five most pressing things, each with the money that hangs on it (C32), what to fill
+     * in before the next visits (C33), and the first responses that are owed.
+     */
+    func home() throws  -> Home
+    
+    /**
+     * Whether a purpose of the calendar says nothing (C59).
+     */
+    func isVaguePurpose(text: String) throws  -> Bool
+    
+    /**
+     * Everything that the rules say of one lead, now. A part that cannot be said is nothing, and `undetermined` names what is missing.
+     */
+    func judge(lead: DocId) throws  -> LeadJudgement
     
     /**
      * Work of this phone that the server did not merge, with its words.
@@ -1136,6 +1172,11 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     func leave(discardUnsent: Bool) throws 
     
     /**
+     * Logs something that the customer did or that somebody recorded, of a kind that the policy names.
+     */
+    func logSignal(lead: DocId, signal: Signal) throws  -> EntryId
+    
+    /**
      * Logs a call, a message, a mail.
      */
     func logTouch(lead: DocId, touch: Touch) throws  -> EntryId
@@ -1150,6 +1191,16 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
      * when that is worth it. Other calls wait meanwhile.
      */
     func maintain() throws 
+    
+    /**
+     * Notes that the owner has opened the lead (C18), once for each assignment. Whether it was noted.
+     */
+    func markRead(lead: DocId) throws  -> Bool
+    
+    /**
+     * Whether 沟通中 may be set by hand (C36): what shows that there was a talk, or the refusal.
+     */
+    func mayStartTalk(lead: DocId) throws  -> TalkStart
     
     /**
      * Who this phone is; nothing when it is not enrolled.
@@ -1170,6 +1221,11 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
      * Plans a block (C59); it needs a day and a purpose.
      */
     func planEntry(entry: CalendarEntry) throws  -> EntryId
+    
+    /**
+     * The policy in force, as far as an app draws forms by it.
+     */
+    func policy() throws  -> PolicyForms
     
     /**
      * Proposes a stage; the server confirms it or rolls it back naming what is missing (O4).
@@ -1261,6 +1317,11 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
      * Ticks or unticks a row of the advancement table (C55).
      */
     func tick(lead: DocId, row: String, confirmed: Bool) throws 
+    
+    /**
+     * Ticks or unticks a question of the loss predictor (C39), by its id in the policy.
+     */
+    func tickLoss(lead: DocId, tick: String, ticked: Bool) throws 
     
     /**
      * Today's blocks and every open todo that is due.
@@ -1425,6 +1486,36 @@ open func answer(lead: DocId, row: String, answer: String)throws   {try rustCall
         FfiConverterString.lower(answer),uniffiCallStatus
     )
 }
+}
+    
+    /**
+     * Answers a question of the week (C7), by the key that the judgement gave it.
+     */
+open func answerQuestion(lead: DocId, key: String, text: String)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_answer_question(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterString.lower(key),
+        FfiConverterString.lower(text),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * A leader's word on a proposal of somebody else (C28); refused with code `leaders_only` for whom the directory has as none.
+     */
+open func approve(lead: DocId, proposal: EntryId, approved: Bool, note: String)throws  -> EntryId  {
+    return try  FfiConverterTypeEntryId_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_approve(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeEntryId_lower(proposal),
+        FfiConverterBool.lower(approved),
+        FfiConverterString.lower(note),uniffiCallStatus
+    )
+})
 }
     
     /**
@@ -1644,6 +1735,20 @@ open func editNotes(lead: DocId, base: String, text: String)throws   {try rustCa
 }
     
     /**
+     * What is proposed after a talk in which this was said (C31). Nothing is written; `finish_talk` does that.
+     */
+open func endOfTalk(lead: DocId, text: String)throws  -> EndOfTalk  {
+    return try  FfiConverterTypeEndOfTalk_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_end_of_talk(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterString.lower(text),uniffiCallStatus
+    )
+})
+}
+    
+    /**
      * Ends another phone of this user; blocks at most `timeout_ms`. A stolen one is wiped and nothing that it sends is kept.
      */
 open func endPhone(device: DeviceId, stolen: Bool, timeoutMs: UInt32, cancel: CancelToken?)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
@@ -1693,6 +1798,20 @@ open func evidence(lead: DocId, hash: Hash32, timeoutMs: UInt32, cancel: CancelT
 }
     
     /**
+     * Logs a talk, makes the todo for the next contact and sets 客户状态, in one act that `undo` takes back as one.
+     */
+open func finishTalk(lead: DocId, plan: TalkPlan)throws  -> FinishedTalk  {
+    return try  FfiConverterTypeFinishedTalk_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_finish_talk(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeTalkPlan_lower(plan),uniffiCallStatus
+    )
+})
+}
+    
+    /**
      * A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
      */
 open func handover(timeoutMs: UInt32, cancel: CancelToken?)throws  -> Handover  {
@@ -1702,6 +1821,45 @@ open func handover(timeoutMs: UInt32, cancel: CancelToken?)throws  -> Handover  
             self.uniffiCloneHandle(),
         FfiConverterUInt32.lower(timeoutMs),
         FfiConverterOptionTypeCancelToken.lower(cancel),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The home page over the user's own leads: today's five most pressing things, each with the money that hangs on it (C32), what to fill
+     * in before the next visits (C33), and the first responses that are owed.
+     */
+open func home()throws  -> Home  {
+    return try  FfiConverterTypeHome_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_home(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Whether a purpose of the calendar says nothing (C59).
+     */
+open func isVaguePurpose(text: String)throws  -> Bool  {
+    return try  FfiConverterBool.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_is_vague_purpose(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(text),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Everything that the rules say of one lead, now. A part that cannot be said is nothing, and `undetermined` names what is missing.
+     */
+open func judge(lead: DocId)throws  -> LeadJudgement  {
+    return try  FfiConverterTypeLeadJudgement_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_judge(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),uniffiCallStatus
     )
 })
 }
@@ -1758,6 +1916,20 @@ open func leave(discardUnsent: Bool)throws   {try rustCallWithError(FfiConverter
 }
     
     /**
+     * Logs something that the customer did or that somebody recorded, of a kind that the policy names.
+     */
+open func logSignal(lead: DocId, signal: Signal)throws  -> EntryId  {
+    return try  FfiConverterTypeEntryId_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_log_signal(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterTypeSignal_lower(signal),uniffiCallStatus
+    )
+})
+}
+    
+    /**
      * Logs a call, a message, a mail.
      */
 open func logTouch(lead: DocId, touch: Touch)throws  -> EntryId  {
@@ -1795,6 +1967,32 @@ open func maintain()throws   {try rustCallWithError(FfiConverterTypeFieldbookErr
             self.uniffiCloneHandle(),uniffiCallStatus
     )
 }
+}
+    
+    /**
+     * Notes that the owner has opened the lead (C18), once for each assignment. Whether it was noted.
+     */
+open func markRead(lead: DocId)throws  -> Bool  {
+    return try  FfiConverterBool.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_mark_read(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Whether 沟通中 may be set by hand (C36): what shows that there was a talk, or the refusal.
+     */
+open func mayStartTalk(lead: DocId)throws  -> TalkStart  {
+    return try  FfiConverterTypeTalkStart_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_may_start_talk(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),uniffiCallStatus
+    )
+})
 }
     
     /**
@@ -1845,6 +2043,18 @@ open func planEntry(entry: CalendarEntry)throws  -> EntryId  {
     uniffi_fieldbook_fn_method_fieldbook_plan_entry(
             self.uniffiCloneHandle(),
         FfiConverterTypeCalendarEntry_lower(entry),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The policy in force, as far as an app draws forms by it.
+     */
+open func policy()throws  -> PolicyForms  {
+    return try  FfiConverterTypePolicyForms_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_policy(
+            self.uniffiCloneHandle(),uniffiCallStatus
     )
 })
 }
@@ -2072,6 +2282,20 @@ open func tick(lead: DocId, row: String, confirmed: Bool)throws   {try rustCallW
         FfiConverterTypeDocId_lower(lead),
         FfiConverterString.lower(row),
         FfiConverterBool.lower(confirmed),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Ticks or unticks a question of the loss predictor (C39), by its id in the policy.
+     */
+open func tickLoss(lead: DocId, tick: String, ticked: Bool)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_tick_loss(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),
+        FfiConverterString.lower(tick),
+        FfiConverterBool.lower(ticked),uniffiCallStatus
     )
 }
 }
@@ -3191,6 +3415,283 @@ public func FfiConverterTypeCalendarItem_lower(_ value: CalendarItem) -> RustBuf
 
 
 /**
+ * The score card.
+ */
+public struct CardItem: Equatable, Hashable {
+    /**
+     * 100 less the deductions; the most that it can be while something is not known.
+     */
+    public let score: Int64
+    /**
+     * What cost most, at most three.
+     */
+    public let deductions: [Deduction]
+    /**
+     * Items that cannot be judged, by name.
+     */
+    public let `open`: [String]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * 100 less the deductions; the most that it can be while something is not known.
+         */score: Int64, 
+        /**
+         * What cost most, at most three.
+         */deductions: [Deduction], 
+        /**
+         * Items that cannot be judged, by name.
+         */`open`: [String]) {
+        self.score = score
+        self.deductions = deductions
+        self.`open` = `open`
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension CardItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeCardItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> CardItem {
+        return
+            try CardItem(
+                score: FfiConverterInt64.read(from: &buf), 
+                deductions: FfiConverterSequenceTypeDeduction.read(from: &buf), 
+                open: FfiConverterSequenceString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: CardItem, into buf: inout [UInt8]) {
+        FfiConverterInt64.write(value.score, into: &buf)
+        FfiConverterSequenceTypeDeduction.write(value.deductions, into: &buf)
+        FfiConverterSequenceString.write(value.`open`, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeCardItem_lift(_ buf: RustBuffer) throws -> CardItem {
+    return try FfiConverterTypeCardItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeCardItem_lower(_ value: CardItem) -> RustBuffer {
+    return FfiConverterTypeCardItem.lower(value)
+}
+
+
+/**
+ * The graph of the decision chain.
+ */
+public struct ChainItem: Equatable, Hashable {
+    /**
+     * The people, in the order of their roles.
+     */
+    public let people: [ChainPerson]
+    /**
+     * Roles of the chain that nobody has yet (C54).
+     */
+    public let openRoles: [String]
+    /**
+     * Whether enough roles have an attitude (M8).
+     */
+    public let complete: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The people, in the order of their roles.
+         */people: [ChainPerson], 
+        /**
+         * Roles of the chain that nobody has yet (C54).
+         */openRoles: [String], 
+        /**
+         * Whether enough roles have an attitude (M8).
+         */complete: Bool) {
+        self.people = people
+        self.openRoles = openRoles
+        self.complete = complete
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension ChainItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeChainItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ChainItem {
+        return
+            try ChainItem(
+                people: FfiConverterSequenceTypeChainPerson.read(from: &buf), 
+                openRoles: FfiConverterSequenceString.read(from: &buf), 
+                complete: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: ChainItem, into buf: inout [UInt8]) {
+        FfiConverterSequenceTypeChainPerson.write(value.people, into: &buf)
+        FfiConverterSequenceString.write(value.openRoles, into: &buf)
+        FfiConverterBool.write(value.complete, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeChainItem_lift(_ buf: RustBuffer) throws -> ChainItem {
+    return try FfiConverterTypeChainItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeChainItem_lower(_ value: ChainItem) -> RustBuffer {
+    return FfiConverterTypeChainItem.lower(value)
+}
+
+
+/**
+ * Somebody at the customer.
+ */
+public struct ChainPerson: Equatable, Hashable {
+    /**
+     * The contact.
+     */
+    public let contact: EntryId
+    /**
+     * 姓名, else 职务.
+     */
+    public let name: String
+    /**
+     * The role of the chain.
+     */
+    public let role: String?
+    /**
+     * The pool that they belong to (C13).
+     */
+    public let pool: String?
+    /**
+     * What they think; several where people differ about it, none where nothing says.
+     */
+    public let attitudes: [Attitude]
+    /**
+     * The visit that told, where nobody chose.
+     */
+    public let toldBy: EntryId?
+    /**
+     * Whether it is to be confirmed again (C54).
+     */
+    public let stale: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The contact.
+         */contact: EntryId, 
+        /**
+         * 姓名, else 职务.
+         */name: String, 
+        /**
+         * The role of the chain.
+         */role: String?, 
+        /**
+         * The pool that they belong to (C13).
+         */pool: String?, 
+        /**
+         * What they think; several where people differ about it, none where nothing says.
+         */attitudes: [Attitude], 
+        /**
+         * The visit that told, where nobody chose.
+         */toldBy: EntryId?, 
+        /**
+         * Whether it is to be confirmed again (C54).
+         */stale: Bool) {
+        self.contact = contact
+        self.name = name
+        self.role = role
+        self.pool = pool
+        self.attitudes = attitudes
+        self.toldBy = toldBy
+        self.stale = stale
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension ChainPerson: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeChainPerson: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ChainPerson {
+        return
+            try ChainPerson(
+                contact: FfiConverterTypeEntryId.read(from: &buf), 
+                name: FfiConverterString.read(from: &buf), 
+                role: FfiConverterOptionString.read(from: &buf), 
+                pool: FfiConverterOptionString.read(from: &buf), 
+                attitudes: FfiConverterSequenceTypeAttitude.read(from: &buf), 
+                toldBy: FfiConverterOptionTypeEntryId.read(from: &buf), 
+                stale: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: ChainPerson, into buf: inout [UInt8]) {
+        FfiConverterTypeEntryId.write(value.contact, into: &buf)
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterOptionString.write(value.role, into: &buf)
+        FfiConverterOptionString.write(value.pool, into: &buf)
+        FfiConverterSequenceTypeAttitude.write(value.attitudes, into: &buf)
+        FfiConverterOptionTypeEntryId.write(value.toldBy, into: &buf)
+        FfiConverterBool.write(value.stale, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeChainPerson_lift(_ buf: RustBuffer) throws -> ChainPerson {
+    return try FfiConverterTypeChainPerson.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeChainPerson_lower(_ value: ChainPerson) -> RustBuffer {
+    return FfiConverterTypeChainPerson.lower(value)
+}
+
+
+/**
  * How a phone's store is opened.
  */
 public struct Config: Equatable, Hashable {
@@ -3696,6 +4197,85 @@ public func FfiConverterTypeContactItem_lower(_ value: ContactItem) -> RustBuffe
 
 
 /**
+ * A deduction.
+ */
+public struct Deduction: Equatable, Hashable {
+    /**
+     * The item.
+     */
+    public let name: String
+    /**
+     * What it cost.
+     */
+    public let points: Int64
+    /**
+     * Why, in the words of the policy.
+     */
+    public let reason: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The item.
+         */name: String, 
+        /**
+         * What it cost.
+         */points: Int64, 
+        /**
+         * Why, in the words of the policy.
+         */reason: String) {
+        self.name = name
+        self.points = points
+        self.reason = reason
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Deduction: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeDeduction: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Deduction {
+        return
+            try Deduction(
+                name: FfiConverterString.read(from: &buf), 
+                points: FfiConverterInt64.read(from: &buf), 
+                reason: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Deduction, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterInt64.write(value.points, into: &buf)
+        FfiConverterString.write(value.reason, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeDeduction_lift(_ buf: RustBuffer) throws -> Deduction {
+    return try FfiConverterTypeDeduction.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeDeduction_lower(_ value: Deduction) -> RustBuffer {
+    return FfiConverterTypeDeduction.lower(value)
+}
+
+
+/**
  * A todo of some lead.
  */
 public struct DueTodo: Equatable, Hashable {
@@ -3791,6 +4371,115 @@ public func FfiConverterTypeDueTodo_lift(_ buf: RustBuffer) throws -> DueTodo {
 #endif
 public func FfiConverterTypeDueTodo_lower(_ value: DueTodo) -> RustBuffer {
     return FfiConverterTypeDueTodo.lower(value)
+}
+
+
+/**
+ * 本次沟通结束: what is proposed (C31).
+ */
+public struct EndOfTalk: Equatable, Hashable {
+    /**
+     * The version of the policy that proposes it.
+     */
+    public let policy: EntryId
+    /**
+     * The day of the next contact, ISO.
+     */
+    public let nextContact: String
+    /**
+     * The todo for it.
+     */
+    public let todo: String
+    /**
+     * 客户状态 that was heard (C37).
+     */
+    public let customerState: String?
+    /**
+     * The word by which it was heard.
+     */
+    public let word: String?
+    /**
+     * Talk packs that help against what was said, by their ids in the playbook (C38).
+     */
+    public let talkPacks: [String]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The version of the policy that proposes it.
+         */policy: EntryId, 
+        /**
+         * The day of the next contact, ISO.
+         */nextContact: String, 
+        /**
+         * The todo for it.
+         */todo: String, 
+        /**
+         * 客户状态 that was heard (C37).
+         */customerState: String?, 
+        /**
+         * The word by which it was heard.
+         */word: String?, 
+        /**
+         * Talk packs that help against what was said, by their ids in the playbook (C38).
+         */talkPacks: [String]) {
+        self.policy = policy
+        self.nextContact = nextContact
+        self.todo = todo
+        self.customerState = customerState
+        self.word = word
+        self.talkPacks = talkPacks
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension EndOfTalk: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeEndOfTalk: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> EndOfTalk {
+        return
+            try EndOfTalk(
+                policy: FfiConverterTypeEntryId.read(from: &buf), 
+                nextContact: FfiConverterString.read(from: &buf), 
+                todo: FfiConverterString.read(from: &buf), 
+                customerState: FfiConverterOptionString.read(from: &buf), 
+                word: FfiConverterOptionString.read(from: &buf), 
+                talkPacks: FfiConverterSequenceString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: EndOfTalk, into buf: inout [UInt8]) {
+        FfiConverterTypeEntryId.write(value.policy, into: &buf)
+        FfiConverterString.write(value.nextContact, into: &buf)
+        FfiConverterString.write(value.todo, into: &buf)
+        FfiConverterOptionString.write(value.customerState, into: &buf)
+        FfiConverterOptionString.write(value.word, into: &buf)
+        FfiConverterSequenceString.write(value.talkPacks, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeEndOfTalk_lift(_ buf: RustBuffer) throws -> EndOfTalk {
+    return try FfiConverterTypeEndOfTalk.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeEndOfTalk_lower(_ value: EndOfTalk) -> RustBuffer {
+    return FfiConverterTypeEndOfTalk.lower(value)
 }
 
 
@@ -4023,6 +4712,174 @@ public func FfiConverterTypeFieldPath_lower(_ value: FieldPath) -> RustBuffer {
 
 
 /**
+ * What is to be filled in, by the names of fields in the document.
+ */
+public struct FieldsItem: Equatable, Hashable {
+    /**
+     * Mandatory ones that are not there (C3).
+     */
+    public let missing: [String]
+    /**
+     * The scene that the lead is in (C6).
+     */
+    public let scene: String?
+    /**
+     * What the scene asks for and is not there.
+     */
+    public let missingOfScene: [String]
+    /**
+     * 下次拜访前补全 (C33).
+     */
+    public let beforeNextVisit: [String]
+    /**
+     * Filled in of what the policy asks for, basis points.
+     */
+    public let completeBp: UInt32
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Mandatory ones that are not there (C3).
+         */missing: [String], 
+        /**
+         * The scene that the lead is in (C6).
+         */scene: String?, 
+        /**
+         * What the scene asks for and is not there.
+         */missingOfScene: [String], 
+        /**
+         * 下次拜访前补全 (C33).
+         */beforeNextVisit: [String], 
+        /**
+         * Filled in of what the policy asks for, basis points.
+         */completeBp: UInt32) {
+        self.missing = missing
+        self.scene = scene
+        self.missingOfScene = missingOfScene
+        self.beforeNextVisit = beforeNextVisit
+        self.completeBp = completeBp
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension FieldsItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFieldsItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FieldsItem {
+        return
+            try FieldsItem(
+                missing: FfiConverterSequenceString.read(from: &buf), 
+                scene: FfiConverterOptionString.read(from: &buf), 
+                missingOfScene: FfiConverterSequenceString.read(from: &buf), 
+                beforeNextVisit: FfiConverterSequenceString.read(from: &buf), 
+                completeBp: FfiConverterUInt32.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FieldsItem, into buf: inout [UInt8]) {
+        FfiConverterSequenceString.write(value.missing, into: &buf)
+        FfiConverterOptionString.write(value.scene, into: &buf)
+        FfiConverterSequenceString.write(value.missingOfScene, into: &buf)
+        FfiConverterSequenceString.write(value.beforeNextVisit, into: &buf)
+        FfiConverterUInt32.write(value.completeBp, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFieldsItem_lift(_ buf: RustBuffer) throws -> FieldsItem {
+    return try FfiConverterTypeFieldsItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFieldsItem_lower(_ value: FieldsItem) -> RustBuffer {
+    return FfiConverterTypeFieldsItem.lower(value)
+}
+
+
+/**
+ * What the end of a talk has written.
+ */
+public struct FinishedTalk: Equatable, Hashable {
+    /**
+     * The entry of the log.
+     */
+    public let entry: EntryId
+    /**
+     * The todo for the next contact.
+     */
+    public let todo: EntryId?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The entry of the log.
+         */entry: EntryId, 
+        /**
+         * The todo for the next contact.
+         */todo: EntryId?) {
+        self.entry = entry
+        self.todo = todo
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension FinishedTalk: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFinishedTalk: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FinishedTalk {
+        return
+            try FinishedTalk(
+                entry: FfiConverterTypeEntryId.read(from: &buf), 
+                todo: FfiConverterOptionTypeEntryId.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FinishedTalk, into buf: inout [UInt8]) {
+        FfiConverterTypeEntryId.write(value.entry, into: &buf)
+        FfiConverterOptionTypeEntryId.write(value.todo, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFinishedTalk_lift(_ buf: RustBuffer) throws -> FinishedTalk {
+    return try FfiConverterTypeFinishedTalk.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFinishedTalk_lower(_ value: FinishedTalk) -> RustBuffer {
+    return FfiConverterTypeFinishedTalk.lower(value)
+}
+
+
+/**
  * The way to the user's next phone.
  */
 public struct Handover: Equatable, Hashable {
@@ -4122,6 +4979,472 @@ public func FfiConverterTypeHandover_lower(_ value: Handover) -> RustBuffer {
 
 
 /**
+ * The home page (C32, C33), over the user's own leads.
+ */
+public struct Home: Equatable, Hashable {
+    /**
+     * The day in the company's zone, ISO.
+     */
+    public let day: String
+    /**
+     * The moment for which it is worked out.
+     */
+    public let atMs: Int64
+    /**
+     * Server time of the last contact: what others did since is not in it (O11). 0: never.
+     */
+    public let asOfMs: Int64
+    /**
+     * What is to be done today, at most five: what is overdue first, then what most money hangs on, then what is due first.
+     */
+    public let top: [HomeTask]
+    /**
+     * How much there is to do today in all.
+     */
+    public let `open`: UInt32
+    /**
+     * 下次拜访前补全: leads with a visit or contact ahead of which something is not filled in, the next first, at most twenty.
+     */
+    public let reminders: [HomeReminder]
+    /**
+     * First responses that the user owes and that are not overdue, the next due first.
+     */
+    public let countdowns: [HomeCountdown]
+    /**
+     * What would have to be known to say all of it, for some lead: names, in Chinese.
+     */
+    public let undetermined: [String]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The day in the company's zone, ISO.
+         */day: String, 
+        /**
+         * The moment for which it is worked out.
+         */atMs: Int64, 
+        /**
+         * Server time of the last contact: what others did since is not in it (O11). 0: never.
+         */asOfMs: Int64, 
+        /**
+         * What is to be done today, at most five: what is overdue first, then what most money hangs on, then what is due first.
+         */top: [HomeTask], 
+        /**
+         * How much there is to do today in all.
+         */`open`: UInt32, 
+        /**
+         * 下次拜访前补全: leads with a visit or contact ahead of which something is not filled in, the next first, at most twenty.
+         */reminders: [HomeReminder], 
+        /**
+         * First responses that the user owes and that are not overdue, the next due first.
+         */countdowns: [HomeCountdown], 
+        /**
+         * What would have to be known to say all of it, for some lead: names, in Chinese.
+         */undetermined: [String]) {
+        self.day = day
+        self.atMs = atMs
+        self.asOfMs = asOfMs
+        self.top = top
+        self.`open` = `open`
+        self.reminders = reminders
+        self.countdowns = countdowns
+        self.undetermined = undetermined
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Home: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeHome: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Home {
+        return
+            try Home(
+                day: FfiConverterString.read(from: &buf), 
+                atMs: FfiConverterInt64.read(from: &buf), 
+                asOfMs: FfiConverterInt64.read(from: &buf), 
+                top: FfiConverterSequenceTypeHomeTask.read(from: &buf), 
+                open: FfiConverterUInt32.read(from: &buf), 
+                reminders: FfiConverterSequenceTypeHomeReminder.read(from: &buf), 
+                countdowns: FfiConverterSequenceTypeHomeCountdown.read(from: &buf), 
+                undetermined: FfiConverterSequenceString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Home, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.day, into: &buf)
+        FfiConverterInt64.write(value.atMs, into: &buf)
+        FfiConverterInt64.write(value.asOfMs, into: &buf)
+        FfiConverterSequenceTypeHomeTask.write(value.top, into: &buf)
+        FfiConverterUInt32.write(value.`open`, into: &buf)
+        FfiConverterSequenceTypeHomeReminder.write(value.reminders, into: &buf)
+        FfiConverterSequenceTypeHomeCountdown.write(value.countdowns, into: &buf)
+        FfiConverterSequenceString.write(value.undetermined, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHome_lift(_ buf: RustBuffer) throws -> Home {
+    return try FfiConverterTypeHome.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHome_lower(_ value: Home) -> RustBuffer {
+    return FfiConverterTypeHome.lower(value)
+}
+
+
+/**
+ * A first response that is owed.
+ */
+public struct HomeCountdown: Equatable, Hashable {
+    /**
+     * The lead.
+     */
+    public let lead: DocId
+    /**
+     * Its customer.
+     */
+    public let customerName: String
+    /**
+     * The assignment that opened it.
+     */
+    public let epoch: EntryId
+    /**
+     * By when it is due.
+     */
+    public let dueMs: Int64
+    /**
+     * How long that is from now, milliseconds.
+     */
+    public let leftMs: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The lead.
+         */lead: DocId, 
+        /**
+         * Its customer.
+         */customerName: String, 
+        /**
+         * The assignment that opened it.
+         */epoch: EntryId, 
+        /**
+         * By when it is due.
+         */dueMs: Int64, 
+        /**
+         * How long that is from now, milliseconds.
+         */leftMs: Int64) {
+        self.lead = lead
+        self.customerName = customerName
+        self.epoch = epoch
+        self.dueMs = dueMs
+        self.leftMs = leftMs
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension HomeCountdown: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeHomeCountdown: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> HomeCountdown {
+        return
+            try HomeCountdown(
+                lead: FfiConverterTypeDocId.read(from: &buf), 
+                customerName: FfiConverterString.read(from: &buf), 
+                epoch: FfiConverterTypeEntryId.read(from: &buf), 
+                dueMs: FfiConverterInt64.read(from: &buf), 
+                leftMs: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: HomeCountdown, into buf: inout [UInt8]) {
+        FfiConverterTypeDocId.write(value.lead, into: &buf)
+        FfiConverterString.write(value.customerName, into: &buf)
+        FfiConverterTypeEntryId.write(value.epoch, into: &buf)
+        FfiConverterInt64.write(value.dueMs, into: &buf)
+        FfiConverterInt64.write(value.leftMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHomeCountdown_lift(_ buf: RustBuffer) throws -> HomeCountdown {
+    return try FfiConverterTypeHomeCountdown.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHomeCountdown_lower(_ value: HomeCountdown) -> RustBuffer {
+    return FfiConverterTypeHomeCountdown.lower(value)
+}
+
+
+/**
+ * A lead with something to fill in before the next visit.
+ */
+public struct HomeReminder: Equatable, Hashable {
+    /**
+     * The lead.
+     */
+    public let lead: DocId
+    /**
+     * Its customer.
+     */
+    public let customerName: String
+    /**
+     * The day of the visit or contact, ISO.
+     */
+    public let day: String
+    /**
+     * The fields, by their names in the document.
+     */
+    public let fields: [String]
+    /**
+     * The sentence, with the names of the fields for the user.
+     */
+    public let text: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The lead.
+         */lead: DocId, 
+        /**
+         * Its customer.
+         */customerName: String, 
+        /**
+         * The day of the visit or contact, ISO.
+         */day: String, 
+        /**
+         * The fields, by their names in the document.
+         */fields: [String], 
+        /**
+         * The sentence, with the names of the fields for the user.
+         */text: String) {
+        self.lead = lead
+        self.customerName = customerName
+        self.day = day
+        self.fields = fields
+        self.text = text
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension HomeReminder: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeHomeReminder: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> HomeReminder {
+        return
+            try HomeReminder(
+                lead: FfiConverterTypeDocId.read(from: &buf), 
+                customerName: FfiConverterString.read(from: &buf), 
+                day: FfiConverterString.read(from: &buf), 
+                fields: FfiConverterSequenceString.read(from: &buf), 
+                text: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: HomeReminder, into buf: inout [UInt8]) {
+        FfiConverterTypeDocId.write(value.lead, into: &buf)
+        FfiConverterString.write(value.customerName, into: &buf)
+        FfiConverterString.write(value.day, into: &buf)
+        FfiConverterSequenceString.write(value.fields, into: &buf)
+        FfiConverterString.write(value.text, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHomeReminder_lift(_ buf: RustBuffer) throws -> HomeReminder {
+    return try FfiConverterTypeHomeReminder.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHomeReminder_lower(_ value: HomeReminder) -> RustBuffer {
+    return FfiConverterTypeHomeReminder.lower(value)
+}
+
+
+/**
+ * One thing to be done.
+ */
+public struct HomeTask: Equatable, Hashable {
+    /**
+     * The lead.
+     */
+    public let lead: DocId
+    /**
+     * Its customer.
+     */
+    public let customerName: String
+    /**
+     * What sort of thing.
+     */
+    public let kind: ActKind
+    /**
+     * The todo, or the fact that opened it.
+     */
+    public let id: EntryId
+    /**
+     * 事项.
+     */
+    public let title: String
+    /**
+     * By when it is due; of a day its end in the company's zone.
+     */
+    public let dueMs: Int64
+    /**
+     * It is too late.
+     */
+    public let overdue: Bool
+    /**
+     * What is lost with it, fen; `None`: no budget is known, or it is not at risk.
+     */
+    public let atRiskFen: Int64?
+    /**
+     * The sentence for that (C32); empty without a budget.
+     */
+    public let atRiskText: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The lead.
+         */lead: DocId, 
+        /**
+         * Its customer.
+         */customerName: String, 
+        /**
+         * What sort of thing.
+         */kind: ActKind, 
+        /**
+         * The todo, or the fact that opened it.
+         */id: EntryId, 
+        /**
+         * 事项.
+         */title: String, 
+        /**
+         * By when it is due; of a day its end in the company's zone.
+         */dueMs: Int64, 
+        /**
+         * It is too late.
+         */overdue: Bool, 
+        /**
+         * What is lost with it, fen; `None`: no budget is known, or it is not at risk.
+         */atRiskFen: Int64?, 
+        /**
+         * The sentence for that (C32); empty without a budget.
+         */atRiskText: String) {
+        self.lead = lead
+        self.customerName = customerName
+        self.kind = kind
+        self.id = id
+        self.title = title
+        self.dueMs = dueMs
+        self.overdue = overdue
+        self.atRiskFen = atRiskFen
+        self.atRiskText = atRiskText
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension HomeTask: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeHomeTask: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> HomeTask {
+        return
+            try HomeTask(
+                lead: FfiConverterTypeDocId.read(from: &buf), 
+                customerName: FfiConverterString.read(from: &buf), 
+                kind: FfiConverterTypeActKind.read(from: &buf), 
+                id: FfiConverterTypeEntryId.read(from: &buf), 
+                title: FfiConverterString.read(from: &buf), 
+                dueMs: FfiConverterInt64.read(from: &buf), 
+                overdue: FfiConverterBool.read(from: &buf), 
+                atRiskFen: FfiConverterOptionInt64.read(from: &buf), 
+                atRiskText: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: HomeTask, into buf: inout [UInt8]) {
+        FfiConverterTypeDocId.write(value.lead, into: &buf)
+        FfiConverterString.write(value.customerName, into: &buf)
+        FfiConverterTypeActKind.write(value.kind, into: &buf)
+        FfiConverterTypeEntryId.write(value.id, into: &buf)
+        FfiConverterString.write(value.title, into: &buf)
+        FfiConverterInt64.write(value.dueMs, into: &buf)
+        FfiConverterBool.write(value.overdue, into: &buf)
+        FfiConverterOptionInt64.write(value.atRiskFen, into: &buf)
+        FfiConverterString.write(value.atRiskText, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHomeTask_lift(_ buf: RustBuffer) throws -> HomeTask {
+    return try FfiConverterTypeHomeTask.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHomeTask_lower(_ value: HomeTask) -> RustBuffer {
+    return FfiConverterTypeHomeTask.lower(value)
+}
+
+
+/**
  * A column of an imported table.
  */
 public struct ImportedColumn: Equatable, Hashable {
@@ -4187,6 +5510,174 @@ public func FfiConverterTypeImportedColumn_lift(_ buf: RustBuffer) throws -> Imp
 #endif
 public func FfiConverterTypeImportedColumn_lower(_ value: ImportedColumn) -> RustBuffer {
     return FfiConverterTypeImportedColumn.lower(value)
+}
+
+
+/**
+ * One row as the phone shows it.
+ */
+public struct JudgedRow: Equatable, Hashable {
+    /**
+     * By which its tick is kept.
+     */
+    public let id: String
+    /**
+     * The question, as the policy asks it; empty for a row that it does not ask any more.
+     */
+    public let question: String
+    /**
+     * 已确认 or 待确认. A row about which two people differ is open until one of them has chosen.
+     */
+    public let confirmed: Bool
+    /**
+     * What was found out.
+     */
+    public let answer: String
+    /**
+     * Two people ticked or answered differently at once (C55).
+     */
+    public let conflict: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * By which its tick is kept.
+         */id: String, 
+        /**
+         * The question, as the policy asks it; empty for a row that it does not ask any more.
+         */question: String, 
+        /**
+         * 已确认 or 待确认. A row about which two people differ is open until one of them has chosen.
+         */confirmed: Bool, 
+        /**
+         * What was found out.
+         */answer: String, 
+        /**
+         * Two people ticked or answered differently at once (C55).
+         */conflict: Bool) {
+        self.id = id
+        self.question = question
+        self.confirmed = confirmed
+        self.answer = answer
+        self.conflict = conflict
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension JudgedRow: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeJudgedRow: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> JudgedRow {
+        return
+            try JudgedRow(
+                id: FfiConverterString.read(from: &buf), 
+                question: FfiConverterString.read(from: &buf), 
+                confirmed: FfiConverterBool.read(from: &buf), 
+                answer: FfiConverterString.read(from: &buf), 
+                conflict: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: JudgedRow, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.id, into: &buf)
+        FfiConverterString.write(value.question, into: &buf)
+        FfiConverterBool.write(value.confirmed, into: &buf)
+        FfiConverterString.write(value.answer, into: &buf)
+        FfiConverterBool.write(value.conflict, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeJudgedRow_lift(_ buf: RustBuffer) throws -> JudgedRow {
+    return try FfiConverterTypeJudgedRow.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeJudgedRow_lower(_ value: JudgedRow) -> RustBuffer {
+    return FfiConverterTypeJudgedRow.lower(value)
+}
+
+
+/**
+ * A tag that counts now.
+ */
+public struct JudgedTag: Equatable, Hashable {
+    /**
+     * The tag.
+     */
+    public let name: String
+    /**
+     * Every reason for it.
+     */
+    public let reasons: [TagWhy]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The tag.
+         */name: String, 
+        /**
+         * Every reason for it.
+         */reasons: [TagWhy]) {
+        self.name = name
+        self.reasons = reasons
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension JudgedTag: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeJudgedTag: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> JudgedTag {
+        return
+            try JudgedTag(
+                name: FfiConverterString.read(from: &buf), 
+                reasons: FfiConverterSequenceTypeTagWhy.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: JudgedTag, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterSequenceTypeTagWhy.write(value.reasons, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeJudgedTag_lift(_ buf: RustBuffer) throws -> JudgedTag {
+    return try FfiConverterTypeJudgedTag.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeJudgedTag_lower(_ value: JudgedTag) -> RustBuffer {
+    return FfiConverterTypeJudgedTag.lower(value)
 }
 
 
@@ -4624,6 +6115,285 @@ public func FfiConverterTypeLeadFields_lift(_ buf: RustBuffer) throws -> LeadFie
 #endif
 public func FfiConverterTypeLeadFields_lower(_ value: LeadFields) -> RustBuffer {
     return FfiConverterTypeLeadFields.lower(value)
+}
+
+
+/**
+ * What the rules say of one lead, at one moment, by one version of the policy (O7, O13).
+ */
+public struct LeadJudgement: Equatable, Hashable {
+    /**
+     * The lead.
+     */
+    public let lead: DocId
+    /**
+     * The version of the policy in force; all zeros: the pack that ships. What was opened under another version names that.
+     */
+    public let policy: EntryId
+    /**
+     * The moment of the judgement.
+     */
+    public let atMs: Int64
+    /**
+     * 阶段 (C61–C66).
+     */
+    public let stage: StageJudgement?
+    /**
+     * What the next stage needs and is not there, by the names of the policy; empty: nothing, or there is no next stage.
+     */
+    public let missingForNext: [String]?
+    /**
+     * 首次响应: a deadline for each assignment, in order (C1, C18, C22).
+     */
+    public let responses: [ResponseItem]?
+    /**
+     * Hours without an owner, where those make it a lost lead (C14).
+     */
+    public let unassignedHours: Int64?
+    /**
+     * 任务, by when they are due (C23–C28).
+     */
+    public let tasks: [LeadTask]?
+    /**
+     * 培育步骤, package by package (C34).
+     */
+    public let nurturing: [NurturingItem]?
+    /**
+     * 健康分, 0 to 100 (C50).
+     */
+    public let health: Int64?
+    /**
+     * 分档 (C51).
+     */
+    public let tier: String?
+    /**
+     * 评分卡 (C49).
+     */
+    public let card: CardItem?
+    /**
+     * 决策链深度评分, 0 to 100 (C46).
+     */
+    public let depth: Int64?
+    /**
+     * 五维雷达 (C69).
+     */
+    public let radar: [RadarItem]?
+    /**
+     * 决策链 (C53, C54).
+     */
+    public let chain: ChainItem?
+    /**
+     * 推进表, in the order of the policy (C55, C56).
+     */
+    public let advancement: [JudgedRow]?
+    /**
+     * 推进指数 by the weights of the policy, 0 to 100 (C55).
+     */
+    public let index: Int64?
+    /**
+     * What is to be filled in (C3, C6, C33).
+     */
+    public let fields: FieldsItem?
+    /**
+     * 本周需确认的问题 (C7).
+     */
+    public let questions: [WeekQuestion]?
+    /**
+     * 标签 that count now, by name (C1, C40, C45, C47).
+     */
+    public let tags: [JudgedTag]?
+    /**
+     * 丢单预测 (C39).
+     */
+    public let loss: LossItem?
+    /**
+     * 下一步最佳动作 (C48).
+     */
+    public let nextBest: [NextAction]?
+    /**
+     * What cannot be said.
+     */
+    public let undetermined: [Undetermined]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The lead.
+         */lead: DocId, 
+        /**
+         * The version of the policy in force; all zeros: the pack that ships. What was opened under another version names that.
+         */policy: EntryId, 
+        /**
+         * The moment of the judgement.
+         */atMs: Int64, 
+        /**
+         * 阶段 (C61–C66).
+         */stage: StageJudgement?, 
+        /**
+         * What the next stage needs and is not there, by the names of the policy; empty: nothing, or there is no next stage.
+         */missingForNext: [String]?, 
+        /**
+         * 首次响应: a deadline for each assignment, in order (C1, C18, C22).
+         */responses: [ResponseItem]?, 
+        /**
+         * Hours without an owner, where those make it a lost lead (C14).
+         */unassignedHours: Int64?, 
+        /**
+         * 任务, by when they are due (C23–C28).
+         */tasks: [LeadTask]?, 
+        /**
+         * 培育步骤, package by package (C34).
+         */nurturing: [NurturingItem]?, 
+        /**
+         * 健康分, 0 to 100 (C50).
+         */health: Int64?, 
+        /**
+         * 分档 (C51).
+         */tier: String?, 
+        /**
+         * 评分卡 (C49).
+         */card: CardItem?, 
+        /**
+         * 决策链深度评分, 0 to 100 (C46).
+         */depth: Int64?, 
+        /**
+         * 五维雷达 (C69).
+         */radar: [RadarItem]?, 
+        /**
+         * 决策链 (C53, C54).
+         */chain: ChainItem?, 
+        /**
+         * 推进表, in the order of the policy (C55, C56).
+         */advancement: [JudgedRow]?, 
+        /**
+         * 推进指数 by the weights of the policy, 0 to 100 (C55).
+         */index: Int64?, 
+        /**
+         * What is to be filled in (C3, C6, C33).
+         */fields: FieldsItem?, 
+        /**
+         * 本周需确认的问题 (C7).
+         */questions: [WeekQuestion]?, 
+        /**
+         * 标签 that count now, by name (C1, C40, C45, C47).
+         */tags: [JudgedTag]?, 
+        /**
+         * 丢单预测 (C39).
+         */loss: LossItem?, 
+        /**
+         * 下一步最佳动作 (C48).
+         */nextBest: [NextAction]?, 
+        /**
+         * What cannot be said.
+         */undetermined: [Undetermined]) {
+        self.lead = lead
+        self.policy = policy
+        self.atMs = atMs
+        self.stage = stage
+        self.missingForNext = missingForNext
+        self.responses = responses
+        self.unassignedHours = unassignedHours
+        self.tasks = tasks
+        self.nurturing = nurturing
+        self.health = health
+        self.tier = tier
+        self.card = card
+        self.depth = depth
+        self.radar = radar
+        self.chain = chain
+        self.advancement = advancement
+        self.index = index
+        self.fields = fields
+        self.questions = questions
+        self.tags = tags
+        self.loss = loss
+        self.nextBest = nextBest
+        self.undetermined = undetermined
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension LeadJudgement: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLeadJudgement: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> LeadJudgement {
+        return
+            try LeadJudgement(
+                lead: FfiConverterTypeDocId.read(from: &buf), 
+                policy: FfiConverterTypeEntryId.read(from: &buf), 
+                atMs: FfiConverterInt64.read(from: &buf), 
+                stage: FfiConverterOptionTypeStageJudgement.read(from: &buf), 
+                missingForNext: FfiConverterOptionSequenceString.read(from: &buf), 
+                responses: FfiConverterOptionSequenceTypeResponseItem.read(from: &buf), 
+                unassignedHours: FfiConverterOptionInt64.read(from: &buf), 
+                tasks: FfiConverterOptionSequenceTypeLeadTask.read(from: &buf), 
+                nurturing: FfiConverterOptionSequenceTypeNurturingItem.read(from: &buf), 
+                health: FfiConverterOptionInt64.read(from: &buf), 
+                tier: FfiConverterOptionString.read(from: &buf), 
+                card: FfiConverterOptionTypeCardItem.read(from: &buf), 
+                depth: FfiConverterOptionInt64.read(from: &buf), 
+                radar: FfiConverterOptionSequenceTypeRadarItem.read(from: &buf), 
+                chain: FfiConverterOptionTypeChainItem.read(from: &buf), 
+                advancement: FfiConverterOptionSequenceTypeJudgedRow.read(from: &buf), 
+                index: FfiConverterOptionInt64.read(from: &buf), 
+                fields: FfiConverterOptionTypeFieldsItem.read(from: &buf), 
+                questions: FfiConverterOptionSequenceTypeWeekQuestion.read(from: &buf), 
+                tags: FfiConverterOptionSequenceTypeJudgedTag.read(from: &buf), 
+                loss: FfiConverterOptionTypeLossItem.read(from: &buf), 
+                nextBest: FfiConverterOptionSequenceTypeNextAction.read(from: &buf), 
+                undetermined: FfiConverterSequenceTypeUndetermined.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: LeadJudgement, into buf: inout [UInt8]) {
+        FfiConverterTypeDocId.write(value.lead, into: &buf)
+        FfiConverterTypeEntryId.write(value.policy, into: &buf)
+        FfiConverterInt64.write(value.atMs, into: &buf)
+        FfiConverterOptionTypeStageJudgement.write(value.stage, into: &buf)
+        FfiConverterOptionSequenceString.write(value.missingForNext, into: &buf)
+        FfiConverterOptionSequenceTypeResponseItem.write(value.responses, into: &buf)
+        FfiConverterOptionInt64.write(value.unassignedHours, into: &buf)
+        FfiConverterOptionSequenceTypeLeadTask.write(value.tasks, into: &buf)
+        FfiConverterOptionSequenceTypeNurturingItem.write(value.nurturing, into: &buf)
+        FfiConverterOptionInt64.write(value.health, into: &buf)
+        FfiConverterOptionString.write(value.tier, into: &buf)
+        FfiConverterOptionTypeCardItem.write(value.card, into: &buf)
+        FfiConverterOptionInt64.write(value.depth, into: &buf)
+        FfiConverterOptionSequenceTypeRadarItem.write(value.radar, into: &buf)
+        FfiConverterOptionTypeChainItem.write(value.chain, into: &buf)
+        FfiConverterOptionSequenceTypeJudgedRow.write(value.advancement, into: &buf)
+        FfiConverterOptionInt64.write(value.index, into: &buf)
+        FfiConverterOptionTypeFieldsItem.write(value.fields, into: &buf)
+        FfiConverterOptionSequenceTypeWeekQuestion.write(value.questions, into: &buf)
+        FfiConverterOptionSequenceTypeJudgedTag.write(value.tags, into: &buf)
+        FfiConverterOptionTypeLossItem.write(value.loss, into: &buf)
+        FfiConverterOptionSequenceTypeNextAction.write(value.nextBest, into: &buf)
+        FfiConverterSequenceTypeUndetermined.write(value.undetermined, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLeadJudgement_lift(_ buf: RustBuffer) throws -> LeadJudgement {
+    return try FfiConverterTypeLeadJudgement.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLeadJudgement_lower(_ value: LeadJudgement) -> RustBuffer {
+    return FfiConverterTypeLeadJudgement.lower(value)
 }
 
 
@@ -5115,6 +6885,323 @@ public func FfiConverterTypeLeadRow_lower(_ value: LeadRow) -> RustBuffer {
 
 
 /**
+ * 任务.
+ */
+public struct LeadTask: Equatable, Hashable {
+    /**
+     * The rule.
+     */
+    public let rule: String
+    /**
+     * The fact that opened it.
+     */
+    public let epoch: EntryId
+    /**
+     * The version of the policy that set it: the one in force when it was opened.
+     */
+    public let policy: EntryId
+    /**
+     * 事项.
+     */
+    public let title: String
+    /**
+     * Who does it.
+     */
+    public let who: Who
+    /**
+     * Who hears of it when it is overdue.
+     */
+    public let copyTo: Who?
+    /**
+     * From when it counts, milliseconds since 1970 UTC.
+     */
+    public let fromMs: Int64
+    /**
+     * By when it is due, milliseconds since 1970 UTC.
+     */
+    public let dueMs: Int64
+    /**
+     * How it stands.
+     */
+    public let state: TaskState
+    /**
+     * Whether the lead does not advance while it is open.
+     */
+    public let blocksStage: Bool
+    /**
+     * Whether the lead's money is at risk with it (C32).
+     */
+    public let atRisk: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The rule.
+         */rule: String, 
+        /**
+         * The fact that opened it.
+         */epoch: EntryId, 
+        /**
+         * The version of the policy that set it: the one in force when it was opened.
+         */policy: EntryId, 
+        /**
+         * 事项.
+         */title: String, 
+        /**
+         * Who does it.
+         */who: Who, 
+        /**
+         * Who hears of it when it is overdue.
+         */copyTo: Who?, 
+        /**
+         * From when it counts, milliseconds since 1970 UTC.
+         */fromMs: Int64, 
+        /**
+         * By when it is due, milliseconds since 1970 UTC.
+         */dueMs: Int64, 
+        /**
+         * How it stands.
+         */state: TaskState, 
+        /**
+         * Whether the lead does not advance while it is open.
+         */blocksStage: Bool, 
+        /**
+         * Whether the lead's money is at risk with it (C32).
+         */atRisk: Bool) {
+        self.rule = rule
+        self.epoch = epoch
+        self.policy = policy
+        self.title = title
+        self.who = who
+        self.copyTo = copyTo
+        self.fromMs = fromMs
+        self.dueMs = dueMs
+        self.state = state
+        self.blocksStage = blocksStage
+        self.atRisk = atRisk
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension LeadTask: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLeadTask: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> LeadTask {
+        return
+            try LeadTask(
+                rule: FfiConverterString.read(from: &buf), 
+                epoch: FfiConverterTypeEntryId.read(from: &buf), 
+                policy: FfiConverterTypeEntryId.read(from: &buf), 
+                title: FfiConverterString.read(from: &buf), 
+                who: FfiConverterTypeWho.read(from: &buf), 
+                copyTo: FfiConverterOptionTypeWho.read(from: &buf), 
+                fromMs: FfiConverterInt64.read(from: &buf), 
+                dueMs: FfiConverterInt64.read(from: &buf), 
+                state: FfiConverterTypeTaskState.read(from: &buf), 
+                blocksStage: FfiConverterBool.read(from: &buf), 
+                atRisk: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: LeadTask, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.rule, into: &buf)
+        FfiConverterTypeEntryId.write(value.epoch, into: &buf)
+        FfiConverterTypeEntryId.write(value.policy, into: &buf)
+        FfiConverterString.write(value.title, into: &buf)
+        FfiConverterTypeWho.write(value.who, into: &buf)
+        FfiConverterOptionTypeWho.write(value.copyTo, into: &buf)
+        FfiConverterInt64.write(value.fromMs, into: &buf)
+        FfiConverterInt64.write(value.dueMs, into: &buf)
+        FfiConverterTypeTaskState.write(value.state, into: &buf)
+        FfiConverterBool.write(value.blocksStage, into: &buf)
+        FfiConverterBool.write(value.atRisk, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLeadTask_lift(_ buf: RustBuffer) throws -> LeadTask {
+    return try FfiConverterTypeLeadTask.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLeadTask_lower(_ value: LeadTask) -> RustBuffer {
+    return FfiConverterTypeLeadTask.lower(value)
+}
+
+
+/**
+ * The loss predictor.
+ */
+public struct LossItem: Equatable, Hashable {
+    /**
+     * Its questions.
+     */
+    public let ticks: [LossTickItem]
+    /**
+     * 流失概率, basis points; `None`: not all are ticked.
+     */
+    public let riskBp: UInt32?
+    /**
+     * The talk pack that comes up with it, by its id in the playbook.
+     */
+    public let talkPack: String?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its questions.
+         */ticks: [LossTickItem], 
+        /**
+         * 流失概率, basis points; `None`: not all are ticked.
+         */riskBp: UInt32?, 
+        /**
+         * The talk pack that comes up with it, by its id in the playbook.
+         */talkPack: String?) {
+        self.ticks = ticks
+        self.riskBp = riskBp
+        self.talkPack = talkPack
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension LossItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLossItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> LossItem {
+        return
+            try LossItem(
+                ticks: FfiConverterSequenceTypeLossTickItem.read(from: &buf), 
+                riskBp: FfiConverterOptionUInt32.read(from: &buf), 
+                talkPack: FfiConverterOptionString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: LossItem, into buf: inout [UInt8]) {
+        FfiConverterSequenceTypeLossTickItem.write(value.ticks, into: &buf)
+        FfiConverterOptionUInt32.write(value.riskBp, into: &buf)
+        FfiConverterOptionString.write(value.talkPack, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLossItem_lift(_ buf: RustBuffer) throws -> LossItem {
+    return try FfiConverterTypeLossItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLossItem_lower(_ value: LossItem) -> RustBuffer {
+    return FfiConverterTypeLossItem.lower(value)
+}
+
+
+/**
+ * A question of the loss predictor.
+ */
+public struct LossTickItem: Equatable, Hashable {
+    /**
+     * By which it is ticked.
+     */
+    public let id: String
+    /**
+     * As it is asked.
+     */
+    public let text: String
+    /**
+     * Whether it is ticked.
+     */
+    public let ticked: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * By which it is ticked.
+         */id: String, 
+        /**
+         * As it is asked.
+         */text: String, 
+        /**
+         * Whether it is ticked.
+         */ticked: Bool) {
+        self.id = id
+        self.text = text
+        self.ticked = ticked
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension LossTickItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLossTickItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> LossTickItem {
+        return
+            try LossTickItem(
+                id: FfiConverterString.read(from: &buf), 
+                text: FfiConverterString.read(from: &buf), 
+                ticked: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: LossTickItem, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.id, into: &buf)
+        FfiConverterString.write(value.text, into: &buf)
+        FfiConverterBool.write(value.ticked, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLossTickItem_lift(_ buf: RustBuffer) throws -> LossTickItem {
+    return try FfiConverterTypeLossTickItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLossTickItem_lower(_ value: LossTickItem) -> RustBuffer {
+    return FfiConverterTypeLossTickItem.lower(value)
+}
+
+
+/**
  * Who this phone is.
  */
 public struct Me: Equatable, Hashable {
@@ -5382,6 +7469,234 @@ public func FfiConverterTypeNewLead_lower(_ value: NewLead) -> RustBuffer {
 
 
 /**
+ * 下一步最佳动作 (C48).
+ */
+public struct NextAction: Equatable, Hashable {
+    /**
+     * What is proposed.
+     */
+    public let action: String
+    /**
+     * The material, by its id in the playbook; empty: none.
+     */
+    public let material: String
+    /**
+     * Why: the condition that holds.
+     */
+    public let because: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * What is proposed.
+         */action: String, 
+        /**
+         * The material, by its id in the playbook; empty: none.
+         */material: String, 
+        /**
+         * Why: the condition that holds.
+         */because: String) {
+        self.action = action
+        self.material = material
+        self.because = because
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension NextAction: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeNextAction: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> NextAction {
+        return
+            try NextAction(
+                action: FfiConverterString.read(from: &buf), 
+                material: FfiConverterString.read(from: &buf), 
+                because: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: NextAction, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.action, into: &buf)
+        FfiConverterString.write(value.material, into: &buf)
+        FfiConverterString.write(value.because, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNextAction_lift(_ buf: RustBuffer) throws -> NextAction {
+    return try FfiConverterTypeNextAction.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNextAction_lower(_ value: NextAction) -> RustBuffer {
+    return FfiConverterTypeNextAction.lower(value)
+}
+
+
+/**
+ * A step of a nurturing package.
+ */
+public struct NurturingItem: Equatable, Hashable {
+    /**
+     * The package, as it is called.
+     */
+    public let package: String
+    /**
+     * The contact that was one too many.
+     */
+    public let epoch: EntryId
+    /**
+     * The version of the policy that it follows.
+     */
+    public let policy: EntryId
+    /**
+     * Its place in the package, from 0.
+     */
+    public let at: UInt32
+    /**
+     * What is sent or done.
+     */
+    public let title: String
+    /**
+     * Who does it.
+     */
+    public let who: Who
+    /**
+     * The material, by its id in the playbook; empty: none.
+     */
+    public let material: String
+    /**
+     * When it is due.
+     */
+    public let dueMs: Int64
+    /**
+     * Its day has come.
+     */
+    public let due: Bool
+    /**
+     * Somebody was reached before its day, with this entry.
+     */
+    public let cancelledBy: EntryId?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The package, as it is called.
+         */package: String, 
+        /**
+         * The contact that was one too many.
+         */epoch: EntryId, 
+        /**
+         * The version of the policy that it follows.
+         */policy: EntryId, 
+        /**
+         * Its place in the package, from 0.
+         */at: UInt32, 
+        /**
+         * What is sent or done.
+         */title: String, 
+        /**
+         * Who does it.
+         */who: Who, 
+        /**
+         * The material, by its id in the playbook; empty: none.
+         */material: String, 
+        /**
+         * When it is due.
+         */dueMs: Int64, 
+        /**
+         * Its day has come.
+         */due: Bool, 
+        /**
+         * Somebody was reached before its day, with this entry.
+         */cancelledBy: EntryId?) {
+        self.package = package
+        self.epoch = epoch
+        self.policy = policy
+        self.at = at
+        self.title = title
+        self.who = who
+        self.material = material
+        self.dueMs = dueMs
+        self.due = due
+        self.cancelledBy = cancelledBy
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension NurturingItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeNurturingItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> NurturingItem {
+        return
+            try NurturingItem(
+                package: FfiConverterString.read(from: &buf), 
+                epoch: FfiConverterTypeEntryId.read(from: &buf), 
+                policy: FfiConverterTypeEntryId.read(from: &buf), 
+                at: FfiConverterUInt32.read(from: &buf), 
+                title: FfiConverterString.read(from: &buf), 
+                who: FfiConverterTypeWho.read(from: &buf), 
+                material: FfiConverterString.read(from: &buf), 
+                dueMs: FfiConverterInt64.read(from: &buf), 
+                due: FfiConverterBool.read(from: &buf), 
+                cancelledBy: FfiConverterOptionTypeEntryId.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: NurturingItem, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.package, into: &buf)
+        FfiConverterTypeEntryId.write(value.epoch, into: &buf)
+        FfiConverterTypeEntryId.write(value.policy, into: &buf)
+        FfiConverterUInt32.write(value.at, into: &buf)
+        FfiConverterString.write(value.title, into: &buf)
+        FfiConverterTypeWho.write(value.who, into: &buf)
+        FfiConverterString.write(value.material, into: &buf)
+        FfiConverterInt64.write(value.dueMs, into: &buf)
+        FfiConverterBool.write(value.due, into: &buf)
+        FfiConverterOptionTypeEntryId.write(value.cancelledBy, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNurturingItem_lift(_ buf: RustBuffer) throws -> NurturingItem {
+    return try FfiConverterTypeNurturingItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNurturingItem_lower(_ value: NurturingItem) -> RustBuffer {
+    return FfiConverterTypeNurturingItem.lower(value)
+}
+
+
+/**
  * A phone of the user.
  */
 public struct Phone: Equatable, Hashable {
@@ -5491,6 +7806,551 @@ public func FfiConverterTypePhone_lower(_ value: Phone) -> RustBuffer {
 
 
 /**
+ * Something that an app offers by name and writes by id.
+ */
+public struct PolicyChoice: Equatable, Hashable {
+    /**
+     * By which it is written.
+     */
+    public let id: String
+    /**
+     * As it is called or asked.
+     */
+    public let name: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * By which it is written.
+         */id: String, 
+        /**
+         * As it is called or asked.
+         */name: String) {
+        self.id = id
+        self.name = name
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension PolicyChoice: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePolicyChoice: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> PolicyChoice {
+        return
+            try PolicyChoice(
+                id: FfiConverterString.read(from: &buf), 
+                name: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: PolicyChoice, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.id, into: &buf)
+        FfiConverterString.write(value.name, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePolicyChoice_lift(_ buf: RustBuffer) throws -> PolicyChoice {
+    return try FfiConverterTypePolicyChoice.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePolicyChoice_lower(_ value: PolicyChoice) -> RustBuffer {
+    return FfiConverterTypePolicyChoice.lower(value)
+}
+
+
+/**
+ * The policy in force, as far as an app draws forms by it.
+ */
+public struct PolicyForms: Equatable, Hashable {
+    /**
+     * What the company calls it.
+     */
+    public let name: String
+    /**
+     * The version; all zeros: the pack that ships.
+     */
+    public let version: EntryId
+    /**
+     * From when it is in force; `None`: it always was.
+     */
+    public let effectiveFromMs: Int64?
+    /**
+     * 阶段, in their order.
+     */
+    public let stages: [PolicyChoice]
+    /**
+     * The rows of the advancement table, in their order.
+     */
+    public let rows: [PolicyChoice]
+    /**
+     * The questions of the loss predictor.
+     */
+    public let lossTicks: [PolicyChoice]
+    /**
+     * The kinds of signals.
+     */
+    public let signals: [PolicyChoice]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * What the company calls it.
+         */name: String, 
+        /**
+         * The version; all zeros: the pack that ships.
+         */version: EntryId, 
+        /**
+         * From when it is in force; `None`: it always was.
+         */effectiveFromMs: Int64?, 
+        /**
+         * 阶段, in their order.
+         */stages: [PolicyChoice], 
+        /**
+         * The rows of the advancement table, in their order.
+         */rows: [PolicyChoice], 
+        /**
+         * The questions of the loss predictor.
+         */lossTicks: [PolicyChoice], 
+        /**
+         * The kinds of signals.
+         */signals: [PolicyChoice]) {
+        self.name = name
+        self.version = version
+        self.effectiveFromMs = effectiveFromMs
+        self.stages = stages
+        self.rows = rows
+        self.lossTicks = lossTicks
+        self.signals = signals
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension PolicyForms: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePolicyForms: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> PolicyForms {
+        return
+            try PolicyForms(
+                name: FfiConverterString.read(from: &buf), 
+                version: FfiConverterTypeEntryId.read(from: &buf), 
+                effectiveFromMs: FfiConverterOptionInt64.read(from: &buf), 
+                stages: FfiConverterSequenceTypePolicyChoice.read(from: &buf), 
+                rows: FfiConverterSequenceTypePolicyChoice.read(from: &buf), 
+                lossTicks: FfiConverterSequenceTypePolicyChoice.read(from: &buf), 
+                signals: FfiConverterSequenceTypePolicyChoice.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: PolicyForms, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterTypeEntryId.write(value.version, into: &buf)
+        FfiConverterOptionInt64.write(value.effectiveFromMs, into: &buf)
+        FfiConverterSequenceTypePolicyChoice.write(value.stages, into: &buf)
+        FfiConverterSequenceTypePolicyChoice.write(value.rows, into: &buf)
+        FfiConverterSequenceTypePolicyChoice.write(value.lossTicks, into: &buf)
+        FfiConverterSequenceTypePolicyChoice.write(value.signals, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePolicyForms_lift(_ buf: RustBuffer) throws -> PolicyForms {
+    return try FfiConverterTypePolicyForms.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePolicyForms_lower(_ value: PolicyForms) -> RustBuffer {
+    return FfiConverterTypePolicyForms.lower(value)
+}
+
+
+/**
+ * A proposal, and what came of it.
+ */
+public struct ProposalItem: Equatable, Hashable {
+    /**
+     * Its entry in the log.
+     */
+    public let id: EntryId
+    /**
+     * The stage proposed, by its id.
+     */
+    public let to: String
+    /**
+     * As it is called; the id where the policy has no such stage.
+     */
+    public let name: String
+    /**
+     * When it was made.
+     */
+    public let atMs: Int64
+    /**
+     * The version of the policy that it is judged by.
+     */
+    public let policy: EntryId
+    /**
+     * What came of it.
+     */
+    public let verdict: ProposalOutcome
+    /**
+     * It jumped a stage (M4).
+     */
+    public let jump: Bool
+    /**
+     * What is missing under the version in force now, where that says otherwise (O13).
+     */
+    public let underPresent: [String]?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its entry in the log.
+         */id: EntryId, 
+        /**
+         * The stage proposed, by its id.
+         */to: String, 
+        /**
+         * As it is called; the id where the policy has no such stage.
+         */name: String, 
+        /**
+         * When it was made.
+         */atMs: Int64, 
+        /**
+         * The version of the policy that it is judged by.
+         */policy: EntryId, 
+        /**
+         * What came of it.
+         */verdict: ProposalOutcome, 
+        /**
+         * It jumped a stage (M4).
+         */jump: Bool, 
+        /**
+         * What is missing under the version in force now, where that says otherwise (O13).
+         */underPresent: [String]?) {
+        self.id = id
+        self.to = to
+        self.name = name
+        self.atMs = atMs
+        self.policy = policy
+        self.verdict = verdict
+        self.jump = jump
+        self.underPresent = underPresent
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension ProposalItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeProposalItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ProposalItem {
+        return
+            try ProposalItem(
+                id: FfiConverterTypeEntryId.read(from: &buf), 
+                to: FfiConverterString.read(from: &buf), 
+                name: FfiConverterString.read(from: &buf), 
+                atMs: FfiConverterInt64.read(from: &buf), 
+                policy: FfiConverterTypeEntryId.read(from: &buf), 
+                verdict: FfiConverterTypeProposalOutcome.read(from: &buf), 
+                jump: FfiConverterBool.read(from: &buf), 
+                underPresent: FfiConverterOptionSequenceString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: ProposalItem, into buf: inout [UInt8]) {
+        FfiConverterTypeEntryId.write(value.id, into: &buf)
+        FfiConverterString.write(value.to, into: &buf)
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterInt64.write(value.atMs, into: &buf)
+        FfiConverterTypeEntryId.write(value.policy, into: &buf)
+        FfiConverterTypeProposalOutcome.write(value.verdict, into: &buf)
+        FfiConverterBool.write(value.jump, into: &buf)
+        FfiConverterOptionSequenceString.write(value.underPresent, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeProposalItem_lift(_ buf: RustBuffer) throws -> ProposalItem {
+    return try FfiConverterTypeProposalItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeProposalItem_lower(_ value: ProposalItem) -> RustBuffer {
+    return FfiConverterTypeProposalItem.lower(value)
+}
+
+
+/**
+ * A dimension of the radar.
+ */
+public struct RadarItem: Equatable, Hashable {
+    /**
+     * As it is called.
+     */
+    public let name: String
+    /**
+     * 0 to 100; `None`: it cannot be said.
+     */
+    public let score: UInt32?
+    /**
+     * What would have to be known.
+     */
+    public let missing: [String]
+    /**
+     * 销售视角.
+     */
+    public let sales: String
+    /**
+     * 市场视角.
+     */
+    public let marketing: String
+    /**
+     * It is the lowest: this month's.
+     */
+    public let lowest: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * As it is called.
+         */name: String, 
+        /**
+         * 0 to 100; `None`: it cannot be said.
+         */score: UInt32?, 
+        /**
+         * What would have to be known.
+         */missing: [String], 
+        /**
+         * 销售视角.
+         */sales: String, 
+        /**
+         * 市场视角.
+         */marketing: String, 
+        /**
+         * It is the lowest: this month's.
+         */lowest: Bool) {
+        self.name = name
+        self.score = score
+        self.missing = missing
+        self.sales = sales
+        self.marketing = marketing
+        self.lowest = lowest
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension RadarItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeRadarItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> RadarItem {
+        return
+            try RadarItem(
+                name: FfiConverterString.read(from: &buf), 
+                score: FfiConverterOptionUInt32.read(from: &buf), 
+                missing: FfiConverterSequenceString.read(from: &buf), 
+                sales: FfiConverterString.read(from: &buf), 
+                marketing: FfiConverterString.read(from: &buf), 
+                lowest: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: RadarItem, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterOptionUInt32.write(value.score, into: &buf)
+        FfiConverterSequenceString.write(value.missing, into: &buf)
+        FfiConverterString.write(value.sales, into: &buf)
+        FfiConverterString.write(value.marketing, into: &buf)
+        FfiConverterBool.write(value.lowest, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeRadarItem_lift(_ buf: RustBuffer) throws -> RadarItem {
+    return try FfiConverterTypeRadarItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeRadarItem_lower(_ value: RadarItem) -> RustBuffer {
+    return FfiConverterTypeRadarItem.lower(value)
+}
+
+
+/**
+ * A deadline of a first response.
+ */
+public struct ResponseItem: Equatable, Hashable {
+    /**
+     * The assignment that opened it.
+     */
+    public let epoch: EntryId
+    /**
+     * Who owes it.
+     */
+    public let owner: UserId
+    /**
+     * Their name; empty when it is not known here.
+     */
+    public let ownerName: String
+    /**
+     * When it was opened.
+     */
+    public let fromMs: Int64
+    /**
+     * By when it is due.
+     */
+    public let dueMs: Int64
+    /**
+     * The version of the policy that set it.
+     */
+    public let policy: EntryId
+    /**
+     * How it stands.
+     */
+    public let state: ResponseOutcome
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The assignment that opened it.
+         */epoch: EntryId, 
+        /**
+         * Who owes it.
+         */owner: UserId, 
+        /**
+         * Their name; empty when it is not known here.
+         */ownerName: String, 
+        /**
+         * When it was opened.
+         */fromMs: Int64, 
+        /**
+         * By when it is due.
+         */dueMs: Int64, 
+        /**
+         * The version of the policy that set it.
+         */policy: EntryId, 
+        /**
+         * How it stands.
+         */state: ResponseOutcome) {
+        self.epoch = epoch
+        self.owner = owner
+        self.ownerName = ownerName
+        self.fromMs = fromMs
+        self.dueMs = dueMs
+        self.policy = policy
+        self.state = state
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension ResponseItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeResponseItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ResponseItem {
+        return
+            try ResponseItem(
+                epoch: FfiConverterTypeEntryId.read(from: &buf), 
+                owner: FfiConverterTypeUserId.read(from: &buf), 
+                ownerName: FfiConverterString.read(from: &buf), 
+                fromMs: FfiConverterInt64.read(from: &buf), 
+                dueMs: FfiConverterInt64.read(from: &buf), 
+                policy: FfiConverterTypeEntryId.read(from: &buf), 
+                state: FfiConverterTypeResponseOutcome.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: ResponseItem, into buf: inout [UInt8]) {
+        FfiConverterTypeEntryId.write(value.epoch, into: &buf)
+        FfiConverterTypeUserId.write(value.owner, into: &buf)
+        FfiConverterString.write(value.ownerName, into: &buf)
+        FfiConverterInt64.write(value.fromMs, into: &buf)
+        FfiConverterInt64.write(value.dueMs, into: &buf)
+        FfiConverterTypeEntryId.write(value.policy, into: &buf)
+        FfiConverterTypeResponseOutcome.write(value.state, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeResponseItem_lift(_ buf: RustBuffer) throws -> ResponseItem {
+    return try FfiConverterTypeResponseItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeResponseItem_lower(_ value: ResponseItem) -> RustBuffer {
+    return FfiConverterTypeResponseItem.lower(value)
+}
+
+
+/**
  * 信号 (C2, C10, C36–C38, C45, C81).
  */
 public struct Signal: Equatable, Hashable {
@@ -5586,6 +8446,145 @@ public func FfiConverterTypeSignal_lift(_ buf: RustBuffer) throws -> Signal {
 #endif
 public func FfiConverterTypeSignal_lower(_ value: Signal) -> RustBuffer {
     return FfiConverterTypeSignal.lower(value)
+}
+
+
+/**
+ * Where a lead is.
+ */
+public struct StageJudgement: Equatable, Hashable {
+    /**
+     * The stage, by its id.
+     */
+    public let stage: String
+    /**
+     * As it is called.
+     */
+    public let name: String
+    /**
+     * Since when; `None`: since the lead is there.
+     */
+    public let sinceMs: Int64?
+    /**
+     * The stage that the server confirmed, by its id; `None`: none yet, or the ruling is not held.
+     */
+    public let confirmed: String?
+    /**
+     * The server has not confirmed this stage (O4).
+     */
+    public let provisional: Bool
+    /**
+     * The next stage, by its id; `None`: there is none.
+     */
+    public let next: String?
+    /**
+     * As it is called; empty: there is none.
+     */
+    public let nextName: String
+    /**
+     * Every proposal, in the order in which they were made.
+     */
+    public let proposals: [ProposalItem]
+    /**
+     * 停滞 (C66).
+     */
+    public let stuck: Stuck?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The stage, by its id.
+         */stage: String, 
+        /**
+         * As it is called.
+         */name: String, 
+        /**
+         * Since when; `None`: since the lead is there.
+         */sinceMs: Int64?, 
+        /**
+         * The stage that the server confirmed, by its id; `None`: none yet, or the ruling is not held.
+         */confirmed: String?, 
+        /**
+         * The server has not confirmed this stage (O4).
+         */provisional: Bool, 
+        /**
+         * The next stage, by its id; `None`: there is none.
+         */next: String?, 
+        /**
+         * As it is called; empty: there is none.
+         */nextName: String, 
+        /**
+         * Every proposal, in the order in which they were made.
+         */proposals: [ProposalItem], 
+        /**
+         * 停滞 (C66).
+         */stuck: Stuck?) {
+        self.stage = stage
+        self.name = name
+        self.sinceMs = sinceMs
+        self.confirmed = confirmed
+        self.provisional = provisional
+        self.next = next
+        self.nextName = nextName
+        self.proposals = proposals
+        self.stuck = stuck
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension StageJudgement: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeStageJudgement: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> StageJudgement {
+        return
+            try StageJudgement(
+                stage: FfiConverterString.read(from: &buf), 
+                name: FfiConverterString.read(from: &buf), 
+                sinceMs: FfiConverterOptionInt64.read(from: &buf), 
+                confirmed: FfiConverterOptionString.read(from: &buf), 
+                provisional: FfiConverterBool.read(from: &buf), 
+                next: FfiConverterOptionString.read(from: &buf), 
+                nextName: FfiConverterString.read(from: &buf), 
+                proposals: FfiConverterSequenceTypeProposalItem.read(from: &buf), 
+                stuck: FfiConverterOptionTypeStuck.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: StageJudgement, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.stage, into: &buf)
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterOptionInt64.write(value.sinceMs, into: &buf)
+        FfiConverterOptionString.write(value.confirmed, into: &buf)
+        FfiConverterBool.write(value.provisional, into: &buf)
+        FfiConverterOptionString.write(value.next, into: &buf)
+        FfiConverterString.write(value.nextName, into: &buf)
+        FfiConverterSequenceTypeProposalItem.write(value.proposals, into: &buf)
+        FfiConverterOptionTypeStuck.write(value.stuck, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStageJudgement_lift(_ buf: RustBuffer) throws -> StageJudgement {
+    return try FfiConverterTypeStageJudgement.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStageJudgement_lower(_ value: StageJudgement) -> RustBuffer {
+    return FfiConverterTypeStageJudgement.lower(value)
 }
 
 
@@ -5868,6 +8867,75 @@ public func FfiConverterTypeStatus_lower(_ value: Status) -> RustBuffer {
 
 
 /**
+ * 停滞: a lead that stays where it is (C66).
+ */
+public struct Stuck: Equatable, Hashable {
+    /**
+     * Days in the stage.
+     */
+    public let days: Int64
+    /**
+     * Why, in Chinese.
+     */
+    public let reason: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Days in the stage.
+         */days: Int64, 
+        /**
+         * Why, in Chinese.
+         */reason: String) {
+        self.days = days
+        self.reason = reason
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Stuck: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeStuck: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Stuck {
+        return
+            try Stuck(
+                days: FfiConverterInt64.read(from: &buf), 
+                reason: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Stuck, into buf: inout [UInt8]) {
+        FfiConverterInt64.write(value.days, into: &buf)
+        FfiConverterString.write(value.reason, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStuck_lift(_ buf: RustBuffer) throws -> Stuck {
+    return try FfiConverterTypeStuck.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStuck_lower(_ value: Stuck) -> RustBuffer {
+    return FfiConverterTypeStuck.lower(value)
+}
+
+
+/**
  * What a round of sync did.
  */
 public struct SyncReport: Equatable, Hashable {
@@ -6132,6 +9200,174 @@ public func FfiConverterTypeTagItem_lift(_ buf: RustBuffer) throws -> TagItem {
 #endif
 public func FfiConverterTypeTagItem_lower(_ value: TagItem) -> RustBuffer {
     return FfiConverterTypeTagItem.lower(value)
+}
+
+
+/**
+ * What the end of a talk comes to: the proposal, as the rep accepted or changed it.
+ */
+public struct TalkPlan: Equatable, Hashable {
+    /**
+     * What took place.
+     */
+    public let talk: Talk
+    /**
+     * The day of the next contact, ISO; `None`: none.
+     */
+    public let nextContact: String?
+    /**
+     * The todo for it.
+     */
+    public let todo: String
+    /**
+     * 客户状态; `None`: as it is.
+     */
+    public let customerState: String?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * What took place.
+         */talk: Talk, 
+        /**
+         * The day of the next contact, ISO; `None`: none.
+         */nextContact: String? = nil, 
+        /**
+         * The todo for it.
+         */todo: String = "", 
+        /**
+         * 客户状态; `None`: as it is.
+         */customerState: String? = nil) {
+        self.talk = talk
+        self.nextContact = nextContact
+        self.todo = todo
+        self.customerState = customerState
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension TalkPlan: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTalkPlan: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TalkPlan {
+        return
+            try TalkPlan(
+                talk: FfiConverterTypeTalk.read(from: &buf), 
+                nextContact: FfiConverterOptionString.read(from: &buf), 
+                todo: FfiConverterString.read(from: &buf), 
+                customerState: FfiConverterOptionString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: TalkPlan, into buf: inout [UInt8]) {
+        FfiConverterTypeTalk.write(value.talk, into: &buf)
+        FfiConverterOptionString.write(value.nextContact, into: &buf)
+        FfiConverterString.write(value.todo, into: &buf)
+        FfiConverterOptionString.write(value.customerState, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTalkPlan_lift(_ buf: RustBuffer) throws -> TalkPlan {
+    return try FfiConverterTypeTalkPlan.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTalkPlan_lower(_ value: TalkPlan) -> RustBuffer {
+    return FfiConverterTypeTalkPlan.lower(value)
+}
+
+
+/**
+ * Whether 沟通中 may be set by hand (C36).
+ */
+public struct TalkStart: Equatable, Hashable {
+    /**
+     * The entry that shows that there was a talk; `None`: refused.
+     */
+    public let shownBy: EntryId?
+    /**
+     * Its first sentence.
+     */
+    public let firstSentence: String
+    /**
+     * Why it is refused, for the user; empty: it is not.
+     */
+    public let refusal: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The entry that shows that there was a talk; `None`: refused.
+         */shownBy: EntryId?, 
+        /**
+         * Its first sentence.
+         */firstSentence: String, 
+        /**
+         * Why it is refused, for the user; empty: it is not.
+         */refusal: String) {
+        self.shownBy = shownBy
+        self.firstSentence = firstSentence
+        self.refusal = refusal
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension TalkStart: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTalkStart: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TalkStart {
+        return
+            try TalkStart(
+                shownBy: FfiConverterOptionTypeEntryId.read(from: &buf), 
+                firstSentence: FfiConverterString.read(from: &buf), 
+                refusal: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: TalkStart, into buf: inout [UInt8]) {
+        FfiConverterOptionTypeEntryId.write(value.shownBy, into: &buf)
+        FfiConverterString.write(value.firstSentence, into: &buf)
+        FfiConverterString.write(value.refusal, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTalkStart_lift(_ buf: RustBuffer) throws -> TalkStart {
+    return try FfiConverterTypeTalkStart.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTalkStart_lower(_ value: TalkStart) -> RustBuffer {
+    return FfiConverterTypeTalkStart.lower(value)
 }
 
 
@@ -6581,6 +9817,75 @@ public func FfiConverterTypeTouch_lower(_ value: Touch) -> RustBuffer {
 
 
 /**
+ * A part of a judgement that cannot be said from what this phone holds.
+ */
+public struct Undetermined: Equatable, Hashable {
+    /**
+     * The part, by its name in the judgement.
+     */
+    public let part: String
+    /**
+     * What would have to be known, in Chinese, as formulas call it.
+     */
+    public let missing: [String]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The part, by its name in the judgement.
+         */part: String, 
+        /**
+         * What would have to be known, in Chinese, as formulas call it.
+         */missing: [String]) {
+        self.part = part
+        self.missing = missing
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Undetermined: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeUndetermined: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Undetermined {
+        return
+            try Undetermined(
+                part: FfiConverterString.read(from: &buf), 
+                missing: FfiConverterSequenceString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Undetermined, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.part, into: &buf)
+        FfiConverterSequenceString.write(value.missing, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUndetermined_lift(_ buf: RustBuffer) throws -> Undetermined {
+    return try FfiConverterTypeUndetermined.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUndetermined_lower(_ value: Undetermined) -> RustBuffer {
+    return FfiConverterTypeUndetermined.lower(value)
+}
+
+
+/**
  * 拜访: the three fields of C4, the rest optional.
  */
 public struct Visit: Equatable, Hashable {
@@ -6697,6 +10002,267 @@ public func FfiConverterTypeVisit_lift(_ buf: RustBuffer) throws -> Visit {
 public func FfiConverterTypeVisit_lower(_ value: Visit) -> RustBuffer {
     return FfiConverterTypeVisit.lower(value)
 }
+
+
+/**
+ * A question of this week.
+ */
+public struct WeekQuestion: Equatable, Hashable {
+    /**
+     * The key of its answer in the advancement table: the ISO week and the question, so that two phones that begin a week without signal
+     * mean the same one.
+     */
+    public let key: String
+    /**
+     * As it is asked.
+     */
+    public let text: String
+    /**
+     * What was found out this week.
+     */
+    public let answer: String?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The key of its answer in the advancement table: the ISO week and the question, so that two phones that begin a week without signal
+         * mean the same one.
+         */key: String, 
+        /**
+         * As it is asked.
+         */text: String, 
+        /**
+         * What was found out this week.
+         */answer: String?) {
+        self.key = key
+        self.text = text
+        self.answer = answer
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension WeekQuestion: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeWeekQuestion: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> WeekQuestion {
+        return
+            try WeekQuestion(
+                key: FfiConverterString.read(from: &buf), 
+                text: FfiConverterString.read(from: &buf), 
+                answer: FfiConverterOptionString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: WeekQuestion, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.key, into: &buf)
+        FfiConverterString.write(value.text, into: &buf)
+        FfiConverterOptionString.write(value.answer, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeWeekQuestion_lift(_ buf: RustBuffer) throws -> WeekQuestion {
+    return try FfiConverterTypeWeekQuestion.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeWeekQuestion_lower(_ value: WeekQuestion) -> RustBuffer {
+    return FfiConverterTypeWeekQuestion.lower(value)
+}
+
+
+/**
+ * What sort of thing is to be done.
+ */
+
+public enum ActKind: Equatable, Hashable {
+    
+    /**
+     * 待办: somebody wrote it down.
+     */
+    case todo
+    /**
+     * 任务: a rule of the policy wants it.
+     */
+    case task
+    /**
+     * 培育步骤.
+     */
+    case step
+    /**
+     * 首次响应.
+     */
+    case response
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension ActKind: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeActKind: FfiConverterRustBuffer {
+    typealias SwiftType = ActKind
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ActKind {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .todo
+        
+        case 2: return .task
+        
+        case 3: return .step
+        
+        case 4: return .response
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: ActKind, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .todo:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .task:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .step:
+            writeInt(&buf, Int32(3))
+        
+        
+        case .response:
+            writeInt(&buf, Int32(4))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeActKind_lift(_ buf: RustBuffer) throws -> ActKind {
+    return try FfiConverterTypeActKind.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeActKind_lower(_ value: ActKind) -> RustBuffer {
+    return FfiConverterTypeActKind.lower(value)
+}
+
+
+
+/**
+ * 态度: what somebody at the customer thinks of the purchase (C53).
+ */
+
+public enum Attitude: Equatable, Hashable {
+    
+    /**
+     * 支持.
+     */
+    case `for`
+    /**
+     * 观望.
+     */
+    case waiting
+    /**
+     * 反对.
+     */
+    case against
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Attitude: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAttitude: FfiConverterRustBuffer {
+    typealias SwiftType = Attitude
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Attitude {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .`for`
+        
+        case 2: return .waiting
+        
+        case 3: return .against
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Attitude, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .`for`:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .waiting:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .against:
+            writeInt(&buf, Int32(3))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAttitude_lift(_ buf: RustBuffer) throws -> Attitude {
+    return try FfiConverterTypeAttitude.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAttitude_lower(_ value: Attitude) -> RustBuffer {
+    return FfiConverterTypeAttitude.lower(value)
+}
+
 
 
 /**
@@ -7048,7 +10614,7 @@ enum FieldbookError: Swift.Error, Equatable, Hashable, Foundation.LocalizedError
          */detail: String
     )
     /**
-     * This phone does not hold it (any more).
+     * This phone does not hold it (any more), or not what would have to be known to say it.
      */
     case NotFound(
         /**
@@ -7118,7 +10684,7 @@ enum FieldbookError: Swift.Error, Equatable, Hashable, Foundation.LocalizedError
          */detail: String
     )
     /**
-     * The server said no, or cannot be trusted: a used code, an old app, a certificate of nobody.
+     * The server said no, or cannot be trusted: a used code, an old app, a certificate of nobody. Or it is for leaders alone.
      */
     case Refused(
         /**
@@ -7818,6 +11384,652 @@ public func FfiConverterTypeNetwork_lower(_ value: Network) -> RustBuffer {
 
 
 /**
+ * What follows on an overdue response.
+ */
+
+public enum Overdue: Equatable, Hashable {
+    
+    /**
+     * 升级至主管 (C1, C22).
+     */
+    case escalate
+    /**
+     * 二次分配并通知主管 (C18).
+     */
+    case reassign
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Overdue: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeOverdue: FfiConverterRustBuffer {
+    typealias SwiftType = Overdue
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Overdue {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .escalate
+        
+        case 2: return .reassign
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Overdue, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .escalate:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .reassign:
+            writeInt(&buf, Int32(2))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeOverdue_lift(_ buf: RustBuffer) throws -> Overdue {
+    return try FfiConverterTypeOverdue.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeOverdue_lower(_ value: Overdue) -> RustBuffer {
+    return FfiConverterTypeOverdue.lower(value)
+}
+
+
+
+/**
+ * What came of a proposal.
+ */
+
+public enum ProposalOutcome: Equatable, Hashable {
+    
+    /**
+     * It counts.
+     */
+    case counts(
+        /**
+         * Since when.
+         */sinceMs: Int64
+    )
+    /**
+     * It does not count.
+     */
+    case lacks(
+        /**
+         * What is missing, by the names of the policy.
+         */missing: [String]
+    )
+    /**
+     * A supervisor said no.
+     */
+    case refused(
+        /**
+         * With this entry.
+         */by: EntryId
+    )
+    /**
+     * The policy has no such stage.
+     */
+    case noSuchStage
+    /**
+     * It cannot be said from what this phone holds.
+     */
+    case undetermined(
+        /**
+         * What would have to be known.
+         */missing: [String]
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension ProposalOutcome: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeProposalOutcome: FfiConverterRustBuffer {
+    typealias SwiftType = ProposalOutcome
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ProposalOutcome {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .counts(sinceMs: try FfiConverterInt64.read(from: &buf)
+        )
+        
+        case 2: return .lacks(missing: try FfiConverterSequenceString.read(from: &buf)
+        )
+        
+        case 3: return .refused(by: try FfiConverterTypeEntryId.read(from: &buf)
+        )
+        
+        case 4: return .noSuchStage
+        
+        case 5: return .undetermined(missing: try FfiConverterSequenceString.read(from: &buf)
+        )
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: ProposalOutcome, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case let .counts(sinceMs):
+            writeInt(&buf, Int32(1))
+            FfiConverterInt64.write(sinceMs, into: &buf)
+            
+        
+        case let .lacks(missing):
+            writeInt(&buf, Int32(2))
+            FfiConverterSequenceString.write(missing, into: &buf)
+            
+        
+        case let .refused(by):
+            writeInt(&buf, Int32(3))
+            FfiConverterTypeEntryId.write(by, into: &buf)
+            
+        
+        case .noSuchStage:
+            writeInt(&buf, Int32(4))
+        
+        
+        case let .undetermined(missing):
+            writeInt(&buf, Int32(5))
+            FfiConverterSequenceString.write(missing, into: &buf)
+            
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeProposalOutcome_lift(_ buf: RustBuffer) throws -> ProposalOutcome {
+    return try FfiConverterTypeProposalOutcome.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeProposalOutcome_lower(_ value: ProposalOutcome) -> RustBuffer {
+    return FfiConverterTypeProposalOutcome.lower(value)
+}
+
+
+
+/**
+ * How a deadline stands.
+ */
+
+public enum ResponseOutcome: Equatable, Hashable {
+    
+    /**
+     * Answered in time.
+     */
+    case met(
+        /**
+         * By this entry.
+         */entry: EntryId, 
+        /**
+         * When.
+         */atMs: Int64, 
+        /**
+         * Whether its clock is in doubt (O1).
+         */doubtful: Bool
+    )
+    /**
+     * Answered, too late.
+     */
+    case late(
+        /**
+         * By this entry.
+         */entry: EntryId, 
+        /**
+         * When.
+         */atMs: Int64, 
+        /**
+         * Whether its clock is in doubt (O1).
+         */doubtful: Bool
+    )
+    /**
+     * Not answered yet, and there is time.
+     */
+    case `open`
+    /**
+     * Not answered in time.
+     */
+    case overdue(
+        /**
+         * What follows from it.
+         */then: Overdue
+    )
+    /**
+     * The lead moved on before it was due.
+     */
+    case moved
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension ResponseOutcome: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeResponseOutcome: FfiConverterRustBuffer {
+    typealias SwiftType = ResponseOutcome
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ResponseOutcome {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .met(entry: try FfiConverterTypeEntryId.read(from: &buf), atMs: try FfiConverterInt64.read(from: &buf), doubtful: try FfiConverterBool.read(from: &buf)
+        )
+        
+        case 2: return .late(entry: try FfiConverterTypeEntryId.read(from: &buf), atMs: try FfiConverterInt64.read(from: &buf), doubtful: try FfiConverterBool.read(from: &buf)
+        )
+        
+        case 3: return .`open`
+        
+        case 4: return .overdue(then: try FfiConverterTypeOverdue.read(from: &buf)
+        )
+        
+        case 5: return .moved
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: ResponseOutcome, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case let .met(entry,atMs,doubtful):
+            writeInt(&buf, Int32(1))
+            FfiConverterTypeEntryId.write(entry, into: &buf)
+            FfiConverterInt64.write(atMs, into: &buf)
+            FfiConverterBool.write(doubtful, into: &buf)
+            
+        
+        case let .late(entry,atMs,doubtful):
+            writeInt(&buf, Int32(2))
+            FfiConverterTypeEntryId.write(entry, into: &buf)
+            FfiConverterInt64.write(atMs, into: &buf)
+            FfiConverterBool.write(doubtful, into: &buf)
+            
+        
+        case .`open`:
+            writeInt(&buf, Int32(3))
+        
+        
+        case let .overdue(then):
+            writeInt(&buf, Int32(4))
+            FfiConverterTypeOverdue.write(then, into: &buf)
+            
+        
+        case .moved:
+            writeInt(&buf, Int32(5))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeResponseOutcome_lift(_ buf: RustBuffer) throws -> ResponseOutcome {
+    return try FfiConverterTypeResponseOutcome.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeResponseOutcome_lower(_ value: ResponseOutcome) -> RustBuffer {
+    return FfiConverterTypeResponseOutcome.lower(value)
+}
+
+
+
+/**
+ * Why a lead has a tag.
+ */
+
+public enum TagWhy: Equatable, Hashable {
+    
+    /**
+     * Somebody put it on.
+     */
+    case hand(
+        /**
+         * Until when it counts; `None`: for ever.
+         */expiresMs: Int64?
+    )
+    /**
+     * A rule of the policy holds.
+     */
+    case rule(
+        /**
+         * Its condition.
+         */condition: String
+    )
+    /**
+     * Somebody said it.
+     */
+    case word(
+        /**
+         * The entry.
+         */entry: EntryId, 
+        /**
+         * The word.
+         */word: String
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension TagWhy: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTagWhy: FfiConverterRustBuffer {
+    typealias SwiftType = TagWhy
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TagWhy {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .hand(expiresMs: try FfiConverterOptionInt64.read(from: &buf)
+        )
+        
+        case 2: return .rule(condition: try FfiConverterString.read(from: &buf)
+        )
+        
+        case 3: return .word(entry: try FfiConverterTypeEntryId.read(from: &buf), word: try FfiConverterString.read(from: &buf)
+        )
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: TagWhy, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case let .hand(expiresMs):
+            writeInt(&buf, Int32(1))
+            FfiConverterOptionInt64.write(expiresMs, into: &buf)
+            
+        
+        case let .rule(condition):
+            writeInt(&buf, Int32(2))
+            FfiConverterString.write(condition, into: &buf)
+            
+        
+        case let .word(entry,word):
+            writeInt(&buf, Int32(3))
+            FfiConverterTypeEntryId.write(entry, into: &buf)
+            FfiConverterString.write(word, into: &buf)
+            
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTagWhy_lift(_ buf: RustBuffer) throws -> TagWhy {
+    return try FfiConverterTypeTagWhy.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTagWhy_lower(_ value: TagWhy) -> RustBuffer {
+    return FfiConverterTypeTagWhy.lower(value)
+}
+
+
+
+/**
+ * What took place.
+ */
+
+public enum Talk: Equatable, Hashable {
+    
+    /**
+     * 拜访.
+     */
+    case visit(
+        /**
+         * The visit.
+         */visit: Visit
+    )
+    /**
+     * 触达.
+     */
+    case touch(
+        /**
+         * The touch.
+         */touch: Touch
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Talk: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTalk: FfiConverterRustBuffer {
+    typealias SwiftType = Talk
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Talk {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .visit(visit: try FfiConverterTypeVisit.read(from: &buf)
+        )
+        
+        case 2: return .touch(touch: try FfiConverterTypeTouch.read(from: &buf)
+        )
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Talk, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case let .visit(visit):
+            writeInt(&buf, Int32(1))
+            FfiConverterTypeVisit.write(visit, into: &buf)
+            
+        
+        case let .touch(touch):
+            writeInt(&buf, Int32(2))
+            FfiConverterTypeTouch.write(touch, into: &buf)
+            
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTalk_lift(_ buf: RustBuffer) throws -> Talk {
+    return try FfiConverterTypeTalk.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTalk_lower(_ value: Talk) -> RustBuffer {
+    return FfiConverterTypeTalk.lower(value)
+}
+
+
+
+/**
+ * How a task stands.
+ */
+
+public enum TaskState: Equatable, Hashable {
+    
+    /**
+     * Its time has not come yet (C26).
+     */
+    case ahead
+    /**
+     * To be done.
+     */
+    case `open`
+    /**
+     * Not done, and it is too late.
+     */
+    case overdue
+    /**
+     * Done.
+     */
+    case done(
+        /**
+         * By this entry.
+         */entry: EntryId, 
+        /**
+         * When, milliseconds since 1970 UTC.
+         */atMs: Int64, 
+        /**
+         * Whether before it was due.
+         */inTime: Bool
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension TaskState: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTaskState: FfiConverterRustBuffer {
+    typealias SwiftType = TaskState
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TaskState {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .ahead
+        
+        case 2: return .`open`
+        
+        case 3: return .overdue
+        
+        case 4: return .done(entry: try FfiConverterTypeEntryId.read(from: &buf), atMs: try FfiConverterInt64.read(from: &buf), inTime: try FfiConverterBool.read(from: &buf)
+        )
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: TaskState, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .ahead:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .`open`:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .overdue:
+            writeInt(&buf, Int32(3))
+        
+        
+        case let .done(entry,atMs,inTime):
+            writeInt(&buf, Int32(4))
+            FfiConverterTypeEntryId.write(entry, into: &buf)
+            FfiConverterInt64.write(atMs, into: &buf)
+            FfiConverterBool.write(inTime, into: &buf)
+            
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTaskState_lift(_ buf: RustBuffer) throws -> TaskState {
+    return try FfiConverterTypeTaskState.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTaskState_lower(_ value: TaskState) -> RustBuffer {
+    return FfiConverterTypeTaskState.lower(value)
+}
+
+
+
+/**
  * Through what a customer was touched.
  */
 
@@ -8261,6 +12473,111 @@ public func FfiConverterTypeUrgency_lower(_ value: Urgency) -> RustBuffer {
 }
 
 
+
+/**
+ * Who does something.
+ */
+
+public enum Who: Equatable, Hashable {
+    
+    /**
+     * 负责人.
+     */
+    case owner
+    /**
+     * 主管: who leads the owner's team.
+     */
+    case supervisor
+    /**
+     * 大区总监: who leads the team above.
+     */
+    case director
+    /**
+     * 客服.
+     */
+    case customerService
+    /**
+     * 交付.
+     */
+    case delivery
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Who: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeWho: FfiConverterRustBuffer {
+    typealias SwiftType = Who
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Who {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .owner
+        
+        case 2: return .supervisor
+        
+        case 3: return .director
+        
+        case 4: return .customerService
+        
+        case 5: return .delivery
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Who, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .owner:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .supervisor:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .director:
+            writeInt(&buf, Int32(3))
+        
+        
+        case .customerService:
+            writeInt(&buf, Int32(4))
+        
+        
+        case .delivery:
+            writeInt(&buf, Int32(5))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeWho_lift(_ buf: RustBuffer) throws -> Who {
+    return try FfiConverterTypeWho.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeWho_lower(_ value: Who) -> RustBuffer {
+    return FfiConverterTypeWho.lower(value)
+}
+
+
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
@@ -8408,6 +12725,102 @@ fileprivate struct FfiConverterOptionTypeBoardCell: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypeCardItem: FfiConverterRustBuffer {
+    typealias SwiftType = CardItem?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeCardItem.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeCardItem.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeChainItem: FfiConverterRustBuffer {
+    typealias SwiftType = ChainItem?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeChainItem.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeChainItem.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeFieldsItem: FfiConverterRustBuffer {
+    typealias SwiftType = FieldsItem?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeFieldsItem.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeFieldsItem.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeLossItem: FfiConverterRustBuffer {
+    typealias SwiftType = LossItem?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeLossItem.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeLossItem.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeMe: FfiConverterRustBuffer {
     typealias SwiftType = Me?
 
@@ -8432,6 +12845,54 @@ fileprivate struct FfiConverterOptionTypeMe: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypeStageJudgement: FfiConverterRustBuffer {
+    typealias SwiftType = StageJudgement?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeStageJudgement.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeStageJudgement.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeStuck: FfiConverterRustBuffer {
+    typealias SwiftType = Stuck?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeStuck.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeStuck.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeLanguage: FfiConverterRustBuffer {
     typealias SwiftType = Language?
 
@@ -8448,6 +12909,246 @@ fileprivate struct FfiConverterOptionTypeLanguage: FfiConverterRustBuffer {
         switch try readInt(&buf) as Int8 {
         case 0: return nil
         case 1: return try FfiConverterTypeLanguage.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeWho: FfiConverterRustBuffer {
+    typealias SwiftType = Who?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeWho.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeWho.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionSequenceString: FfiConverterRustBuffer {
+    typealias SwiftType = [String]?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterSequenceString.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterSequenceString.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionSequenceTypeJudgedRow: FfiConverterRustBuffer {
+    typealias SwiftType = [JudgedRow]?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterSequenceTypeJudgedRow.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterSequenceTypeJudgedRow.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionSequenceTypeJudgedTag: FfiConverterRustBuffer {
+    typealias SwiftType = [JudgedTag]?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterSequenceTypeJudgedTag.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterSequenceTypeJudgedTag.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionSequenceTypeLeadTask: FfiConverterRustBuffer {
+    typealias SwiftType = [LeadTask]?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterSequenceTypeLeadTask.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterSequenceTypeLeadTask.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionSequenceTypeNextAction: FfiConverterRustBuffer {
+    typealias SwiftType = [NextAction]?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterSequenceTypeNextAction.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterSequenceTypeNextAction.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionSequenceTypeNurturingItem: FfiConverterRustBuffer {
+    typealias SwiftType = [NurturingItem]?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterSequenceTypeNurturingItem.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterSequenceTypeNurturingItem.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionSequenceTypeRadarItem: FfiConverterRustBuffer {
+    typealias SwiftType = [RadarItem]?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterSequenceTypeRadarItem.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterSequenceTypeRadarItem.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionSequenceTypeResponseItem: FfiConverterRustBuffer {
+    typealias SwiftType = [ResponseItem]?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterSequenceTypeResponseItem.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterSequenceTypeResponseItem.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionSequenceTypeWeekQuestion: FfiConverterRustBuffer {
+    typealias SwiftType = [WeekQuestion]?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterSequenceTypeWeekQuestion.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterSequenceTypeWeekQuestion.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
     }
@@ -8628,6 +13329,31 @@ fileprivate struct FfiConverterSequenceTypeCalendarItem: FfiConverterRustBuffer 
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterSequenceTypeChainPerson: FfiConverterRustBuffer {
+    typealias SwiftType = [ChainPerson]
+
+    public static func write(_ value: [ChainPerson], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeChainPerson.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [ChainPerson] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [ChainPerson]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeChainPerson.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceTypeConflictChoice: FfiConverterRustBuffer {
     typealias SwiftType = [ConflictChoice]
 
@@ -8728,6 +13454,31 @@ fileprivate struct FfiConverterSequenceTypeContactItem: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterSequenceTypeDeduction: FfiConverterRustBuffer {
+    typealias SwiftType = [Deduction]
+
+    public static func write(_ value: [Deduction], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeDeduction.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [Deduction] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [Deduction]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeDeduction.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceTypeDueTodo: FfiConverterRustBuffer {
     typealias SwiftType = [DueTodo]
 
@@ -8778,6 +13529,81 @@ fileprivate struct FfiConverterSequenceTypeEvidenceItem: FfiConverterRustBuffer 
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterSequenceTypeHomeCountdown: FfiConverterRustBuffer {
+    typealias SwiftType = [HomeCountdown]
+
+    public static func write(_ value: [HomeCountdown], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeHomeCountdown.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [HomeCountdown] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [HomeCountdown]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeHomeCountdown.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeHomeReminder: FfiConverterRustBuffer {
+    typealias SwiftType = [HomeReminder]
+
+    public static func write(_ value: [HomeReminder], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeHomeReminder.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [HomeReminder] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [HomeReminder]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeHomeReminder.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeHomeTask: FfiConverterRustBuffer {
+    typealias SwiftType = [HomeTask]
+
+    public static func write(_ value: [HomeTask], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeHomeTask.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [HomeTask] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [HomeTask]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeHomeTask.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceTypeImportedColumn: FfiConverterRustBuffer {
     typealias SwiftType = [ImportedColumn]
 
@@ -8795,6 +13621,56 @@ fileprivate struct FfiConverterSequenceTypeImportedColumn: FfiConverterRustBuffe
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
             seq.append(try FfiConverterTypeImportedColumn.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeJudgedRow: FfiConverterRustBuffer {
+    typealias SwiftType = [JudgedRow]
+
+    public static func write(_ value: [JudgedRow], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeJudgedRow.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [JudgedRow] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [JudgedRow]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeJudgedRow.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeJudgedTag: FfiConverterRustBuffer {
+    typealias SwiftType = [JudgedTag]
+
+    public static func write(_ value: [JudgedTag], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeJudgedTag.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [JudgedTag] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [JudgedTag]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeJudgedTag.read(from: &buf))
         }
         return seq
     }
@@ -8878,6 +13754,106 @@ fileprivate struct FfiConverterSequenceTypeLeadRow: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterSequenceTypeLeadTask: FfiConverterRustBuffer {
+    typealias SwiftType = [LeadTask]
+
+    public static func write(_ value: [LeadTask], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeLeadTask.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [LeadTask] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [LeadTask]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeLeadTask.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeLossTickItem: FfiConverterRustBuffer {
+    typealias SwiftType = [LossTickItem]
+
+    public static func write(_ value: [LossTickItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeLossTickItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [LossTickItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [LossTickItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeLossTickItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeNextAction: FfiConverterRustBuffer {
+    typealias SwiftType = [NextAction]
+
+    public static func write(_ value: [NextAction], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeNextAction.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [NextAction] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [NextAction]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeNextAction.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeNurturingItem: FfiConverterRustBuffer {
+    typealias SwiftType = [NurturingItem]
+
+    public static func write(_ value: [NurturingItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeNurturingItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [NurturingItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [NurturingItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeNurturingItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceTypePhone: FfiConverterRustBuffer {
     typealias SwiftType = [Phone]
 
@@ -8895,6 +13871,106 @@ fileprivate struct FfiConverterSequenceTypePhone: FfiConverterRustBuffer {
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
             seq.append(try FfiConverterTypePhone.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypePolicyChoice: FfiConverterRustBuffer {
+    typealias SwiftType = [PolicyChoice]
+
+    public static func write(_ value: [PolicyChoice], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypePolicyChoice.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [PolicyChoice] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [PolicyChoice]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypePolicyChoice.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeProposalItem: FfiConverterRustBuffer {
+    typealias SwiftType = [ProposalItem]
+
+    public static func write(_ value: [ProposalItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeProposalItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [ProposalItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [ProposalItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeProposalItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeRadarItem: FfiConverterRustBuffer {
+    typealias SwiftType = [RadarItem]
+
+    public static func write(_ value: [RadarItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeRadarItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [RadarItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [RadarItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeRadarItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeResponseItem: FfiConverterRustBuffer {
+    typealias SwiftType = [ResponseItem]
+
+    public static func write(_ value: [ResponseItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeResponseItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [ResponseItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [ResponseItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeResponseItem.read(from: &buf))
         }
         return seq
     }
@@ -8970,6 +14046,106 @@ fileprivate struct FfiConverterSequenceTypeTodoItem: FfiConverterRustBuffer {
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
             seq.append(try FfiConverterTypeTodoItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeUndetermined: FfiConverterRustBuffer {
+    typealias SwiftType = [Undetermined]
+
+    public static func write(_ value: [Undetermined], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeUndetermined.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [Undetermined] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [Undetermined]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeUndetermined.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeWeekQuestion: FfiConverterRustBuffer {
+    typealias SwiftType = [WeekQuestion]
+
+    public static func write(_ value: [WeekQuestion], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeWeekQuestion.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [WeekQuestion] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [WeekQuestion]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeWeekQuestion.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeAttitude: FfiConverterRustBuffer {
+    typealias SwiftType = [Attitude]
+
+    public static func write(_ value: [Attitude], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeAttitude.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [Attitude] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [Attitude]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeAttitude.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeTagWhy: FfiConverterRustBuffer {
+    typealias SwiftType = [TagWhy]
+
+    public static func write(_ value: [TagWhy], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeTagWhy.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [TagWhy] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [TagWhy]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeTagWhy.read(from: &buf))
         }
         return seq
     }
@@ -9233,6 +14409,12 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_answer() != 8621) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_fieldbook_checksum_method_fieldbook_answer_question() != 8477) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_approve() != 62055) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_fieldbook_checksum_method_fieldbook_attach() != 44293) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -9281,6 +14463,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_edit_notes() != 6973) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_fieldbook_checksum_method_fieldbook_end_of_talk() != 23742) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_fieldbook_checksum_method_fieldbook_end_phone() != 56114) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -9290,7 +14475,19 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_evidence() != 17253) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_fieldbook_checksum_method_fieldbook_finish_talk() != 14233) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_fieldbook_checksum_method_fieldbook_handover() != 4800) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_home() != 9725) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_is_vague_purpose() != 57827) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_judge() != 15426) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_kept() != 5890) {
@@ -9305,6 +14502,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_leave() != 38240) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_fieldbook_checksum_method_fieldbook_log_signal() != 33529) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_fieldbook_checksum_method_fieldbook_log_touch() != 63469) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -9312,6 +14512,12 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_maintain() != 34145) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_mark_read() != 50519) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_may_start_talk() != 34335) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_me() != 51806) {
@@ -9324,6 +14530,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_plan_entry() != 42082) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_policy() != 40360) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_propose_stage() != 12741) {
@@ -9378,6 +14587,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_tick() != 16932) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_tick_loss() != 31967) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_today() != 55) {

@@ -187,6 +187,44 @@ let checks: [(String, @Sendable () async throws -> Void)] = [
             try same([proposal], page.timeline.map(\.id))
         }
     }),
+    ("the rules speak without signal", {
+        try await withClient { client in
+            try await client.setNetwork(.offline)
+            let fields = LeadFields(
+                customerName: "华山医院", contactPhone: "13800000000", need: "采购", budgetMaxFen: 380_000_000)
+            let lead = try await client.createLead(fields)
+            let refusal = try await client.mayStartTalk(lead).refusal
+            try expect(refusal.contains("拜访摘要"), refusal)
+            let proposed = try await client.endOfTalk(lead, text: "再考虑考虑")
+            let plan = TalkPlan(
+                talk: .visit(visit: Visit(note: "CTO认可技术方案")), nextContact: proposed.nextContact,
+                todo: proposed.todo, customerState: proposed.customerState)
+            let done = try await client.finishTalk(lead, plan)
+            try same(done.entry, try await client.mayStartTalk(lead).shownBy)
+            for tick in try await client.policy().lossTicks { try await client.tickLoss(lead, tick.id) }
+            try await client.logSignal(lead, Signal(kind: "chat", text: "想了解CT"))
+            let proposal = try await client.proposeStage(lead, StageProposal(to: "quotation"))
+            let judgement = try await client.judge(lead)
+            try same(8_200, judgement.loss?.riskBp)
+            guard case .lacks(let missing) = judgement.stage?.proposals.first?.verdict else {
+                throw Failure("it counts")
+            }
+            try expect(missing.contains("名称含 Quotation 的 PDF 报价单"), "\(missing)")
+            guard let question = judgement.questions?.first else { throw Failure("no question") }
+            try await client.answerQuestion(lead, key: question.key, text: "已立项")
+            try same("已立项", try await client.judge(lead).questions?.first?.answer)
+            let atRisk = try await client.home().top.map(\.atRiskText)
+            try expect(atRisk.contains("不处理影响：丢失380万元商机"), "\(atRisk)")
+            try same(true, try await client.isVaguePurpose("沟通"))
+            try same(false, try await client.markRead(lead))
+            do {
+                try await client.approve(lead, proposal: proposal)
+                throw Failure("a rep approved")
+            } catch FieldbookError.Refused(let code, _, _) {
+                try same("leaders_only", code)
+            }
+        }
+    }),
     ("a file is attached", {
         try await withClient { client in
             let lead = try await client.createLead(newLead())

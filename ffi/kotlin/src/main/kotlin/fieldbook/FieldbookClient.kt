@@ -208,6 +208,45 @@ class FieldbookClient private constructor(private val raw: Fieldbook, private va
     suspend fun evidence(lead: DocId, hash: Hash32, timeout: Duration = 60.seconds): ByteArray =
         cancellable(io) { token -> raw.evidence(lead, hash, timeout.milliseconds32(), token) }
 
+    // What the rules say, and what follows from a talk.
+
+    /** Everything that the rules say of one lead, now; a part that cannot be said is null, `undetermined` names why. */
+    suspend fun judge(lead: DocId): LeadJudgement = call { judge(lead) }
+
+    /** The home page: today's five most pressing things, what to fill in before visits, responses that are owed. */
+    suspend fun home(): Home = call { home() }
+
+    /** The policy in force, as far as an app draws forms by it. */
+    suspend fun policy(): PolicyForms = call { policy() }
+
+    /** What is proposed after a talk in which [text] was said; [finishTalk] writes it. */
+    suspend fun endOfTalk(lead: DocId, text: String = ""): EndOfTalk = call { endOfTalk(lead, text) }
+
+    /** Logs the talk, makes the todo for the next contact and sets the state, in one act that [undo] takes back. */
+    suspend fun finishTalk(lead: DocId, plan: TalkPlan): FinishedTalk = call { finishTalk(lead, plan) }
+
+    /** Whether a purpose of the calendar says nothing. */
+    suspend fun isVaguePurpose(text: String): Boolean = call { isVaguePurpose(text) }
+
+    /** Whether 沟通中 may be set by hand: what shows that there was a talk, or the refusal. */
+    suspend fun mayStartTalk(lead: DocId): TalkStart = call { mayStartTalk(lead) }
+
+    /** Ticks or unticks a question of the loss predictor, by its id in [policy]. */
+    suspend fun tickLoss(lead: DocId, tick: String, ticked: Boolean = true) = call { tickLoss(lead, tick, ticked) }
+
+    /** Answers a question of the week, by the key that [judge] gave it. */
+    suspend fun answerQuestion(lead: DocId, key: String, text: String) = call { answerQuestion(lead, key, text) }
+
+    /** Logs a signal, of a kind that the policy names. */
+    suspend fun logSignal(lead: DocId, signal: Signal): EntryId = call { logSignal(lead, signal) }
+
+    /** A leader's word on a colleague's proposal; [FieldbookException.Refused] for everybody else. */
+    suspend fun approve(lead: DocId, proposal: EntryId, approved: Boolean = true, note: String = ""): EntryId =
+        call { approve(lead, proposal, approved, note) }
+
+    /** Notes that the owner has opened the lead, once for each assignment. Whether it was noted. */
+    suspend fun markRead(lead: DocId): Boolean = call { markRead(lead) }
+
     // The calendar.
 
     /** Plans a block; it needs a day and a purpose. */

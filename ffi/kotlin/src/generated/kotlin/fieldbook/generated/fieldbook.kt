@@ -709,6 +709,10 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_answer(
     ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_answer_question(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_approve(
+    ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_attach(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_attach_file(
@@ -741,13 +745,23 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_edit_notes(
     ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_end_of_talk(
+    ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_end_phone(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_enrol(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_evidence(
     ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_finish_talk(
+    ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_handover(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_home(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_is_vague_purpose(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_judge(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_kept(
     ): Int
@@ -757,11 +771,17 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_leave(
     ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_log_signal(
+    ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_log_touch(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_log_visit(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_maintain(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_mark_read(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_may_start_talk(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_me(
     ): Int
@@ -770,6 +790,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_fieldbook_checksum_method_fieldbook_phones(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_plan_entry(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_policy(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_propose_stage(
     ): Int
@@ -806,6 +828,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_fieldbook_checksum_method_fieldbook_tag(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_tick(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_tick_loss(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_today(
     ): Int
@@ -862,6 +886,10 @@ internal object UniffiLib {
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_answer(`ptr`: Long,`lead`: RustBuffer.ByValue,`row`: RustBuffer.ByValue,`answer`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_answer_question(`ptr`: Long,`lead`: RustBuffer.ByValue,`key`: RustBuffer.ByValue,`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_approve(`ptr`: Long,`lead`: RustBuffer.ByValue,`proposal`: RustBuffer.ByValue,`approved`: Byte,`note`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_attach(`ptr`: Long,`lead`: RustBuffer.ByValue,`what`: RustBuffer.ByValue,`bytes`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_attach_file(`ptr`: Long,`lead`: RustBuffer.ByValue,`what`: RustBuffer.ByValue,`path`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
@@ -894,13 +922,23 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_edit_notes(`ptr`: Long,`lead`: RustBuffer.ByValue,`base`: RustBuffer.ByValue,`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_end_of_talk(`ptr`: Long,`lead`: RustBuffer.ByValue,`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_end_phone(`ptr`: Long,`device`: RustBuffer.ByValue,`stolen`: Byte,`timeoutMs`: Int,`cancel`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_enrol(`ptr`: Long,`invitation`: RustBuffer.ByValue,`deviceName`: RustBuffer.ByValue,`timeoutMs`: Int,`cancel`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_evidence(`ptr`: Long,`lead`: RustBuffer.ByValue,`hash`: RustBuffer.ByValue,`timeoutMs`: Int,`cancel`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_finish_talk(`ptr`: Long,`lead`: RustBuffer.ByValue,`plan`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_handover(`ptr`: Long,`timeoutMs`: Int,`cancel`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_home(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_is_vague_purpose(`ptr`: Long,`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Byte
+    external fun uniffi_fieldbook_fn_method_fieldbook_judge(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_kept(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
@@ -910,12 +948,18 @@ internal object UniffiLib {
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_leave(`ptr`: Long,`discardUnsent`: Byte,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_log_signal(`ptr`: Long,`lead`: RustBuffer.ByValue,`signal`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_log_touch(`ptr`: Long,`lead`: RustBuffer.ByValue,`touch`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_log_visit(`ptr`: Long,`lead`: RustBuffer.ByValue,`visit`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_maintain(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_mark_read(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Byte
+    external fun uniffi_fieldbook_fn_method_fieldbook_may_start_talk(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_me(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_move_entry(`ptr`: Long,`id`: RustBuffer.ByValue,`day`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
@@ -923,6 +967,8 @@ internal object UniffiLib {
     external fun uniffi_fieldbook_fn_method_fieldbook_phones(`ptr`: Long,`timeoutMs`: Int,`cancel`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_plan_entry(`ptr`: Long,`entry`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_policy(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_propose_stage(`ptr`: Long,`lead`: RustBuffer.ByValue,`proposal`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
@@ -959,6 +1005,8 @@ internal object UniffiLib {
     external fun uniffi_fieldbook_fn_method_fieldbook_tag(`ptr`: Long,`lead`: RustBuffer.ByValue,`name`: RustBuffer.ByValue,`days`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_tick(`ptr`: Long,`lead`: RustBuffer.ByValue,`row`: RustBuffer.ByValue,`confirmed`: Byte,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_tick_loss(`ptr`: Long,`lead`: RustBuffer.ByValue,`tick`: RustBuffer.ByValue,`ticked`: Byte,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_today(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
@@ -1125,6 +1173,12 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_answer() and 0xFFFF) != 8621) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_answer_question() and 0xFFFF) != 8477) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_approve() and 0xFFFF) != 62055) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_attach() and 0xFFFF) != 44293) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1173,6 +1227,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_edit_notes() and 0xFFFF) != 6973) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_end_of_talk() and 0xFFFF) != 23742) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_end_phone() and 0xFFFF) != 56114) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1182,7 +1239,19 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_evidence() and 0xFFFF) != 17253) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_finish_talk() and 0xFFFF) != 14233) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_handover() and 0xFFFF) != 4800) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_home() and 0xFFFF) != 9725) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_is_vague_purpose() and 0xFFFF) != 57827) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_judge() and 0xFFFF) != 15426) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_kept() and 0xFFFF) != 5890) {
@@ -1197,6 +1266,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_leave() and 0xFFFF) != 38240) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_log_signal() and 0xFFFF) != 33529) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_log_touch() and 0xFFFF) != 63469) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1204,6 +1276,12 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_maintain() and 0xFFFF) != 34145) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_mark_read() and 0xFFFF) != 50519) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_may_start_talk() and 0xFFFF) != 34335) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_me() and 0xFFFF) != 51806) {
@@ -1216,6 +1294,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_plan_entry() and 0xFFFF) != 42082) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_policy() and 0xFFFF) != 40360) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_propose_stage() and 0xFFFF) != 12741) {
@@ -1270,6 +1351,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_tick() and 0xFFFF) != 16932) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_tick_loss() and 0xFFFF) != 31967) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_today() and 0xFFFF) != 55) {
@@ -2419,6 +2503,16 @@ public interface FieldbookInterface {
     fun `answer`(`lead`: DocId, `row`: kotlin.String, `answer`: kotlin.String)
     
     /**
+     * Answers a question of the week (C7), by the key that the judgement gave it.
+     */
+    fun `answerQuestion`(`lead`: DocId, `key`: kotlin.String, `text`: kotlin.String)
+    
+    /**
+     * A leader's word on a proposal of somebody else (C28); refused with code `leaders_only` for whom the directory has as none.
+     */
+    fun `approve`(`lead`: DocId, `proposal`: EntryId, `approved`: kotlin.Boolean, `note`: kotlin.String): EntryId
+    
+    /**
      * Attaches bytes to a lead: encrypted on this phone and named in the lead when this returns; on the server after the next contact.
      */
     fun `attach`(`lead`: DocId, `what`: Attachment, `bytes`: kotlin.ByteArray): EntryId
@@ -2501,6 +2595,11 @@ public interface FieldbookInterface {
     fun `editNotes`(`lead`: DocId, `base`: kotlin.String, `text`: kotlin.String)
     
     /**
+     * What is proposed after a talk in which this was said (C31). Nothing is written; `finish_talk` does that.
+     */
+    fun `endOfTalk`(`lead`: DocId, `text`: kotlin.String): EndOfTalk
+    
+    /**
      * Ends another phone of this user; blocks at most `timeout_ms`. A stolen one is wiped and nothing that it sends is kept.
      */
     fun `endPhone`(`device`: DeviceId, `stolen`: kotlin.Boolean, `timeoutMs`: kotlin.UInt, `cancel`: CancelToken?)
@@ -2518,9 +2617,30 @@ public interface FieldbookInterface {
     fun `evidence`(`lead`: DocId, `hash`: Hash32, `timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): kotlin.ByteArray
     
     /**
+     * Logs a talk, makes the todo for the next contact and sets 客户状态, in one act that `undo` takes back as one.
+     */
+    fun `finishTalk`(`lead`: DocId, `plan`: TalkPlan): FinishedTalk
+    
+    /**
      * A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
      */
     fun `handover`(`timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): Handover
+    
+    /**
+     * The home page over the user's own leads: today's five most pressing things, each with the money that hangs on it (C32), what to fill
+     * in before the next visits (C33), and the first responses that are owed.
+     */
+    fun `home`(): Home
+    
+    /**
+     * Whether a purpose of the calendar says nothing (C59).
+     */
+    fun `isVaguePurpose`(`text`: kotlin.String): kotlin.Boolean
+    
+    /**
+     * Everything that the rules say of one lead, now. A part that cannot be said is nothing, and `undetermined` names what is missing.
+     */
+    fun `judge`(`lead`: DocId): LeadJudgement
     
     /**
      * Work of this phone that the server did not merge, with its words.
@@ -2544,6 +2664,11 @@ public interface FieldbookInterface {
     fun `leave`(`discardUnsent`: kotlin.Boolean)
     
     /**
+     * Logs something that the customer did or that somebody recorded, of a kind that the policy names.
+     */
+    fun `logSignal`(`lead`: DocId, `signal`: Signal): EntryId
+    
+    /**
      * Logs a call, a message, a mail.
      */
     fun `logTouch`(`lead`: DocId, `touch`: Touch): EntryId
@@ -2558,6 +2683,16 @@ public interface FieldbookInterface {
      * when that is worth it. Other calls wait meanwhile.
      */
     fun `maintain`()
+    
+    /**
+     * Notes that the owner has opened the lead (C18), once for each assignment. Whether it was noted.
+     */
+    fun `markRead`(`lead`: DocId): kotlin.Boolean
+    
+    /**
+     * Whether 沟通中 may be set by hand (C36): what shows that there was a talk, or the refusal.
+     */
+    fun `mayStartTalk`(`lead`: DocId): TalkStart
     
     /**
      * Who this phone is; nothing when it is not enrolled.
@@ -2578,6 +2713,11 @@ public interface FieldbookInterface {
      * Plans a block (C59); it needs a day and a purpose.
      */
     fun `planEntry`(`entry`: CalendarEntry): EntryId
+    
+    /**
+     * The policy in force, as far as an app draws forms by it.
+     */
+    fun `policy`(): PolicyForms
     
     /**
      * Proposes a stage; the server confirms it or rolls it back naming what is missing (O4).
@@ -2669,6 +2809,11 @@ public interface FieldbookInterface {
      * Ticks or unticks a row of the advancement table (C55).
      */
     fun `tick`(`lead`: DocId, `row`: kotlin.String, `confirmed`: kotlin.Boolean)
+    
+    /**
+     * Ticks or unticks a question of the loss predictor (C39), by its id in the policy.
+     */
+    fun `tickLoss`(`lead`: DocId, `tick`: kotlin.String, `ticked`: kotlin.Boolean)
     
     /**
      * Today's blocks and every open todo that is due.
@@ -2901,6 +3046,46 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 }
     }
     
+    
+
+    
+    /**
+     * Answers a question of the week (C7), by the key that the judgement gave it.
+     */
+    @Throws(FieldbookException::class)override fun `answerQuestion`(`lead`: DocId, `key`: kotlin.String, `text`: kotlin.String)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_answer_question(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterString.lower(`key`),
+        FfiConverterString.lower(`text`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * A leader's word on a proposal of somebody else (C28); refused with code `leaders_only` for whom the directory has as none.
+     */
+    @Throws(FieldbookException::class)override fun `approve`(`lead`: DocId, `proposal`: EntryId, `approved`: kotlin.Boolean, `note`: kotlin.String): EntryId {
+            return FfiConverterTypeEntryId.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_approve(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeEntryId.lower(`proposal`),
+        FfiConverterBoolean.lower(`approved`),
+        FfiConverterString.lower(`note`),_status)
+}
+    }
+    )
+    }
     
 
     
@@ -3201,6 +3386,25 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
+     * What is proposed after a talk in which this was said (C31). Nothing is written; `finish_talk` does that.
+     */
+    @Throws(FieldbookException::class)override fun `endOfTalk`(`lead`: DocId, `text`: kotlin.String): EndOfTalk {
+            return FfiConverterTypeEndOfTalk.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_end_of_talk(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterString.lower(`text`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
      * Ends another phone of this user; blocks at most `timeout_ms`. A stolen one is wiped and nothing that it sends is kept.
      */
     @Throws(FieldbookException::class)override fun `endPhone`(`device`: DeviceId, `stolen`: kotlin.Boolean, `timeoutMs`: kotlin.UInt, `cancel`: CancelToken?)
@@ -3265,6 +3469,25 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
+     * Logs a talk, makes the todo for the next contact and sets 客户状态, in one act that `undo` takes back as one.
+     */
+    @Throws(FieldbookException::class)override fun `finishTalk`(`lead`: DocId, `plan`: TalkPlan): FinishedTalk {
+            return FfiConverterTypeFinishedTalk.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_finish_talk(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeTalkPlan.lower(`plan`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
      * A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
      */
     @Throws(FieldbookException::class)override fun `handover`(`timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): Handover {
@@ -3276,6 +3499,60 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
         
         FfiConverterUInt.lower(`timeoutMs`),
         FfiConverterOptionalTypeCancelToken.lower(`cancel`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * The home page over the user's own leads: today's five most pressing things, each with the money that hangs on it (C32), what to fill
+     * in before the next visits (C33), and the first responses that are owed.
+     */
+    @Throws(FieldbookException::class)override fun `home`(): Home {
+            return FfiConverterTypeHome.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_home(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Whether a purpose of the calendar says nothing (C59).
+     */
+    @Throws(FieldbookException::class)override fun `isVaguePurpose`(`text`: kotlin.String): kotlin.Boolean {
+            return FfiConverterBoolean.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_is_vague_purpose(
+        it,
+        
+        FfiConverterString.lower(`text`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Everything that the rules say of one lead, now. A part that cannot be said is nothing, and `undetermined` names what is missing.
+     */
+    @Throws(FieldbookException::class)override fun `judge`(`lead`: DocId): LeadJudgement {
+            return FfiConverterTypeLeadJudgement.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_judge(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),_status)
 }
     }
     )
@@ -3355,6 +3632,25 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
+     * Logs something that the customer did or that somebody recorded, of a kind that the policy names.
+     */
+    @Throws(FieldbookException::class)override fun `logSignal`(`lead`: DocId, `signal`: Signal): EntryId {
+            return FfiConverterTypeEntryId.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_log_signal(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterTypeSignal.lower(`signal`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
      * Logs a call, a message, a mail.
      */
     @Throws(FieldbookException::class)override fun `logTouch`(`lead`: DocId, `touch`: Touch): EntryId {
@@ -3406,6 +3702,42 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 }
     }
     
+    
+
+    
+    /**
+     * Notes that the owner has opened the lead (C18), once for each assignment. Whether it was noted.
+     */
+    @Throws(FieldbookException::class)override fun `markRead`(`lead`: DocId): kotlin.Boolean {
+            return FfiConverterBoolean.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_mark_read(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Whether 沟通中 may be set by hand (C36): what shows that there was a talk, or the refusal.
+     */
+    @Throws(FieldbookException::class)override fun `mayStartTalk`(`lead`: DocId): TalkStart {
+            return FfiConverterTypeTalkStart.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_may_start_talk(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),_status)
+}
+    }
+    )
+    }
     
 
     
@@ -3474,6 +3806,23 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
         it,
         
         FfiConverterTypeCalendarEntry.lower(`entry`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * The policy in force, as far as an app draws forms by it.
+     */
+    @Throws(FieldbookException::class)override fun `policy`(): PolicyForms {
+            return FfiConverterTypePolicyForms.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_policy(
+        it,
+        _status)
 }
     }
     )
@@ -3790,6 +4139,25 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
         FfiConverterTypeDocId.lower(`lead`),
         FfiConverterString.lower(`row`),
         FfiConverterBoolean.lower(`confirmed`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Ticks or unticks a question of the loss predictor (C39), by its id in the policy.
+     */
+    @Throws(FieldbookException::class)override fun `tickLoss`(`lead`: DocId, `tick`: kotlin.String, `ticked`: kotlin.Boolean)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tick_loss(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),
+        FfiConverterString.lower(`tick`),
+        FfiConverterBoolean.lower(`ticked`),_status)
 }
     }
     
@@ -4815,6 +5183,203 @@ public object FfiConverterTypeCalendarItem: FfiConverterRustBuffer<CalendarItem>
 
 
 /**
+ * The score card.
+ */
+data class CardItem (
+    /**
+     * 100 less the deductions; the most that it can be while something is not known.
+     */
+    val `score`: kotlin.Long
+    , 
+    /**
+     * What cost most, at most three.
+     */
+    val `deductions`: List<Deduction>
+    , 
+    /**
+     * Items that cannot be judged, by name.
+     */
+    val `open`: List<kotlin.String>
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeCardItem: FfiConverterRustBuffer<CardItem> {
+    override fun read(buf: ByteBuffer): CardItem {
+        return CardItem(
+            FfiConverterLong.read(buf),
+            FfiConverterSequenceTypeDeduction.read(buf),
+            FfiConverterSequenceString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: CardItem) = (
+            FfiConverterLong.allocationSize(value.`score`) +
+            FfiConverterSequenceTypeDeduction.allocationSize(value.`deductions`) +
+            FfiConverterSequenceString.allocationSize(value.`open`)
+    )
+
+    override fun write(value: CardItem, buf: ByteBuffer) {
+            FfiConverterLong.write(value.`score`, buf)
+            FfiConverterSequenceTypeDeduction.write(value.`deductions`, buf)
+            FfiConverterSequenceString.write(value.`open`, buf)
+    }
+}
+
+
+
+/**
+ * The graph of the decision chain.
+ */
+data class ChainItem (
+    /**
+     * The people, in the order of their roles.
+     */
+    val `people`: List<ChainPerson>
+    , 
+    /**
+     * Roles of the chain that nobody has yet (C54).
+     */
+    val `openRoles`: List<kotlin.String>
+    , 
+    /**
+     * Whether enough roles have an attitude (M8).
+     */
+    val `complete`: kotlin.Boolean
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeChainItem: FfiConverterRustBuffer<ChainItem> {
+    override fun read(buf: ByteBuffer): ChainItem {
+        return ChainItem(
+            FfiConverterSequenceTypeChainPerson.read(buf),
+            FfiConverterSequenceString.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: ChainItem) = (
+            FfiConverterSequenceTypeChainPerson.allocationSize(value.`people`) +
+            FfiConverterSequenceString.allocationSize(value.`openRoles`) +
+            FfiConverterBoolean.allocationSize(value.`complete`)
+    )
+
+    override fun write(value: ChainItem, buf: ByteBuffer) {
+            FfiConverterSequenceTypeChainPerson.write(value.`people`, buf)
+            FfiConverterSequenceString.write(value.`openRoles`, buf)
+            FfiConverterBoolean.write(value.`complete`, buf)
+    }
+}
+
+
+
+/**
+ * Somebody at the customer.
+ */
+data class ChainPerson (
+    /**
+     * The contact.
+     */
+    val `contact`: EntryId
+    , 
+    /**
+     * 姓名, else 职务.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * The role of the chain.
+     */
+    val `role`: kotlin.String?
+    , 
+    /**
+     * The pool that they belong to (C13).
+     */
+    val `pool`: kotlin.String?
+    , 
+    /**
+     * What they think; several where people differ about it, none where nothing says.
+     */
+    val `attitudes`: List<Attitude>
+    , 
+    /**
+     * The visit that told, where nobody chose.
+     */
+    val `toldBy`: EntryId?
+    , 
+    /**
+     * Whether it is to be confirmed again (C54).
+     */
+    val `stale`: kotlin.Boolean
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeChainPerson: FfiConverterRustBuffer<ChainPerson> {
+    override fun read(buf: ByteBuffer): ChainPerson {
+        return ChainPerson(
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterSequenceTypeAttitude.read(buf),
+            FfiConverterOptionalTypeEntryId.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: ChainPerson) = (
+            FfiConverterTypeEntryId.allocationSize(value.`contact`) +
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterOptionalString.allocationSize(value.`role`) +
+            FfiConverterOptionalString.allocationSize(value.`pool`) +
+            FfiConverterSequenceTypeAttitude.allocationSize(value.`attitudes`) +
+            FfiConverterOptionalTypeEntryId.allocationSize(value.`toldBy`) +
+            FfiConverterBoolean.allocationSize(value.`stale`)
+    )
+
+    override fun write(value: ChainPerson, buf: ByteBuffer) {
+            FfiConverterTypeEntryId.write(value.`contact`, buf)
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterOptionalString.write(value.`role`, buf)
+            FfiConverterOptionalString.write(value.`pool`, buf)
+            FfiConverterSequenceTypeAttitude.write(value.`attitudes`, buf)
+            FfiConverterOptionalTypeEntryId.write(value.`toldBy`, buf)
+            FfiConverterBoolean.write(value.`stale`, buf)
+    }
+}
+
+
+
+/**
  * How a phone's store is opened.
  */
 data class Config (
@@ -5178,6 +5743,61 @@ public object FfiConverterTypeContactItem: FfiConverterRustBuffer<ContactItem> {
 
 
 /**
+ * A deduction.
+ */
+data class Deduction (
+    /**
+     * The item.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * What it cost.
+     */
+    val `points`: kotlin.Long
+    , 
+    /**
+     * Why, in the words of the policy.
+     */
+    val `reason`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeDeduction: FfiConverterRustBuffer<Deduction> {
+    override fun read(buf: ByteBuffer): Deduction {
+        return Deduction(
+            FfiConverterString.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Deduction) = (
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterLong.allocationSize(value.`points`) +
+            FfiConverterString.allocationSize(value.`reason`)
+    )
+
+    override fun write(value: Deduction, buf: ByteBuffer) {
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterLong.write(value.`points`, buf)
+            FfiConverterString.write(value.`reason`, buf)
+    }
+}
+
+
+
+/**
  * A todo of some lead.
  */
 data class DueTodo (
@@ -5243,6 +5863,85 @@ public object FfiConverterTypeDueTodo: FfiConverterRustBuffer<DueTodo> {
             FfiConverterTypeEntryId.write(value.`id`, buf)
             FfiConverterTypeTodo.write(value.`todo`, buf)
             FfiConverterBoolean.write(value.`overdue`, buf)
+    }
+}
+
+
+
+/**
+ * 本次沟通结束: what is proposed (C31).
+ */
+data class EndOfTalk (
+    /**
+     * The version of the policy that proposes it.
+     */
+    val `policy`: EntryId
+    , 
+    /**
+     * The day of the next contact, ISO.
+     */
+    val `nextContact`: kotlin.String
+    , 
+    /**
+     * The todo for it.
+     */
+    val `todo`: kotlin.String
+    , 
+    /**
+     * 客户状态 that was heard (C37).
+     */
+    val `customerState`: kotlin.String?
+    , 
+    /**
+     * The word by which it was heard.
+     */
+    val `word`: kotlin.String?
+    , 
+    /**
+     * Talk packs that help against what was said, by their ids in the playbook (C38).
+     */
+    val `talkPacks`: List<kotlin.String>
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeEndOfTalk: FfiConverterRustBuffer<EndOfTalk> {
+    override fun read(buf: ByteBuffer): EndOfTalk {
+        return EndOfTalk(
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterSequenceString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: EndOfTalk) = (
+            FfiConverterTypeEntryId.allocationSize(value.`policy`) +
+            FfiConverterString.allocationSize(value.`nextContact`) +
+            FfiConverterString.allocationSize(value.`todo`) +
+            FfiConverterOptionalString.allocationSize(value.`customerState`) +
+            FfiConverterOptionalString.allocationSize(value.`word`) +
+            FfiConverterSequenceString.allocationSize(value.`talkPacks`)
+    )
+
+    override fun write(value: EndOfTalk, buf: ByteBuffer) {
+            FfiConverterTypeEntryId.write(value.`policy`, buf)
+            FfiConverterString.write(value.`nextContact`, buf)
+            FfiConverterString.write(value.`todo`, buf)
+            FfiConverterOptionalString.write(value.`customerState`, buf)
+            FfiConverterOptionalString.write(value.`word`, buf)
+            FfiConverterSequenceString.write(value.`talkPacks`, buf)
     }
 }
 
@@ -5415,6 +6114,124 @@ public object FfiConverterTypeFieldPath: FfiConverterRustBuffer<FieldPath> {
 
 
 /**
+ * What is to be filled in, by the names of fields in the document.
+ */
+data class FieldsItem (
+    /**
+     * Mandatory ones that are not there (C3).
+     */
+    val `missing`: List<kotlin.String>
+    , 
+    /**
+     * The scene that the lead is in (C6).
+     */
+    val `scene`: kotlin.String?
+    , 
+    /**
+     * What the scene asks for and is not there.
+     */
+    val `missingOfScene`: List<kotlin.String>
+    , 
+    /**
+     * 下次拜访前补全 (C33).
+     */
+    val `beforeNextVisit`: List<kotlin.String>
+    , 
+    /**
+     * Filled in of what the policy asks for, basis points.
+     */
+    val `completeBp`: kotlin.UInt
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFieldsItem: FfiConverterRustBuffer<FieldsItem> {
+    override fun read(buf: ByteBuffer): FieldsItem {
+        return FieldsItem(
+            FfiConverterSequenceString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterSequenceString.read(buf),
+            FfiConverterSequenceString.read(buf),
+            FfiConverterUInt.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FieldsItem) = (
+            FfiConverterSequenceString.allocationSize(value.`missing`) +
+            FfiConverterOptionalString.allocationSize(value.`scene`) +
+            FfiConverterSequenceString.allocationSize(value.`missingOfScene`) +
+            FfiConverterSequenceString.allocationSize(value.`beforeNextVisit`) +
+            FfiConverterUInt.allocationSize(value.`completeBp`)
+    )
+
+    override fun write(value: FieldsItem, buf: ByteBuffer) {
+            FfiConverterSequenceString.write(value.`missing`, buf)
+            FfiConverterOptionalString.write(value.`scene`, buf)
+            FfiConverterSequenceString.write(value.`missingOfScene`, buf)
+            FfiConverterSequenceString.write(value.`beforeNextVisit`, buf)
+            FfiConverterUInt.write(value.`completeBp`, buf)
+    }
+}
+
+
+
+/**
+ * What the end of a talk has written.
+ */
+data class FinishedTalk (
+    /**
+     * The entry of the log.
+     */
+    val `entry`: EntryId
+    , 
+    /**
+     * The todo for the next contact.
+     */
+    val `todo`: EntryId?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFinishedTalk: FfiConverterRustBuffer<FinishedTalk> {
+    override fun read(buf: ByteBuffer): FinishedTalk {
+        return FinishedTalk(
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterOptionalTypeEntryId.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FinishedTalk) = (
+            FfiConverterTypeEntryId.allocationSize(value.`entry`) +
+            FfiConverterOptionalTypeEntryId.allocationSize(value.`todo`)
+    )
+
+    override fun write(value: FinishedTalk, buf: ByteBuffer) {
+            FfiConverterTypeEntryId.write(value.`entry`, buf)
+            FfiConverterOptionalTypeEntryId.write(value.`todo`, buf)
+    }
+}
+
+
+
+/**
  * The way to the user's next phone.
  */
 data class Handover (
@@ -5486,6 +6303,346 @@ public object FfiConverterTypeHandover: FfiConverterRustBuffer<Handover> {
 
 
 /**
+ * The home page (C32, C33), over the user's own leads.
+ */
+data class Home (
+    /**
+     * The day in the company's zone, ISO.
+     */
+    val `day`: kotlin.String
+    , 
+    /**
+     * The moment for which it is worked out.
+     */
+    val `atMs`: kotlin.Long
+    , 
+    /**
+     * Server time of the last contact: what others did since is not in it (O11). 0: never.
+     */
+    val `asOfMs`: kotlin.Long
+    , 
+    /**
+     * What is to be done today, at most five: what is overdue first, then what most money hangs on, then what is due first.
+     */
+    val `top`: List<HomeTask>
+    , 
+    /**
+     * How much there is to do today in all.
+     */
+    val `open`: kotlin.UInt
+    , 
+    /**
+     * 下次拜访前补全: leads with a visit or contact ahead of which something is not filled in, the next first, at most twenty.
+     */
+    val `reminders`: List<HomeReminder>
+    , 
+    /**
+     * First responses that the user owes and that are not overdue, the next due first.
+     */
+    val `countdowns`: List<HomeCountdown>
+    , 
+    /**
+     * What would have to be known to say all of it, for some lead: names, in Chinese.
+     */
+    val `undetermined`: List<kotlin.String>
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeHome: FfiConverterRustBuffer<Home> {
+    override fun read(buf: ByteBuffer): Home {
+        return Home(
+            FfiConverterString.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterSequenceTypeHomeTask.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterSequenceTypeHomeReminder.read(buf),
+            FfiConverterSequenceTypeHomeCountdown.read(buf),
+            FfiConverterSequenceString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Home) = (
+            FfiConverterString.allocationSize(value.`day`) +
+            FfiConverterLong.allocationSize(value.`atMs`) +
+            FfiConverterLong.allocationSize(value.`asOfMs`) +
+            FfiConverterSequenceTypeHomeTask.allocationSize(value.`top`) +
+            FfiConverterUInt.allocationSize(value.`open`) +
+            FfiConverterSequenceTypeHomeReminder.allocationSize(value.`reminders`) +
+            FfiConverterSequenceTypeHomeCountdown.allocationSize(value.`countdowns`) +
+            FfiConverterSequenceString.allocationSize(value.`undetermined`)
+    )
+
+    override fun write(value: Home, buf: ByteBuffer) {
+            FfiConverterString.write(value.`day`, buf)
+            FfiConverterLong.write(value.`atMs`, buf)
+            FfiConverterLong.write(value.`asOfMs`, buf)
+            FfiConverterSequenceTypeHomeTask.write(value.`top`, buf)
+            FfiConverterUInt.write(value.`open`, buf)
+            FfiConverterSequenceTypeHomeReminder.write(value.`reminders`, buf)
+            FfiConverterSequenceTypeHomeCountdown.write(value.`countdowns`, buf)
+            FfiConverterSequenceString.write(value.`undetermined`, buf)
+    }
+}
+
+
+
+/**
+ * A first response that is owed.
+ */
+data class HomeCountdown (
+    /**
+     * The lead.
+     */
+    val `lead`: DocId
+    , 
+    /**
+     * Its customer.
+     */
+    val `customerName`: kotlin.String
+    , 
+    /**
+     * The assignment that opened it.
+     */
+    val `epoch`: EntryId
+    , 
+    /**
+     * By when it is due.
+     */
+    val `dueMs`: kotlin.Long
+    , 
+    /**
+     * How long that is from now, milliseconds.
+     */
+    val `leftMs`: kotlin.Long
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeHomeCountdown: FfiConverterRustBuffer<HomeCountdown> {
+    override fun read(buf: ByteBuffer): HomeCountdown {
+        return HomeCountdown(
+            FfiConverterTypeDocId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: HomeCountdown) = (
+            FfiConverterTypeDocId.allocationSize(value.`lead`) +
+            FfiConverterString.allocationSize(value.`customerName`) +
+            FfiConverterTypeEntryId.allocationSize(value.`epoch`) +
+            FfiConverterLong.allocationSize(value.`dueMs`) +
+            FfiConverterLong.allocationSize(value.`leftMs`)
+    )
+
+    override fun write(value: HomeCountdown, buf: ByteBuffer) {
+            FfiConverterTypeDocId.write(value.`lead`, buf)
+            FfiConverterString.write(value.`customerName`, buf)
+            FfiConverterTypeEntryId.write(value.`epoch`, buf)
+            FfiConverterLong.write(value.`dueMs`, buf)
+            FfiConverterLong.write(value.`leftMs`, buf)
+    }
+}
+
+
+
+/**
+ * A lead with something to fill in before the next visit.
+ */
+data class HomeReminder (
+    /**
+     * The lead.
+     */
+    val `lead`: DocId
+    , 
+    /**
+     * Its customer.
+     */
+    val `customerName`: kotlin.String
+    , 
+    /**
+     * The day of the visit or contact, ISO.
+     */
+    val `day`: kotlin.String
+    , 
+    /**
+     * The fields, by their names in the document.
+     */
+    val `fields`: List<kotlin.String>
+    , 
+    /**
+     * The sentence, with the names of the fields for the user.
+     */
+    val `text`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeHomeReminder: FfiConverterRustBuffer<HomeReminder> {
+    override fun read(buf: ByteBuffer): HomeReminder {
+        return HomeReminder(
+            FfiConverterTypeDocId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterSequenceString.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: HomeReminder) = (
+            FfiConverterTypeDocId.allocationSize(value.`lead`) +
+            FfiConverterString.allocationSize(value.`customerName`) +
+            FfiConverterString.allocationSize(value.`day`) +
+            FfiConverterSequenceString.allocationSize(value.`fields`) +
+            FfiConverterString.allocationSize(value.`text`)
+    )
+
+    override fun write(value: HomeReminder, buf: ByteBuffer) {
+            FfiConverterTypeDocId.write(value.`lead`, buf)
+            FfiConverterString.write(value.`customerName`, buf)
+            FfiConverterString.write(value.`day`, buf)
+            FfiConverterSequenceString.write(value.`fields`, buf)
+            FfiConverterString.write(value.`text`, buf)
+    }
+}
+
+
+
+/**
+ * One thing to be done.
+ */
+data class HomeTask (
+    /**
+     * The lead.
+     */
+    val `lead`: DocId
+    , 
+    /**
+     * Its customer.
+     */
+    val `customerName`: kotlin.String
+    , 
+    /**
+     * What sort of thing.
+     */
+    val `kind`: ActKind
+    , 
+    /**
+     * The todo, or the fact that opened it.
+     */
+    val `id`: EntryId
+    , 
+    /**
+     * 事项.
+     */
+    val `title`: kotlin.String
+    , 
+    /**
+     * By when it is due; of a day its end in the company's zone.
+     */
+    val `dueMs`: kotlin.Long
+    , 
+    /**
+     * It is too late.
+     */
+    val `overdue`: kotlin.Boolean
+    , 
+    /**
+     * What is lost with it, fen; `None`: no budget is known, or it is not at risk.
+     */
+    val `atRiskFen`: kotlin.Long?
+    , 
+    /**
+     * The sentence for that (C32); empty without a budget.
+     */
+    val `atRiskText`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeHomeTask: FfiConverterRustBuffer<HomeTask> {
+    override fun read(buf: ByteBuffer): HomeTask {
+        return HomeTask(
+            FfiConverterTypeDocId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterTypeActKind.read(buf),
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: HomeTask) = (
+            FfiConverterTypeDocId.allocationSize(value.`lead`) +
+            FfiConverterString.allocationSize(value.`customerName`) +
+            FfiConverterTypeActKind.allocationSize(value.`kind`) +
+            FfiConverterTypeEntryId.allocationSize(value.`id`) +
+            FfiConverterString.allocationSize(value.`title`) +
+            FfiConverterLong.allocationSize(value.`dueMs`) +
+            FfiConverterBoolean.allocationSize(value.`overdue`) +
+            FfiConverterOptionalLong.allocationSize(value.`atRiskFen`) +
+            FfiConverterString.allocationSize(value.`atRiskText`)
+    )
+
+    override fun write(value: HomeTask, buf: ByteBuffer) {
+            FfiConverterTypeDocId.write(value.`lead`, buf)
+            FfiConverterString.write(value.`customerName`, buf)
+            FfiConverterTypeActKind.write(value.`kind`, buf)
+            FfiConverterTypeEntryId.write(value.`id`, buf)
+            FfiConverterString.write(value.`title`, buf)
+            FfiConverterLong.write(value.`dueMs`, buf)
+            FfiConverterBoolean.write(value.`overdue`, buf)
+            FfiConverterOptionalLong.write(value.`atRiskFen`, buf)
+            FfiConverterString.write(value.`atRiskText`, buf)
+    }
+}
+
+
+
+/**
  * A column of an imported table.
  */
 data class ImportedColumn (
@@ -5527,6 +6684,124 @@ public object FfiConverterTypeImportedColumn: FfiConverterRustBuffer<ImportedCol
     override fun write(value: ImportedColumn, buf: ByteBuffer) {
             FfiConverterString.write(value.`name`, buf)
             FfiConverterString.write(value.`text`, buf)
+    }
+}
+
+
+
+/**
+ * One row as the phone shows it.
+ */
+data class JudgedRow (
+    /**
+     * By which its tick is kept.
+     */
+    val `id`: kotlin.String
+    , 
+    /**
+     * The question, as the policy asks it; empty for a row that it does not ask any more.
+     */
+    val `question`: kotlin.String
+    , 
+    /**
+     * 已确认 or 待确认. A row about which two people differ is open until one of them has chosen.
+     */
+    val `confirmed`: kotlin.Boolean
+    , 
+    /**
+     * What was found out.
+     */
+    val `answer`: kotlin.String
+    , 
+    /**
+     * Two people ticked or answered differently at once (C55).
+     */
+    val `conflict`: kotlin.Boolean
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeJudgedRow: FfiConverterRustBuffer<JudgedRow> {
+    override fun read(buf: ByteBuffer): JudgedRow {
+        return JudgedRow(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: JudgedRow) = (
+            FfiConverterString.allocationSize(value.`id`) +
+            FfiConverterString.allocationSize(value.`question`) +
+            FfiConverterBoolean.allocationSize(value.`confirmed`) +
+            FfiConverterString.allocationSize(value.`answer`) +
+            FfiConverterBoolean.allocationSize(value.`conflict`)
+    )
+
+    override fun write(value: JudgedRow, buf: ByteBuffer) {
+            FfiConverterString.write(value.`id`, buf)
+            FfiConverterString.write(value.`question`, buf)
+            FfiConverterBoolean.write(value.`confirmed`, buf)
+            FfiConverterString.write(value.`answer`, buf)
+            FfiConverterBoolean.write(value.`conflict`, buf)
+    }
+}
+
+
+
+/**
+ * A tag that counts now.
+ */
+data class JudgedTag (
+    /**
+     * The tag.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * Every reason for it.
+     */
+    val `reasons`: List<TagWhy>
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeJudgedTag: FfiConverterRustBuffer<JudgedTag> {
+    override fun read(buf: ByteBuffer): JudgedTag {
+        return JudgedTag(
+            FfiConverterString.read(buf),
+            FfiConverterSequenceTypeTagWhy.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: JudgedTag) = (
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterSequenceTypeTagWhy.allocationSize(value.`reasons`)
+    )
+
+    override fun write(value: JudgedTag, buf: ByteBuffer) {
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterSequenceTypeTagWhy.write(value.`reasons`, buf)
     }
 }
 
@@ -5852,6 +7127,221 @@ public object FfiConverterTypeLeadFields: FfiConverterRustBuffer<LeadFields> {
             FfiConverterOptionalString.write(value.`nextAction`, buf)
             FfiConverterOptionalString.write(value.`expectedClose`, buf)
             FfiConverterOptionalBoolean.write(value.`deleted`, buf)
+    }
+}
+
+
+
+/**
+ * What the rules say of one lead, at one moment, by one version of the policy (O7, O13).
+ */
+data class LeadJudgement (
+    /**
+     * The lead.
+     */
+    val `lead`: DocId
+    , 
+    /**
+     * The version of the policy in force; all zeros: the pack that ships. What was opened under another version names that.
+     */
+    val `policy`: EntryId
+    , 
+    /**
+     * The moment of the judgement.
+     */
+    val `atMs`: kotlin.Long
+    , 
+    /**
+     * 阶段 (C61–C66).
+     */
+    val `stage`: StageJudgement?
+    , 
+    /**
+     * What the next stage needs and is not there, by the names of the policy; empty: nothing, or there is no next stage.
+     */
+    val `missingForNext`: List<kotlin.String>?
+    , 
+    /**
+     * 首次响应: a deadline for each assignment, in order (C1, C18, C22).
+     */
+    val `responses`: List<ResponseItem>?
+    , 
+    /**
+     * Hours without an owner, where those make it a lost lead (C14).
+     */
+    val `unassignedHours`: kotlin.Long?
+    , 
+    /**
+     * 任务, by when they are due (C23–C28).
+     */
+    val `tasks`: List<LeadTask>?
+    , 
+    /**
+     * 培育步骤, package by package (C34).
+     */
+    val `nurturing`: List<NurturingItem>?
+    , 
+    /**
+     * 健康分, 0 to 100 (C50).
+     */
+    val `health`: kotlin.Long?
+    , 
+    /**
+     * 分档 (C51).
+     */
+    val `tier`: kotlin.String?
+    , 
+    /**
+     * 评分卡 (C49).
+     */
+    val `card`: CardItem?
+    , 
+    /**
+     * 决策链深度评分, 0 to 100 (C46).
+     */
+    val `depth`: kotlin.Long?
+    , 
+    /**
+     * 五维雷达 (C69).
+     */
+    val `radar`: List<RadarItem>?
+    , 
+    /**
+     * 决策链 (C53, C54).
+     */
+    val `chain`: ChainItem?
+    , 
+    /**
+     * 推进表, in the order of the policy (C55, C56).
+     */
+    val `advancement`: List<JudgedRow>?
+    , 
+    /**
+     * 推进指数 by the weights of the policy, 0 to 100 (C55).
+     */
+    val `index`: kotlin.Long?
+    , 
+    /**
+     * What is to be filled in (C3, C6, C33).
+     */
+    val `fields`: FieldsItem?
+    , 
+    /**
+     * 本周需确认的问题 (C7).
+     */
+    val `questions`: List<WeekQuestion>?
+    , 
+    /**
+     * 标签 that count now, by name (C1, C40, C45, C47).
+     */
+    val `tags`: List<JudgedTag>?
+    , 
+    /**
+     * 丢单预测 (C39).
+     */
+    val `loss`: LossItem?
+    , 
+    /**
+     * 下一步最佳动作 (C48).
+     */
+    val `nextBest`: List<NextAction>?
+    , 
+    /**
+     * What cannot be said.
+     */
+    val `undetermined`: List<Undetermined>
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLeadJudgement: FfiConverterRustBuffer<LeadJudgement> {
+    override fun read(buf: ByteBuffer): LeadJudgement {
+        return LeadJudgement(
+            FfiConverterTypeDocId.read(buf),
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterOptionalTypeStageJudgement.read(buf),
+            FfiConverterOptionalSequenceString.read(buf),
+            FfiConverterOptionalSequenceTypeResponseItem.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterOptionalSequenceTypeLeadTask.read(buf),
+            FfiConverterOptionalSequenceTypeNurturingItem.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalTypeCardItem.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterOptionalSequenceTypeRadarItem.read(buf),
+            FfiConverterOptionalTypeChainItem.read(buf),
+            FfiConverterOptionalSequenceTypeJudgedRow.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterOptionalTypeFieldsItem.read(buf),
+            FfiConverterOptionalSequenceTypeWeekQuestion.read(buf),
+            FfiConverterOptionalSequenceTypeJudgedTag.read(buf),
+            FfiConverterOptionalTypeLossItem.read(buf),
+            FfiConverterOptionalSequenceTypeNextAction.read(buf),
+            FfiConverterSequenceTypeUndetermined.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: LeadJudgement) = (
+            FfiConverterTypeDocId.allocationSize(value.`lead`) +
+            FfiConverterTypeEntryId.allocationSize(value.`policy`) +
+            FfiConverterLong.allocationSize(value.`atMs`) +
+            FfiConverterOptionalTypeStageJudgement.allocationSize(value.`stage`) +
+            FfiConverterOptionalSequenceString.allocationSize(value.`missingForNext`) +
+            FfiConverterOptionalSequenceTypeResponseItem.allocationSize(value.`responses`) +
+            FfiConverterOptionalLong.allocationSize(value.`unassignedHours`) +
+            FfiConverterOptionalSequenceTypeLeadTask.allocationSize(value.`tasks`) +
+            FfiConverterOptionalSequenceTypeNurturingItem.allocationSize(value.`nurturing`) +
+            FfiConverterOptionalLong.allocationSize(value.`health`) +
+            FfiConverterOptionalString.allocationSize(value.`tier`) +
+            FfiConverterOptionalTypeCardItem.allocationSize(value.`card`) +
+            FfiConverterOptionalLong.allocationSize(value.`depth`) +
+            FfiConverterOptionalSequenceTypeRadarItem.allocationSize(value.`radar`) +
+            FfiConverterOptionalTypeChainItem.allocationSize(value.`chain`) +
+            FfiConverterOptionalSequenceTypeJudgedRow.allocationSize(value.`advancement`) +
+            FfiConverterOptionalLong.allocationSize(value.`index`) +
+            FfiConverterOptionalTypeFieldsItem.allocationSize(value.`fields`) +
+            FfiConverterOptionalSequenceTypeWeekQuestion.allocationSize(value.`questions`) +
+            FfiConverterOptionalSequenceTypeJudgedTag.allocationSize(value.`tags`) +
+            FfiConverterOptionalTypeLossItem.allocationSize(value.`loss`) +
+            FfiConverterOptionalSequenceTypeNextAction.allocationSize(value.`nextBest`) +
+            FfiConverterSequenceTypeUndetermined.allocationSize(value.`undetermined`)
+    )
+
+    override fun write(value: LeadJudgement, buf: ByteBuffer) {
+            FfiConverterTypeDocId.write(value.`lead`, buf)
+            FfiConverterTypeEntryId.write(value.`policy`, buf)
+            FfiConverterLong.write(value.`atMs`, buf)
+            FfiConverterOptionalTypeStageJudgement.write(value.`stage`, buf)
+            FfiConverterOptionalSequenceString.write(value.`missingForNext`, buf)
+            FfiConverterOptionalSequenceTypeResponseItem.write(value.`responses`, buf)
+            FfiConverterOptionalLong.write(value.`unassignedHours`, buf)
+            FfiConverterOptionalSequenceTypeLeadTask.write(value.`tasks`, buf)
+            FfiConverterOptionalSequenceTypeNurturingItem.write(value.`nurturing`, buf)
+            FfiConverterOptionalLong.write(value.`health`, buf)
+            FfiConverterOptionalString.write(value.`tier`, buf)
+            FfiConverterOptionalTypeCardItem.write(value.`card`, buf)
+            FfiConverterOptionalLong.write(value.`depth`, buf)
+            FfiConverterOptionalSequenceTypeRadarItem.write(value.`radar`, buf)
+            FfiConverterOptionalTypeChainItem.write(value.`chain`, buf)
+            FfiConverterOptionalSequenceTypeJudgedRow.write(value.`advancement`, buf)
+            FfiConverterOptionalLong.write(value.`index`, buf)
+            FfiConverterOptionalTypeFieldsItem.write(value.`fields`, buf)
+            FfiConverterOptionalSequenceTypeWeekQuestion.write(value.`questions`, buf)
+            FfiConverterOptionalSequenceTypeJudgedTag.write(value.`tags`, buf)
+            FfiConverterOptionalTypeLossItem.write(value.`loss`, buf)
+            FfiConverterOptionalSequenceTypeNextAction.write(value.`nextBest`, buf)
+            FfiConverterSequenceTypeUndetermined.write(value.`undetermined`, buf)
     }
 }
 
@@ -6223,6 +7713,235 @@ public object FfiConverterTypeLeadRow: FfiConverterRustBuffer<LeadRow> {
 
 
 /**
+ * 任务.
+ */
+data class LeadTask (
+    /**
+     * The rule.
+     */
+    val `rule`: kotlin.String
+    , 
+    /**
+     * The fact that opened it.
+     */
+    val `epoch`: EntryId
+    , 
+    /**
+     * The version of the policy that set it: the one in force when it was opened.
+     */
+    val `policy`: EntryId
+    , 
+    /**
+     * 事项.
+     */
+    val `title`: kotlin.String
+    , 
+    /**
+     * Who does it.
+     */
+    val `who`: Who
+    , 
+    /**
+     * Who hears of it when it is overdue.
+     */
+    val `copyTo`: Who?
+    , 
+    /**
+     * From when it counts, milliseconds since 1970 UTC.
+     */
+    val `fromMs`: kotlin.Long
+    , 
+    /**
+     * By when it is due, milliseconds since 1970 UTC.
+     */
+    val `dueMs`: kotlin.Long
+    , 
+    /**
+     * How it stands.
+     */
+    val `state`: TaskState
+    , 
+    /**
+     * Whether the lead does not advance while it is open.
+     */
+    val `blocksStage`: kotlin.Boolean
+    , 
+    /**
+     * Whether the lead's money is at risk with it (C32).
+     */
+    val `atRisk`: kotlin.Boolean
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLeadTask: FfiConverterRustBuffer<LeadTask> {
+    override fun read(buf: ByteBuffer): LeadTask {
+        return LeadTask(
+            FfiConverterString.read(buf),
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterTypeWho.read(buf),
+            FfiConverterOptionalTypeWho.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterTypeTaskState.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: LeadTask) = (
+            FfiConverterString.allocationSize(value.`rule`) +
+            FfiConverterTypeEntryId.allocationSize(value.`epoch`) +
+            FfiConverterTypeEntryId.allocationSize(value.`policy`) +
+            FfiConverterString.allocationSize(value.`title`) +
+            FfiConverterTypeWho.allocationSize(value.`who`) +
+            FfiConverterOptionalTypeWho.allocationSize(value.`copyTo`) +
+            FfiConverterLong.allocationSize(value.`fromMs`) +
+            FfiConverterLong.allocationSize(value.`dueMs`) +
+            FfiConverterTypeTaskState.allocationSize(value.`state`) +
+            FfiConverterBoolean.allocationSize(value.`blocksStage`) +
+            FfiConverterBoolean.allocationSize(value.`atRisk`)
+    )
+
+    override fun write(value: LeadTask, buf: ByteBuffer) {
+            FfiConverterString.write(value.`rule`, buf)
+            FfiConverterTypeEntryId.write(value.`epoch`, buf)
+            FfiConverterTypeEntryId.write(value.`policy`, buf)
+            FfiConverterString.write(value.`title`, buf)
+            FfiConverterTypeWho.write(value.`who`, buf)
+            FfiConverterOptionalTypeWho.write(value.`copyTo`, buf)
+            FfiConverterLong.write(value.`fromMs`, buf)
+            FfiConverterLong.write(value.`dueMs`, buf)
+            FfiConverterTypeTaskState.write(value.`state`, buf)
+            FfiConverterBoolean.write(value.`blocksStage`, buf)
+            FfiConverterBoolean.write(value.`atRisk`, buf)
+    }
+}
+
+
+
+/**
+ * The loss predictor.
+ */
+data class LossItem (
+    /**
+     * Its questions.
+     */
+    val `ticks`: List<LossTickItem>
+    , 
+    /**
+     * 流失概率, basis points; `None`: not all are ticked.
+     */
+    val `riskBp`: kotlin.UInt?
+    , 
+    /**
+     * The talk pack that comes up with it, by its id in the playbook.
+     */
+    val `talkPack`: kotlin.String?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLossItem: FfiConverterRustBuffer<LossItem> {
+    override fun read(buf: ByteBuffer): LossItem {
+        return LossItem(
+            FfiConverterSequenceTypeLossTickItem.read(buf),
+            FfiConverterOptionalUInt.read(buf),
+            FfiConverterOptionalString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: LossItem) = (
+            FfiConverterSequenceTypeLossTickItem.allocationSize(value.`ticks`) +
+            FfiConverterOptionalUInt.allocationSize(value.`riskBp`) +
+            FfiConverterOptionalString.allocationSize(value.`talkPack`)
+    )
+
+    override fun write(value: LossItem, buf: ByteBuffer) {
+            FfiConverterSequenceTypeLossTickItem.write(value.`ticks`, buf)
+            FfiConverterOptionalUInt.write(value.`riskBp`, buf)
+            FfiConverterOptionalString.write(value.`talkPack`, buf)
+    }
+}
+
+
+
+/**
+ * A question of the loss predictor.
+ */
+data class LossTickItem (
+    /**
+     * By which it is ticked.
+     */
+    val `id`: kotlin.String
+    , 
+    /**
+     * As it is asked.
+     */
+    val `text`: kotlin.String
+    , 
+    /**
+     * Whether it is ticked.
+     */
+    val `ticked`: kotlin.Boolean
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLossTickItem: FfiConverterRustBuffer<LossTickItem> {
+    override fun read(buf: ByteBuffer): LossTickItem {
+        return LossTickItem(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: LossTickItem) = (
+            FfiConverterString.allocationSize(value.`id`) +
+            FfiConverterString.allocationSize(value.`text`) +
+            FfiConverterBoolean.allocationSize(value.`ticked`)
+    )
+
+    override fun write(value: LossTickItem, buf: ByteBuffer) {
+            FfiConverterString.write(value.`id`, buf)
+            FfiConverterString.write(value.`text`, buf)
+            FfiConverterBoolean.write(value.`ticked`, buf)
+    }
+}
+
+
+
+/**
  * Who this phone is.
  */
 data class Me (
@@ -6412,6 +8131,172 @@ public object FfiConverterTypeNewLead: FfiConverterRustBuffer<NewLead> {
 
 
 /**
+ * 下一步最佳动作 (C48).
+ */
+data class NextAction (
+    /**
+     * What is proposed.
+     */
+    val `action`: kotlin.String
+    , 
+    /**
+     * The material, by its id in the playbook; empty: none.
+     */
+    val `material`: kotlin.String
+    , 
+    /**
+     * Why: the condition that holds.
+     */
+    val `because`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeNextAction: FfiConverterRustBuffer<NextAction> {
+    override fun read(buf: ByteBuffer): NextAction {
+        return NextAction(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: NextAction) = (
+            FfiConverterString.allocationSize(value.`action`) +
+            FfiConverterString.allocationSize(value.`material`) +
+            FfiConverterString.allocationSize(value.`because`)
+    )
+
+    override fun write(value: NextAction, buf: ByteBuffer) {
+            FfiConverterString.write(value.`action`, buf)
+            FfiConverterString.write(value.`material`, buf)
+            FfiConverterString.write(value.`because`, buf)
+    }
+}
+
+
+
+/**
+ * A step of a nurturing package.
+ */
+data class NurturingItem (
+    /**
+     * The package, as it is called.
+     */
+    val `package`: kotlin.String
+    , 
+    /**
+     * The contact that was one too many.
+     */
+    val `epoch`: EntryId
+    , 
+    /**
+     * The version of the policy that it follows.
+     */
+    val `policy`: EntryId
+    , 
+    /**
+     * Its place in the package, from 0.
+     */
+    val `at`: kotlin.UInt
+    , 
+    /**
+     * What is sent or done.
+     */
+    val `title`: kotlin.String
+    , 
+    /**
+     * Who does it.
+     */
+    val `who`: Who
+    , 
+    /**
+     * The material, by its id in the playbook; empty: none.
+     */
+    val `material`: kotlin.String
+    , 
+    /**
+     * When it is due.
+     */
+    val `dueMs`: kotlin.Long
+    , 
+    /**
+     * Its day has come.
+     */
+    val `due`: kotlin.Boolean
+    , 
+    /**
+     * Somebody was reached before its day, with this entry.
+     */
+    val `cancelledBy`: EntryId?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeNurturingItem: FfiConverterRustBuffer<NurturingItem> {
+    override fun read(buf: ByteBuffer): NurturingItem {
+        return NurturingItem(
+            FfiConverterString.read(buf),
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterTypeWho.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterOptionalTypeEntryId.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: NurturingItem) = (
+            FfiConverterString.allocationSize(value.`package`) +
+            FfiConverterTypeEntryId.allocationSize(value.`epoch`) +
+            FfiConverterTypeEntryId.allocationSize(value.`policy`) +
+            FfiConverterUInt.allocationSize(value.`at`) +
+            FfiConverterString.allocationSize(value.`title`) +
+            FfiConverterTypeWho.allocationSize(value.`who`) +
+            FfiConverterString.allocationSize(value.`material`) +
+            FfiConverterLong.allocationSize(value.`dueMs`) +
+            FfiConverterBoolean.allocationSize(value.`due`) +
+            FfiConverterOptionalTypeEntryId.allocationSize(value.`cancelledBy`)
+    )
+
+    override fun write(value: NurturingItem, buf: ByteBuffer) {
+            FfiConverterString.write(value.`package`, buf)
+            FfiConverterTypeEntryId.write(value.`epoch`, buf)
+            FfiConverterTypeEntryId.write(value.`policy`, buf)
+            FfiConverterUInt.write(value.`at`, buf)
+            FfiConverterString.write(value.`title`, buf)
+            FfiConverterTypeWho.write(value.`who`, buf)
+            FfiConverterString.write(value.`material`, buf)
+            FfiConverterLong.write(value.`dueMs`, buf)
+            FfiConverterBoolean.write(value.`due`, buf)
+            FfiConverterOptionalTypeEntryId.write(value.`cancelledBy`, buf)
+    }
+}
+
+
+
+/**
  * A phone of the user.
  */
 data class Phone (
@@ -6491,6 +8376,401 @@ public object FfiConverterTypePhone: FfiConverterRustBuffer<Phone> {
 
 
 /**
+ * Something that an app offers by name and writes by id.
+ */
+data class PolicyChoice (
+    /**
+     * By which it is written.
+     */
+    val `id`: kotlin.String
+    , 
+    /**
+     * As it is called or asked.
+     */
+    val `name`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePolicyChoice: FfiConverterRustBuffer<PolicyChoice> {
+    override fun read(buf: ByteBuffer): PolicyChoice {
+        return PolicyChoice(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: PolicyChoice) = (
+            FfiConverterString.allocationSize(value.`id`) +
+            FfiConverterString.allocationSize(value.`name`)
+    )
+
+    override fun write(value: PolicyChoice, buf: ByteBuffer) {
+            FfiConverterString.write(value.`id`, buf)
+            FfiConverterString.write(value.`name`, buf)
+    }
+}
+
+
+
+/**
+ * The policy in force, as far as an app draws forms by it.
+ */
+data class PolicyForms (
+    /**
+     * What the company calls it.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * The version; all zeros: the pack that ships.
+     */
+    val `version`: EntryId
+    , 
+    /**
+     * From when it is in force; `None`: it always was.
+     */
+    val `effectiveFromMs`: kotlin.Long?
+    , 
+    /**
+     * 阶段, in their order.
+     */
+    val `stages`: List<PolicyChoice>
+    , 
+    /**
+     * The rows of the advancement table, in their order.
+     */
+    val `rows`: List<PolicyChoice>
+    , 
+    /**
+     * The questions of the loss predictor.
+     */
+    val `lossTicks`: List<PolicyChoice>
+    , 
+    /**
+     * The kinds of signals.
+     */
+    val `signals`: List<PolicyChoice>
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePolicyForms: FfiConverterRustBuffer<PolicyForms> {
+    override fun read(buf: ByteBuffer): PolicyForms {
+        return PolicyForms(
+            FfiConverterString.read(buf),
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterSequenceTypePolicyChoice.read(buf),
+            FfiConverterSequenceTypePolicyChoice.read(buf),
+            FfiConverterSequenceTypePolicyChoice.read(buf),
+            FfiConverterSequenceTypePolicyChoice.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: PolicyForms) = (
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterTypeEntryId.allocationSize(value.`version`) +
+            FfiConverterOptionalLong.allocationSize(value.`effectiveFromMs`) +
+            FfiConverterSequenceTypePolicyChoice.allocationSize(value.`stages`) +
+            FfiConverterSequenceTypePolicyChoice.allocationSize(value.`rows`) +
+            FfiConverterSequenceTypePolicyChoice.allocationSize(value.`lossTicks`) +
+            FfiConverterSequenceTypePolicyChoice.allocationSize(value.`signals`)
+    )
+
+    override fun write(value: PolicyForms, buf: ByteBuffer) {
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterTypeEntryId.write(value.`version`, buf)
+            FfiConverterOptionalLong.write(value.`effectiveFromMs`, buf)
+            FfiConverterSequenceTypePolicyChoice.write(value.`stages`, buf)
+            FfiConverterSequenceTypePolicyChoice.write(value.`rows`, buf)
+            FfiConverterSequenceTypePolicyChoice.write(value.`lossTicks`, buf)
+            FfiConverterSequenceTypePolicyChoice.write(value.`signals`, buf)
+    }
+}
+
+
+
+/**
+ * A proposal, and what came of it.
+ */
+data class ProposalItem (
+    /**
+     * Its entry in the log.
+     */
+    val `id`: EntryId
+    , 
+    /**
+     * The stage proposed, by its id.
+     */
+    val `to`: kotlin.String
+    , 
+    /**
+     * As it is called; the id where the policy has no such stage.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * When it was made.
+     */
+    val `atMs`: kotlin.Long
+    , 
+    /**
+     * The version of the policy that it is judged by.
+     */
+    val `policy`: EntryId
+    , 
+    /**
+     * What came of it.
+     */
+    val `verdict`: ProposalOutcome
+    , 
+    /**
+     * It jumped a stage (M4).
+     */
+    val `jump`: kotlin.Boolean
+    , 
+    /**
+     * What is missing under the version in force now, where that says otherwise (O13).
+     */
+    val `underPresent`: List<kotlin.String>?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeProposalItem: FfiConverterRustBuffer<ProposalItem> {
+    override fun read(buf: ByteBuffer): ProposalItem {
+        return ProposalItem(
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterTypeProposalOutcome.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterOptionalSequenceString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: ProposalItem) = (
+            FfiConverterTypeEntryId.allocationSize(value.`id`) +
+            FfiConverterString.allocationSize(value.`to`) +
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterLong.allocationSize(value.`atMs`) +
+            FfiConverterTypeEntryId.allocationSize(value.`policy`) +
+            FfiConverterTypeProposalOutcome.allocationSize(value.`verdict`) +
+            FfiConverterBoolean.allocationSize(value.`jump`) +
+            FfiConverterOptionalSequenceString.allocationSize(value.`underPresent`)
+    )
+
+    override fun write(value: ProposalItem, buf: ByteBuffer) {
+            FfiConverterTypeEntryId.write(value.`id`, buf)
+            FfiConverterString.write(value.`to`, buf)
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterLong.write(value.`atMs`, buf)
+            FfiConverterTypeEntryId.write(value.`policy`, buf)
+            FfiConverterTypeProposalOutcome.write(value.`verdict`, buf)
+            FfiConverterBoolean.write(value.`jump`, buf)
+            FfiConverterOptionalSequenceString.write(value.`underPresent`, buf)
+    }
+}
+
+
+
+/**
+ * A dimension of the radar.
+ */
+data class RadarItem (
+    /**
+     * As it is called.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * 0 to 100; `None`: it cannot be said.
+     */
+    val `score`: kotlin.UInt?
+    , 
+    /**
+     * What would have to be known.
+     */
+    val `missing`: List<kotlin.String>
+    , 
+    /**
+     * 销售视角.
+     */
+    val `sales`: kotlin.String
+    , 
+    /**
+     * 市场视角.
+     */
+    val `marketing`: kotlin.String
+    , 
+    /**
+     * It is the lowest: this month's.
+     */
+    val `lowest`: kotlin.Boolean
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeRadarItem: FfiConverterRustBuffer<RadarItem> {
+    override fun read(buf: ByteBuffer): RadarItem {
+        return RadarItem(
+            FfiConverterString.read(buf),
+            FfiConverterOptionalUInt.read(buf),
+            FfiConverterSequenceString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: RadarItem) = (
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterOptionalUInt.allocationSize(value.`score`) +
+            FfiConverterSequenceString.allocationSize(value.`missing`) +
+            FfiConverterString.allocationSize(value.`sales`) +
+            FfiConverterString.allocationSize(value.`marketing`) +
+            FfiConverterBoolean.allocationSize(value.`lowest`)
+    )
+
+    override fun write(value: RadarItem, buf: ByteBuffer) {
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterOptionalUInt.write(value.`score`, buf)
+            FfiConverterSequenceString.write(value.`missing`, buf)
+            FfiConverterString.write(value.`sales`, buf)
+            FfiConverterString.write(value.`marketing`, buf)
+            FfiConverterBoolean.write(value.`lowest`, buf)
+    }
+}
+
+
+
+/**
+ * A deadline of a first response.
+ */
+data class ResponseItem (
+    /**
+     * The assignment that opened it.
+     */
+    val `epoch`: EntryId
+    , 
+    /**
+     * Who owes it.
+     */
+    val `owner`: UserId
+    , 
+    /**
+     * Their name; empty when it is not known here.
+     */
+    val `ownerName`: kotlin.String
+    , 
+    /**
+     * When it was opened.
+     */
+    val `fromMs`: kotlin.Long
+    , 
+    /**
+     * By when it is due.
+     */
+    val `dueMs`: kotlin.Long
+    , 
+    /**
+     * The version of the policy that set it.
+     */
+    val `policy`: EntryId
+    , 
+    /**
+     * How it stands.
+     */
+    val `state`: ResponseOutcome
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeResponseItem: FfiConverterRustBuffer<ResponseItem> {
+    override fun read(buf: ByteBuffer): ResponseItem {
+        return ResponseItem(
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterTypeUserId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterTypeEntryId.read(buf),
+            FfiConverterTypeResponseOutcome.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: ResponseItem) = (
+            FfiConverterTypeEntryId.allocationSize(value.`epoch`) +
+            FfiConverterTypeUserId.allocationSize(value.`owner`) +
+            FfiConverterString.allocationSize(value.`ownerName`) +
+            FfiConverterLong.allocationSize(value.`fromMs`) +
+            FfiConverterLong.allocationSize(value.`dueMs`) +
+            FfiConverterTypeEntryId.allocationSize(value.`policy`) +
+            FfiConverterTypeResponseOutcome.allocationSize(value.`state`)
+    )
+
+    override fun write(value: ResponseItem, buf: ByteBuffer) {
+            FfiConverterTypeEntryId.write(value.`epoch`, buf)
+            FfiConverterTypeUserId.write(value.`owner`, buf)
+            FfiConverterString.write(value.`ownerName`, buf)
+            FfiConverterLong.write(value.`fromMs`, buf)
+            FfiConverterLong.write(value.`dueMs`, buf)
+            FfiConverterTypeEntryId.write(value.`policy`, buf)
+            FfiConverterTypeResponseOutcome.write(value.`state`, buf)
+    }
+}
+
+
+
+/**
  * 信号 (C2, C10, C36–C38, C45, C81).
  */
 data class Signal (
@@ -6556,6 +8836,109 @@ public object FfiConverterTypeSignal: FfiConverterRustBuffer<Signal> {
             FfiConverterOptionalLong.write(value.`amount`, buf)
             FfiConverterString.write(value.`text`, buf)
             FfiConverterOptionalLong.write(value.`atMs`, buf)
+    }
+}
+
+
+
+/**
+ * Where a lead is.
+ */
+data class StageJudgement (
+    /**
+     * The stage, by its id.
+     */
+    val `stage`: kotlin.String
+    , 
+    /**
+     * As it is called.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * Since when; `None`: since the lead is there.
+     */
+    val `sinceMs`: kotlin.Long?
+    , 
+    /**
+     * The stage that the server confirmed, by its id; `None`: none yet, or the ruling is not held.
+     */
+    val `confirmed`: kotlin.String?
+    , 
+    /**
+     * The server has not confirmed this stage (O4).
+     */
+    val `provisional`: kotlin.Boolean
+    , 
+    /**
+     * The next stage, by its id; `None`: there is none.
+     */
+    val `next`: kotlin.String?
+    , 
+    /**
+     * As it is called; empty: there is none.
+     */
+    val `nextName`: kotlin.String
+    , 
+    /**
+     * Every proposal, in the order in which they were made.
+     */
+    val `proposals`: List<ProposalItem>
+    , 
+    /**
+     * 停滞 (C66).
+     */
+    val `stuck`: Stuck?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeStageJudgement: FfiConverterRustBuffer<StageJudgement> {
+    override fun read(buf: ByteBuffer): StageJudgement {
+        return StageJudgement(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterSequenceTypeProposalItem.read(buf),
+            FfiConverterOptionalTypeStuck.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: StageJudgement) = (
+            FfiConverterString.allocationSize(value.`stage`) +
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterOptionalLong.allocationSize(value.`sinceMs`) +
+            FfiConverterOptionalString.allocationSize(value.`confirmed`) +
+            FfiConverterBoolean.allocationSize(value.`provisional`) +
+            FfiConverterOptionalString.allocationSize(value.`next`) +
+            FfiConverterString.allocationSize(value.`nextName`) +
+            FfiConverterSequenceTypeProposalItem.allocationSize(value.`proposals`) +
+            FfiConverterOptionalTypeStuck.allocationSize(value.`stuck`)
+    )
+
+    override fun write(value: StageJudgement, buf: ByteBuffer) {
+            FfiConverterString.write(value.`stage`, buf)
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterOptionalLong.write(value.`sinceMs`, buf)
+            FfiConverterOptionalString.write(value.`confirmed`, buf)
+            FfiConverterBoolean.write(value.`provisional`, buf)
+            FfiConverterOptionalString.write(value.`next`, buf)
+            FfiConverterString.write(value.`nextName`, buf)
+            FfiConverterSequenceTypeProposalItem.write(value.`proposals`, buf)
+            FfiConverterOptionalTypeStuck.write(value.`stuck`, buf)
     }
 }
 
@@ -6768,6 +9151,53 @@ public object FfiConverterTypeStatus: FfiConverterRustBuffer<Status> {
 
 
 /**
+ * 停滞: a lead that stays where it is (C66).
+ */
+data class Stuck (
+    /**
+     * Days in the stage.
+     */
+    val `days`: kotlin.Long
+    , 
+    /**
+     * Why, in Chinese.
+     */
+    val `reason`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeStuck: FfiConverterRustBuffer<Stuck> {
+    override fun read(buf: ByteBuffer): Stuck {
+        return Stuck(
+            FfiConverterLong.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Stuck) = (
+            FfiConverterLong.allocationSize(value.`days`) +
+            FfiConverterString.allocationSize(value.`reason`)
+    )
+
+    override fun write(value: Stuck, buf: ByteBuffer) {
+            FfiConverterLong.write(value.`days`, buf)
+            FfiConverterString.write(value.`reason`, buf)
+    }
+}
+
+
+
+/**
  * What a round of sync did.
  */
 data class SyncReport (
@@ -6960,6 +9390,124 @@ public object FfiConverterTypeTagItem: FfiConverterRustBuffer<TagItem> {
             FfiConverterString.write(value.`name`, buf)
             FfiConverterOptionalLong.write(value.`expiresMs`, buf)
             FfiConverterBoolean.write(value.`fresh`, buf)
+    }
+}
+
+
+
+/**
+ * What the end of a talk comes to: the proposal, as the rep accepted or changed it.
+ */
+data class TalkPlan (
+    /**
+     * What took place.
+     */
+    val `talk`: Talk
+    , 
+    /**
+     * The day of the next contact, ISO; `None`: none.
+     */
+    val `nextContact`: kotlin.String? = null 
+    , 
+    /**
+     * The todo for it.
+     */
+    val `todo`: kotlin.String = "" 
+    , 
+    /**
+     * 客户状态; `None`: as it is.
+     */
+    val `customerState`: kotlin.String? = null 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTalkPlan: FfiConverterRustBuffer<TalkPlan> {
+    override fun read(buf: ByteBuffer): TalkPlan {
+        return TalkPlan(
+            FfiConverterTypeTalk.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: TalkPlan) = (
+            FfiConverterTypeTalk.allocationSize(value.`talk`) +
+            FfiConverterOptionalString.allocationSize(value.`nextContact`) +
+            FfiConverterString.allocationSize(value.`todo`) +
+            FfiConverterOptionalString.allocationSize(value.`customerState`)
+    )
+
+    override fun write(value: TalkPlan, buf: ByteBuffer) {
+            FfiConverterTypeTalk.write(value.`talk`, buf)
+            FfiConverterOptionalString.write(value.`nextContact`, buf)
+            FfiConverterString.write(value.`todo`, buf)
+            FfiConverterOptionalString.write(value.`customerState`, buf)
+    }
+}
+
+
+
+/**
+ * Whether 沟通中 may be set by hand (C36).
+ */
+data class TalkStart (
+    /**
+     * The entry that shows that there was a talk; `None`: refused.
+     */
+    val `shownBy`: EntryId?
+    , 
+    /**
+     * Its first sentence.
+     */
+    val `firstSentence`: kotlin.String
+    , 
+    /**
+     * Why it is refused, for the user; empty: it is not.
+     */
+    val `refusal`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTalkStart: FfiConverterRustBuffer<TalkStart> {
+    override fun read(buf: ByteBuffer): TalkStart {
+        return TalkStart(
+            FfiConverterOptionalTypeEntryId.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: TalkStart) = (
+            FfiConverterOptionalTypeEntryId.allocationSize(value.`shownBy`) +
+            FfiConverterString.allocationSize(value.`firstSentence`) +
+            FfiConverterString.allocationSize(value.`refusal`)
+    )
+
+    override fun write(value: TalkStart, buf: ByteBuffer) {
+            FfiConverterOptionalTypeEntryId.write(value.`shownBy`, buf)
+            FfiConverterString.write(value.`firstSentence`, buf)
+            FfiConverterString.write(value.`refusal`, buf)
     }
 }
 
@@ -7281,6 +9829,53 @@ public object FfiConverterTypeTouch: FfiConverterRustBuffer<Touch> {
 
 
 /**
+ * A part of a judgement that cannot be said from what this phone holds.
+ */
+data class Undetermined (
+    /**
+     * The part, by its name in the judgement.
+     */
+    val `part`: kotlin.String
+    , 
+    /**
+     * What would have to be known, in Chinese, as formulas call it.
+     */
+    val `missing`: List<kotlin.String>
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeUndetermined: FfiConverterRustBuffer<Undetermined> {
+    override fun read(buf: ByteBuffer): Undetermined {
+        return Undetermined(
+            FfiConverterString.read(buf),
+            FfiConverterSequenceString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Undetermined) = (
+            FfiConverterString.allocationSize(value.`part`) +
+            FfiConverterSequenceString.allocationSize(value.`missing`)
+    )
+
+    override fun write(value: Undetermined, buf: ByteBuffer) {
+            FfiConverterString.write(value.`part`, buf)
+            FfiConverterSequenceString.write(value.`missing`, buf)
+    }
+}
+
+
+
+/**
  * 拜访: the three fields of C4, the rest optional.
  */
 data class Visit (
@@ -7364,6 +9959,164 @@ public object FfiConverterTypeVisit: FfiConverterRustBuffer<Visit> {
             FfiConverterOptionalLong.write(value.`visitedAtMs`, buf)
     }
 }
+
+
+
+/**
+ * A question of this week.
+ */
+data class WeekQuestion (
+    /**
+     * The key of its answer in the advancement table: the ISO week and the question, so that two phones that begin a week without signal
+     * mean the same one.
+     */
+    val `key`: kotlin.String
+    , 
+    /**
+     * As it is asked.
+     */
+    val `text`: kotlin.String
+    , 
+    /**
+     * What was found out this week.
+     */
+    val `answer`: kotlin.String?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeWeekQuestion: FfiConverterRustBuffer<WeekQuestion> {
+    override fun read(buf: ByteBuffer): WeekQuestion {
+        return WeekQuestion(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: WeekQuestion) = (
+            FfiConverterString.allocationSize(value.`key`) +
+            FfiConverterString.allocationSize(value.`text`) +
+            FfiConverterOptionalString.allocationSize(value.`answer`)
+    )
+
+    override fun write(value: WeekQuestion, buf: ByteBuffer) {
+            FfiConverterString.write(value.`key`, buf)
+            FfiConverterString.write(value.`text`, buf)
+            FfiConverterOptionalString.write(value.`answer`, buf)
+    }
+}
+
+
+
+/**
+ * What sort of thing is to be done.
+ */
+
+enum class ActKind {
+    
+    /**
+     * 待办: somebody wrote it down.
+     */
+    TODO,
+    /**
+     * 任务: a rule of the policy wants it.
+     */
+    TASK,
+    /**
+     * 培育步骤.
+     */
+    STEP,
+    /**
+     * 首次响应.
+     */
+    RESPONSE;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeActKind: FfiConverterRustBuffer<ActKind> {
+    override fun read(buf: ByteBuffer) = try {
+        
+        ActKind.entries[buf.getInt() - 1]
+        
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: ActKind) = 4UL
+
+    override fun write(value: ActKind, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * 态度: what somebody at the customer thinks of the purchase (C53).
+ */
+
+enum class Attitude {
+    
+    /**
+     * 支持.
+     */
+    FOR,
+    /**
+     * 观望.
+     */
+    WAITING,
+    /**
+     * 反对.
+     */
+    AGAINST;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAttitude: FfiConverterRustBuffer<Attitude> {
+    override fun read(buf: ByteBuffer) = try {
+        
+        Attitude.entries[buf.getInt() - 1]
+        
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: Attitude) = 4UL
+
+    override fun write(value: Attitude, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
 
 
 
@@ -7754,7 +10507,7 @@ sealed class FieldbookException: kotlin.Exception() {
     }
     
     /**
-     * This phone does not hold it (any more).
+     * This phone does not hold it (any more), or not what would have to be known to say it.
      */
     class NotFound(
         
@@ -7874,7 +10627,7 @@ sealed class FieldbookException: kotlin.Exception() {
     }
     
     /**
-     * The server said no, or cannot be trusted: a used code, an old app, a certificate of nobody.
+     * The server said no, or cannot be trusted: a used code, an old app, a certificate of nobody. Or it is for leaders alone.
      */
     class Refused(
         
@@ -8603,6 +11356,782 @@ public object FfiConverterTypeNetwork: FfiConverterRustBuffer<Network> {
 
 
 /**
+ * What follows on an overdue response.
+ */
+
+enum class Overdue {
+    
+    /**
+     * 升级至主管 (C1, C22).
+     */
+    ESCALATE,
+    /**
+     * 二次分配并通知主管 (C18).
+     */
+    REASSIGN;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeOverdue: FfiConverterRustBuffer<Overdue> {
+    override fun read(buf: ByteBuffer) = try {
+        
+        Overdue.entries[buf.getInt() - 1]
+        
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: Overdue) = 4UL
+
+    override fun write(value: Overdue, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * What came of a proposal.
+ */
+sealed class ProposalOutcome {
+    
+    /**
+     * It counts.
+     */
+    data class Counts(
+        /**
+         * Since when.
+         */
+        val `sinceMs`: kotlin.Long) : ProposalOutcome()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * It does not count.
+     */
+    data class Lacks(
+        /**
+         * What is missing, by the names of the policy.
+         */
+        val `missing`: List<kotlin.String>) : ProposalOutcome()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * A supervisor said no.
+     */
+    data class Refused(
+        /**
+         * With this entry.
+         */
+        val `by`: fieldbook.generated.EntryId) : ProposalOutcome()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * The policy has no such stage.
+     */
+    object NoSuchStage : ProposalOutcome()
+    
+    
+    /**
+     * It cannot be said from what this phone holds.
+     */
+    data class Undetermined(
+        /**
+         * What would have to be known.
+         */
+        val `missing`: List<kotlin.String>) : ProposalOutcome()
+        
+    {
+        
+
+        companion object
+    }
+    
+
+    
+
+    
+    
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeProposalOutcome : FfiConverterRustBuffer<ProposalOutcome>{
+    override fun read(buf: ByteBuffer): ProposalOutcome {
+        return when(buf.getInt()) {
+            1 -> ProposalOutcome.Counts(
+                FfiConverterLong.read(buf),
+                )
+            2 -> ProposalOutcome.Lacks(
+                FfiConverterSequenceString.read(buf),
+                )
+            3 -> ProposalOutcome.Refused(
+                FfiConverterTypeEntryId.read(buf),
+                )
+            4 -> ProposalOutcome.NoSuchStage
+            5 -> ProposalOutcome.Undetermined(
+                FfiConverterSequenceString.read(buf),
+                )
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: ProposalOutcome): ULong = when(value) {
+        is ProposalOutcome.Counts -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterLong.allocationSize(value.`sinceMs`)
+            )
+        }
+        is ProposalOutcome.Lacks -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterSequenceString.allocationSize(value.`missing`)
+            )
+        }
+        is ProposalOutcome.Refused -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeEntryId.allocationSize(value.`by`)
+            )
+        }
+        is ProposalOutcome.NoSuchStage -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+        is ProposalOutcome.Undetermined -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterSequenceString.allocationSize(value.`missing`)
+            )
+        }
+    }
+
+    override fun write(value: ProposalOutcome, buf: ByteBuffer) {
+        when(value) {
+            is ProposalOutcome.Counts -> {
+                buf.putInt(1)
+                FfiConverterLong.write(value.`sinceMs`, buf)
+                Unit
+            }
+            is ProposalOutcome.Lacks -> {
+                buf.putInt(2)
+                FfiConverterSequenceString.write(value.`missing`, buf)
+                Unit
+            }
+            is ProposalOutcome.Refused -> {
+                buf.putInt(3)
+                FfiConverterTypeEntryId.write(value.`by`, buf)
+                Unit
+            }
+            is ProposalOutcome.NoSuchStage -> {
+                buf.putInt(4)
+                Unit
+            }
+            is ProposalOutcome.Undetermined -> {
+                buf.putInt(5)
+                FfiConverterSequenceString.write(value.`missing`, buf)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
+/**
+ * How a deadline stands.
+ */
+sealed class ResponseOutcome {
+    
+    /**
+     * Answered in time.
+     */
+    data class Met(
+        /**
+         * By this entry.
+         */
+        val `entry`: fieldbook.generated.EntryId, 
+        /**
+         * When.
+         */
+        val `atMs`: kotlin.Long, 
+        /**
+         * Whether its clock is in doubt (O1).
+         */
+        val `doubtful`: kotlin.Boolean) : ResponseOutcome()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * Answered, too late.
+     */
+    data class Late(
+        /**
+         * By this entry.
+         */
+        val `entry`: fieldbook.generated.EntryId, 
+        /**
+         * When.
+         */
+        val `atMs`: kotlin.Long, 
+        /**
+         * Whether its clock is in doubt (O1).
+         */
+        val `doubtful`: kotlin.Boolean) : ResponseOutcome()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * Not answered yet, and there is time.
+     */
+    object Open : ResponseOutcome()
+    
+    
+    /**
+     * Not answered in time.
+     */
+    data class Overdue(
+        /**
+         * What follows from it.
+         */
+        val `then`: fieldbook.generated.Overdue) : ResponseOutcome()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * The lead moved on before it was due.
+     */
+    object Moved : ResponseOutcome()
+    
+    
+
+    
+
+    
+    
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeResponseOutcome : FfiConverterRustBuffer<ResponseOutcome>{
+    override fun read(buf: ByteBuffer): ResponseOutcome {
+        return when(buf.getInt()) {
+            1 -> ResponseOutcome.Met(
+                FfiConverterTypeEntryId.read(buf),
+                FfiConverterLong.read(buf),
+                FfiConverterBoolean.read(buf),
+                )
+            2 -> ResponseOutcome.Late(
+                FfiConverterTypeEntryId.read(buf),
+                FfiConverterLong.read(buf),
+                FfiConverterBoolean.read(buf),
+                )
+            3 -> ResponseOutcome.Open
+            4 -> ResponseOutcome.Overdue(
+                FfiConverterTypeOverdue.read(buf),
+                )
+            5 -> ResponseOutcome.Moved
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: ResponseOutcome): ULong = when(value) {
+        is ResponseOutcome.Met -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeEntryId.allocationSize(value.`entry`)
+                + FfiConverterLong.allocationSize(value.`atMs`)
+                + FfiConverterBoolean.allocationSize(value.`doubtful`)
+            )
+        }
+        is ResponseOutcome.Late -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeEntryId.allocationSize(value.`entry`)
+                + FfiConverterLong.allocationSize(value.`atMs`)
+                + FfiConverterBoolean.allocationSize(value.`doubtful`)
+            )
+        }
+        is ResponseOutcome.Open -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+        is ResponseOutcome.Overdue -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeOverdue.allocationSize(value.`then`)
+            )
+        }
+        is ResponseOutcome.Moved -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+    }
+
+    override fun write(value: ResponseOutcome, buf: ByteBuffer) {
+        when(value) {
+            is ResponseOutcome.Met -> {
+                buf.putInt(1)
+                FfiConverterTypeEntryId.write(value.`entry`, buf)
+                FfiConverterLong.write(value.`atMs`, buf)
+                FfiConverterBoolean.write(value.`doubtful`, buf)
+                Unit
+            }
+            is ResponseOutcome.Late -> {
+                buf.putInt(2)
+                FfiConverterTypeEntryId.write(value.`entry`, buf)
+                FfiConverterLong.write(value.`atMs`, buf)
+                FfiConverterBoolean.write(value.`doubtful`, buf)
+                Unit
+            }
+            is ResponseOutcome.Open -> {
+                buf.putInt(3)
+                Unit
+            }
+            is ResponseOutcome.Overdue -> {
+                buf.putInt(4)
+                FfiConverterTypeOverdue.write(value.`then`, buf)
+                Unit
+            }
+            is ResponseOutcome.Moved -> {
+                buf.putInt(5)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
+/**
+ * Why a lead has a tag.
+ */
+sealed class TagWhy {
+    
+    /**
+     * Somebody put it on.
+     */
+    data class Hand(
+        /**
+         * Until when it counts; `None`: for ever.
+         */
+        val `expiresMs`: kotlin.Long?) : TagWhy()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * A rule of the policy holds.
+     */
+    data class Rule(
+        /**
+         * Its condition.
+         */
+        val `condition`: kotlin.String) : TagWhy()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * Somebody said it.
+     */
+    data class Word(
+        /**
+         * The entry.
+         */
+        val `entry`: fieldbook.generated.EntryId, 
+        /**
+         * The word.
+         */
+        val `word`: kotlin.String) : TagWhy()
+        
+    {
+        
+
+        companion object
+    }
+    
+
+    
+
+    
+    
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTagWhy : FfiConverterRustBuffer<TagWhy>{
+    override fun read(buf: ByteBuffer): TagWhy {
+        return when(buf.getInt()) {
+            1 -> TagWhy.Hand(
+                FfiConverterOptionalLong.read(buf),
+                )
+            2 -> TagWhy.Rule(
+                FfiConverterString.read(buf),
+                )
+            3 -> TagWhy.Word(
+                FfiConverterTypeEntryId.read(buf),
+                FfiConverterString.read(buf),
+                )
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: TagWhy): ULong = when(value) {
+        is TagWhy.Hand -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterOptionalLong.allocationSize(value.`expiresMs`)
+            )
+        }
+        is TagWhy.Rule -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`condition`)
+            )
+        }
+        is TagWhy.Word -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeEntryId.allocationSize(value.`entry`)
+                + FfiConverterString.allocationSize(value.`word`)
+            )
+        }
+    }
+
+    override fun write(value: TagWhy, buf: ByteBuffer) {
+        when(value) {
+            is TagWhy.Hand -> {
+                buf.putInt(1)
+                FfiConverterOptionalLong.write(value.`expiresMs`, buf)
+                Unit
+            }
+            is TagWhy.Rule -> {
+                buf.putInt(2)
+                FfiConverterString.write(value.`condition`, buf)
+                Unit
+            }
+            is TagWhy.Word -> {
+                buf.putInt(3)
+                FfiConverterTypeEntryId.write(value.`entry`, buf)
+                FfiConverterString.write(value.`word`, buf)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
+/**
+ * What took place.
+ */
+sealed class Talk {
+    
+    /**
+     * 拜访.
+     */
+    data class Visit(
+        /**
+         * The visit.
+         */
+        val `visit`: fieldbook.generated.Visit) : Talk()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * 触达.
+     */
+    data class Touch(
+        /**
+         * The touch.
+         */
+        val `touch`: fieldbook.generated.Touch) : Talk()
+        
+    {
+        
+
+        companion object
+    }
+    
+
+    
+
+    
+    
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTalk : FfiConverterRustBuffer<Talk>{
+    override fun read(buf: ByteBuffer): Talk {
+        return when(buf.getInt()) {
+            1 -> Talk.Visit(
+                FfiConverterTypeVisit.read(buf),
+                )
+            2 -> Talk.Touch(
+                FfiConverterTypeTouch.read(buf),
+                )
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: Talk): ULong = when(value) {
+        is Talk.Visit -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeVisit.allocationSize(value.`visit`)
+            )
+        }
+        is Talk.Touch -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeTouch.allocationSize(value.`touch`)
+            )
+        }
+    }
+
+    override fun write(value: Talk, buf: ByteBuffer) {
+        when(value) {
+            is Talk.Visit -> {
+                buf.putInt(1)
+                FfiConverterTypeVisit.write(value.`visit`, buf)
+                Unit
+            }
+            is Talk.Touch -> {
+                buf.putInt(2)
+                FfiConverterTypeTouch.write(value.`touch`, buf)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
+/**
+ * How a task stands.
+ */
+sealed class TaskState {
+    
+    /**
+     * Its time has not come yet (C26).
+     */
+    object Ahead : TaskState()
+    
+    
+    /**
+     * To be done.
+     */
+    object Open : TaskState()
+    
+    
+    /**
+     * Not done, and it is too late.
+     */
+    object Overdue : TaskState()
+    
+    
+    /**
+     * Done.
+     */
+    data class Done(
+        /**
+         * By this entry.
+         */
+        val `entry`: fieldbook.generated.EntryId, 
+        /**
+         * When, milliseconds since 1970 UTC.
+         */
+        val `atMs`: kotlin.Long, 
+        /**
+         * Whether before it was due.
+         */
+        val `inTime`: kotlin.Boolean) : TaskState()
+        
+    {
+        
+
+        companion object
+    }
+    
+
+    
+
+    
+    
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTaskState : FfiConverterRustBuffer<TaskState>{
+    override fun read(buf: ByteBuffer): TaskState {
+        return when(buf.getInt()) {
+            1 -> TaskState.Ahead
+            2 -> TaskState.Open
+            3 -> TaskState.Overdue
+            4 -> TaskState.Done(
+                FfiConverterTypeEntryId.read(buf),
+                FfiConverterLong.read(buf),
+                FfiConverterBoolean.read(buf),
+                )
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: TaskState): ULong = when(value) {
+        is TaskState.Ahead -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+        is TaskState.Open -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+        is TaskState.Overdue -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+        is TaskState.Done -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeEntryId.allocationSize(value.`entry`)
+                + FfiConverterLong.allocationSize(value.`atMs`)
+                + FfiConverterBoolean.allocationSize(value.`inTime`)
+            )
+        }
+    }
+
+    override fun write(value: TaskState, buf: ByteBuffer) {
+        when(value) {
+            is TaskState.Ahead -> {
+                buf.putInt(1)
+                Unit
+            }
+            is TaskState.Open -> {
+                buf.putInt(2)
+                Unit
+            }
+            is TaskState.Overdue -> {
+                buf.putInt(3)
+                Unit
+            }
+            is TaskState.Done -> {
+                buf.putInt(4)
+                FfiConverterTypeEntryId.write(value.`entry`, buf)
+                FfiConverterLong.write(value.`atMs`, buf)
+                FfiConverterBoolean.write(value.`inTime`, buf)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
+/**
  * Through what a customer was touched.
  */
 
@@ -8855,6 +12384,63 @@ public object FfiConverterTypeUrgency: FfiConverterRustBuffer<Urgency> {
 
 
 
+/**
+ * Who does something.
+ */
+
+enum class Who {
+    
+    /**
+     * 负责人.
+     */
+    OWNER,
+    /**
+     * 主管: who leads the owner's team.
+     */
+    SUPERVISOR,
+    /**
+     * 大区总监: who leads the team above.
+     */
+    DIRECTOR,
+    /**
+     * 客服.
+     */
+    CUSTOMER_SERVICE,
+    /**
+     * 交付.
+     */
+    DELIVERY;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeWho: FfiConverterRustBuffer<Who> {
+    override fun read(buf: ByteBuffer) = try {
+        
+        Who.entries[buf.getInt() - 1]
+        
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: Who) = 4UL
+
+    override fun write(value: Who, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
 
 /**
  * @suppress
@@ -9051,6 +12637,134 @@ public object FfiConverterOptionalTypeBoardCell: FfiConverterRustBuffer<BoardCel
 /**
  * @suppress
  */
+public object FfiConverterOptionalTypeCardItem: FfiConverterRustBuffer<CardItem?> {
+    override fun read(buf: ByteBuffer): CardItem? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeCardItem.read(buf)
+    }
+
+    override fun allocationSize(value: CardItem?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeCardItem.allocationSize(value)
+        }
+    }
+
+    override fun write(value: CardItem?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeCardItem.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeChainItem: FfiConverterRustBuffer<ChainItem?> {
+    override fun read(buf: ByteBuffer): ChainItem? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeChainItem.read(buf)
+    }
+
+    override fun allocationSize(value: ChainItem?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeChainItem.allocationSize(value)
+        }
+    }
+
+    override fun write(value: ChainItem?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeChainItem.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeFieldsItem: FfiConverterRustBuffer<FieldsItem?> {
+    override fun read(buf: ByteBuffer): FieldsItem? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeFieldsItem.read(buf)
+    }
+
+    override fun allocationSize(value: FieldsItem?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeFieldsItem.allocationSize(value)
+        }
+    }
+
+    override fun write(value: FieldsItem?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeFieldsItem.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeLossItem: FfiConverterRustBuffer<LossItem?> {
+    override fun read(buf: ByteBuffer): LossItem? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeLossItem.read(buf)
+    }
+
+    override fun allocationSize(value: LossItem?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeLossItem.allocationSize(value)
+        }
+    }
+
+    override fun write(value: LossItem?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeLossItem.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterOptionalTypeMe: FfiConverterRustBuffer<Me?> {
     override fun read(buf: ByteBuffer): Me? {
         if (buf.get().toInt() == 0) {
@@ -9083,6 +12797,70 @@ public object FfiConverterOptionalTypeMe: FfiConverterRustBuffer<Me?> {
 /**
  * @suppress
  */
+public object FfiConverterOptionalTypeStageJudgement: FfiConverterRustBuffer<StageJudgement?> {
+    override fun read(buf: ByteBuffer): StageJudgement? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeStageJudgement.read(buf)
+    }
+
+    override fun allocationSize(value: StageJudgement?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeStageJudgement.allocationSize(value)
+        }
+    }
+
+    override fun write(value: StageJudgement?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeStageJudgement.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeStuck: FfiConverterRustBuffer<Stuck?> {
+    override fun read(buf: ByteBuffer): Stuck? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeStuck.read(buf)
+    }
+
+    override fun allocationSize(value: Stuck?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeStuck.allocationSize(value)
+        }
+    }
+
+    override fun write(value: Stuck?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeStuck.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterOptionalTypeLanguage: FfiConverterRustBuffer<Language?> {
     override fun read(buf: ByteBuffer): Language? {
         if (buf.get().toInt() == 0) {
@@ -9105,6 +12883,326 @@ public object FfiConverterOptionalTypeLanguage: FfiConverterRustBuffer<Language?
         } else {
             buf.put(1)
             FfiConverterTypeLanguage.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeWho: FfiConverterRustBuffer<Who?> {
+    override fun read(buf: ByteBuffer): Who? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeWho.read(buf)
+    }
+
+    override fun allocationSize(value: Who?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeWho.allocationSize(value)
+        }
+    }
+
+    override fun write(value: Who?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeWho.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalSequenceString: FfiConverterRustBuffer<List<kotlin.String>?> {
+    override fun read(buf: ByteBuffer): List<kotlin.String>? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterSequenceString.read(buf)
+    }
+
+    override fun allocationSize(value: List<kotlin.String>?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterSequenceString.allocationSize(value)
+        }
+    }
+
+    override fun write(value: List<kotlin.String>?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterSequenceString.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalSequenceTypeJudgedRow: FfiConverterRustBuffer<List<JudgedRow>?> {
+    override fun read(buf: ByteBuffer): List<JudgedRow>? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterSequenceTypeJudgedRow.read(buf)
+    }
+
+    override fun allocationSize(value: List<JudgedRow>?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterSequenceTypeJudgedRow.allocationSize(value)
+        }
+    }
+
+    override fun write(value: List<JudgedRow>?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterSequenceTypeJudgedRow.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalSequenceTypeJudgedTag: FfiConverterRustBuffer<List<JudgedTag>?> {
+    override fun read(buf: ByteBuffer): List<JudgedTag>? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterSequenceTypeJudgedTag.read(buf)
+    }
+
+    override fun allocationSize(value: List<JudgedTag>?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterSequenceTypeJudgedTag.allocationSize(value)
+        }
+    }
+
+    override fun write(value: List<JudgedTag>?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterSequenceTypeJudgedTag.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalSequenceTypeLeadTask: FfiConverterRustBuffer<List<LeadTask>?> {
+    override fun read(buf: ByteBuffer): List<LeadTask>? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterSequenceTypeLeadTask.read(buf)
+    }
+
+    override fun allocationSize(value: List<LeadTask>?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterSequenceTypeLeadTask.allocationSize(value)
+        }
+    }
+
+    override fun write(value: List<LeadTask>?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterSequenceTypeLeadTask.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalSequenceTypeNextAction: FfiConverterRustBuffer<List<NextAction>?> {
+    override fun read(buf: ByteBuffer): List<NextAction>? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterSequenceTypeNextAction.read(buf)
+    }
+
+    override fun allocationSize(value: List<NextAction>?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterSequenceTypeNextAction.allocationSize(value)
+        }
+    }
+
+    override fun write(value: List<NextAction>?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterSequenceTypeNextAction.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalSequenceTypeNurturingItem: FfiConverterRustBuffer<List<NurturingItem>?> {
+    override fun read(buf: ByteBuffer): List<NurturingItem>? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterSequenceTypeNurturingItem.read(buf)
+    }
+
+    override fun allocationSize(value: List<NurturingItem>?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterSequenceTypeNurturingItem.allocationSize(value)
+        }
+    }
+
+    override fun write(value: List<NurturingItem>?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterSequenceTypeNurturingItem.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalSequenceTypeRadarItem: FfiConverterRustBuffer<List<RadarItem>?> {
+    override fun read(buf: ByteBuffer): List<RadarItem>? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterSequenceTypeRadarItem.read(buf)
+    }
+
+    override fun allocationSize(value: List<RadarItem>?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterSequenceTypeRadarItem.allocationSize(value)
+        }
+    }
+
+    override fun write(value: List<RadarItem>?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterSequenceTypeRadarItem.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalSequenceTypeResponseItem: FfiConverterRustBuffer<List<ResponseItem>?> {
+    override fun read(buf: ByteBuffer): List<ResponseItem>? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterSequenceTypeResponseItem.read(buf)
+    }
+
+    override fun allocationSize(value: List<ResponseItem>?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterSequenceTypeResponseItem.allocationSize(value)
+        }
+    }
+
+    override fun write(value: List<ResponseItem>?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterSequenceTypeResponseItem.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalSequenceTypeWeekQuestion: FfiConverterRustBuffer<List<WeekQuestion>?> {
+    override fun read(buf: ByteBuffer): List<WeekQuestion>? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterSequenceTypeWeekQuestion.read(buf)
+    }
+
+    override fun allocationSize(value: List<WeekQuestion>?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterSequenceTypeWeekQuestion.allocationSize(value)
+        }
+    }
+
+    override fun write(value: List<WeekQuestion>?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterSequenceTypeWeekQuestion.write(value, buf)
         }
     }
 }
@@ -9323,6 +13421,34 @@ public object FfiConverterSequenceTypeCalendarItem: FfiConverterRustBuffer<List<
 /**
  * @suppress
  */
+public object FfiConverterSequenceTypeChainPerson: FfiConverterRustBuffer<List<ChainPerson>> {
+    override fun read(buf: ByteBuffer): List<ChainPerson> {
+        val len = buf.getInt()
+        return List<ChainPerson>(len) {
+            FfiConverterTypeChainPerson.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<ChainPerson>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeChainPerson.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<ChainPerson>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeChainPerson.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterSequenceTypeConflictChoice: FfiConverterRustBuffer<List<ConflictChoice>> {
     override fun read(buf: ByteBuffer): List<ConflictChoice> {
         val len = buf.getInt()
@@ -9435,6 +13561,34 @@ public object FfiConverterSequenceTypeContactItem: FfiConverterRustBuffer<List<C
 /**
  * @suppress
  */
+public object FfiConverterSequenceTypeDeduction: FfiConverterRustBuffer<List<Deduction>> {
+    override fun read(buf: ByteBuffer): List<Deduction> {
+        val len = buf.getInt()
+        return List<Deduction>(len) {
+            FfiConverterTypeDeduction.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<Deduction>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeDeduction.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<Deduction>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeDeduction.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterSequenceTypeDueTodo: FfiConverterRustBuffer<List<DueTodo>> {
     override fun read(buf: ByteBuffer): List<DueTodo> {
         val len = buf.getInt()
@@ -9491,6 +13645,90 @@ public object FfiConverterSequenceTypeEvidenceItem: FfiConverterRustBuffer<List<
 /**
  * @suppress
  */
+public object FfiConverterSequenceTypeHomeCountdown: FfiConverterRustBuffer<List<HomeCountdown>> {
+    override fun read(buf: ByteBuffer): List<HomeCountdown> {
+        val len = buf.getInt()
+        return List<HomeCountdown>(len) {
+            FfiConverterTypeHomeCountdown.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<HomeCountdown>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeHomeCountdown.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<HomeCountdown>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeHomeCountdown.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeHomeReminder: FfiConverterRustBuffer<List<HomeReminder>> {
+    override fun read(buf: ByteBuffer): List<HomeReminder> {
+        val len = buf.getInt()
+        return List<HomeReminder>(len) {
+            FfiConverterTypeHomeReminder.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<HomeReminder>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeHomeReminder.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<HomeReminder>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeHomeReminder.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeHomeTask: FfiConverterRustBuffer<List<HomeTask>> {
+    override fun read(buf: ByteBuffer): List<HomeTask> {
+        val len = buf.getInt()
+        return List<HomeTask>(len) {
+            FfiConverterTypeHomeTask.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<HomeTask>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeHomeTask.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<HomeTask>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeHomeTask.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterSequenceTypeImportedColumn: FfiConverterRustBuffer<List<ImportedColumn>> {
     override fun read(buf: ByteBuffer): List<ImportedColumn> {
         val len = buf.getInt()
@@ -9509,6 +13747,62 @@ public object FfiConverterSequenceTypeImportedColumn: FfiConverterRustBuffer<Lis
         buf.putInt(value.size)
         value.iterator().forEach {
             FfiConverterTypeImportedColumn.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeJudgedRow: FfiConverterRustBuffer<List<JudgedRow>> {
+    override fun read(buf: ByteBuffer): List<JudgedRow> {
+        val len = buf.getInt()
+        return List<JudgedRow>(len) {
+            FfiConverterTypeJudgedRow.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<JudgedRow>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeJudgedRow.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<JudgedRow>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeJudgedRow.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeJudgedTag: FfiConverterRustBuffer<List<JudgedTag>> {
+    override fun read(buf: ByteBuffer): List<JudgedTag> {
+        val len = buf.getInt()
+        return List<JudgedTag>(len) {
+            FfiConverterTypeJudgedTag.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<JudgedTag>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeJudgedTag.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<JudgedTag>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeJudgedTag.write(it, buf)
         }
     }
 }
@@ -9603,6 +13897,118 @@ public object FfiConverterSequenceTypeLeadRow: FfiConverterRustBuffer<List<LeadR
 /**
  * @suppress
  */
+public object FfiConverterSequenceTypeLeadTask: FfiConverterRustBuffer<List<LeadTask>> {
+    override fun read(buf: ByteBuffer): List<LeadTask> {
+        val len = buf.getInt()
+        return List<LeadTask>(len) {
+            FfiConverterTypeLeadTask.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<LeadTask>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeLeadTask.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<LeadTask>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeLeadTask.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeLossTickItem: FfiConverterRustBuffer<List<LossTickItem>> {
+    override fun read(buf: ByteBuffer): List<LossTickItem> {
+        val len = buf.getInt()
+        return List<LossTickItem>(len) {
+            FfiConverterTypeLossTickItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<LossTickItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeLossTickItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<LossTickItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeLossTickItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeNextAction: FfiConverterRustBuffer<List<NextAction>> {
+    override fun read(buf: ByteBuffer): List<NextAction> {
+        val len = buf.getInt()
+        return List<NextAction>(len) {
+            FfiConverterTypeNextAction.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<NextAction>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeNextAction.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<NextAction>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeNextAction.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeNurturingItem: FfiConverterRustBuffer<List<NurturingItem>> {
+    override fun read(buf: ByteBuffer): List<NurturingItem> {
+        val len = buf.getInt()
+        return List<NurturingItem>(len) {
+            FfiConverterTypeNurturingItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<NurturingItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeNurturingItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<NurturingItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeNurturingItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterSequenceTypePhone: FfiConverterRustBuffer<List<Phone>> {
     override fun read(buf: ByteBuffer): List<Phone> {
         val len = buf.getInt()
@@ -9621,6 +14027,118 @@ public object FfiConverterSequenceTypePhone: FfiConverterRustBuffer<List<Phone>>
         buf.putInt(value.size)
         value.iterator().forEach {
             FfiConverterTypePhone.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypePolicyChoice: FfiConverterRustBuffer<List<PolicyChoice>> {
+    override fun read(buf: ByteBuffer): List<PolicyChoice> {
+        val len = buf.getInt()
+        return List<PolicyChoice>(len) {
+            FfiConverterTypePolicyChoice.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<PolicyChoice>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypePolicyChoice.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<PolicyChoice>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypePolicyChoice.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeProposalItem: FfiConverterRustBuffer<List<ProposalItem>> {
+    override fun read(buf: ByteBuffer): List<ProposalItem> {
+        val len = buf.getInt()
+        return List<ProposalItem>(len) {
+            FfiConverterTypeProposalItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<ProposalItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeProposalItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<ProposalItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeProposalItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeRadarItem: FfiConverterRustBuffer<List<RadarItem>> {
+    override fun read(buf: ByteBuffer): List<RadarItem> {
+        val len = buf.getInt()
+        return List<RadarItem>(len) {
+            FfiConverterTypeRadarItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<RadarItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeRadarItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<RadarItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeRadarItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeResponseItem: FfiConverterRustBuffer<List<ResponseItem>> {
+    override fun read(buf: ByteBuffer): List<ResponseItem> {
+        val len = buf.getInt()
+        return List<ResponseItem>(len) {
+            FfiConverterTypeResponseItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<ResponseItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeResponseItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<ResponseItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeResponseItem.write(it, buf)
         }
     }
 }
@@ -9705,6 +14223,118 @@ public object FfiConverterSequenceTypeTodoItem: FfiConverterRustBuffer<List<Todo
         buf.putInt(value.size)
         value.iterator().forEach {
             FfiConverterTypeTodoItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeUndetermined: FfiConverterRustBuffer<List<Undetermined>> {
+    override fun read(buf: ByteBuffer): List<Undetermined> {
+        val len = buf.getInt()
+        return List<Undetermined>(len) {
+            FfiConverterTypeUndetermined.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<Undetermined>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeUndetermined.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<Undetermined>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeUndetermined.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeWeekQuestion: FfiConverterRustBuffer<List<WeekQuestion>> {
+    override fun read(buf: ByteBuffer): List<WeekQuestion> {
+        val len = buf.getInt()
+        return List<WeekQuestion>(len) {
+            FfiConverterTypeWeekQuestion.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<WeekQuestion>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeWeekQuestion.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<WeekQuestion>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeWeekQuestion.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeAttitude: FfiConverterRustBuffer<List<Attitude>> {
+    override fun read(buf: ByteBuffer): List<Attitude> {
+        val len = buf.getInt()
+        return List<Attitude>(len) {
+            FfiConverterTypeAttitude.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<Attitude>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeAttitude.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<Attitude>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeAttitude.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeTagWhy: FfiConverterRustBuffer<List<TagWhy>> {
+    override fun read(buf: ByteBuffer): List<TagWhy> {
+        val len = buf.getInt()
+        return List<TagWhy>(len) {
+            FfiConverterTypeTagWhy.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<TagWhy>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeTagWhy.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<TagWhy>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeTagWhy.write(it, buf)
         }
     }
 }
