@@ -1,4 +1,4 @@
-//! The command line: `fieldbook serve | init | import | policy | figures | backup | restore | verify | keys | config | demo`. Reads arguments, calls, prints; decides nothing.
+//! The command line: `fieldbook serve | init | import | policy | figures | note | first-contact | backup | restore | verify | keys | config | demo`. Reads arguments, calls, prints; decides nothing.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use crate::import::worker as table;
 use crate::{backup, confined, demo, logs, serve};
 
 mod company;
+mod language;
 
 /// An offline-first companion backend for medical-device sales.
 #[derive(Debug, Parser)]
@@ -47,6 +48,10 @@ enum Command {
     },
     /// The company's figures of some days.
     Figures(company::FiguresArgs),
+    /// Read dictated notes, one a line, and print one JSON object a line: contact, hospital, device, brand, budget, date, todo, intent.
+    Note(language::NoteArgs),
+    /// Read first messages or calls, one a line, and say of each whether it asks an open question about the customer's need.
+    FirstContact,
     /// Copy the company into a new folder; the server may run meanwhile.
     Backup {
         /// The folder, which does not exist yet.
@@ -155,6 +160,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Config { explain: true } => return print(&keys::explain()),
         Command::Demo(args) => return runtime()?.block_on(demo::run(args)),
+        Command::Note(args) => return language::note(&args),
+        Command::FirstContact => return language::contact(),
         Command::GateWorker { memory_mb } => {
             confined::limit_memory(memory_mb)?;
             worker::run(std::io::stdin().lock(), std::io::stdout().lock())?;
@@ -201,7 +208,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Ok(if found.damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Config { .. } => print("the configuration is good\n"),
-        Command::Demo(_) | Command::GateWorker { .. } | Command::TableWorker { .. } => Ok(ExitCode::SUCCESS),
+        Command::Note(_)
+        | Command::FirstContact
+        | Command::Demo(_)
+        | Command::GateWorker { .. }
+        | Command::TableWorker { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 

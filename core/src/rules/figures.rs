@@ -100,6 +100,7 @@ pub fn figures(outcomes: &[LeadOutcome], policy: &Policy, period: Period, expens
         (Some(from_ms), Some(at_ms)) => at_ms <= from_ms.saturating_add(four_ms),
         _ => false,
     };
+    let contacted = fold.within(|lead| lead.first_contact_ms);
     let (moves, dues, trials) = (fold.moves(), fold.dues(), fold.trials());
     let known = fold.known();
     let open: Vec<_> = known.iter().copied().filter(|lead| lead.won_ms.is_none() && !lead.lost).collect();
@@ -132,6 +133,13 @@ pub fn figures(outcomes: &[LeadOutcome], policy: &Policy, period: Period, expens
             least(share(lines.first_response_bp)),
         ),
         of("M2", "动作穿透率", &dues, |(_, in_time)| *in_time, None),
+        of(
+            "M3",
+            "有效首联率",
+            &contacted,
+            |lead| lead.effective == Some(true),
+            least(share(lines.effective_bp)),
+        ),
         of("M4", "阶段跳转率", &moves, |moved| moved.jump, most(share(lines.jumps_bp))),
         of("M5", "跨角色留痕率", &known, |lead| lead.cross_role, least(share(lines.cross_role_bp))),
         middle(

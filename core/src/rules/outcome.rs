@@ -13,6 +13,7 @@ use super::verdict::{Says, Unknown, Verdict};
 use super::{chain, fields};
 use crate::access::Role;
 use crate::ids::UserId;
+use crate::language::{Words, first_contact};
 use crate::model::{Direction, Event, LoggedEvent, company_day};
 use crate::policy::Policy;
 
@@ -70,6 +71,10 @@ pub struct LeadOutcome {
     /// Who reached the customer on which days, days since 1970 in the company's zone (M14).
     #[n(16)]
     pub reached: BTreeSet<(UserId, i32)>,
+    /// Whether the first contact asked an open question about the customer's need (C35, M3); `None`: there was none.
+    #[n(17)]
+    #[cbor(default)]
+    pub effective: Option<bool>,
 }
 
 /// A move of the stage.
@@ -122,6 +127,7 @@ fn outcome(facts: &Facts<'_>) -> Result<LeadOutcome, Unknown> {
         trials: trials(facts, policy),
         renewals: facts.signals("renewal").into_iter().map(|(logged, _)| logged.happened_at_ms()).collect(),
         reached: reached(facts, &events),
+        effective: events.iter().find(|logged| is_contact(&logged.event)).map(|logged| asks(&logged.event)),
     })
 }
 
@@ -170,6 +176,16 @@ fn key_fields(facts: &Facts<'_>, policy: &Policy) -> (u32, u32) {
     let keys = policy.figures.key_fields.iter();
     let filled = keys.filter(|field| fields::is_filled(facts, policy, &values, field)).count();
     (filled as u32, policy.figures.key_fields.len() as u32)
+}
+
+/// Whether what was said in a contact asks an open question; what nobody wrote down asked none.
+fn asks(event: &Event) -> bool {
+    let said = match event {
+        Event::Visit(visit) => &visit.note,
+        Event::Touch(touch) => &touch.text,
+        _ => return false,
+    };
+    first_contact(said, Words::medical()).effective
 }
 
 /// Tasks and first responses, by when they were due. What a lead that moved on no longer owes was not due.

@@ -109,7 +109,7 @@ fn moment(text: &str) -> Result<jiff::Timestamp, String> {
     text.parse().map_err(|e: jiff::Error| e.to_string())
 }
 
-fn day(text: &str) -> Result<Date, String> {
+pub(super) fn day(text: &str) -> Result<Date, String> {
     text.parse().map_err(|e: jiff::Error| e.to_string())
 }
 

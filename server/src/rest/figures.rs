@@ -21,11 +21,9 @@ use crate::app::{App, blocking};
 #[serde(deny_unknown_fields)]
 pub struct Days {
     /// The first day, ISO.
-    #[param(value_type = String)]
-    from: Date,
+    from: String,
     /// The day behind the last, ISO.
-    #[param(value_type = String)]
-    until: Date,
+    until: String,
     /// What the leads of these days cost, fen (M14).
     #[serde(default)]
     marketing_fen: Option<i64>,

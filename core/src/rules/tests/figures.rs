@@ -67,6 +67,17 @@ fn the_page_tells_what_is_so() {
         ("M1b", figure(&leads(250, 128, contact), none, "M1b")),
         ("M2", figure(&leads(250, 234, |lead, done| lead.dues = vec![(days(2), done)]), none, "M2")),
         (
+            "M3",
+            figure(
+                &leads(1_000, 936, |lead, asked| {
+                    lead.first_contact_ms = Some(days(2));
+                    lead.effective = Some(asked);
+                }),
+                none,
+                "M3",
+            ),
+        ),
+        (
             "M4",
             figure(&leads(100, 5, |lead, jump| lead.moves = vec![Move { at_ms: days(2), jump }]), none, "M4"),
         ),
@@ -164,6 +175,7 @@ fn the_outcome_of_a_lead_is_what_its_story_tells() {
     story.signal(hours(5), "trial_request", "", None);
     story.touch(days(2), HAN, Direction::Out, Outcome::NoReply);
     let outcome = assess_outcome(&story.at(days(3))).says.so().unwrap().clone();
+    assert_eq!(outcome.effective, Some(false), "nothing was written down");
     let day = |n: i32| 20_514 + n;
     assert_eq!(outcome.created_ms, Some(hours(-1)));
     assert_eq!((outcome.first_contact_ms, outcome.first_touch_ms), (Some(hours(1)), Some(hours(1))));
@@ -178,6 +190,11 @@ fn the_outcome_of_a_lead_is_what_its_story_tells() {
     assert_eq!(outcome.touched_ms, Some(days(2)));
     let bytes = minicbor::to_vec(&outcome).unwrap();
     assert_eq!(minicbor::decode::<LeadOutcome>(&bytes).unwrap(), outcome);
+    // A question is heard.
+    if let Event::Touch(touch) = &mut story.lead.events[0].event {
+        touch.text = "您好，您目前最关注设备的哪个参数？".into();
+    }
+    assert_eq!(assess_outcome(&story.at(days(3))).says.so().unwrap().effective, Some(true));
     // Customer service acts.
     story.lead.events.iter_mut().find(|logged| logged.id == touched).unwrap().user = UserId([8; 8]);
     let service = DirectoryUser { role: Some("service".into()), ..DirectoryUser::default() };
