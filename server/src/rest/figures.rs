@@ -95,12 +95,17 @@ pub(super) async fn read(
 ) -> Result<Json<Figures>, ApiError> {
     blocking(move || {
         caller.require(OfficeVerb::Administer)?;
-        if days.until <= days.from {
+        let day = |text: &str| {
+            let day = text.parse::<Date>();
+            day.map_err(|_| ApiError::bad_request("a day is written as 2026-03-01"))
+        };
+        let (from, until) = (day(&days.from)?, day(&days.until)?);
+        if until <= from {
             return Err(ApiError::bad_request(
                 "`until` is the day behind the last, so it lies behind `from`",
             ));
         }
-        Ok(Json(told(&app, days.from, days.until, days.marketing_fen)?))
+        Ok(Json(told(&app, from, until, days.marketing_fen)?))
     })
     .await
 }
