@@ -58,56 +58,68 @@ macro_rules! lists {
 
 lists! {
     /// `[brands]`.
-    Brands { makers: List, rivals: List, prefers: List, preferred: List, praises: List, refuses: List, refused: List, no_makers: List, prefers_surely: List, }
+    Brands {
+        makers: List, rivals: List, prefers: List, preferred: List, praises: List, refuses: List,
+        refused: List, no_makers: List, prefers_surely: List,
+    }
 }
 lists! {
     /// `[equipment]`.
-    Equipment { names: List, kinds: List, no_kinds: List, heads: List, weak_heads: List, nameless: List, tails: List, parts: List, refused: List, refuses: List, wants: List, }
+    Equipment {
+        names: List, kinds: List, no_kinds: List, heads: List, weak_heads: List, nameless: List, tails: List,
+        parts: List, refused: List, refuses: List, wants: List,
+    }
 }
 lists! {
     /// `[people]`.
     People {
-        titles: List, short_titles: List, alone: List, no_person: List, surnames: Letters, double_surnames: List, doubtful_surnames: Letters, commercial: List,
-        own: List, decides: List, speaks: List, silent: List, left: List, follows: List, former: List, labels: List,
+        titles: List, short_titles: List, alone: List, no_person: List, surnames: Letters,
+        double_surnames: List, doubtful_surnames: Letters, commercial: List, own: List, decides: List,
+        speaks: List, silent: List, left: List, follows: List, former: List, labels: List,
     }
 }
 lists! {
     /// `[places]`.
     Places {
-        endings: List, companies: List, need_a_name: List, short_names: List, no_name: List, neighbours: List, breaks: List, begins: List, regions: List,
-        departments: List,
+        endings: List, companies: List, need_a_name: List, short_names: List, no_name: List, neighbours: List,
+        breaks: List, begins: List, regions: List, departments: List,
     }
 }
 lists! {
     /// `[amounts]`.
     Amounts {
-        budget: List, total: List, unit: List, quotes: List, spent: List, others: List, differences: List, changes: List, past: List, now: List,
-        rejected: List, most_before: List, most_behind: List, least_before: List, least_behind: List, counted: List, measures: List,
-        counts: List, most_of_it: List,
+        budget: List, total: List, unit: List, quotes: List, spent: List, others: List, differences: List,
+        changes: List, past: List, now: List, rejected: List, most_before: List, most_behind: List,
+        least_before: List, least_behind: List, counted: List, measures: List, counts: List, most_of_it: List,
     }
 }
 lists! {
     /// `[dates]`.
-    Dates { decisive: List, idle: List, fixed: List, past: List, moved: List, today: List, }
+    Dates {
+        decisive: List, idle: List, fixed: List, past: List, moved: List, today: List,
+    }
 }
 lists! {
     /// `[todos]`.
     Todos {
-        later: List, own: List, must: List, remember: List, labels: List, asks: List, skipped: List, verbs: List, bare_verbs: List, done: List, particles: List,
-        ends: List, mine: List, promises: List, theirs: List,
+        later: List, own: List, must: List, remember: List, labels: List, asks: List, skipped: List,
+        verbs: List, bare_verbs: List, done: List, particles: List, ends: List, mine: List, promises: List,
+        theirs: List,
     }
 }
 lists! {
     /// `[intents]`.
     Intents {
-        buys: List, tenders: List, services: List, breakdowns: List, upgrades: List, additions: List, denied: List, other: List, takes: List, corrections: List,
+        buys: List, tenders: List, services: List, breakdowns: List, upgrades: List, additions: List,
+        denied: List, other: List, takes: List, corrections: List,
     }
 }
 lists! {
     /// `[questions]`.
     Questions {
-        own: List, customer: List, asks: List, either: List, requests: List, matters: List, logistics: List, rhetorical: List, any: List,
-        any_behind: List, about_us: List, yes_no: List, proposals: List, answers: List, whom: List, hopes: List, offers: List, whether: List, tells: List,
+        own: List, customer: List, asks: List, either: List, requests: List, matters: List, logistics: List,
+        rhetorical: List, any: List, any_behind: List, about_us: List, yes_no: List, proposals: List,
+        answers: List, whom: List, hopes: List, offers: List, whether: List, tells: List,
     }
 }
 
