@@ -50,8 +50,8 @@ struct AgendaRow {
 }
 
 impl Replica {
-    /// The leads whose agenda is to be worked out anew under this version of the policy, at most `limit`. What there is afterwards is given
-    /// back by [`Replica::put_agendas`].
+    /// The leads whose agenda is to be worked out anew under this version of the policy, at most `limit`; [`Replica::put_agendas`] takes what
+    /// came of it. Leads that are not the user's are sorted out here by their summaries, whatever has changed in them: nobody loads those.
     ///
     /// # Errors
     /// [`ReplicaError`] of the store, [`ReplicaError::NotEnrolled`].
@@ -61,7 +61,24 @@ impl Replica {
             let leads = self.outdated_agendas(policy, me)?;
             self.unjudged = Unjudged { policy: Some(policy), leads };
         }
-        Ok(self.unjudged.leads.iter().take(limit).copied().collect())
+        let (mut wanted, mut others) = (Vec::new(), Vec::new());
+        for lead in &self.unjudged.leads {
+            let key = keys::summary(*lead);
+            let summary: Option<LeadSummary> =
+                self.store.get(&key)?.map(|value| decode(&key, &value)).transpose()?;
+            if summary.is_some_and(|summary| may_be_of(&summary, me)) {
+                wanted.push(*lead);
+            } else {
+                others.push((*lead, None));
+            }
+            if wanted.len() >= limit {
+                break;
+            }
+        }
+        if !others.is_empty() {
+            self.put_agendas(others)?;
+        }
+        Ok(wanted)
     }
 
     /// Keeps agendas; `None`: the lead is not the user's, or not there.
@@ -78,15 +95,18 @@ impl Replica {
                 Some(value) => may_be_of(&decode(&keys::summary(*lead), value)?, me),
                 None => false,
             };
-            match summary.filter(|_| is_asked || agenda.is_some()) {
+            match summary.filter(|_| is_asked) {
                 Some(value) => {
                     let row = AgendaRow { print: self.print(*lead, &value)?, agenda: agenda.clone() };
                     batch.put(keys::agenda(*lead), encode(&row))
                 }
-                None => batch.delete(keys::agenda(*lead)),
+                None if self.store.get(&keys::agenda(*lead))?.is_some() => batch.delete(keys::agenda(*lead)),
+                None => &mut batch,
             };
         }
-        self.store.commit_one(batch)?;
+        if !batch.is_empty() {
+            self.store.commit_one(batch)?;
+        }
         for (lead, _) in agendas {
             self.unjudged.leads.remove(&lead);
         }

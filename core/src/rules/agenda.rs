@@ -16,7 +16,7 @@ use super::stage::StageOnce;
 use super::tasks::{TaskState, tasks};
 use super::verdict::{Says, Unknown};
 use super::{fields, stage::StageView};
-use crate::ids::EntryId;
+use crate::ids::{EntryId, UserId};
 use crate::model::company_day;
 use crate::policy::Who;
 
@@ -87,19 +87,24 @@ pub enum ActKind {
     Response,
 }
 
-/// What of a lead calls for its owner. What cannot be said is left out, and what would have to be known is named.
-pub fn assess_agenda(facts: &Facts<'_>) -> Agenda {
+/// What of a lead calls for `user`, who owns it alone or jointly. What cannot be said is left out, and what would have to be known is named.
+pub fn assess_agenda(facts: &Facts<'_>, user: UserId) -> Agenda {
     let stages = StageOnce::new(facts);
     let mut agenda =
         Agenda { policy: facts.policies.at(facts.now_ms).id, at_ms: facts.now_ms, ..Agenda::default() };
-    if let Err(unknown) = collect(facts, &stages, &mut agenda) {
+    if let Err(unknown) = collect(facts, user, &stages, &mut agenda) {
         agenda.unknown.extend(unknown.names);
     }
     agenda.acts.sort_by_key(|act| (act.due_ms, act.kind, act.id));
     agenda
 }
 
-fn collect(facts: &Facts<'_>, stages: &StageOnce<'_>, agenda: &mut Agenda) -> Result<(), Unknown> {
+fn collect(
+    facts: &Facts<'_>,
+    user: UserId,
+    stages: &StageOnce<'_>,
+    agenda: &mut Agenda,
+) -> Result<(), Unknown> {
     let is_over = |view: &StageView| {
         let (_, policy) = facts.policy()?;
         Ok(policy.stage(&view.stage).map_or((false, false), |stage| (stage.won, stage.lost)))
@@ -131,7 +136,10 @@ fn collect(facts: &Facts<'_>, stages: &StageOnce<'_>, agenda: &mut Agenda) -> Re
     }
     match assess_response(facts).says {
         // What an owner before the present one owed is nobody's to do any more.
-        Says::So(responses) => acts.extend(responses.deadlines.last().and_then(response)),
+        Says::So(responses) => {
+            let present = responses.deadlines.last().filter(|deadline| deadline.owner == user);
+            acts.extend(present.and_then(response));
+        }
         Says::Undetermined(unknown) => open = open.and(unknown),
     }
     match fields::fields(facts, stages) {

@@ -189,6 +189,20 @@ mod tests {
     }
 
     #[test]
+    fn money_is_told_as_people_speak_of_it() {
+        for (fen, chinese, english) in [
+            (380_000_000, "380万", "3800000"),
+            (380_500_000, "380.5万", "3805000"),
+            (1_234_567, "1.23万", "12345.67"),
+            (100_000_000, "100万", "1000000"),
+        ] {
+            assert_eq!(at_risk(fen, Language::Chinese), format!("不处理影响：丢失{chinese}元商机"));
+            let said = format!("If left undone: a deal worth CNY {english} is lost");
+            assert_eq!(at_risk(fen, Language::English), said);
+        }
+    }
+
+    #[test]
     fn registers_have_their_names_in_both_languages() {
         let path = |field: &str, key: Option<&str>, name: Option<&str>| Path {
             field: field.into(),

@@ -3,7 +3,7 @@ use crate::model::Todo;
 use crate::rules::agenda::{ActKind, Agenda, assess_agenda};
 
 fn agenda(story: &Story, now_ms: i64) -> Agenda {
-    assess_agenda(&story.at(now_ms))
+    assess_agenda(&story.at(now_ms), LI)
 }
 
 fn acts(agenda: &Agenda) -> Vec<(ActKind, &str, i64, bool)> {
@@ -62,8 +62,11 @@ fn what_an_earlier_owner_owed_and_what_others_do_is_not_on_it() {
     let mut story = Story::new();
     story.assign(hours(0), HAN);
     story.assign(hours(5), LI);
-    let owed: Vec<_> = agenda(&story, hours(6)).acts.into_iter().map(|act| act.due_ms).collect();
-    assert_eq!(owed, [hours(7)]);
+    let owed = |user| {
+        let agenda = assess_agenda(&story.at(hours(6)), user);
+        agenda.acts.into_iter().map(|act| act.due_ms).collect::<Vec<_>>()
+    };
+    assert_eq!((owed(LI), owed(HAN)), (vec![hours(7)], vec![]));
     // Three calls without reply: the third step of the package is customer service's.
     for hour in [6, 7, 8] {
         story.touch(hours(hour), LI, Direction::Out, Outcome::NoReply);

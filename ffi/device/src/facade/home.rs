@@ -54,7 +54,7 @@ fn refresh(shared: &Shared, replica: &mut Replica, now: Moment) -> Result<bool, 
     let mut agendas = Vec::with_capacity(leads.len());
     for lead in leads {
         let agenda = match Held::load(shared, replica, lead, now) {
-            Ok(held) => held.is_of(me).then(|| assess_agenda(&held.facts())),
+            Ok(held) => held.is_of(me).then(|| assess_agenda(&held.facts(), me)),
             Err(Error::NotFound(_)) => None,
             Err(other) => return Err(other),
         };

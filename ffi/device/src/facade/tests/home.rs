@@ -3,6 +3,7 @@
 use fieldbook_core::ids::{DocId, EntryId};
 use fieldbook_core::model::{CalendarEntry, LeadFields, Touch, Visit};
 use fieldbook_core::rules::agenda::ActKind;
+use fieldbook_core::sync::message::FromServer;
 
 use super::{DAY_MS, NOON_MS, Phone};
 use crate::records::Home;
@@ -149,11 +150,18 @@ fn only_the_users_own_leads_are_on_it_and_only_what_changed_is_worked_out() {
         names.sort();
         names
     };
-    assert_eq!(unjudged(&phone).len(), 3);
+    assert_eq!(unjudged(&phone).len(), 3, "of those without a ruling each may be the user's");
     assert_eq!(shown(&phone), ["我的"]);
     assert!(unjudged(&phone).is_empty());
     super::rule(&phone, given, 1, NOON_MS);
     assert_eq!(unjudged(&phone), [given]);
+    assert_eq!(shown(&phone), ["我的", "转给我的"]);
+
+    // Of a lead that is a colleague's nothing is looked at, whatever changes in it.
+    super::rule(&phone, pool, 2, NOON_MS);
+    assert!(unjudged(&phone).is_empty());
+    phone.book().add_todo(pool, "回访", Some("2026-03-02")).unwrap();
+    assert!(unjudged(&phone).is_empty());
     assert_eq!(shown(&phone), ["我的", "转给我的"]);
 
     // After an opening the rows stand for what they were worked out from, and what changed meanwhile is found.
@@ -172,6 +180,24 @@ fn only_the_users_own_leads_are_on_it_and_only_what_changed_is_worked_out() {
     assert_eq!(shown(&phone), Vec::<String>::new());
     let rows = phone.book().shared.with(|replica, _| replica.agendas()).unwrap();
     assert!(rows.is_empty(), "{rows:?}");
+}
+
+#[test]
+fn of_a_lead_that_leaves_the_phone_no_row_stays() {
+    let phone = Phone::new(1, 1);
+    let (stays, leaves) = (phone.lead("市一院"), phone.lead("市二院"));
+    for lead in [stays, leaves] {
+        phone.book().add_todo(lead, "带上合同", Some("2026-03-02")).unwrap();
+    }
+    assert_eq!(home(&phone).open, 2);
+    let taken = phone.book().shared.with(|replica, now| {
+        let now_ms = replica.now_ms(now);
+        replica.take(&[FromServer::Gone(leaves)], now_ms)
+    });
+    assert!(taken.unwrap().changed.contains(&leaves));
+    let rows = phone.book().shared.with(|replica, _| replica.agendas()).unwrap();
+    assert_eq!(rows.into_iter().map(|(lead, _)| lead).collect::<Vec<_>>(), [stays]);
+    assert_eq!(home(&phone).open, 1);
 }
 
 #[test]
