@@ -152,7 +152,7 @@ mod tests {
     /// A receiver that gives these answers in turn.
     async fn receiver(answers: &'static [u16]) -> (String, Seen) {
         let seen = Seen::default();
-        let handler = |State(seen): State<Seen>, headers: HeaderMap, body: Bytes| async move {
+        let handler = move |State(seen): State<Seen>, headers: HeaderMap, body: Bytes| async move {
             let mut seen = seen.lock().unwrap();
             seen.push((headers, body));
             StatusCode::from_u16(answers[seen.len() - 1]).unwrap()
