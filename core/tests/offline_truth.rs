@@ -42,8 +42,12 @@ impl Dice {
         (z ^ (z >> 31)) % n
     }
 
-    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len() as u64) as usize]
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len() as u64) as usize]
+    }
+
+    fn word(&mut self, of: &[&'static str]) -> &'static str {
+        self.pick(of)
     }
 }
 
@@ -88,7 +92,7 @@ fn history(dice: &mut Dice) -> Vec<Done> {
 
 fn done(dice: &mut Dice) -> Done {
     let at_ms = BEGIN_MS + dice.below(HISTORY_H * 60) as i64 * 60_000;
-    let late_h = *dice.pick(&[0, 0, 1, 3, 9, 30, 200, 56 * 24]);
+    let late_h = dice.pick(&[0, 0, 1, 3, 9, 30, 200, 56 * 24]);
     let late_ms = dice.below(late_h + 1) as i64 * HOUR_MS;
     let touch = |direction, outcome| {
         What::Event(Event::Touch(Touch {
@@ -117,23 +121,23 @@ fn done(dice: &mut Dice) -> Done {
         0..=3 => touch(Direction::Out, Outcome::NoReply),
         4 => touch(Direction::Out, Outcome::Reached),
         5 => touch(Direction::In, Outcome::Reached),
-        6 => visit(*dice.pick(&["院长认可方案", "客户说太贵", "别家给更长账期", "机房不够", ""])),
+        6 => visit(dice.word(&["院长认可方案", "客户说太贵", "别家给更长账期", "机房不够", ""])),
         7 => visit("上次报价太贵，再考虑一下"),
-        8 => propose(*dice.pick(&["screening", "solution"])),
-        9 => propose(*dice.pick(&["quotation", "contract", "lost", "screening"])),
-        10 => What::Evidence(*dice.pick(&["Quotation-v2.pdf", "合同.pdf"]), "application/pdf"),
+        8 => propose(dice.word(&["screening", "solution"])),
+        9 => propose(dice.word(&["quotation", "contract", "lost", "screening"])),
+        10 => What::Evidence(dice.word(&["Quotation-v2.pdf", "合同.pdf"]), "application/pdf"),
         11 => What::Evidence("手术室.jpg", "image/jpeg"),
         12 => signal("wechat_added", "", ""),
         13 => signal(
-            *dice.pick(&["download", "page_dwell", "delivery_confirmed"]),
+            dice.word(&["download", "page_dwell", "delivery_confirmed"]),
             "2025骨科集采应对指南 脊柱内固定",
             "",
         ),
         14 => match dice.below(2) {
             0 => What::Budget(80_000_000),
-            _ => What::Field("purchase_timing", *dice.pick(&["3月", "待定", "本月"])),
+            _ => What::Field("purchase_timing", dice.word(&["3月", "待定", "本月"])),
         },
-        _ => What::Contact(*dice.pick(&["院长", "设备科", "信息科"]), *dice.pick(&["支持", "反对", ""])),
+        _ => What::Contact(dice.word(&["院长", "设备科", "信息科"]), dice.word(&["支持", "反对", ""])),
     };
     let words = format!("{what:?}");
     Done { at_ms, phone: dice.below(3) as u8, what, words, delivered_ms: at_ms + late_ms }

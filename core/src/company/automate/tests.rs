@@ -141,7 +141,7 @@ fn a_lead_is_assigned_escalated_and_cured() {
     settle(&company, NOW_MS + 10);
     assert_eq!(decided(&company, lead.id), ["assign 1"]);
     let assigned = ruling(&company, lead.id);
-    assert_eq!((assigned.fields.owner, assigned.fields.stage.as_deref()), (Some(LI), Some("assigned")));
+    assert_eq!((assigned.fields.owner, assigned.fields.stage.as_deref()), (Some(LI), None));
     let Decision::Assign(why) = &assigned.decisions[0].decision else { panic!() };
     assert_eq!(
         (why.reason.as_str(), why.policy),

@@ -82,7 +82,7 @@ fn the_page_tells_what_is_so() {
         if then == "reassign" {
             story.policy_from(hours(-1), "then = \"escalate\"", "then = \"reassign\"");
         }
-        assert_eq!(run(&mut story, hours(0)), ["assign 李", "stage assigned"]);
+        assert_eq!(run(&mut story, hours(0)), ["assign 李"]);
         let mut done = run(&mut story, hours(2) + 1);
         if moved == "by hand" {
             story.assign(hours(3), HAN);
