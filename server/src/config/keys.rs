@@ -232,6 +232,13 @@ pub const KEYS: &[Key] = &[
         set: |d, v| put(&mut d.0.company_name, some_text(v)),
     },
     Key {
+        name: "company.timezone",
+        default: "Asia/Shanghai",
+        takes: "IANA time zone",
+        help: "The zone in which a day and a month of the company begin.",
+        set: |d, v| put(&mut d.0.timezone, TimeZone::get(v).map_err(|_| "no such IANA time zone".to_owned())),
+    },
+    Key {
         name: "automation.every_ms",
         default: "200",
         takes: "a whole number of milliseconds from 0 to 60000",
@@ -257,13 +264,6 @@ pub const KEYS: &[Key] = &[
             d.0.webhook_key = v.to_owned();
             Ok(())
         },
-    },
-    Key {
-        name: "company.timezone",
-        default: "Asia/Shanghai",
-        takes: "IANA time zone",
-        help: "The zone in which a day and a month of the company begin.",
-        set: |d, v| put(&mut d.0.timezone, TimeZone::get(v).map_err(|_| "no such IANA time zone".to_owned())),
     },
 ];
 
