@@ -1,5 +1,6 @@
-//! The words of the grammar: lists that a company can change. What a list means stands here, which words are in it in `words.toml`; the
-//! grammar itself knows numerals, punctuation and the calendar, no names.
+//! The words of the grammar, as lists. What a list means stands beside it in `words.toml`, which is compiled in: no section of the policy holds
+//! one yet, and every caller but a test takes [`Words::medical`]. Other lists of the same shape can be read ([`Words::read`]). In its code the
+//! grammar has numerals, units, the calendar and words by which sentences are put together: no maker, equipment, person or hospital by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
