@@ -54,6 +54,10 @@ pub const PUSH_BYTES_IN_FLIGHT: usize = 4 * FRAME_MAX_BYTES;
 pub const GATE_QUEUE_BYTES: usize = 16 * PUSH_BYTES_IN_FLIGHT;
 /// Whole documents that one phone may have asked for and not got yet: more than a day of one rep touches.
 pub const FETCHES_MAX: usize = 256;
+/// What automation records of one lead in one go; what is left is done with the next look, for which the record itself is news.
+pub const ACTS_AT_ONCE: usize = 64;
+/// What a firing says of why, characters.
+pub const WHY_MAX_CHARS: usize = 300;
 /// One formula of the policy, characters. That of a score with a dozen cases has some 300.
 pub const FORMULA_MAX_CHARS: usize = 4_000;
 /// One dictated note or first contact, characters: a quarter of an hour of speech. What is longer is cut.

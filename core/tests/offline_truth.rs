@@ -216,7 +216,8 @@ impl Server {
         let mut ruling = RulingModel::read(&Doc::genesis(DocKind::Ruling), &NoClocks);
         ruling.fields.received_at_ms = Some(BEGIN_MS);
         ruling.fields.owner = Some(user(0));
-        let assigned = Assigned { to: user(0), by: user(9), reason: String::new(), policy: None };
+        let assigned =
+            Assigned { from: String::new(), to: user(0), by: user(9), reason: String::new(), policy: None };
         ruling.decisions.push(LoggedDecision {
             id: EntryId([0xaa; 16]),
             at_ms: BEGIN_MS,

@@ -42,6 +42,9 @@ pub enum Decision {
 /// 分配.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assigned {
+    /// Whose it was before; empty: nobody's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub from: String,
     /// To whom.
     pub to: UserId,
     /// Who decided; the server's own user where a rule did.

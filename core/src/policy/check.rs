@@ -10,9 +10,12 @@ use super::stages::Proof;
 use super::{Fact, Fault, Policy, PolicyError, terms};
 use crate::document::schema;
 use crate::ids::DocKind;
+use crate::limits;
 
 /// Required fields of a form: no more, or reps stop filling them in (C5).
 const FIELDS_MAX: usize = 5;
+/// What stands around a section where it is kept.
+const SECTION_FRAME_BYTES: usize = 64;
 /// Rows of any list of a policy.
 const ROWS_MAX: usize = 200;
 
@@ -24,6 +27,7 @@ impl Policy {
         self.look_at_names(&mut found);
         self.look_at_fields(&mut found);
         self.look_at_numbers(&mut found);
+        self.look_at_sizes(&mut found);
         if found.0.is_empty() { Ok(self) } else { Err(PolicyError::Wrong(found.0)) }
     }
 
@@ -92,6 +96,15 @@ impl Policy {
         for (at, kind) in self.scores.activity_signals.iter().enumerate() {
             found.signal(&signals, format!("scores.activity_signals[{at}]"), kind);
         }
+        for (at, stage) in self.stages.iter().enumerate() {
+            for (need_at, need) in stage.needs.iter().enumerate() {
+                if matches!(&need.what, Proof::Evidence(evidence) if evidence.verified) {
+                    let path = format!("stages[{at}].needs[{need_at}].evidence.verified");
+                    let english = "nothing notes yet that the bytes have come: no lead would ever have it";
+                    found.tell(path, "尚不记录文件是否已到达，没有线索能满足".into(), english.into());
+                }
+            }
+        }
         found.signal(&signals, "figures.trial_signal".to_owned(), &self.figures.trial_signal);
         for (at, task) in self.tasks.iter().enumerate() {
             let facts = std::iter::once((format!("tasks[{at}].after"), &task.after));
@@ -158,6 +171,14 @@ impl Policy {
         }
         for (at, task) in self.tasks.iter().enumerate() {
             found.positive(&format!("tasks[{at}].within_hours"), task.within_hours.into());
+            let plain = task.when.is_none() && task.from_hours.is_none();
+            if task.blocks_stage && !(plain && matches!(task.after, Fact::Stage(_) | Fact::Signal(_))) {
+                let (chinese, english) = (
+                    "阻止推进的任务只能由阶段或信号触发，且没有条件与开始时间",
+                    "a task that blocks is opened by a stage or a signal, without a condition and at once",
+                );
+                found.tell(format!("tasks[{at}].blocks_stage"), chinese.into(), english.into());
+            }
             if task.from_hours.is_some_and(|from| from >= task.within_hours) {
                 let (chinese, english) = ("必须早于截止时间", "has to be before the deadline");
                 found.tell(format!("tasks[{at}].from_hours"), chinese.into(), english.into());
@@ -183,6 +204,23 @@ impl Policy {
             ("nurturing.steps", self.nurturing.steps.len()),
         ] {
             found.at_most(path, rows, ROWS_MAX);
+        }
+    }
+}
+
+impl Policy {
+    /// A section is a value of a document.
+    fn look_at_sizes(&self, found: &mut Faults) {
+        for (section, says) in self.to_json() {
+            let bytes = says.to_string().len() + section.len() + SECTION_FRAME_BYTES;
+            if bytes > limits::VALUE_MAX_BYTES {
+                let (most, kib) = (limits::VALUE_MAX_BYTES, bytes / 1_024);
+                let (chinese, english) = (
+                    format!("内容有 {kib} KiB，最多 {} KiB", most / 1_024),
+                    format!("it has {kib} KiB, and {} at the most", most / 1_024),
+                );
+                found.tell(section, chinese, english);
+            }
         }
     }
 }

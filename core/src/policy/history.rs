@@ -128,7 +128,12 @@ impl PolicyHistory {
 
     /// The version of this id.
     pub fn version(&self, id: EntryId) -> Option<&PolicyAt> {
-        std::iter::once(&self.shipped).chain(&self.versions).find(|version| version.id == id)
+        self.all().find(|version| version.id == id)
+    }
+
+    /// Every version, the pack that ships first, in the order in which they come into force.
+    pub fn all(&self) -> impl Iterator<Item = &PolicyAt> {
+        std::iter::once(&self.shipped).chain(&self.versions)
     }
 
     /// Adds a version as if it had been published.

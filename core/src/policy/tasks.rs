@@ -38,6 +38,13 @@ pub struct TaskRule {
     pub at_risk: bool,
 }
 
+impl TaskRule {
+    /// The title without the customer's words: what may leave the company, and what a stage lacks.
+    pub fn title_alone(&self) -> String {
+        self.title.replace("{words}", "").trim_end_matches(['：', ':', ' ']).to_owned()
+    }
+}
+
 /// Something that happened to a lead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,6 +1,8 @@
 //! 线索分配 (C12, C13, C15–C17, C20): to whom a lead goes, by the nodes of the policy. The same on the phone as a preview; the server alone
 //! knows the candidates and records the decision.
 
+use std::cmp::Reverse;
+
 use super::facts::Facts;
 use super::known::KnownOf;
 use super::verdict::{Unknown, Verdict};
@@ -19,10 +21,12 @@ pub struct Candidate {
     pub team_names: Vec<String>,
     /// Whether they lead their team.
     pub leads: bool,
+    /// 总监: whether they lead the company.
+    pub leads_company: bool,
     /// 在手线索数.
     pub open_leads: u32,
-    /// 业绩, fen.
-    pub results_fen: i64,
+    /// 业绩, fen; `None`: not known.
+    pub results_fen: Option<i64>,
     /// 续费率, basis points; `None`: not known.
     pub renewal_bp: Option<u32>,
     /// 投诉率, basis points; `None`: not known.
@@ -96,19 +100,29 @@ fn best(facts: &Facts<'_>, route: &Route, candidates: &[Candidate]) -> Option<Us
         (Some(team), false) => candidate.team_names.iter().any(|name| name == team),
         (None, false) => true,
     };
+    let in_company = route.team.is_none() && !route.by_province;
     let allowed = |candidate: &&Candidate| {
         in_team(candidate)
-            && candidate.leads == route.leader
+            // Straight to whoever leads means, of no team in particular, the company's.
+            && match (route.leader, in_company) {
+                (true, true) => candidate.leads_company,
+                (true, false) => candidate.leads,
+                (false, _) => !candidate.leads && !candidate.leads_company,
+            }
             && route.load_below.is_none_or(|below| candidate.open_leads < below)
             // Who cannot be judged by what the company asks for does not pass.
             && route.only.as_ref().is_none_or(|only| only.holds(&KnownRep(candidate)) == Ok(true))
     };
     let mut fitting: Vec<&Candidate> = candidates.iter().filter(allowed).collect();
-    if let Some(top) = route.top {
-        fitting.sort_by_key(|candidate| (-candidate.results_fen, candidate.user));
+    // Of results that nobody knows none are the best.
+    if let Some(top) = route.top.filter(|_| fitting.iter().any(|candidate| candidate.results_fen.is_some())) {
+        fitting.sort_by_key(|candidate| (Reverse(candidate.results_fen), candidate.user));
         fitting.truncate(top);
     }
-    fitting.into_iter().min_by_key(|c| (c.open_leads, -c.results_fen, c.user)).map(|candidate| candidate.user)
+    fitting
+        .into_iter()
+        .min_by_key(|c| (c.open_leads, Reverse(c.results_fen), c.user))
+        .map(|candidate| candidate.user)
 }
 
 /// What formulas may say of a rep ([`crate::policy::terms::REP`]).
@@ -121,7 +135,7 @@ impl Known for KnownRep<'_> {
         match term.english {
             "open_leads" => Some(i64::from(self.0.open_leads).into()),
             // Fen in 万元: a million of them.
-            "results_wan" => Some(Value::Number(rust_decimal::Decimal::new(self.0.results_fen, 6))),
+            "results_wan" => self.0.results_fen.map(|fen| Value::Number(rust_decimal::Decimal::new(fen, 6))),
             "renewal_rate" => per_cent(self.0.renewal_bp),
             "complaint_rate" => per_cent(self.0.complaint_bp),
             "completion_rate" => per_cent(self.0.completion_bp),

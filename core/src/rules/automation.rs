@@ -7,15 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::assignment::{Candidate, plan_assignment};
-use super::facts::{Epoch, Facts};
+use super::facts::{Epoch, Facts, HOUR_MS};
 use super::nurturing::{StepState, assess_nurturing};
 use super::response::{Deadline, ResponseState, assess_response};
-use super::stage::assess_stage;
-use super::tasks::{TaskState, assess_tasks};
+use super::stage::StageOnce;
+use super::tasks::{Task, TaskState, tasks_and_unsure};
 use super::verdict::{Says, Unknown};
-use super::words::assess_objections;
+use super::words::objections;
 use crate::ids::{DocId, EntryId, UserId};
-use crate::model::{Cured, Decision, Event, Firing, RulingModel};
+use crate::limits;
+use crate::model::{Cured, Decision, Event, Firing, LoggedEvent, RulingModel};
 use crate::policy::{Overdue, Policy, Proof, Who};
 
 /// What is to be done about a lead.
@@ -54,11 +55,17 @@ pub enum Act {
 /// What is to be done about a lead now. Of `candidates` one gets it where nobody owns it or the owner did not answer.
 ///
 /// # Errors
-/// [`Unknown`] where a document is not held; nothing is done then.
+/// [`Unknown`] where the ruling is not held, or the policy cannot be read; nothing is done then.
 pub fn plan_automation(facts: &Facts<'_>, candidates: &[Candidate]) -> Result<Automation, Unknown> {
     let ruling = facts.ruling()?;
     let (version, policy) = facts.policy()?;
+    let stages = StageOnce::new(facts);
+    // A lead that is lost owes nothing that would have come due behind it.
+    let lost = stages.view().ok().filter(|view| policy.stage(&view.stage).is_some_and(|stage| stage.lost));
     let mut plan = Plan {
+        lost_ms: lost.map(|view| view.since_ms.unwrap_or(i64::MIN)),
+        recorded: ruling.decisions.iter().map(|decided| decided.id).collect(),
+        stages: &stages,
         facts,
         ruling,
         policy: version.id,
@@ -70,12 +77,21 @@ pub fn plan_automation(facts: &Facts<'_>, candidates: &[Candidate]) -> Result<Au
     if facts.lead.fields.deleted == Some(true) {
         return Ok(Automation::default());
     }
-    plan.responses(policy, candidates)?;
-    plan.tasks()?;
-    plan.nurturing()?;
-    plan.objections()?;
-    plan.stage(policy)?;
-    plan.cures();
+    // What cannot be said of one part keeps no other waiting.
+    let parts = [
+        plan.responses(policy, candidates),
+        plan.tasks(),
+        plan.nurturing(),
+        plan.objections(),
+        plan.stage(policy),
+    ];
+    // Whether what fired had reason can be said only where everything can.
+    if parts.iter().all(Result::is_ok) {
+        plan.cures();
+    }
+    plan.what_has_not_happened_yet();
+    // The record of some is news, for which the lead is looked at again.
+    plan.acts.truncate(limits::ACTS_AT_ONCE);
     Ok(Automation { acts: plan.acts, next_ms: plan.next_ms })
 }
 
@@ -93,6 +109,10 @@ pub fn firing_id(lead: DocId, rule: &str, epoch: EntryId) -> EntryId {
 
 struct Plan<'a> {
     facts: &'a Facts<'a>,
+    stages: &'a StageOnce<'a>,
+    recorded: BTreeSet<EntryId>,
+    /// Since when the lead is lost.
+    lost_ms: Option<i64>,
     ruling: &'a RulingModel,
     policy: EntryId,
     acts: Vec<Act>,
@@ -112,10 +132,22 @@ impl Plan<'_> {
     }
 
     fn is_recorded(&self, id: EntryId) -> bool {
-        self.ruling.decisions.iter().any(|decided| decided.id == id)
+        self.recorded.contains(&id)
     }
 
-    fn fire(&mut self, rule: &str, due_ms: i64, firing: Firing) {
+    /// What a clock that goes before ours has written: it counts when its moment comes.
+    fn what_has_not_happened_yet(&mut self) {
+        let events = self.facts.lead.events.iter().map(LoggedEvent::happened_at_ms);
+        let evidence = self.facts.lead.evidence.iter().map(|logged| logged.at.at_ms);
+        let ahead: Vec<i64> = events.chain(evidence).filter(|at_ms| *at_ms > self.facts.now_ms).collect();
+        ahead.into_iter().for_each(|at_ms| self.look_at(at_ms));
+    }
+
+    fn fire(&mut self, rule: &str, due_ms: i64, mut firing: Firing) {
+        if self.lost_ms.is_some_and(|lost_ms| due_ms > lost_ms) {
+            return;
+        }
+        firing.why = firing.why.chars().take(limits::WHY_MAX_CHARS).collect();
         let id = self.present(rule, firing.epoch);
         self.standing.insert(id);
         if !self.is_recorded(id) {
@@ -203,15 +235,20 @@ impl Plan<'_> {
             self.fire("unassigned", self.facts.now_ms, firing);
         } else if let Some(received_ms) = self.ruling.fields.received_at_ms {
             let hours = i64::from(policy.assignment.lost_after_hours);
-            self.look_at(received_ms.saturating_add(hours * super::facts::HOUR_MS));
+            self.look_at(received_ms.saturating_add(hours * HOUR_MS));
         }
         // A lead that somebody put into a team's pool waits there for a person.
-        if self.ruling.fields.team.is_none() {
-            self.assign(candidates);
+        if self.ruling.fields.team.is_none() && !self.assign(candidates) {
+            // Somebody may be hired.
+            self.look_at(self.facts.now_ms.saturating_add(HOUR_MS));
         }
     }
 
-    fn assign(&mut self, candidates: &[Candidate]) {
+    /// Whether somebody is there to get it. A lost lead goes to nobody.
+    fn assign(&mut self, candidates: &[Candidate]) -> bool {
+        if self.lost_ms.is_some() {
+            return true;
+        }
         if let Says::So(plan) = plan_assignment(self.facts, candidates).says
             && let Some(to) = plan.to
         {
@@ -221,7 +258,9 @@ impl Plan<'_> {
                 why: format!("{priority}{}", plan.reason),
                 policy: self.policy,
             });
+            return true;
         }
+        false
     }
 
     /// 二次分配 (C18): to anybody but who did not answer.
@@ -261,13 +300,19 @@ impl Plan<'_> {
     }
 
     fn tasks(&mut self) -> Result<(), Unknown> {
-        for task in so(assess_tasks(self.facts).says)? {
+        let (tasks, unsure) = tasks_and_unsure(self.facts, self.stages)?;
+        // What fired while its condition was known to hold stands while nobody can say whether it does.
+        for (rule, epoch) in unsure {
+            let id = self.present(&format!("task/{rule}"), epoch);
+            self.standing.insert(id);
+        }
+        for task in tasks {
             let rule = format!("task/{}", task.rule);
             let late = |tell| Firing {
                 rule: rule.clone(),
                 epoch: task.epoch,
                 policy: task.policy,
-                why: format!("未按时完成：{}", task.title),
+                why: format!("未按时完成：{}", self.title_alone(&task)),
                 tell,
             };
             match task.state {
@@ -285,6 +330,13 @@ impl Plan<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What a task is called without what the customer said: a record of it leaves the company.
+    fn title_alone(&self, task: &Task) -> String {
+        let version = self.facts.policies.version(task.policy).and_then(|version| version.policy.as_deref());
+        let mut rules = version.into_iter().flat_map(|policy| &policy.tasks);
+        rules.find(|rule| rule.id == task.rule).map(|rule| rule.title_alone()).unwrap_or_default()
     }
 
     fn nurturing(&mut self) -> Result<(), Unknown> {
@@ -313,7 +365,7 @@ impl Plan<'_> {
     }
 
     fn objections(&mut self) -> Result<(), Unknown> {
-        if let Some(alarm) = so(assess_objections(self.facts).says)? {
+        if let Some(alarm) = objections(self.facts, self.stages)? {
             let why = format!("短期内出现{}次价格异议", alarm.objections.len());
             let firing = self.firing("objections", alarm.epoch, why, vec![Who::Director]);
             self.fire("objections", self.facts.now_ms, firing);
@@ -322,22 +374,26 @@ impl Plan<'_> {
     }
 
     fn stage(&mut self, policy: &Policy) -> Result<(), Unknown> {
-        let view = so(assess_stage(self.facts).says)?;
+        let view = self.stages.view()?;
         for proposal in &view.proposals {
-            let needs = policy.stage(&proposal.to).map(|stage| stage.needs.as_slice()).unwrap_or_default();
-            let id = firing_id(self.facts.id, "received", proposal.id);
-            let of_hours = needs.iter().any(|need| matches!(need.what, Proof::Approval { .. }));
+            // By the version that it is judged by: its hours are those.
+            let judged_by = self.facts.policies.version(proposal.policy).and_then(|at| at.policy.as_deref());
+            let stage = judged_by.and_then(|policy| policy.stage(&proposal.to));
+            let mut needs = stage.into_iter().flat_map(|stage| &stage.needs);
+            let of_hours = needs.any(|need| matches!(need.what, Proof::Approval { .. }));
             let known = self.ruling.decisions.iter().any(
                 |decided| matches!(&decided.decision, Decision::Received { entry } if *entry == proposal.id),
             );
             if of_hours && !known {
+                let id = firing_id(self.facts.id, "received", proposal.id);
                 self.acts.push(Act::Receive(id, proposal.id));
             }
         }
-        // A lead is in the first stage without anybody's word: a table of ten thousand imported leads is not ten thousand confirmations.
+        // A lead is in the first stage without anybody's word: a table of ten thousand imported leads is not ten thousand confirmations. While
+        // it may be further on nothing is confirmed.
         let first = policy.stages.first().map_or("", |stage| stage.id.as_str());
-        if self.ruling.fields.stage.as_deref().unwrap_or(first) != view.stage {
-            self.acts.push(Act::Confirm(view.stage));
+        if view.open.is_none() && self.ruling.fields.stage.as_deref().unwrap_or(first) != view.stage {
+            self.acts.push(Act::Confirm(view.stage.clone()));
         }
         Ok(())
     }

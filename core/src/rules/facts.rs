@@ -10,8 +10,8 @@ use super::verdict::Unknown;
 use crate::access::Role;
 use crate::ids::{DocId, EntryId, Hash32, UserId};
 use crate::model::{
-    AccountModel, AdvancementModel, Contact, Decision, Direction, DirectoryModel, Event, LeadModel,
-    LoggedEvent, Outcome, RulingModel, Signal, company_day,
+    AccountModel, AdvancementModel, Assigned, Contact, Decision, Direction, DirectoryModel, Event, LeadModel,
+    LoggedDecision, LoggedEvent, Outcome, RulingModel, Signal, company_day,
 };
 use crate::policy::{Policy, PolicyAt, PolicyHistory};
 
@@ -101,15 +101,24 @@ impl<'a> Facts<'a> {
     pub fn epochs(&self) -> Result<Vec<Epoch>, Unknown> {
         let ruling = self.ruling()?;
         let assigned = ruling.decisions.iter().filter_map(|logged| match &logged.decision {
-            Decision::Assign(to) => Some((logged.id, to.to, logged.at_ms)),
+            Decision::Assign(to) => Some((logged, to)),
             _ => None,
         });
-        let mut epochs: Vec<Epoch> =
-            assigned.map(|(id, owner, from_ms)| Epoch { id, owner, from_ms, until_ms: None }).collect();
-        // A lead that a rep made is the rep's from the beginning, without a decision.
+        let assigned: Vec<_> = assigned.collect();
+        let epoch = |(logged, to): &(&LoggedDecision, &Assigned)| Epoch {
+            id: logged.id,
+            owner: to.to,
+            from_ms: logged.at_ms,
+            until_ms: None,
+        };
+        let mut epochs: Vec<Epoch> = assigned.iter().map(epoch).collect();
+        // A lead that a rep made, or that came with its owner, is theirs from the beginning, without a decision.
         let first = epochs.first().map(|epoch| epoch.from_ms);
         let from_ms = ruling.fields.received_at_ms.unwrap_or(i64::MIN);
-        let begins = if first.is_none() { ruling.fields.owner } else { ruling.fields.creator };
+        let begins = match assigned.first() {
+            None => ruling.fields.owner,
+            Some((_, to)) => to.from.parse().ok().or(ruling.fields.creator),
+        };
         if let Some(owner) = begins.filter(|_| first.is_none_or(|first| from_ms < first)) {
             epochs.insert(0, Epoch { id: EntryId(self.id.0), owner, from_ms, until_ms: None });
         }
@@ -126,6 +135,13 @@ impl<'a> Facts<'a> {
         let mut events: Vec<_> = self.lead.events.iter().filter(until).collect();
         events.sort_by_key(|event| (event.happened_at_ms(), event.id));
         events
+    }
+
+    /// When somebody last did something about the lead, the receipt one of the acts. To have read it is none.
+    pub fn last_act_ms(&self) -> Option<i64> {
+        let events = self.events().into_iter().filter(|logged| !matches!(logged.event, Event::Read {}));
+        let received_ms = self.ruling.and_then(|ruling| ruling.fields.received_at_ms);
+        events.map(LoggedEvent::happened_at_ms).chain(received_ms).max()
     }
 
     /// Signals of a kind, by the time when they happened.

@@ -225,7 +225,9 @@ impl<'a> Fold<'a> {
         let within = stays.filter(|(from_ms, until_ms)| {
             *from_ms < self.period.until_ms && *until_ms >= self.period.from_ms
         });
-        within.map(|(from_ms, until_ms)| until_ms - from_ms).collect()
+        within
+            .map(|(from_ms, until_ms)| (*until_ms).min(self.period.as_of_ms).saturating_sub(*from_ms).max(0))
+            .collect()
     }
 
     /// Customers who had bought before the period was over.
@@ -279,7 +281,7 @@ fn middle(id: &'static str, name: &'static str, all: impl Iterator<Item = i64>, 
     let value = match (all.len() % 2, all.get(at)) {
         (_, None) => None,
         (1, Some(middle)) => Some(*middle),
-        (_, Some(upper)) => Some((all[at - 1] + upper) / 2),
+        (_, Some(upper)) => Some(i64::midpoint(all[at - 1], *upper)),
     };
     figure(id, name, value.map(Amount::Time), (all.len() as u64, all.len() as u64), line)
 }

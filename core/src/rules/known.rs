@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use super::chain;
 use super::facts::{DAY_MS, Facts, is_contact, is_failed, is_reached};
 use super::stage::StageOnce;
-use crate::model::{Event, LeadFields, LoggedEvent, is_filled};
+use crate::model::{Event, LeadFields, is_filled};
 use crate::policy::Policy;
 use crate::policy::formula::{Counted, Known, Measure, Term, Value};
 use crate::policy::terms::BUDGET_MATCH;
@@ -91,7 +91,7 @@ impl Known for KnownOf<'_> {
                 count(chain::roles_with_attitude(self.facts, self.policy))
             }
             "age_days" => self.age_days(),
-            "idle_days" => Some(days_between(self.last_act_ms()?, self.facts.now_ms)),
+            "idle_days" => Some(days_between(self.facts.last_act_ms()?, self.facts.now_ms)),
             _ => None,
         }
     }
@@ -153,7 +153,8 @@ impl<'a> KnownOf<'a> {
                 &anew
             }
         };
-        let id = &stages.view().ok()?.stage;
+        // While it may be further on, where it is cannot be said.
+        let id = &stages.view().ok().filter(|view| view.open.is_none())?.stage;
         Some(self.policy.stage(id).map_or_else(|| id.clone(), |stage| stage.name.clone()))
     }
 
@@ -198,13 +199,6 @@ impl<'a> KnownOf<'a> {
     fn age_days(&self) -> Option<Value> {
         let received_ms = self.facts.ruling?.fields.received_at_ms?;
         Some(days_between(received_ms, self.facts.now_ms))
-    }
-
-    /// When somebody last did something about the lead.
-    fn last_act_ms(&self) -> Option<i64> {
-        let acts = self.facts.events().into_iter().map(LoggedEvent::happened_at_ms);
-        let received = self.facts.ruling.and_then(|ruling| ruling.fields.received_at_ms);
-        acts.chain(received).max()
     }
 }
 

@@ -53,11 +53,11 @@ pub fn assess_nurturing(facts: &Facts<'_>) -> Verdict<Vec<Package>> {
 }
 
 fn packages(facts: &Facts<'_>) -> Result<Vec<Package>, Unknown> {
-    let (mut failed, mut packages) = (0, Vec::<Package>::new());
+    let (mut failed, mut opened, mut packages) = (0, false, Vec::<Package>::new());
     for logged in facts.events() {
         let at_ms = logged.happened_at_ms();
         if is_reached(&logged.event) {
-            failed = 0;
+            (failed, opened) = (0, false);
             if let Some(package) = packages.last_mut() {
                 let later = package.steps.iter_mut().filter(|step| step.due_ms > at_ms);
                 later.filter(|step| !matches!(step.state, StepState::Cancelled(_))).for_each(|step| {
@@ -68,7 +68,8 @@ fn packages(facts: &Facts<'_>) -> Result<Vec<Package>, Unknown> {
             failed += 1;
             let (version, policy) = facts.policy_at(at_ms)?;
             // The package goes on while nobody is reached; one is enough.
-            if failed == policy.assignment.response.failed_contacts {
+            if failed >= policy.assignment.response.failed_contacts && !opened {
+                opened = true;
                 packages.push(package(facts, logged.id, at_ms, version.id, policy));
             }
         }

@@ -50,7 +50,7 @@ pub struct LeadOutcome {
     /// Whether it is lost.
     #[n(9)]
     pub lost: bool,
-    /// Stays in the stage whose dwell is measured, from and until; of one that goes on until the moment of the judgement (M10).
+    /// Stays in the stage whose dwell is measured, from and until; of one that goes on the end of time (M10).
     #[n(10)]
     pub dwells: Vec<(i64, i64)>,
     /// When something was last done about it (M11).
@@ -120,8 +120,8 @@ fn outcome(facts: &Facts<'_>) -> Result<LeadOutcome, Unknown> {
         chain_complete: chain::roles_with_attitude(facts, policy) >= policy.chain.complete_roles,
         won_ms: policy.stages.iter().filter(|stage| stage.won).find_map(|stage| in_stage(&stage.id)),
         lost: policy.stage(&view.stage).is_some_and(|stage| stage.lost),
-        dwells: dwells(&view, &policy.figures.dwell_stage, facts.now_ms),
-        touched_ms: events.last().map(|logged| logged.happened_at_ms()).or(received_ms),
+        dwells: dwells(&view, &policy.figures.dwell_stage),
+        touched_ms: facts.last_act_ms(),
         four_acts_ms,
         dues: dues(facts, &tasks)?,
         trials: trials(facts, policy),
@@ -141,7 +141,9 @@ fn so<T>(says: Says<T>) -> Result<T, Unknown> {
 /// The moves that count, in order.
 fn counted(view: &StageView) -> impl Iterator<Item = (&str, i64, bool)> {
     view.proposals.iter().filter_map(|proposal| match proposal.verdict {
-        ProposalVerdict::Counts { since_ms } => Some((proposal.to.as_str(), since_ms, proposal.jump)),
+        ProposalVerdict::Counts { since_ms } if !proposal.again => {
+            Some((proposal.to.as_str(), since_ms, proposal.jump))
+        }
         _ => None,
     })
 }
@@ -154,9 +156,9 @@ fn moves(view: &StageView) -> Vec<Move> {
     counted(view).map(|(_, at_ms, jump)| Move { at_ms, jump }).collect()
 }
 
-fn dwells(view: &StageView, stage: &str, now_ms: i64) -> Vec<(i64, i64)> {
+fn dwells(view: &StageView, stage: &str) -> Vec<(i64, i64)> {
     let moves: Vec<_> = counted(view).collect();
-    let until = |at: usize| moves.get(at + 1).map_or(now_ms, |(_, at_ms, _)| *at_ms);
+    let until = |at: usize| moves.get(at + 1).map_or(i64::MAX, |(_, at_ms, _)| *at_ms);
     let stays = moves.iter().enumerate().filter(|(_, (to, ..))| *to == stage);
     stays.map(|(at, (_, from_ms, _))| (*from_ms, until(at).max(*from_ms))).collect()
 }

@@ -5,13 +5,14 @@
 //! missing is named. The order in which things arrived plays no part: proposals are taken by the time when they were made.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 use super::facts::{DAY_MS, Facts, HOUR_MS};
 use super::known::KnownOf;
 use super::verdict::{Says, Unknown, Verdict};
 use crate::ids::EntryId;
 use crate::model::{Decision, Direction, Event, LoggedEvent, StageProposal, TouchChannel};
-use crate::policy::{EvidenceNeed, Fact, Policy, PolicyAt, Proof, Stage};
+use crate::policy::{EvidenceNeed, Fact, Need, Policy, PolicyAt, Proof, Stage};
 
 /// Where a lead is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct StageView {
     pub proposals: Vec<Proposal>,
     /// Days in the stage and why, when that is too long (C66).
     pub stuck: Option<Stuck>,
+    /// What would have to be known to say whether the lead is further on: a proposal behind the last that counts is undetermined.
+    pub open: Option<Unknown>,
 }
 
 /// A proposal, and what came of it.
@@ -41,6 +44,8 @@ pub struct Proposal {
     pub verdict: ProposalVerdict,
     /// 跳阶段: it counts, and the lead did not come from the stage before or after (M4).
     pub jump: bool,
+    /// It counts, and the lead was there already: it changes nothing.
+    pub again: bool,
     /// What is missing under the version in force now, where that is something else than under its own (O13).
     pub under_present: Option<Vec<String>>,
 }
@@ -76,6 +81,7 @@ pub struct Stuck {
 }
 
 /// What of a need is there.
+#[derive(Clone)]
 enum Met {
     /// It is met since then.
     Since(i64),
@@ -116,7 +122,9 @@ pub(super) fn missing(facts: &Facts<'_>, stages: &StageOnce<'_>) -> Result<Vec<S
     let (_, policy) = facts.policy()?;
     let view = stages.view()?;
     let Some(next) = next_of(policy, &view.stage) else { return Ok(Vec::new()) };
-    match judge(facts, policy, next, None, &Standing::of(view)) {
+    let version = facts.policies.at(facts.now_ms).id;
+    let proofs = &mut Proofs::default();
+    match judge(facts, (version, policy), next, None, &Standing::of(view), proofs) {
         ProposalVerdict::Lacks(missing) => Ok(missing),
         ProposalVerdict::Undetermined(unknown) => Err(unknown),
         _ => Ok(Vec::new()),
@@ -148,27 +156,36 @@ fn fold(facts: &Facts<'_>) -> Result<StageView, Unknown> {
     let first = present.stages.first().map(|stage| stage.id.clone()).unwrap_or_default();
     let since_ms = facts.ruling.and_then(|ruling| ruling.fields.received_at_ms);
     let mut standing = Standing { stage: first, since_ms };
-    let mut proposals = Vec::new();
+    let (mut proposals, mut open, mut proofs) = (Vec::new(), None, Proofs::default());
+    let present_id = facts.policies.at(facts.now_ms).id;
     for (event, proposal) in proposed(facts) {
         let (version, policy) = version_of(facts, event, proposal)?;
-        let judged = |policy: &Policy, standing: &Standing| match policy.stage(&proposal.to) {
-            Some(stage) => judge(facts, policy, stage, Some(event), standing),
+        let mut judged = |version, policy: &Policy, standing: &Standing| match policy.stage(&proposal.to) {
+            Some(stage) => judge(facts, (version, policy), stage, Some(event), standing, &mut proofs),
             None => ProposalVerdict::NoSuchStage,
         };
-        let verdict = judged(policy, &standing);
-        let under_present = (version.id != facts.policies.at(facts.now_ms).id)
-            .then(|| judged(present, &standing))
+        let verdict = judged(version.id, policy, &standing);
+        let under_present = (version.id != present_id)
+            .then(|| judged(present_id, present, &standing))
             .filter(|now| *now != verdict)
             .map(|now| match now {
                 ProposalVerdict::Lacks(missing) => missing,
                 _ => Vec::new(),
             });
-        let mut jump = false;
-        if let ProposalVerdict::Counts { since_ms } = verdict {
-            jump = is_jump(policy, &standing.stage, &proposal.to);
-            // A proposal that came to count late does not begin before the one that it follows.
-            let since_ms = standing.since_ms.map_or(since_ms, |before| before.max(since_ms));
-            standing = Standing { stage: proposal.to.clone(), since_ms: Some(since_ms) };
+        let (mut jump, mut again) = (false, false);
+        match &verdict {
+            ProposalVerdict::Counts { since_ms } => {
+                open = None;
+                again = standing.stage == proposal.to;
+                if !again {
+                    jump = is_jump(policy, &standing.stage, &proposal.to);
+                    // A proposal that came to count late does not begin before the one that it follows.
+                    let since_ms = standing.since_ms.map_or(*since_ms, |before| before.max(*since_ms));
+                    standing = Standing { stage: proposal.to.clone(), since_ms: Some(since_ms) };
+                }
+            }
+            ProposalVerdict::Undetermined(unknown) => open = Some(unknown.clone()),
+            _ => {}
         }
         proposals.push(Proposal {
             id: event.id,
@@ -177,11 +194,31 @@ fn fold(facts: &Facts<'_>) -> Result<StageView, Unknown> {
             policy: version.id,
             verdict,
             jump,
+            again,
             under_present,
         });
     }
     let stuck = stuck(facts, present, &standing, &proposals);
-    Ok(StageView { stage: standing.stage, since_ms: standing.since_ms, proposals, stuck })
+    Ok(StageView { stage: standing.stage, since_ms: standing.since_ms, proposals, stuck, open })
+}
+
+/// What of the needs of stages is there, found out once for each version of the policy: of all proofs only an approval is one proposal's own.
+#[derive(Default)]
+struct Proofs(BTreeMap<(EntryId, String), Vec<Proven>>);
+
+/// What came of one need; `None`: it is the proposal's own.
+type Proven = Option<Result<Met, Unknown>>;
+
+impl Proofs {
+    fn of(&mut self, facts: &Facts<'_>, version: EntryId, policy: &Policy, stage: &Stage) -> &[Proven] {
+        self.0.entry((version, stage.id.clone())).or_insert_with(|| {
+            let proof = |need: &Need| match &need.what {
+                Proof::Approval { .. } => None,
+                proof => Some(met(facts, policy, stage, proof)),
+            };
+            stage.needs.iter().map(proof).collect()
+        })
+    }
 }
 
 fn proposed<'a>(facts: &Facts<'a>) -> Vec<(&'a LoggedEvent, &'a StageProposal)> {
@@ -218,10 +255,11 @@ fn is_jump(policy: &Policy, from: &str, to: &str) -> bool {
 /// What comes of a proposal to `stage`; of none, what would come of it now.
 fn judge(
     facts: &Facts<'_>,
-    policy: &Policy,
+    (version, policy): (EntryId, &Policy),
     stage: &Stage,
     proposal: Option<&LoggedEvent>,
     standing: &Standing,
+    proofs: &mut Proofs,
 ) -> ProposalVerdict {
     let mut since_ms = proposal.map_or(facts.now_ms, LoggedEvent::happened_at_ms);
     let (mut missing, mut unknown) = (Vec::new(), None::<Unknown>);
@@ -234,14 +272,20 @@ fn judge(
         }
         None
     };
-    for need in &stage.needs {
-        if let Some(by) = take(&need.name, met(facts, policy, stage, &need.what, proposal)) {
+    for (need, proof) in stage.needs.iter().zip(proofs.of(facts, version, policy, stage)) {
+        let met = match (proof, &need.what) {
+            (Some(met), _) => met.clone(),
+            (None, Proof::Approval { within_hours }) => approved(facts, proposal, *within_hours),
+            (None, _) => Ok(Met::No),
+        };
+        if let Some(by) = take(&need.name, met) {
             return ProposalVerdict::Refused { by };
         }
     }
-    if !stage.lost {
+    // Only to go on is anything in the way.
+    if !stage.lost && policy.place_of(&stage.id) > policy.place_of(&standing.stage) {
         for (title, done) in blocking(facts, policy, standing, since_of(proposal, facts)) {
-            take(title, Ok(done.map_or(Met::No, Met::Since)));
+            take(&title, Ok(done.map_or(Met::No, Met::Since)));
         }
     }
     // What is missing for sure is missing, whatever else there may be.
@@ -256,13 +300,7 @@ fn since_of(proposal: Option<&LoggedEvent>, facts: &Facts<'_>) -> i64 {
     proposal.map_or(facts.now_ms, LoggedEvent::happened_at_ms)
 }
 
-fn met(
-    facts: &Facts<'_>,
-    policy: &Policy,
-    stage: &Stage,
-    proof: &Proof,
-    proposal: Option<&LoggedEvent>,
-) -> Result<Met, Unknown> {
+fn met(facts: &Facts<'_>, policy: &Policy, stage: &Stage, proof: &Proof) -> Result<Met, Unknown> {
     let first = |at: Option<i64>| Ok(at.map_or(Met::No, Met::Since));
     match proof {
         Proof::Evidence(need) => evidenced(facts, need).map(|at| at.map_or(Met::No, Met::Since)),
@@ -284,7 +322,8 @@ fn met(
             let known = KnownOf::for_stages(facts, policy);
             Ok(if holds.holds(&known)? { Met::Since(i64::MIN) } else { Met::No })
         }
-        Proof::Approval { within_hours } => approved(facts, proposal, *within_hours),
+        // Of one proposal, and asked for there.
+        Proof::Approval { .. } => Ok(Met::No),
     }
 }
 
@@ -352,12 +391,16 @@ fn approved(facts: &Facts<'_>, proposal: Option<&LoggedEvent>, within_hours: u32
         _ => None,
     });
     let due_ms = received.map(|at_ms| at_ms.saturating_add(i64::from(within_hours) * HOUR_MS));
-    for logged in facts.events() {
+    let mine =
+        |logged: &&LoggedEvent| matches!(&logged.event, Event::Approval(of) if of.proposal == proposal.id);
+    let mut words: Vec<&LoggedEvent> = facts.lead.events.iter().filter(mine).collect();
+    words.sort_by_key(|logged| (logged.happened_at_ms(), logged.id));
+    for logged in words {
         let Event::Approval(approval) = &logged.event else { continue };
-        if approval.proposal != proposal.id || logged.user == proposal.user || !facts.leads(logged.user)? {
+        let at_ms = logged.happened_at_ms();
+        if at_ms > facts.now_ms || logged.user == proposal.user || !facts.leads(logged.user)? {
             continue;
         }
-        let at_ms = logged.happened_at_ms();
         if due_ms.is_none_or(|due_ms| at_ms <= due_ms) {
             return Ok(if approval.approved { Met::Since(at_ms) } else { Met::Refused(logged.id) });
         }
@@ -366,12 +409,12 @@ fn approved(facts: &Facts<'_>, proposal: Option<&LoggedEvent>, within_hours: u32
 }
 
 /// The tasks without which the lead does not advance (C27), each with when it was done.
-fn blocking<'a>(
+fn blocking(
     facts: &Facts<'_>,
-    policy: &'a Policy,
+    policy: &Policy,
     standing: &Standing,
     until_ms: i64,
-) -> Vec<(&'a str, Option<i64>)> {
+) -> Vec<(String, Option<i64>)> {
     let rules = policy.tasks.iter().filter(|rule| rule.blocks_stage);
     let open = rules.filter_map(|rule| {
         let opened_ms = match &rule.after {
@@ -383,7 +426,7 @@ fn blocking<'a>(
             _ => None,
         }?;
         let done = rule.done_by.iter().filter_map(|fact| super::tasks::first_after(facts, fact, opened_ms));
-        Some((rule.title.as_str(), done.min()))
+        Some((rule.title_alone(), done.min()))
     });
     open.collect()
 }

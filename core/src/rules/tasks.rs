@@ -19,7 +19,7 @@ pub struct Task {
     pub epoch: EntryId,
     /// The version of the policy that set it: the one in force when it was opened.
     pub policy: EntryId,
-    /// 事项.
+    /// 事项, with the customer's own words.
     pub title: String,
     /// Who does it.
     pub who: Who,
@@ -70,32 +70,50 @@ struct Opening<'a> {
 }
 
 pub(super) fn tasks(facts: &Facts<'_>, stages: &StageOnce<'_>) -> Result<Vec<Task>, Unknown> {
-    let (_, present) = facts.policy()?;
-    let mut tasks = Vec::new();
-    // A rule that a later version took away still holds for what opened it before; one that came later does not look back.
-    for rule in &present.tasks {
-        for opening in openings(facts, stages, &rule.after)? {
-            let (version, policy) = facts.policy_at(opening.at_ms)?;
-            let Some(rule) = policy.tasks.iter().find(|of_then| of_then.id == rule.id) else { continue };
-            if let Some(when) = &rule.when
-                && !when.holds(&KnownOf::sharing(facts, policy, stages))?
-            {
-                continue;
+    tasks_and_unsure(facts, stages).map(|(tasks, _)| tasks)
+}
+
+/// Tasks, and those of which it cannot be said whether they are there: their rule and what would have opened them.
+pub(super) type TasksAndUnsure = (Vec<Task>, Vec<(String, EntryId)>);
+
+/// The tasks, as far as it can be said.
+pub(super) fn tasks_and_unsure(facts: &Facts<'_>, stages: &StageOnce<'_>) -> Result<TasksAndUnsure, Unknown> {
+    let (mut tasks, mut unsure, mut doing) = (Vec::new(), Vec::new(), Doing::default());
+    // Each version's rules hold for what was opened while it was in force: one that went later still does, one that came later does not look
+    // back.
+    for version in facts.policies.all().filter(|version| version.effective_from_ms <= facts.now_ms) {
+        let (_, policy) = Facts::readable(version)?;
+        for rule in &policy.tasks {
+            for opening in openings(facts, stages, &rule.after)? {
+                if facts.policies.at(opening.at_ms).id != version.id {
+                    continue;
+                }
+                // A task is opened where its condition holds, and not where it cannot be judged: nobody is held to a guess.
+                match rule.when.as_ref().map(|when| when.holds(&KnownOf::sharing(facts, policy, stages))) {
+                    None | Some(Ok(true)) => tasks.push(task(facts, rule, version.id, &opening, &mut doing)),
+                    Some(Ok(false)) => {}
+                    Some(Err(_)) => unsure.push((rule.id.clone(), opening.id)),
+                }
             }
-            tasks.push(task(facts, rule, version.id, &opening));
         }
     }
     tasks.sort_by(|one, other| {
         (one.due_ms, &one.rule, one.epoch).cmp(&(other.due_ms, &other.rule, other.epoch))
     });
-    Ok(tasks)
+    Ok((tasks, unsure))
 }
 
-fn task(facts: &Facts<'_>, rule: &TaskRule, policy: EntryId, opening: &Opening<'_>) -> Task {
+fn task<'a>(
+    facts: &Facts<'a>,
+    rule: &'a TaskRule,
+    policy: EntryId,
+    opening: &Opening<'_>,
+    doing: &mut Doing<'a>,
+) -> Task {
     let hours = |hours: u32| opening.at_ms.saturating_add(i64::from(hours) * HOUR_MS);
     let (from_ms, due_ms) = (rule.from_hours.map_or(opening.at_ms, hours), hours(rule.within_hours));
-    let doing = rule.done_by.iter().filter_map(|fact| first_doing(facts, fact, from_ms, opening.id));
-    let state = match doing.min() {
+    let done = rule.done_by.iter().filter_map(|fact| doing.first(facts, fact, from_ms, opening.id));
+    let state = match done.min() {
         Some((at_ms, entry)) => TaskState::Done { entry, at_ms, in_time: at_ms <= due_ms },
         None if facts.now_ms < from_ms => TaskState::Ahead,
         None if facts.now_ms <= due_ms => TaskState::Open,
@@ -118,13 +136,33 @@ fn task(facts: &Facts<'_>, rule: &TaskRule, policy: EntryId, opening: &Opening<'
 
 /// When a fact was first there at or after a moment.
 pub(super) fn first_after(facts: &Facts<'_>, fact: &Fact, from_ms: i64) -> Option<i64> {
-    first_doing(facts, fact, from_ms, EntryId([0; 16])).map(|(at_ms, _)| at_ms)
+    Doing::default().first(facts, fact, from_ms, EntryId([0; 16])).map(|(at_ms, _)| at_ms)
 }
 
-/// The first such fact at or after a moment, the one that opened the task left out.
-fn first_doing(facts: &Facts<'_>, fact: &Fact, from_ms: i64, but: EntryId) -> Option<(i64, EntryId)> {
-    let done = facts_like(facts, fact).into_iter().map(|opening| (opening.at_ms, opening.id));
-    done.filter(|(at_ms, id)| *at_ms >= from_ms && *id != but).min()
+/// What does tasks, collected once for all of them: a lead of many visits has as many tasks.
+#[derive(Default)]
+struct Doing<'a>(Vec<(&'a Fact, Vec<(i64, EntryId)>)>);
+
+impl<'a> Doing<'a> {
+    /// The first such fact at or after a moment, the one that opened the task left out.
+    fn first(
+        &mut self,
+        facts: &Facts<'_>,
+        fact: &'a Fact,
+        from_ms: i64,
+        but: EntryId,
+    ) -> Option<(i64, EntryId)> {
+        let at = self.0.iter().position(|(known, _)| *known == fact).unwrap_or_else(|| {
+            let found =
+                facts_like(facts, fact).into_iter().map(|opening| (opening.at_ms, opening.id)).collect();
+            self.0.push((fact, found));
+            self.0.len() - 1
+        });
+        // By the time when they happened, and of one moment by id: the first is the least.
+        let all = &self.0[at].1;
+        let from = all.partition_point(|(at_ms, _)| *at_ms < from_ms);
+        all[from..].iter().find(|(_, id)| *id != but).copied()
+    }
 }
 
 fn openings<'a>(facts: &Facts<'a>, stages: &StageOnce<'_>, fact: &Fact) -> Result<Vec<Opening<'a>>, Unknown> {
@@ -148,7 +186,7 @@ fn entered<'a>(facts: &Facts<'a>, stages: &StageOnce<'_>, stage: &str) -> Result
             _ => "",
         }
     };
-    let counted = view.proposals.iter().filter(|proposal| proposal.to == stage);
+    let counted = view.proposals.iter().filter(|proposal| proposal.to == stage && !proposal.again);
     let counted = counted.filter_map(|proposal| match proposal.verdict {
         super::stage::ProposalVerdict::Counts { since_ms } => {
             Some(Opening { id: proposal.id, at_ms: since_ms, said: words(proposal.id) })

@@ -116,7 +116,9 @@ pub(super) fn objections(
         (policy.scores.objections.count as usize, i64::from(policy.scores.objections.days) * DAY_MS);
     // The first time that so many came so close together, whatever the order in which they were heard of.
     let close = objections.windows(many).find(|window| match (window.first(), window.last()) {
-        (Some(first), Some(last)) => last.happened_at_ms() - first.happened_at_ms() <= within_ms,
+        (Some(first), Some(last)) => {
+            last.happened_at_ms().saturating_sub(first.happened_at_ms()) <= within_ms
+        }
         _ => false,
     });
     Ok(close.and_then(|window| {

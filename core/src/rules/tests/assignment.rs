@@ -10,8 +10,9 @@ fn candidate(user: u8, teams: &[&str], leads: bool) -> Candidate {
         team: Some(TeamId([user; 8])),
         team_names: teams.iter().map(|name| (*name).to_owned()).collect(),
         leads,
+        leads_company: leads && teams == ["总部"],
         open_leads: 0,
-        results_fen: 0,
+        results_fen: None,
         renewal_bp: None,
         complaint_bp: None,
         completion_bp: None,
@@ -32,6 +33,8 @@ fn the_page_tells_what_is_so() {
         candidate(2, &["杭州组"], false),
         candidate(3, &["江苏战区"], false),
         candidate(4, &["总部"], true),
+        // Who leads a team is no director.
+        candidate(5, &["杭州组"], true),
     ];
     for row in rows {
         let mut story = Story::new();
@@ -87,7 +90,7 @@ fn the_best_and_the_least_loaded_get_it() {
     fields.budget_max_fen = Some(50_000_000);
     let mut reps: Vec<_> = (1..=5).map(|n| candidate(n, &["江苏战区"], false)).collect();
     for (rep, (results, open)) in reps.iter_mut().zip([(5, 9), (4, 2), (3, 7), (2, 0), (1, 0)]) {
-        rep.results_fen = results;
+        rep.results_fen = Some(results);
         rep.open_leads = open;
     }
     let said = plan(&story, &reps);

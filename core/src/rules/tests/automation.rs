@@ -15,8 +15,9 @@ fn candidates() -> Vec<Candidate> {
             team: None,
             team_names: vec![],
             leads: false,
+            leads_company: false,
             open_leads: u32::from(user == HAN),
-            results_fen: 0,
+            results_fen: None,
             renewal_bp: None,
             complaint_bp: None,
             completion_bp: None,
@@ -131,8 +132,12 @@ fn a_firing_is_explained_and_so_is_its_cure() {
 fn it_looks_again_when_something_comes_due_and_not_before() {
     let mut story = Story::new();
     let next = |story: &Story, now_ms| plan_automation(&story.at(now_ms), &[]).unwrap().next_ms;
-    assert_eq!(next(&story, hours(1)), Some(hours(48)));
-    assert_eq!(next(&story, hours(49)), None, "nobody is there to give it to");
+    assert_eq!(
+        next(&story, hours(1)),
+        Some(hours(2)),
+        "nobody is there to give it to, and somebody may be hired"
+    );
+    assert_eq!(next(&story, hours(47) + 60_000), Some(hours(48)));
     story.assign(hours(0), LI);
     assert_eq!(next(&story, hours(1)), Some(hours(2) + 1));
     assert_eq!(next(&story, hours(3)), None);
@@ -160,6 +165,18 @@ fn a_late_success_cancels_what_was_not_sent_and_cures_what_was() {
     // Somebody had been reached on the second day, and it was heard of on the fifth.
     story.touch(days(2) + 1, HAN, Direction::In, Outcome::Reached);
     assert_eq!(fired(&mut story, 12), ["cure"]);
+}
+
+/// Nobody knows the budget: the task that asks for it is not opened, and everything else goes on.
+#[test]
+fn a_condition_that_cannot_be_judged_keeps_nothing_else_waiting() {
+    let rule = "[[tasks]]\nid = \"large\"\ntitle = \"回电\"\nafter = \"assigned\"\nwhen = '预算万元>50'\nwithin_hours = 1\ndone_by = [\"touch_out\"]\n\n[[tasks]]\nid = \"brochure\"";
+    let mut story = Story::new();
+    story.policy_from(hours(-1), "[[tasks]]\nid = \"brochure\"", rule);
+    story.assign(hours(0), LI);
+    assert_eq!(run(&mut story, hours(3)), ["fire response"]);
+    story.lead.fields.budget_max_fen = Some(60_000_000);
+    assert_eq!(run(&mut story, hours(3)), ["fire task/large"]);
 }
 
 /// What was cured and has its reason again fires anew: the simulation of offline truth found this one.

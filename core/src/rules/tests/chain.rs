@@ -13,7 +13,7 @@ fn person(story: &Story, name: &str, now_ms: i64) -> Person {
     graph(story, now_ms).people.into_iter().find(|person| person.name == name).unwrap()
 }
 
-/// S2: CTO认可技术方案, CFO质疑ROI, CEO未表态.
+/// S2: what was recorded of each.
 #[test]
 fn the_page_tells_what_is_so() {
     let note = PAGE.split('「').nth(1).unwrap().split('」').next().unwrap();

@@ -172,7 +172,9 @@ impl Story {
     }
 
     pub fn assign(&mut self, at_ms: i64, to: UserId) -> EntryId {
-        let assigned = Assigned { to, by: UserId::default(), reason: String::new(), policy: None };
+        let from =
+            self.ruling.as_ref().unwrap().fields.owner.map(|owner| owner.to_string()).unwrap_or_default();
+        let assigned = Assigned { from, to, by: UserId::default(), reason: String::new(), policy: None };
         self.decide(at_ms, Decision::Assign(assigned))
     }
 

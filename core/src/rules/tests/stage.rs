@@ -148,7 +148,7 @@ fn a_task_that_blocks_keeps_the_lead_where_it_is() {
     story.tick("decision_maker");
     story.tick("budget_approval");
     story.propose(hours(7), "contract");
-    let task = "48小时内确认是否需要定制：{words}";
+    let task = "48小时内确认是否需要定制";
     assert_eq!(view(&story, hours(9)).proposals[3].verdict, lacks(&[task]));
     story.signal(hours(8), "delivery_confirmed", "", None);
     assert_eq!(view(&story, hours(9)).stage, "contract");
