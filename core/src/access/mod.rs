@@ -168,9 +168,10 @@ pub fn may_create(role: Role, kind: DocKind) -> bool {
     may(role, Owner, kind, Write)
 }
 
-/// Whether leads are given to people of `role` to work on. Whoever creates one on a phone owns it until somebody decides, whatever their role.
+/// Whether leads are given to people of `role` to work on: a large one goes straight to the director (S0). Whoever creates one on a phone
+/// owns it until somebody decides, whatever their role.
 pub fn may_be_given_leads(role: Role) -> bool {
-    matches!(role, Rep | Manager)
+    matches!(role, Rep | Manager | Director)
 }
 
 /// An index into the company's log (design decision 6). A phone holds several, a document belongs to several.

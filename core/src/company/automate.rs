@@ -6,13 +6,14 @@
 //! overtaken by events finds nothing to do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 use minicbor::{Decode, Encode};
 
 use super::intents::{Intent, IntentState, plan_intent};
 use super::leads::{assignment_edits, family, origin_of};
-use super::rows::{decode, encode};
+use super::rows::{Header, decode, encode};
 use super::{Company, CompanyError, SERVER_USER, TeamRow, UserRow, View, keys};
 use crate::access::{Channel, Role};
 use crate::document::{Doc, Edit};
@@ -22,7 +23,7 @@ use crate::model::{
 };
 use crate::policy::{PolicyHistory, Who};
 use crate::rules::assignment::Candidate;
-use crate::rules::automation::{Act, plan_automation};
+use crate::rules::automation::{Act, Automation, plan_automation};
 use crate::rules::outcome::{LeadOutcome, assess_outcome};
 use crate::rules::{Facts, Says};
 use crate::store::jobs::{self, Lease};
@@ -37,6 +38,10 @@ const LEASE_MS: i64 = 60_000;
 const INTENT_TTL_MS: i64 = 24 * 3_600_000;
 /// Positions of the log that hold nothing of leads, behind which the note catches up with them.
 const NOTE_AFTER: Position = 4_096;
+/// When a lead of which nothing can be said is looked at again, milliseconds: what is missing may have come another way.
+const UNSAID_MS: i64 = 3_600_000;
+/// How long the count of open leads is carried on before it is counted anew, milliseconds: another process may have assigned some.
+const COUNT_MS: i64 = 600_000;
 /// The timer of a change of the policy: no document has this id.
 const SWEEP: &[u8] = b"sweep";
 
@@ -47,6 +52,8 @@ pub struct Automated {
     pub judged: usize,
     /// Of them, those about which something was done.
     pub acted: usize,
+    /// Leads that could not be judged, each with why; they are looked at again when they change.
+    pub failed: Vec<(DocId, String)>,
     /// Channels with news.
     pub touched: BTreeSet<Channel>,
     /// Whether there is more to do at once.
@@ -65,6 +72,9 @@ pub struct JudgedLead {
     /// What the figures count of it; `None`: it could not be said.
     #[n(2)]
     pub outcome: Option<LeadOutcome>,
+    /// Whose work it is: its owner, unless it is won, lost or deleted.
+    #[n(3)]
+    pub worked_by: Option<UserId>,
 }
 
 /// What a round knows of the company.
@@ -73,7 +83,7 @@ struct Desk<'a> {
     teams: BTreeMap<TeamId, TeamRow>,
     people: DirectoryModel,
     candidates: Vec<Candidate>,
-    policies: PolicyHistory,
+    policies: Arc<PolicyHistory>,
     zone: &'a TimeZone,
 }
 
@@ -90,13 +100,15 @@ impl Company {
         let channels = BTreeMap::from([(Channel::Office(Role::Director), Fill::Complete)]);
         let view = View { channels, device: self.server_device(), own: BTreeSet::new() };
         let mut news = self.entries(&view, cursor)?;
-        if news.docs.len() > most {
-            news.docs.truncate(most);
+        // As for phones: a lot never ends between documents that share a position, for the note could not say so.
+        let most = most.max(1);
+        let mut end = news.docs.len().min(most);
+        while end < news.docs.len() && news.docs[end].0 == news.docs[end - 1].0 {
+            end += 1;
+        }
+        if end < news.docs.len() {
+            news.docs.truncate(end);
             news.upto = news.docs.last().map_or(news.upto, |(at, _)| *at);
-            // Documents of one position may have been cut off: they are read again with the next round.
-            if news.docs.first().is_some_and(|(at, _)| *at < news.upto) {
-                news.upto -= 1;
-            }
             news.more = true;
         }
         let timers = jobs::lease(&*self.store, QUEUE, now_ms, LEASE_MS, most)?;
@@ -110,9 +122,14 @@ impl Company {
             }
             return Ok(done);
         }
-        let mut desk = self.desk(zone)?;
+        let mut desk = self.desk(zone, now_ms)?;
         let mut leads = BTreeSet::new();
         for (_, doc) in &news.docs {
+            if doc.kind() == Some(DocKind::Account) {
+                // What is known of the customer is known of each of their leads.
+                leads.extend(self.leads_of_account(*doc)?);
+                continue;
+            }
             let origin = self.header(*doc)?.and_then(|header| header.origin);
             leads.extend(self.lead_of(*doc, origin.as_ref()));
         }
@@ -223,14 +240,32 @@ impl Company {
         now_ms: i64,
         done: &mut Automated,
     ) -> Result<(), CompanyError> {
-        let (acted, _) = self.transact(|| self.plan_lead(desk, lead, timer, now_ms))?;
         done.judged += 1;
-        let Some(Acted { touched, assigned }) = acted else { return Ok(()) };
-        done.acted += 1;
-        done.touched.extend(touched);
-        if let Some(candidate) = desk.candidates.iter_mut().find(|candidate| Some(candidate.user) == assigned)
-        {
-            candidate.open_leads += 1;
+        let acted = match self.transact(|| self.plan_lead(desk, lead, timer, now_ms)) {
+            Ok((acted, _)) => acted,
+            // Without its disk nothing goes on. A lead that is damaged, or that others keep changing, keeps no other lead waiting.
+            Err(CompanyError::Store(error)) => return Err(error.into()),
+            Err(error) => {
+                done.failed.push((lead, error.to_string()));
+                if let Some(timer) = timer {
+                    let mut batch = Batch::new();
+                    jobs::finish(&mut batch, timer);
+                    self.store.commit_one(batch)?;
+                }
+                return Ok(());
+            }
+        };
+        let Some(Looked { moved: (from, to), acted }) = acted else { return Ok(()) };
+        if from != to {
+            self.workload.moved(from, to);
+            for candidate in &mut desk.candidates {
+                let more = i64::from(Some(candidate.user) == to) - i64::from(Some(candidate.user) == from);
+                candidate.open_leads = candidate.open_leads.saturating_add_signed(more as i32);
+            }
+        }
+        if let Some(touched) = acted {
+            done.acted += 1;
+            done.touched.extend(touched);
         }
         Ok(())
     }
@@ -241,7 +276,7 @@ impl Company {
         lead: DocId,
         timer: Option<&Lease>,
         now_ms: i64,
-    ) -> Result<(Batch, Option<Acted>), CompanyError> {
+    ) -> Result<(Batch, Option<Looked>), CompanyError> {
         let mut batch = Batch::new();
         if let Some(timer) = timer {
             jobs::finish(&mut batch, timer);
@@ -269,26 +304,40 @@ impl Company {
             now_ms,
             zone: desk.zone,
         };
-        // What cannot be said is not acted upon; it is looked at again when the lead next changes.
-        let plan = plan_automation(&facts, &desk.candidates).unwrap_or_default();
+        // What cannot be said is not acted upon.
+        let again = Automation { next_ms: Some(now_ms.saturating_add(UNSAID_MS)), ..Automation::default() };
+        let plan = plan_automation(&facts, &desk.candidates).unwrap_or(again);
         let outcome = match assess_outcome(&facts).says {
             Says::So(outcome) => Some(outcome),
             Says::Undetermined(_) => None,
         };
-        self.note(
-            &mut batch,
-            lead,
-            JudgedLead { policy: Some(desk.policies.at(now_ms).id), next_ms: plan.next_ms, outcome },
-        )?;
+        let ended = outcome.as_ref().is_some_and(|outcome| outcome.won_ms.is_some() || outcome.lost)
+            || model.fields.deleted == Some(true);
+        let assigned = plan.acts.iter().rev().find_map(|act| match act {
+            Act::Assign { to, .. } => Some(*to),
+            _ => None,
+        });
+        let now = JudgedLead {
+            policy: Some(desk.policies.at(now_ms).id),
+            next_ms: plan.next_ms,
+            outcome,
+            worked_by: assigned.or(read.fields.owner).filter(|_| !ended),
+        };
+        let moved = self.note(&mut batch, lead, now)?;
         if plan.acts.is_empty() {
-            return Ok((batch, None));
+            return Ok((batch, Some(Looked { moved, acted: None })));
         }
-        let acted = self.plan_acts(&mut batch, desk, lead, ruling, &read, plan.acts, now_ms)?;
-        Ok((batch, Some(acted)))
+        let touched = self.plan_acts(&mut batch, desk, lead, ruling, &read, plan.acts, now_ms)?;
+        Ok((batch, Some(Looked { moved, acted: Some(touched) })))
     }
 
-    /// Keeps what was judged, and sets the timer where it is another than before.
-    fn note(&self, batch: &mut Batch, lead: DocId, now: JudgedLead) -> Result<(), CompanyError> {
+    /// Keeps what was judged, and sets the timer where it is another than before. Gives whose work it was and is.
+    fn note(
+        &self,
+        batch: &mut Batch,
+        lead: DocId,
+        now: JudgedLead,
+    ) -> Result<(Option<UserId>, Option<UserId>), CompanyError> {
         let key = keys::judged(lead);
         let before = self.store.get(&key)?;
         let known: Option<JudgedLead> = before.as_deref().map(|row| decode(&key, row)).transpose()?;
@@ -297,11 +346,12 @@ impl Company {
         {
             jobs::enqueue(batch, QUEUE, next_ms, &lead.0, &[]);
         }
+        let moved = (known.and_then(|known| known.worked_by), now.worked_by);
         let row = encode(&now);
         if before.as_ref() != Some(&row) {
-            batch.put(key, row);
+            batch.guard(key.clone(), before).put(key, row);
         }
-        Ok(())
+        Ok(moved)
     }
 
     #[expect(
@@ -317,10 +367,10 @@ impl Company {
         read: &RulingModel,
         acts: Vec<Act>,
         now_ms: i64,
-    ) -> Result<Acted, CompanyError> {
+    ) -> Result<BTreeSet<Channel>, CompanyError> {
         let mut owners: BTreeSet<UserId> =
             read.fields.owner.into_iter().chain(read.joint_owners.iter().copied()).collect();
-        let (mut edits, mut assigned, mut moved) = (Vec::new(), None, false);
+        let (mut edits, mut moved) = (Vec::new(), false);
         let record = |edits: &mut Vec<Edit>, id: EntryId, decision: &Decision| {
             let body = serde_json::to_string(decision).unwrap_or_default();
             edits.push(Edit::Append { log: "decisions".to_owned(), id, body });
@@ -328,18 +378,21 @@ impl Company {
         for act in acts {
             match act {
                 Act::Fire(id, firing, due_ms) => {
-                    if !firing.tell.is_empty() {
+                    // Of what is as old as that nobody is told any more; it is in the record.
+                    let expires_ms = due_ms.saturating_add(INTENT_TTL_MS);
+                    if !firing.tell.is_empty() && expires_ms > now_ms {
                         let tell = desk.who(&firing.tell, read.fields.owner);
                         let told = intent(id, &firing.rule, lead, tell, &firing.why, firing.policy, now_ms);
-                        let expires_ms = due_ms.saturating_add(INTENT_TTL_MS);
                         plan_intent(batch, &Intent { expires_ms, ..told });
                     }
                     record(&mut edits, id, &Decision::Fire(firing));
                 }
                 Act::Cure(id, cured) => {
-                    let tell = desk.who(&[Who::Supervisor], read.fields.owner);
-                    let policy = desk.policies.at(now_ms).id;
-                    plan_intent(batch, &intent(id, "cure", lead, tell, &cured.why, policy, now_ms));
+                    // Whoever was told that it fired is told that it was for nothing.
+                    if let Some(fired) = self.find_intent(cured.firing)? {
+                        let policy = desk.policies.at(now_ms).id;
+                        plan_intent(batch, &intent(id, "cure", lead, fired.tell, &cured.why, policy, now_ms));
+                    }
                     record(&mut edits, id, &Decision::Cure(cured));
                 }
                 Act::Join(id, user, epoch) => {
@@ -355,7 +408,7 @@ impl Company {
                 Act::Assign { to, why, policy } => {
                     edits.extend(assignment_edits(lead, &ruling.doc, to, SERVER_USER, &why, Some(policy)));
                     owners = BTreeSet::from([to]);
-                    (assigned, moved) = (Some(to), true);
+                    moved = true;
                 }
                 Act::Confirm(stage) => {
                     edits.push(Edit::Set { field: "stage".to_owned(), value: stage.into() })
@@ -363,19 +416,22 @@ impl Company {
                 Act::Receive(id, entry) => record(&mut edits, id, &Decision::Received { entry }),
             }
         }
+        if !moved {
+            // It stays with whom it is.
+            let ties = ruling.header.as_ref().map(Header::access).unwrap_or_default();
+            return self.plan_own(batch, ruling, &edits, &ties, now_ms);
+        }
         let owners: Vec<UserId> = owners.into_iter().collect();
-        let people = self.ties_now(&owners, read.fields.team.filter(|_| owners.is_empty()))?;
+        let people = self.ties_now(&owners, None)?;
         people.guard(batch);
         let mut touched = self.plan_own(batch, ruling, &edits, &people.ties, now_ms)?;
-        if moved {
-            for id in family(lead).into_iter().filter(|id| *id != DocId::ruling_of(lead)) {
-                touched.extend(self.plan_retie(batch, id, &people.ties)?);
-            }
-            if let Some(account) = self.header(lead)?.and_then(|header| header.link) {
-                touched.extend(self.plan_account(batch, account, lead, &owners)?);
-            }
+        for id in family(lead).into_iter().filter(|id| *id != DocId::ruling_of(lead)) {
+            touched.extend(self.plan_retie(batch, id, &people.ties)?);
         }
-        Ok(Acted { touched, assigned })
+        if let Some(account) = self.header(lead)?.and_then(|header| header.link) {
+            touched.extend(self.plan_account(batch, account, lead, &owners)?);
+        }
+        Ok(touched)
     }
 
     /// A document, if there is one.
@@ -387,7 +443,7 @@ impl Company {
         }
     }
 
-    fn desk<'a>(&self, zone: &'a TimeZone) -> Result<Desk<'a>, CompanyError> {
+    fn desk<'a>(&self, zone: &'a TimeZone, now_ms: i64) -> Result<Desk<'a>, CompanyError> {
         let users: BTreeMap<UserId, UserRow> = self.users()?.into_iter().collect();
         let teams: BTreeMap<TeamId, TeamRow> = self.teams()?.into_iter().collect();
         let person = |(id, row): (&UserId, &UserRow)| {
@@ -398,16 +454,18 @@ impl Company {
             DirectoryModel { users: users.iter().map(person).collect(), ..DirectoryModel::default() };
         let mut desk =
             Desk { people, candidates: Vec::new(), policies: self.policies()?, users, teams, zone };
+        let open_leads = self.open_leads(now_ms)?;
         let sells = |role: Role| matches!(role, Role::Rep | Role::Manager | Role::Director);
         for (id, row) in desk.users.iter().filter(|(_, row)| row.active && sells(row.role)) {
             let teams = desk.chain_of(row.team);
             let candidate = Candidate {
                 user: *id,
                 team: row.team,
-                leads: row.role == Role::Director || teams.iter().any(|(_, team)| team.leaders.contains(id)),
+                leads: teams.iter().any(|(_, team)| team.leaders.contains(id)),
+                leads_company: row.role == Role::Director,
                 team_names: teams.into_iter().map(|(_, team)| team.name.clone()).collect(),
-                open_leads: self.leads_held(*id)?,
-                results_fen: 0,
+                open_leads: open_leads.get(id).copied().unwrap_or(0),
+                results_fen: None,
                 renewal_bp: None,
                 complaint_bp: None,
                 completion_bp: None,
@@ -417,25 +475,80 @@ impl Company {
         Ok(desk)
     }
 
-    /// How many leads somebody has.
-    fn leads_held(&self, user: UserId) -> Result<u32, CompanyError> {
-        let prefix = keys::members(Channel::User(user));
-        let (mut range, mut held) = (Range::prefix(&prefix), 0);
+    /// How many leads each has that are neither won nor lost.
+    fn open_leads(&self, now_ms: i64) -> Result<BTreeMap<UserId, u32>, CompanyError> {
+        if let Some(known) = self.workload.known(now_ms) {
+            return Ok(known);
+        }
+        let mut counted = BTreeMap::new();
+        let mut range = Range::prefix(keys::JUDGED);
         loop {
             let rows = self.store.scan(&range, Direction::Forward, crate::limits::SCAN_MAX_ROWS)?;
-            let Some((last, _)) = rows.last() else { return Ok(held) };
+            let Some((last, _)) = rows.last() else { break };
+            range = Range::prefix_after(keys::JUDGED, last);
+            for (key, row) in &rows {
+                if let Some(user) = decode::<JudgedLead>(key, row)?.worked_by {
+                    *counted.entry(user).or_insert(0) += 1;
+                }
+            }
+        }
+        self.workload.counted(counted.clone(), now_ms);
+        Ok(counted)
+    }
+
+    /// The leads of an account.
+    fn leads_of_account(&self, account: DocId) -> Result<Vec<DocId>, CompanyError> {
+        let prefix = keys::links(account);
+        let (mut range, mut leads) = (Range::prefix(&prefix), Vec::new());
+        loop {
+            let rows = self.store.scan(&range, Direction::Forward, crate::limits::SCAN_MAX_ROWS)?;
+            let Some((last, _)) = rows.last() else { return Ok(leads) };
             range = Range::prefix_after(&prefix, last);
-            let is_lead =
-                |key: &[u8]| keys::parse_member(key).is_some_and(|doc| doc.kind() == Some(DocKind::Lead));
-            held += rows.iter().filter(|(key, _)| is_lead(key)).count() as u32;
+            leads.extend(rows.iter().filter_map(|(key, _)| DocId::from_slice(&key[prefix.len()..])));
         }
     }
 }
 
-/// What was done about a lead.
-struct Acted {
-    touched: BTreeSet<Channel>,
-    assigned: Option<UserId>,
+/// What came of looking at a lead.
+struct Looked {
+    /// Whose work it was, and is.
+    moved: (Option<UserId>, Option<UserId>),
+    /// Where something was done: the channels with news.
+    acted: Option<BTreeSet<Channel>>,
+}
+
+/// How many open leads each has: counted once in a while, and carried on by what this process assigns. Only the choice between equals hangs
+/// on it.
+#[derive(Debug, Default)]
+pub(super) struct Workload(Mutex<Option<Counted>>);
+
+#[derive(Debug)]
+struct Counted {
+    at_ms: i64,
+    open: BTreeMap<UserId, u32>,
+}
+
+impl Workload {
+    fn known(&self, now_ms: i64) -> Option<BTreeMap<UserId, u32>> {
+        let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = counted.as_ref().filter(|counted| now_ms.abs_diff(counted.at_ms) < COUNT_MS as u64);
+        fresh.map(|counted| counted.open.clone())
+    }
+
+    fn counted(&self, open: BTreeMap<UserId, u32>, at_ms: i64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Counted { at_ms, open });
+    }
+
+    fn moved(&self, from: Option<UserId>, to: Option<UserId>) {
+        if let Some(counted) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            if let Some(open) = from.and_then(|from| counted.open.get_mut(&from)) {
+                *open = open.saturating_sub(1);
+            }
+            if let Some(to) = to {
+                *counted.open.entry(to).or_insert(0) += 1;
+            }
+        }
+    }
 }
 
 impl Desk<'_> {
@@ -452,24 +565,31 @@ impl Desk<'_> {
         chain
     }
 
-    /// Who is told. Whom the company has no people for is left to the receiver.
+    /// Who is told. Whom the company has no people for is left to the receiver. 主管 is whoever leads the nearest team and is not the owner;
+    /// 总监 whoever leads the next one above; where no team has anybody, the company's directors.
     fn who(&self, tell: &[Who], owner: Option<UserId>) -> Vec<UserId> {
         let team = owner.and_then(|owner| self.users.get(&owner)?.team);
-        let chain = self.chain_of(team);
-        let leaders = |at: usize| chain.get(at).map(|(_, team)| team.leaders.clone()).unwrap_or_default();
-        let directors = || {
-            let all = self.users.iter().filter(|(_, row)| row.active && row.role == Role::Director);
-            all.map(|(id, _)| *id).collect::<Vec<_>>()
+        let is_active = |user: &UserId| self.users.get(user).is_some_and(|row| row.active);
+        let leaders = |team: &TeamRow| -> Vec<UserId> {
+            let leaders = team.leaders.iter().filter(|user| is_active(user) && Some(**user) != owner);
+            leaders.copied().collect()
         };
+        let chain = self.chain_of(team).into_iter().map(|(_, team)| leaders(team));
+        let mut above = chain.filter(|leaders| !leaders.is_empty());
+        let directors = || -> Vec<UserId> {
+            let all = self.users.iter().filter(|(_, row)| row.active && row.role == Role::Director);
+            all.map(|(id, _)| *id).collect()
+        };
+        let supervisors = above.next().unwrap_or_else(directors);
+        let next = above.next().unwrap_or_else(directors);
         let mut told: Vec<UserId> = Vec::new();
         for who in tell {
-            let found = match who {
-                Who::Owner => owner.into_iter().collect(),
-                Who::Supervisor => leaders(0),
-                Who::Director => Some(leaders(1)).filter(|above| !above.is_empty()).unwrap_or_else(directors),
-                Who::CustomerService | Who::Delivery => Vec::new(),
-            };
-            told.extend(found);
+            match who {
+                Who::Owner => told.extend(owner),
+                Who::Supervisor => told.extend(&supervisors),
+                Who::Director => told.extend(&next),
+                Who::CustomerService | Who::Delivery => {}
+            }
         }
         told.sort_unstable();
         told.dedup();

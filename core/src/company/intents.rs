@@ -19,6 +19,8 @@ const LEASE_MS: i64 = 60_000;
 const RETRY_MS: i64 = 5_000;
 /// The longest pause.
 const RETRY_MAX_MS: i64 = 10 * 60_000;
+/// How long a paused rule waits until one intent of it is tried again.
+const PROBE_MS: i64 = 10 * 60_000;
 /// Failures of one rule in a row that pause it (C88).
 const FAILURES_TO_PAUSE: u32 = 3;
 
@@ -37,7 +39,7 @@ pub struct Intent {
     /// Who is to be told; nobody: whoever the receiver tells of such things.
     #[n(3)]
     pub tell: Vec<UserId>,
-    /// What, in Chinese, without anybody's name.
+    /// What, in Chinese. It names no colleague; the customer only where a template of the company's does.
     #[n(4)]
     pub text: String,
     /// The version of the policy by which it fired.
@@ -112,7 +114,7 @@ pub(super) fn plan_intent(batch: &mut Batch, intent: &Intent) {
 }
 
 impl Company {
-    /// Takes up to `most` intents that are to be sent now. Those of a paused rule stay where they are.
+    /// Takes up to `most` intents that are to be sent now; those that are too late expire. Of a paused rule one is tried every ten minutes.
     ///
     /// # Errors
     /// [`CompanyError`] of the store.
@@ -133,8 +135,11 @@ impl Company {
                 self.store.commit_one(batch)?;
                 continue;
             }
-            if self.rule_health(&intent.rule)?.paused_ms.is_some() {
-                self.postpone(&lease, now_ms + RETRY_MAX_MS)?;
+            // Of a paused rule one is let through now and then: when it gets there, the rule goes on by itself.
+            let paused_ms = self.rule_health(&intent.rule)?.paused_ms;
+            let tried = found.iter().any(|held: &Leased| held.intent.rule == intent.rule);
+            if paused_ms.is_some_and(|paused_ms| tried || now_ms < paused_ms + PROBE_MS) {
+                self.postpone(&lease, now_ms + PROBE_MS)?;
                 continue;
             }
             found.push(Leased { intent, lease });
@@ -152,11 +157,30 @@ impl Company {
         sent: Sent,
         now_ms: i64,
     ) -> Result<Option<String>, CompanyError> {
-        let Leased { mut intent, lease } = leased;
+        let Leased { intent, lease } = leased;
+        match self.transact(|| self.plan_settled(intent.clone(), &lease, sent, now_ms)) {
+            Ok((paused, _)) => Ok(paused.then_some(intent.rule)),
+            // The lease was lost to another process, which sends it again under the same key and says what came of that.
+            Err(CompanyError::Contended) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Plans what came of one; whether this pauses its rule.
+    fn plan_settled(
+        &self,
+        mut intent: Intent,
+        lease: &Lease,
+        sent: Sent,
+        now_ms: i64,
+    ) -> Result<(Batch, bool), CompanyError> {
+        let health_key = keys::rule_health(&intent.rule);
+        let raw = self.store.get(&health_key)?;
+        let mut health: RuleHealth =
+            raw.as_deref().map_or(Ok(RuleHealth::default()), |row| decode(&health_key, row))?;
         intent.tries += 1;
-        let mut health = self.rule_health(&intent.rule)?;
         let mut batch = Batch::new();
-        jobs::finish(&mut batch, &lease);
+        jobs::finish(&mut batch, lease);
         match sent {
             Sent::Delivered => intent.state = IntentState::Sent(now_ms),
             Sent::Refused => intent.state = IntentState::Refused(now_ms),
@@ -166,14 +190,16 @@ impl Company {
             }
         }
         let was_paused = health.paused_ms.is_some();
-        health.failures = if sent == Sent::Delivered { 0 } else { health.failures + 1 };
-        if health.failures >= FAILURES_TO_PAUSE && !was_paused {
+        match sent {
+            Sent::Delivered => health = RuleHealth::default(),
+            Sent::Refused | Sent::Failed => health.failures += 1,
+        }
+        if health.failures >= FAILURES_TO_PAUSE {
             health.paused_ms = Some(now_ms);
         }
         batch.put(keys::intent(intent.id), encode(&intent));
-        batch.put(keys::rule_health(&intent.rule), encode(&health));
-        self.store.commit_one(batch)?;
-        Ok((health.paused_ms.is_some() && !was_paused).then_some(intent.rule))
+        batch.guard(health_key.clone(), raw).put(health_key, encode(&health));
+        Ok((batch, health.paused_ms.is_some() && !was_paused))
     }
 
     /// How an automation fares.
@@ -183,17 +209,6 @@ impl Company {
     pub fn rule_health(&self, rule: &str) -> Result<RuleHealth, CompanyError> {
         let key = keys::rule_health(rule);
         self.store.get(&key)?.map_or(Ok(RuleHealth::default()), |row| decode(&key, &row))
-    }
-
-    /// Lets a paused automation go on.
-    ///
-    /// # Errors
-    /// [`CompanyError`] of the store.
-    pub fn resume_rule(&self, rule: &str) -> Result<(), CompanyError> {
-        let mut batch = Batch::new();
-        batch.put(keys::rule_health(rule), encode(&RuleHealth::default()));
-        self.store.commit_one(batch)?;
-        Ok(())
     }
 
     /// An intent.
@@ -206,6 +221,12 @@ impl Company {
         row.map_or(Err(CompanyError::Unknown { what: "intent", id: id.to_string() }), |row| {
             decode(&key, &row)
         })
+    }
+
+    /// An intent, if there ever was one.
+    pub(super) fn find_intent(&self, id: EntryId) -> Result<Option<Intent>, CompanyError> {
+        let key = keys::intent(id);
+        self.store.get(&key)?.map(|row| decode(&key, &row)).transpose()
     }
 
     /// Intents by id, a page at a time.

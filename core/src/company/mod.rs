@@ -91,6 +91,10 @@ pub struct Company {
     store: Arc<dyn Store>,
     meta: Arc<rows::Meta>,
     lock_after_days: u32,
+    /// The policy as it was read last.
+    policies: Arc<policy::PolicyRead>,
+    /// How many open leads each has.
+    workload: Arc<automate::Workload>,
 }
 
 /// How often a planned batch is planned again when its guards fail.
@@ -107,7 +111,7 @@ impl Company {
         format_of(format.as_deref(), FORMAT)?;
         if let Some(meta) = meta {
             let meta = Arc::new(rows::decode(keys::META, meta)?);
-            let company = Self { store, meta, lock_after_days: limits::LOCK_AFTER_DAYS };
+            let company = Self::over(store, meta);
             return company.found_directory()?.finish_following();
         }
         let meta = rows::Meta::found(name, seed);
@@ -116,11 +120,16 @@ impl Company {
             .guard(keys::META, None)
             .put(FORMAT_KEY, FORMAT.to_be_bytes())
             .put(keys::META, rows::encode(&meta));
-        let company = Self { store, meta: Arc::new(meta), lock_after_days: limits::LOCK_AFTER_DAYS };
+        let company = Self::over(store, Arc::new(meta));
         match company.store.commit_one(batch)? {
             Outcome::Done(_) => company.found_directory(),
             Outcome::Conflict(_) => Err(CompanyError::Contended),
         }
+    }
+
+    fn over(store: Arc<dyn Store>, meta: Arc<rows::Meta>) -> Self {
+        let lock_after_days = limits::LOCK_AFTER_DAYS;
+        Self { store, meta, lock_after_days, policies: Arc::default(), workload: Arc::default() }
     }
 
     /// Begins a new log epoch: to be called once after the store was restored from a backup, before any phone connects. Returns

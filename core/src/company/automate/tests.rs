@@ -206,6 +206,23 @@ fn a_process_that_dies_anywhere_loses_no_firing_and_doubles_none() {
     assert!(deaths > 10, "it died {deaths} times");
 }
 
+/// A lead whose bytes are damaged is told, and keeps no other lead waiting.
+#[test]
+fn a_damaged_lead_keeps_no_other_waiting() {
+    let company = company(Arc::new(MemoryStore::new()));
+    let leads: Vec<NewLead> = (1..4).map(lead).collect();
+    company.intake(&leads, NOW_MS).unwrap();
+    let mut batch = Batch::new();
+    batch.put(keys::snapshot(leads[1].id), b"rubbish".to_vec());
+    company.store.commit_one(batch).unwrap();
+    let done = company.automate(&zone(), NOW_MS, 64).unwrap();
+    assert_eq!(done.failed.iter().map(|(lead, _)| *lead).collect::<Vec<_>>(), [leads[1].id]);
+    for healthy in [&leads[0], &leads[2]] {
+        assert_eq!(decided(&company, healthy.id).len(), 1);
+    }
+    assert!(company.automate(&zone(), NOW_MS, 64).unwrap().failed.is_empty(), "it is read past");
+}
+
 /// A million open deadlines cost what is due: a round touches the leads that are due and no other.
 #[test]
 fn a_round_costs_what_is_due() {
@@ -241,14 +258,17 @@ fn an_intent_leaves_under_one_key_and_failures_pause_its_rule() {
         }
     }
     assert_eq!((paused, keys.len()), (vec!["response".to_owned()], 1));
-    assert!(company.lease_intents(now_ms + HOUR_MS, 9).unwrap().is_empty(), "it is paused");
-    company.resume_rule("response").unwrap();
+    let minute_ms = 60_000;
+    assert!(company.lease_intents(now_ms + 9 * minute_ms, 9).unwrap().is_empty(), "it is paused");
+    assert!(company.rule_health("response").unwrap().paused_ms.is_some());
+    // One is let through to see, and when that gets there the rule goes on.
     let leased = company.lease_intents(now_ms + 2 * HOUR_MS, 9).unwrap().pop().unwrap();
     let id = leased.intent.id;
     assert_eq!((keys.contains(&id), leased.intent.tries), (true, 3));
     company.settle_intent(leased, Sent::Delivered, now_ms + 2 * HOUR_MS).unwrap();
     assert_eq!(company.intent(id).unwrap().state, IntentState::Sent(now_ms + 2 * HOUR_MS));
     assert!(company.lease_intents(now_ms + 9 * HOUR_MS, 9).unwrap().is_empty());
+    assert_eq!(company.rule_health("response").unwrap(), crate::company::RuleHealth::default());
 }
 
 #[test]
