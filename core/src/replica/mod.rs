@@ -365,6 +365,18 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError::Edit`] and nothing has changed.
     pub fn edit(&mut self, act: &Act, lots: &[DocEdits]) -> Result<Vec<Saved>, ReplicaError> {
+        self.write(act, lots, true)
+    }
+
+    /// As [`Replica::edit`], for what the app notes by itself: undo goes on meaning the last thing that the user did.
+    ///
+    /// # Errors
+    /// As [`Replica::edit`].
+    pub fn edit_aside(&mut self, act: &Act, lots: &[DocEdits]) -> Result<Vec<Saved>, ReplicaError> {
+        self.write(act, lots, false)
+    }
+
+    fn write(&mut self, act: &Act, lots: &[DocEdits], by_hand: bool) -> Result<Vec<Saved>, ReplicaError> {
         self.identity()?;
         if self.sync.leaving {
             return Err(ReplicaError::NotEnrolled);
@@ -400,7 +412,9 @@ impl Replica {
             change: edited.hash,
             edits: edited.undo.clone(),
         });
-        batch.put(keys::UNDO, serde_json::to_vec(&undo.collect::<Vec<_>>()).unwrap_or_default());
+        if by_hand {
+            batch.put(keys::UNDO, serde_json::to_vec(&undo.collect::<Vec<_>>()).unwrap_or_default());
+        }
         batch.put(keys::COUNTER, counter.to_be_bytes());
         self.unjudged.note(summaries.leads());
         summaries.flush(&mut batch)?;

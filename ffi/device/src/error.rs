@@ -39,8 +39,8 @@ pub enum Error {
         /// What is missing.
         missing: Vec<String>,
     },
-    /// It is for managers and directors, by the directory.
-    #[error("only a manager or a director may do this")]
+    /// It is for managers, by the directory.
+    #[error("only a manager may do this")]
     LeadersOnly,
     /// An approval needs somebody else than who proposed.
     #[error("nobody approves what they proposed themselves")]

@@ -7,7 +7,7 @@ use fieldbook_core::document::NoClocks;
 use fieldbook_core::ids::{DocId, DocKind, Hash32};
 use fieldbook_core::model::DirectoryModel;
 use fieldbook_core::policy::PolicyHistory;
-use fieldbook_core::replica::{DocEdits, Replica, ReplicaError};
+use fieldbook_core::replica::{DocEdits, Replica, ReplicaError, Saved};
 use fieldbook_core::time::{Act, Moment};
 use fieldbook_engines::SecureStore;
 
@@ -85,11 +85,30 @@ impl Shared {
         &self,
         plan: impl FnOnce(&mut Replica, &Act) -> Result<(T, Vec<DocEdits>), Error>,
     ) -> Result<T, Error> {
+        self.write(plan, Replica::edit)
+    }
+
+    /// As [`Shared::act`], for what the app notes by itself: undo goes on meaning the last thing that the user did.
+    ///
+    /// # Errors
+    /// As [`Shared::act`].
+    pub fn note<T>(
+        &self,
+        plan: impl FnOnce(&mut Replica, &Act) -> Result<(T, Vec<DocEdits>), Error>,
+    ) -> Result<T, Error> {
+        self.write(plan, Replica::edit_aside)
+    }
+
+    fn write<T>(
+        &self,
+        plan: impl FnOnce(&mut Replica, &Act) -> Result<(T, Vec<DocEdits>), Error>,
+        edit: impl FnOnce(&mut Replica, &Act, &[DocEdits]) -> Result<Vec<Saved>, ReplicaError>,
+    ) -> Result<T, Error> {
         let seed = self.entropy.seed();
         let (out, changes) = self.with(|replica, now| {
             let act = replica.act(now, seed)?;
             let (out, lots) = plan(replica, &act)?;
-            match replica.edit(&act, &lots) {
+            match edit(replica, &act, &lots) {
                 Ok(_) => {}
                 Err(ReplicaError::Edit(fieldbook_core::document::EditError::NothingChanged)) => {
                     return Ok::<_, Error>((out, BTreeSet::new()));

@@ -113,7 +113,7 @@ const SENTENCES: &[(&str, &str, &str)] = &[
     ("not_found", "这台手机上已没有该内容。", "This phone does not hold it (any more)."),
     ("stale", "内容刚刚有变化，请重新查看后再决定。", "It has just changed; please look again before deciding."),
     ("undetermined", "现在还不能判断，缺少：{}。", "This cannot be said yet; what is missing: {}."),
-    ("leaders_only", "只有主管或总监可以审批。", "Only a manager or a director may approve."),
+    ("leaders_only", "只有主管可以审批。", "Only a manager may approve."),
     ("own_proposal", "不能审批自己的申请，请交由上级审批。", "You cannot approve what you proposed yourself."),
     ("nothing_to_undo", "没有可以撤销的操作。", "There is nothing to undo."),
     // The home page, and talks.

@@ -28,7 +28,10 @@ impl Fieldbook {
     /// # Errors
     /// [`Error::Locked`], [`Error::NotEnrolled`].
     pub fn home(&self) -> Result<Home, Error> {
-        while self.shared.read(|replica, now| refresh(&self.shared, replica, now))? {}
+        while self.shared.read(|replica, now| refresh(&self.shared, replica, now))? {
+            // Whoever waits for the store gets it in between.
+            std::thread::yield_now();
+        }
         self.shared.read(|replica, now| {
             let (zone, day) = calendar::today(replica, now)?;
             let today = Today::new(replica.now_ms(now), day, &zone)?;

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use fieldbook_core::document::{Clocks, Doc, NoClocks};
-use fieldbook_core::ids::{DocId, DocKind};
+use fieldbook_core::access::Role;
+use fieldbook_core::document::{Clocks, Doc};
+use fieldbook_core::ids::{DocId, DocKind, UserId};
 use fieldbook_core::model::{AccountModel, AdvancementModel, DirectoryModel, LeadModel, RulingModel};
 use fieldbook_core::policy::{Policy, PolicyAt, PolicyHistory};
 use fieldbook_core::replica::{Replica, ReplicaError};
-use fieldbook_core::rules::{self, Facts};
+use fieldbook_core::rules::{self, Facts, Unknown};
 use fieldbook_core::time::Moment;
 use jiff::tz::TimeZone;
 
@@ -83,7 +84,7 @@ pub(super) struct Held {
     pub now_ms: i64,
     pub zone: TimeZone,
     /// Who wrote the lead down: its owner until there is a ruling.
-    pub writer: Option<fieldbook_core::ids::UserId>,
+    pub writer: Option<UserId>,
 }
 
 impl Held {
@@ -97,7 +98,7 @@ impl Held {
         let clocks = docs.clocks();
         let model = LeadModel::read(&docs.lead.1, clocks);
         let account = match model.fields.account {
-            Some(account) => optional(replica, account)?.map(|doc| AccountModel::read(&doc, &NoClocks)),
+            Some(account) => optional(replica, account)?.map(|doc| AccountModel::read(&doc, clocks)),
             None => None,
         };
         let people = if replica.holds(DocId::directory())? { Some(shared.names(replica)?) } else { None };
@@ -117,6 +118,16 @@ impl Held {
             zone: zone(replica)?,
             ruling: docs.ruling,
         })
+    }
+
+    /// Whether somebody is a manager.
+    ///
+    /// # Errors
+    /// [`Error::Undetermined`] where the phone does not hold the directory.
+    pub fn manages(&self, user: UserId) -> Result<bool, Error> {
+        let people = self.people.as_deref().ok_or_else(|| Unknown::of("通讯录"))?;
+        let role = people.users.get(&user).and_then(|known| known.role.as_deref());
+        Ok(role.and_then(Role::named) == Some(Role::Manager))
     }
 
     /// As rules ask for it.

@@ -84,7 +84,7 @@ fn stage_of(facts: &Facts<'_>, policy: &Policy, view: StageView) -> StageJudgeme
     StageJudgement {
         name: name(&view.stage),
         since_ms: view.since_ms,
-        provisional: known != Some(view.stage.as_str()),
+        provisional: view.open.is_some() || known != Some(view.stage.as_str()),
         confirmed,
         next: next.map(|stage| stage.id.clone()),
         next_name: next.map(|stage| stage.name.clone()).unwrap_or_default(),
@@ -95,7 +95,7 @@ fn stage_of(facts: &Facts<'_>, policy: &Policy, view: StageView) -> StageJudgeme
 }
 
 fn proposal(name: String, made: Proposal) -> ProposalItem {
-    let Proposal { id, to, at_ms, policy, verdict, jump, under_present } = made;
+    let Proposal { id, to, at_ms, policy, verdict, jump, under_present, again: _ } = made;
     let verdict = match verdict {
         ProposalVerdict::Counts { since_ms } => ProposalOutcome::Counts { since_ms },
         ProposalVerdict::Lacks(missing) => ProposalOutcome::Lacks { missing },

@@ -95,7 +95,8 @@ impl Docs {
             None => AdvancementModel::read(&Doc::genesis(fieldbook_core::ids::DocKind::Advancement), clocks),
         };
         let conflicts = conflict_items(self, names, language);
-        let rows = table.rows.into_iter().map(|row| AdvancementRow {
+        // What other rules keep in the same document (`loss/…`, weeks) is not of the table.
+        let rows = table.rows.into_iter().filter(|row| !row.id.contains('/')).map(|row| AdvancementRow {
             question: words::question(&row.id, language).map_or_else(String::new, str::to_owned),
             ..row
         });
@@ -113,7 +114,7 @@ impl Docs {
         let joint =
             ruling.map(|ruling| ruling.joint_owners.iter().map(|user| user_name(names, *user)).collect());
         let mut timeline: Vec<_> =
-            model.events.into_iter().map(|event| timeline_item(event, names)).collect();
+            model.events.into_iter().filter(shows).map(|event| timeline_item(event, names)).collect();
         timeline.sort_by_key(|item| std::cmp::Reverse((item.at_ms, item.id)));
         let evidence = model.evidence.into_iter().rev().map(|piece| evidence_item(piece, names));
         LeadPage {
@@ -131,6 +132,11 @@ impl Docs {
             conflicts,
         }
     }
+}
+
+/// Whether an entry is one that a person made: that somebody opened the lead is for the rules.
+fn shows(logged: &LoggedEvent) -> bool {
+    !matches!(logged.event, Event::Read {})
 }
 
 fn timeline_item(logged: LoggedEvent, names: &DirectoryModel) -> TimelineItem {

@@ -138,7 +138,7 @@ impl Fieldbook {
     /// A leader's word on a proposal of somebody else (C28, C63).
     ///
     /// # Errors
-    /// [`Error::LeadersOnly`] for whom the directory has as no manager or director; [`Error::OwnProposal`]; [`Error::NotFound`] for a lead or a
+    /// [`Error::LeadersOnly`] for whom the directory has as no manager; [`Error::OwnProposal`]; [`Error::NotFound`] for a lead or a
     /// proposal that is not here; [`Error::Undetermined`] without the directory; [`Error::Locked`].
     pub fn approve(
         &self,
@@ -150,7 +150,8 @@ impl Fieldbook {
         self.shared.read(|replica, now| {
             let me = replica.identity()?.user;
             let held = Held::load(&self.shared, replica, lead, now)?;
-            if !held.facts().leads(me)? {
+            // A director reads every lead and writes none: what they approved would come back refused.
+            if !held.manages(me)? {
                 return Err(Error::LeadersOnly);
             }
             let events = held.lead.events.iter();
@@ -177,7 +178,7 @@ impl Fieldbook {
             Ok::<_, Error>(response::owes_read_mark(&held.facts(), me).unwrap_or(false))
         })?;
         if owed {
-            self.log(lead, &Event::Read {})?;
+            self.shared.note(|_, act| Ok(((), vec![DocEdits::of(lead, vec![Event::Read {}.log(act)])])))?;
         }
         Ok(owed)
     }
