@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fieldbook_core::company::{CompanyError, Sent};
 use tokio::time::MissedTickBehavior;
 
 use crate::app::{App, blocking};
@@ -11,9 +12,6 @@ use crate::app::{App, blocking};
 mod webhook;
 
 use webhook::Webhook;
-
-/// Leads of one round: a few dozen milliseconds, so that a round never keeps the store's readers waiting for long.
-const LEADS_A_ROUND: usize = 64;
 
 /// Runs until the server stops: at every tick as many rounds as there is work for.
 pub(crate) async fn run(app: Arc<App>) {
@@ -24,57 +22,85 @@ pub(crate) async fn run(app: Arc<App>) {
     let mut tick = tokio::time::interval(Duration::from_millis(every_ms));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopping = app.stopping.subscribe();
-    let config = &app.config;
-    let webhook = config.webhook_url.as_deref().map(|url| Webhook::new(url, &config.webhook_key));
-    let webhook = webhook.transpose().unwrap_or_else(|error| {
-        tracing::error!(error, "automation.webhook_url cannot be used: nothing is sent");
-        None
-    });
     loop {
         tokio::select! {
             _ = tick.tick() => {}
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
         while !*app.stopping.borrow() {
-            let app = app.clone();
-            if !blocking(move || round(&app)).await {
-                break;
+            let rounding = app.clone();
+            match tokio::task::spawn_blocking(move || round(&rounding)).await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => break,
+                // The disk may come back, and a lead that brings the rules down is one of many: both are told, and not at every tick.
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "rules were not applied; they are tried again in a while");
+                    tick.reset_after(AFTER_A_FAILURE);
+                    break;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the rules broke off; they are tried again in a while");
+                    tick.reset_after(AFTER_A_FAILURE);
+                    break;
+                }
             }
         }
-        if let Some(webhook) = &webhook {
-            send(&app, webhook).await;
+    }
+}
+
+/// Sends what the rules want told outside, until the server stops. Apart from the rules: a receiver that is slow keeps no lead waiting.
+/// Without a webhook nothing is sent, and what is too late expires.
+pub(crate) async fn send(app: Arc<App>) {
+    let config = &app.config;
+    let webhook = config.webhook_url.as_deref().map(|url| Webhook::new(url, &config.webhook_key.0));
+    let webhook = match webhook.transpose() {
+        Ok(webhook) => webhook,
+        Err(error) => {
+            return tracing::error!(error, "automation.webhook_url cannot be used: nothing is sent");
+        }
+    };
+    let mut tick = tokio::time::interval(if webhook.is_some() { SEND_EVERY } else { EXPIRE_EVERY });
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stopping = app.stopping.subscribe();
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+        // What was begun and not settled is sent again by the next process, under the same key.
+        tokio::select! {
+            () = lot(&app, webhook.as_ref()) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
         }
     }
 }
 
 /// One round; whether there is more to do at once.
-fn round(app: &App) -> bool {
-    match app.company.automate(&app.config.timezone, app.now_ms(), LEADS_A_ROUND) {
-        Ok(done) => {
-            if done.acted > 0 {
-                tracing::info!(judged = done.judged, acted = done.acted, "rules were applied");
-            }
-            app.announce(done.touched);
-            done.more
-        }
-        Err(error) => {
-            tracing::error!(%error, "rules were not applied; they are with the next round");
-            false
-        }
+fn round(app: &App) -> Result<bool, CompanyError> {
+    let done = app.company.automate(&app.config.timezone, app.now_ms(), LEADS_A_ROUND)?;
+    if done.acted > 0 {
+        tracing::info!(judged = done.judged, acted = done.acted, "rules were applied");
     }
+    for (lead, error) in &done.failed {
+        tracing::error!(%lead, error, "the rules could not be applied to a lead");
+    }
+    app.announce(done.touched);
+    Ok(done.more)
 }
 
-/// Sends what waits. What is not settled, because the process ends here, is sent again by the next under the same key.
-async fn send(app: &Arc<App>, webhook: &Webhook) {
+/// Sends what waits, until one does not get through: the receiver is away then, and the others wait with it.
+async fn lot(app: &Arc<App>, webhook: Option<&Webhook>) {
     let leasing = app.clone();
-    let leased =
-        match blocking(move || leasing.company.lease_intents(leasing.now_ms(), INTENTS_A_ROUND)).await {
-            Ok(leased) => leased,
-            Err(error) => return tracing::error!(%error, "intents were not read"),
-        };
+    let leased = blocking(move || leasing.company.lease_intents(leasing.now_ms(), INTENTS_A_LOT)).await;
+    let leased = match leased {
+        Ok(leased) => leased,
+        Err(error) => return tracing::error!(%error, "intents were not read"),
+    };
+    let Some(webhook) = webhook else { return };
     for leased in leased {
-        if *app.stopping.borrow() {
-            return;
+        if leased.intent.expires_ms <= app.now_ms() {
+            // The next to take it says so.
+            continue;
         }
         let sent = webhook.send(&leased.intent, app.now_ms()).await;
         let settling = app.clone();
@@ -85,8 +111,19 @@ async fn send(app: &Arc<App>, webhook: &Webhook) {
             }
             Err(error) => tracing::error!(%error, "what came of an intent was not noted; it is sent again"),
         }
+        if sent == Sent::Failed {
+            return;
+        }
     }
 }
 
+/// Leads of one round: a few dozen milliseconds, so that a round never keeps the store's readers waiting for long.
+const LEADS_A_ROUND: usize = 64;
+/// How long the rules rest after they failed.
+const AFTER_A_FAILURE: Duration = Duration::from_secs(30);
 /// Intents that are taken at once.
-const INTENTS_A_ROUND: usize = 32;
+const INTENTS_A_LOT: usize = 32;
+/// How often what waits is sent.
+const SEND_EVERY: Duration = Duration::from_millis(500);
+/// How often what is too late expires where nothing is sent.
+const EXPIRE_EVERY: Duration = Duration::from_secs(3_600);

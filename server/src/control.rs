@@ -197,7 +197,8 @@ fn socket_path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
 }
 
-const ORDER_MAX_BYTES: u64 = 64 << 10;
+/// A policy is the longest of orders: a dozen sections of at most a value's size, escaped.
+const ORDER_MAX_BYTES: u64 = 4 << 20;
 /// Pause after a connection that could not be taken.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const ORDER_TIMEOUT: Duration = Duration::from_secs(5);

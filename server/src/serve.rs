@@ -32,6 +32,7 @@ pub struct Running {
     listening: JoinHandle<std::io::Result<()>>,
     chores: JoinHandle<()>,
     rules: JoinHandle<()>,
+    sending: JoinHandle<()>,
     tls: Option<RustlsConfig>,
 }
 
@@ -96,6 +97,7 @@ pub fn start(app: Arc<App>, hub: Arc<Hub>, listener: TcpListener) -> Result<Runn
     };
     let chores = tokio::spawn(chores(app.clone()));
     let rules = tokio::spawn(automation::run(app.clone()));
+    let sending = tokio::spawn(automation::send(app.clone()));
     match undone::take(&app.config.data_dir) {
         Ok(Some(undone)) => tracing::warn!("this company was restored from a backup; {undone}"),
         Ok(None) => {}
@@ -105,7 +107,7 @@ pub fn start(app: Arc<App>, hub: Arc<Hub>, listener: TcpListener) -> Result<Runn
         tracing::warn!(%address, "no phone reaches this address: codes and invitations need server.public_url");
     }
     tracing::info!(%address, tls = tls.is_some(), "listening");
-    Ok(Running { address, app, hub, handle, listening, chores, rules, tls })
+    Ok(Running { address, app, hub, handle, listening, chores, rules, sending, tls })
 }
 
 impl Running {
@@ -142,8 +144,12 @@ impl Running {
         self.handle.graceful_shutdown(Some(Duration::from_secs(self.app.config.shutdown_s.into())));
         let ended = self.listening.await.map_err(std::io::Error::other)?;
         self.chores.abort();
-        // A round that has begun ends before the store is closed.
-        self.rules.await.map_err(std::io::Error::other)?;
+        // A round that has begun ends before the store is closed, and whatever came of it the store is closed.
+        for task in [self.rules, self.sending] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "what runs the rules broke off");
+            }
+        }
         let (app, hub) = (self.app, self.hub);
         let closed = blocking(move || hub.flush().and(Ok(app.engine.close()?))).await;
         closed.map_err(|error| match error {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fieldbook_core::company::{Intent, Sent};
+use fieldbook_core::company::{Intent, IntentState, Sent};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::handshake;
@@ -20,9 +20,11 @@ use tokio_rustls::TlsConnector;
 
 /// Where intents go, and the key that signs them.
 pub(super) struct Webhook {
-    secure: bool,
+    tls: Option<TlsConnector>,
     host: String,
     port: u16,
+    /// As it is named in the request.
+    authority: String,
     path: String,
     key: hmac::Key,
 }
@@ -33,15 +35,21 @@ impl Webhook {
     /// # Errors
     /// A sentence, when it is none.
     pub fn new(address: &str, key: &str) -> Result<Self, String> {
-        let uri: Uri = address.parse().map_err(|e| format!("{address:?} is no address: {e}"))?;
+        // The address itself is told nowhere: what stands behind its question mark is a secret with some receivers.
+        let uri: Uri = address.parse().map_err(|e| format!("it is no address: {e}"))?;
         let secure = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            _ => return Err(format!("{address:?} begins neither with https:// nor with http://")),
+            _ => return Err("it begins neither with https:// nor with http://".to_owned()),
         };
-        let host = uri.host().ok_or_else(|| format!("{address:?} names no host"))?.to_owned();
+        // As it is dialled: an IPv6 address without its brackets.
+        let host = uri.host().ok_or("the address names no host")?.trim_matches(['[', ']']).to_owned();
         Ok(Self {
-            secure,
+            tls: secure.then(connector).transpose()?,
+            authority: uri
+                .authority()
+                .map(|a| a.as_str().rsplit('@').next().unwrap_or_default().to_owned())
+                .unwrap_or_default(),
             host,
             port: uri.port_u16().unwrap_or(if secure { 443 } else { 80 }),
             path: uri.path_and_query().map_or("/".to_owned(), ToString::to_string),
@@ -55,11 +63,16 @@ impl Webhook {
         match answer {
             // It has it already: that is what the key is for.
             Ok(Ok(200..=299 | 409)) => Sent::Delivered,
-            Ok(Ok(408 | 425 | 429 | 500..)) | Err(_) => Sent::Failed,
-            Ok(Ok(status)) => {
+            Ok(Ok(status @ (400 | 410 | 422))) => {
                 tracing::warn!(intent = %intent.id, status, "the receiver does not want an intent");
                 Sent::Refused
             }
+            // It may be on its way up, or have another key by then.
+            Ok(Ok(status)) => {
+                tracing::warn!(intent = %intent.id, status, "an intent was not taken");
+                Sent::Failed
+            }
+            Err(_) => Sent::Failed,
             Ok(Err(error)) => {
                 tracing::warn!(intent = %intent.id, error, "an intent did not get through");
                 Sent::Failed
@@ -69,9 +82,11 @@ impl Webhook {
 
     async fn status(&self, intent: &Intent, now_ms: i64) -> Result<u16, String> {
         let said = |e: &dyn std::fmt::Display| e.to_string();
-        let body = serde_json::to_vec(intent).map_err(|e| said(&e))?;
+        // The same for every attempt, as its key is.
+        let told = Intent { state: IntentState::Waiting, tries: 0, ..intent.clone() };
+        let body = serde_json::to_vec(&told).map_err(|e| said(&e))?;
         let request = Request::post(&self.path)
-            .header(HOST, format!("{}:{}", self.host, self.port))
+            .header(HOST, &self.authority)
             .header(USER_AGENT, concat!("fieldbook/", env!("CARGO_PKG_VERSION")))
             .header(CONTENT_TYPE, "application/json")
             .header("idempotency-key", intent.id.to_string())
@@ -79,20 +94,9 @@ impl Webhook {
             .body(Full::new(Bytes::from(body)))
             .map_err(|e| said(&e))?;
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|e| said(&e))?;
-        if !self.secure {
-            return exchange(stream, request).await;
-        }
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| said(&e))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let Some(tls) = &self.tls else { return exchange(stream, request).await };
         let name = ServerName::try_from(self.host.clone()).map_err(|e| said(&e))?;
-        let stream =
-            TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|e| said(&e))?;
-        exchange(stream, request).await
+        exchange(tls.connect(name, stream).await.map_err(|e| said(&e))?, request).await
     }
 
     /// `t=<server time, milliseconds>,v1=<HMAC-SHA-256 of "time.body" in hex>`: an old message that is sent again is told by its time.
@@ -101,6 +105,16 @@ impl Webhook {
         signed.extend_from_slice(body);
         format!("t={now_ms},v1={}", hex::encode(hmac::sign(&self.key, &signed)))
     }
+}
+
+fn connector() -> Result<TlsConnector, String> {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<u16, String>
@@ -127,7 +141,6 @@ mod tests {
     use axum::extract::State;
     use axum::http::{HeaderMap, StatusCode};
     use axum::routing::post;
-    use fieldbook_core::company::IntentState;
     use fieldbook_core::ids::{DocId, EntryId, UserId};
 
     use super::*;
@@ -166,13 +179,16 @@ mod tests {
 
     #[tokio::test]
     async fn an_intent_arrives_under_its_key_and_signed() {
-        let (address, seen) = receiver(&[503, 200, 409, 422]).await;
+        let (address, seen) = receiver(&[503, 200, 409, 404, 422]).await;
         let webhook = Webhook::new(&address, "secret").unwrap();
-        for expected in [Sent::Failed, Sent::Delivered, Sent::Delivered, Sent::Refused] {
-            assert_eq!(webhook.send(&intent(), 1_000).await, expected);
+        let expected = [Sent::Failed, Sent::Delivered, Sent::Delivered, Sent::Failed, Sent::Refused];
+        for (tries, expected) in (0..).zip(expected) {
+            assert_eq!(webhook.send(&Intent { tries, ..intent() }, 1_000).await, expected);
         }
         let seen = seen.lock().unwrap();
         let (headers, body) = &seen[0];
+        assert_eq!(headers["host"], address.trim_start_matches("http://").trim_end_matches("/in"));
+        assert!(seen.iter().all(|(_, other)| other == body), "one key, one message");
         assert!(seen.iter().all(|(other, _)| other["idempotency-key"] == headers["idempotency-key"]));
         assert_eq!(headers["idempotency-key"], "07".repeat(16).as_str());
         let signature = headers["fieldbook-signature"].to_str().unwrap().strip_prefix("t=1000,v1=").unwrap();

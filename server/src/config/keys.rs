@@ -11,7 +11,7 @@ use std::str::FromStr;
 use fieldbook_core::limits;
 use jiff::tz::TimeZone;
 
-use super::{AuthConfig, Config, ConfigError, Engine, GateConfig, KeyAlgorithm, LogFormat, TlsFiles};
+use super::{AuthConfig, Config, ConfigError, Engine, GateConfig, KeyAlgorithm, LogFormat, Secret, TlsFiles};
 
 /// One configuration key.
 pub struct Key {
@@ -250,20 +250,14 @@ pub const KEYS: &[Key] = &[
         default: "",
         takes: "an address that begins with https:// or http://, or nothing",
         help: "Where what the rules want told outside is posted, each under its key and signed. Nothing: it waits, and expires after a day.",
-        set: |d, v| {
-            d.0.webhook_url = Some(v.to_owned()).filter(|v| !v.is_empty());
-            Ok(())
-        },
+        set: |d, v| put(&mut d.0.webhook_url, url(v)),
     },
     Key {
         name: "automation.webhook_key",
         default: "",
-        takes: "text",
+        takes: "16 to 200 characters, or nothing where nothing is posted",
         help: "The key of the signature (HMAC-SHA-256) of what is posted.",
-        set: |d, v| {
-            d.0.webhook_key = v.to_owned();
-            Ok(())
-        },
+        set: |d, v| put(&mut d.0.webhook_key, token(v).map(|key| Secret(key.unwrap_or_default()))),
     },
 ];
 
@@ -341,7 +335,7 @@ impl Draft {
             timezone: TimeZone::UTC,
             automation_every_ms: 0,
             webhook_url: None,
-            webhook_key: String::new(),
+            webhook_key: Secret::default(),
         };
         let mut draft = Self(blank, None, None);
         for key in KEYS {
@@ -360,6 +354,9 @@ impl Draft {
             (Some(_), None) => return Err(ConfigError::HalfTls { given: "tls.cert" }),
             (None, Some(_)) => return Err(ConfigError::HalfTls { given: "tls.key" }),
         };
+        if config.webhook_url.is_some() && config.webhook_key.0.is_empty() {
+            return Err(ConfigError::Unsigned);
+        }
         Ok(config)
     }
 }

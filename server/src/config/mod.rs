@@ -63,7 +63,17 @@ pub struct Config {
     /// `automation.webhook_url`: where intents go.
     pub webhook_url: Option<String>,
     /// `automation.webhook_key`: signs them.
-    pub webhook_key: String,
+    pub webhook_key: Secret,
+}
+
+/// What no log shows.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 /// Tokens and codes.
@@ -177,6 +187,9 @@ pub enum ConfigError {
         /// The one that is set.
         given: &'static str,
     },
+    /// An address for the webhook and no key: whoever receives it could not tell who sent it.
+    #[error("`automation.webhook_url` needs `automation.webhook_key`, which signs what is posted")]
+    Unsigned,
 }
 
 /// Where a value was given.

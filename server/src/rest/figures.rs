@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use fieldbook_core::access::OfficeVerb;
-use fieldbook_core::company::Intent;
+use fieldbook_core::company::{DeviceRow, DeviceStatus, Intent};
 use fieldbook_core::ids::EntryId;
 use fieldbook_core::rules::figures::{Amount, Expenses, Figure, Period, figures};
 use jiff::civil::Date;
@@ -100,11 +100,6 @@ pub(super) async fn read(
             day.map_err(|_| ApiError::bad_request("a day is written as 2026-03-01"))
         };
         let (from, until) = (day(&days.from)?, day(&days.until)?);
-        if until <= from {
-            return Err(ApiError::bad_request(
-                "`until` is the day behind the last, so it lies behind `from`",
-            ));
-        }
         Ok(Json(told(&app, from, until, days.marketing_fen)?))
     })
     .await
@@ -134,10 +129,13 @@ pub(crate) fn told(
     until: Date,
     marketing_fen: Option<i64>,
 ) -> Result<Figures, ApiError> {
+    if until <= from {
+        return Err(ApiError::bad_request("`until` is the day behind the last, so it lies behind `from`"));
+    }
     let now_ms = app.now_ms();
-    let heard = app.company.devices()?;
-    let silent =
-        heard.iter().filter(|(_, _, last_contact_ms)| now_ms - last_contact_ms > DAY_MS).count() as u32;
+    let devices = app.company.devices()?;
+    let silent = devices.iter().filter(|(_, device, heard_ms)| is_silent(device, *heard_ms, now_ms)).count();
+    let silent = silent as u32;
     let period = Period::new(from, until, &app.config.timezone, now_ms, silent);
     let period = period.ok_or_else(|| ApiError::bad_request("there is no such day"))?;
     let policies = app.company.policies()?;
@@ -147,6 +145,11 @@ pub(crate) fn told(
     let expenses = Expenses { marketing_fen, mornings: None };
     let figures = figures(&app.company.outcomes()?, policy, period, expenses).into_iter().map(row).collect();
     Ok(Figures { as_of_ms: now_ms, silent_devices: silent, policy: at.id, figures })
+}
+
+/// Whether somebody's work may lie on this phone, unheard of (O11): it is in use and was not heard from for a day.
+pub(super) fn is_silent(device: &DeviceRow, last_contact_ms: i64, now_ms: i64) -> bool {
+    device.status == DeviceStatus::Active && now_ms - last_contact_ms > DAY_MS
 }
 
 fn row(figure: Figure) -> FigureRow {

@@ -103,6 +103,7 @@ pub(super) async fn publish(
             .map_err(|wrong| ApiError::new(StatusCode::BAD_REQUEST, "policy_refused", wrong.to_string()))?;
         let effective_from_ms = body.effective_from_ms.unwrap_or_else(|| tomorrow(&app));
         if body.dry_run {
+            app.company.check_publication(&policy, effective_from_ms, app.now_ms())?;
             return Ok((StatusCode::OK, Json(PublishedVersion { id: None, effective_from_ms })));
         }
         let id = put_in_force(&app, &policy, effective_from_ms, caller.user(), &body.note)?;

@@ -108,7 +108,7 @@ pub(super) async fn stats(State(app): State<Arc<App>>, caller: Caller) -> Result
         let (mut devices, mut silent_devices) = (BTreeMap::new(), 0);
         for (_, device, last_contact_ms) in app.company.devices()? {
             *devices.entry(format!("{:?}", device.status).to_lowercase()).or_insert(0) += 1;
-            silent_devices += usize::from(now_ms - last_contact_ms > DAY_MS);
+            silent_devices += usize::from(super::figures::is_silent(&device, last_contact_ms, now_ms));
         }
         let held = app.company.held_waiting()?;
         Ok(Json(Stats {
@@ -153,4 +153,3 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 }
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-const DAY_MS: i64 = 24 * 3_600 * 1_000;
