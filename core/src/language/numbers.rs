@@ -266,7 +266,7 @@ impl Reading<'_> {
 
     fn big(&mut self, big: i64) -> Option<()> {
         let pending = self.pending();
-        let section = (self.section.0 + pending.0, self.section.1 + pending.1);
+        let section = (self.section.0.checked_add(pending.0)?, self.section.1.checked_add(pending.1)?);
         if section.1 <= 0 || (self.last_big == Some(big)) {
             return None;
         }
@@ -300,7 +300,7 @@ impl Reading<'_> {
         let Some(digits) = self.current else { return (0, 0) };
         match self.last_unit {
             Some(unit) if unit >= 100 && digits.is_single && !self.has_zero => {
-                (digits.least * unit / 10, digits.most * unit / 10)
+                (digits.least.saturating_mul(unit) / 10, digits.most.saturating_mul(unit) / 10)
             }
             _ => (digits.least, digits.most),
         }
@@ -315,7 +315,7 @@ impl Reading<'_> {
         }
         let pending = self.pending();
         // 一百二台 is a hundred and two of them, if anything; 一百二 alone is as good as 一百二十.
-        self.section = (self.section.0 + pending.0, self.section.1 + pending.1);
+        self.section = (self.section.0.checked_add(pending.0)?, self.section.1.checked_add(pending.1)?);
         if self.is_broken || (self.section.1 == 0 && !self.has_zero) {
             return None;
         }
@@ -332,7 +332,7 @@ impl Reading<'_> {
         }
         let added = match (self.current, self.last_unit) {
             (Some(digits), None) if digits.is_single && digits.is_whole && !self.has_zero => {
-                digits.least * (big / 10)
+                digits.least.checked_mul(big / 10)?
             }
             (Some(digits), None)
                 if digits.is_whole && (1_000 * ONE..10_000 * ONE).contains(&digits.least) =>
@@ -345,7 +345,7 @@ impl Reading<'_> {
                 // A digit that belongs to what follows is none of it.
                 match pending {
                     Some(digits) if digits.start > settled.end && !digits.is_single => return None,
-                    _ => self.section.0 + self.pending().0,
+                    _ => self.section.0.checked_add(self.pending().0)?,
                 }
             }
             _ => return None,
@@ -365,6 +365,20 @@ mod tests {
         let number = read(&chars, 0, &counts).unwrap_or_else(|| panic!("{written} is a number"));
         let ends = (number.least as f64 / ONE as f64, number.most as f64 / ONE as f64);
         assert_eq!(ends, (least, most), "{written}");
+    }
+
+    #[test]
+    fn a_number_that_is_too_large_is_none() {
+        for written in
+            ["900000000000000千900000000000000元", "900000000000000亿900000000000000亿", "九千亿亿亿亿亿"]
+        {
+            let chars: Vec<char> = written.chars().collect();
+            let number = read(&chars, 0, &|_| false);
+            assert!(
+                number.is_none_or(|number| number.least >= 0 && number.least <= number.most),
+                "{written}"
+            );
+        }
     }
 
     #[test]
