@@ -99,7 +99,7 @@ impl BootClock {
 }
 
 /// When something happened, as far as can be known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Occurred {
     /// Corrected time, milliseconds since 1970 UTC.
     pub at_ms: i64,

@@ -918,7 +918,7 @@ fn whoever_left_gets_no_leads() {
 }
 
 #[test]
-fn leads_are_given_to_reps_and_managers_and_to_nobody_else() {
+fn leads_are_given_to_whoever_sells_and_to_nobody_else() {
     let mut office = Office::new();
     let lead = office.lead_from_office(1, "同仁医院");
     for (n, role) in Role::ALL.into_iter().enumerate() {
@@ -931,7 +931,7 @@ fn leads_are_given_to_reps_and_managers_and_to_nobody_else() {
         let assigned = office.company.assign(lead, user(n), user(9), "", office.now_ms).map(|_| ());
         for outcome in [taken_in, assigned] {
             match role {
-                Role::Rep | Role::Manager => outcome.unwrap(),
+                Role::Rep | Role::Manager | Role::Director => outcome.unwrap(),
                 _ => assert!(matches!(outcome, Err(CompanyError::Refused(_))), "{role:?}: {outcome:?}"),
             }
         }

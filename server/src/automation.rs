@@ -1,10 +1,13 @@
 //! The company's rules at work: rounds over what changed and what is due, and the sending of what they want told outside. What a round
 //! decides is core's; this tells the phones of it, and the webhook.
 
+use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fieldbook_core::company::{CompanyError, Sent};
+use fieldbook_core::company::{CompanyError, Hands, Part, Sent};
+use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 
 use crate::app::{App, blocking};
@@ -22,29 +25,79 @@ pub(crate) async fn run(app: Arc<App>) {
     let mut tick = tokio::time::interval(Duration::from_millis(every_ms));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopping = app.stopping.subscribe();
+    let rules = match Rules::new(app.clone()) {
+        Ok(rules) => rules,
+        Err(error) => return tracing::error!(%error, "there is no thread for the rules: none is applied"),
+    };
     loop {
         tokio::select! {
             _ = tick.tick() => {}
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
         while !*app.stopping.borrow() {
-            let rounding = app.clone();
-            match tokio::task::spawn_blocking(move || round(&rounding)).await {
-                Ok(Ok(true)) => {}
-                Ok(Ok(false)) => break,
+            match rules.round().await {
+                Ok(true) => {}
+                Ok(false) => break,
                 // The disk may come back, and a lead that brings the rules down is one of many: both are told, and not at every tick.
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "rules were not applied; they are tried again in a while");
-                    tick.reset_after(AFTER_A_FAILURE);
-                    break;
-                }
                 Err(error) => {
-                    tracing::error!(%error, "the rules broke off; they are tried again in a while");
+                    tracing::error!(error, "rules were not applied; they are tried again in a while");
                     tick.reset_after(AFTER_A_FAILURE);
                     break;
                 }
             }
         }
+    }
+}
+
+/// The thread of the rules. Where processors are short it gives way to whoever syncs: what a rep wrote is safe and seen first, and what
+/// follows from it comes a moment later.
+struct Rules(std::sync::mpsc::Sender<oneshot::Sender<Result<bool, String>>>);
+
+impl Rules {
+    fn new(app: Arc<App>) -> std::io::Result<Self> {
+        let (ask, asked) = std::sync::mpsc::channel::<oneshot::Sender<_>>();
+        std::thread::Builder::new().name("rules".into()).spawn(move || {
+            give_way();
+            for answer in asked {
+                // A lead that brings the rules down does not take their thread along.
+                let done = catch_unwind(AssertUnwindSafe(|| round(&app)));
+                let done = done.map_err(|_| "the rules broke off".to_owned());
+                // Whoever asked may have stopped listening.
+                let _ = answer.send(done.and_then(|done| done.map_err(|error| error.to_string())));
+            }
+        })?;
+        Ok(Self(ask))
+    }
+
+    /// One round; whether there is more to do at once.
+    async fn round(&self) -> Result<bool, String> {
+        let (answer, answered) = oneshot::channel();
+        let gone = || "the thread of the rules is gone".to_owned();
+        self.0.send(answer).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+/// Lets this thread, and those that it starts, run behind the others: on Linux, where a priority is a thread's.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    let me = rustix::thread::gettid();
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(Some(me), NICE) {
+        tracing::warn!(%error, "the rules run beside everything else");
+    }
+}
+
+/// A thread for each part.
+struct Threads;
+
+impl Hands for Threads {
+    fn count(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS)
+    }
+
+    fn all(&self, parts: Vec<Part<'_>>) {
+        std::thread::scope(|scope| parts.into_iter().for_each(|part| drop(scope.spawn(part))));
     }
 }
 
@@ -77,7 +130,7 @@ pub(crate) async fn send(app: Arc<App>) {
 
 /// One round; whether there is more to do at once.
 fn round(app: &App) -> Result<bool, CompanyError> {
-    let done = app.company.automate(&app.config.timezone, app.now_ms(), LEADS_A_ROUND)?;
+    let done = app.company.automate_with(&app.config.timezone, app.now_ms(), LEADS_A_ROUND, &Threads)?;
     if done.acted > 0 {
         tracing::info!(judged = done.judged, acted = done.acted, "rules were applied");
     }
@@ -119,6 +172,10 @@ async fn lot(app: &Arc<App>, webhook: Option<&Webhook>) {
 
 /// Leads of one round: a few dozen milliseconds, so that a round never keeps the store's readers waiting for long.
 const LEADS_A_ROUND: usize = 64;
+/// Threads that judge at once at the most.
+const THREADS: usize = 4;
+/// How far the rules stand behind, as `nice` counts.
+const NICE: i32 = 10;
 /// How long the rules rest after they failed.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(30);
 /// Intents that are taken at once.

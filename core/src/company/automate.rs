@@ -3,7 +3,7 @@
 //! that dies in between judges the same leads again, and finds everything recorded.
 //!
 //! A timer is a row by the moment at which it is due: a million of them cost what is due. It says only "look at this lead"; one that was
-//! overtaken by events finds nothing to do.
+//! overtaken by events finds nothing to do. A change of the policy is a timer too, behind which every lead is judged again ([`super::sweep`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,16 +11,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::tz::TimeZone;
 use minicbor::{Decode, Encode};
 
+use super::accounts::named_account;
+use super::facts::FactRow;
 use super::intents::{Intent, IntentState, plan_intent};
 use super::leads::{assignment_edits, family, origin_of};
 use super::rows::{Header, decode, encode};
+use super::sweep::{Hands, OneHand};
 use super::{Company, CompanyError, SERVER_USER, TeamRow, UserRow, View, keys};
 use crate::access::{Channel, Role};
 use crate::document::{Doc, Edit};
 use crate::ids::{DocId, DocKind, EntryId, TeamId, UserId};
-use crate::model::{
-    AccountModel, AdvancementModel, Decision, DirectoryModel, DirectoryUser, LeadModel, RulingModel,
-};
+use crate::model::{Decision, DirectoryModel, DirectoryUser, RulingModel};
 use crate::policy::{PolicyHistory, Who};
 use crate::rules::assignment::Candidate;
 use crate::rules::automation::{Act, Automation, plan_automation};
@@ -31,7 +32,7 @@ use crate::store::{Batch, Direction, Position, Range};
 use crate::sync::message::Fill;
 
 /// The queue of timers.
-const QUEUE: &str = "timers";
+pub(super) const QUEUE: &str = "timers";
 /// How long a process may take over a due timer, milliseconds.
 const LEASE_MS: i64 = 60_000;
 /// How long an intent may wait for its receiver, milliseconds: a day, behind which a message about "now" is none.
@@ -43,7 +44,7 @@ const UNSAID_MS: i64 = 3_600_000;
 /// How long the count of open leads is carried on before it is counted anew, milliseconds: another process may have assigned some.
 const COUNT_MS: i64 = 600_000;
 /// The timer of a change of the policy: no document has this id.
-const SWEEP: &[u8] = b"sweep";
+pub(super) const SWEEP: &[u8] = b"sweep";
 
 /// What one round did.
 #[derive(Debug, Clone, Default)]
@@ -63,9 +64,6 @@ pub struct Automated {
 /// What was judged of a lead last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct JudgedLead {
-    /// By which version of the policy.
-    #[n(0)]
-    pub policy: Option<EntryId>,
     /// When something of it comes due next, milliseconds since 1970 UTC.
     #[n(1)]
     pub next_ms: Option<i64>,
@@ -78,13 +76,13 @@ pub struct JudgedLead {
 }
 
 /// What a round knows of the company.
-struct Desk<'a> {
+pub(super) struct Desk<'a> {
     users: BTreeMap<UserId, UserRow>,
     teams: BTreeMap<TeamId, TeamRow>,
-    people: DirectoryModel,
-    candidates: Vec<Candidate>,
-    policies: Arc<PolicyHistory>,
-    zone: &'a TimeZone,
+    pub people: DirectoryModel,
+    pub candidates: Vec<Candidate>,
+    pub policies: Arc<PolicyHistory>,
+    pub zone: &'a TimeZone,
 }
 
 impl Company {
@@ -94,6 +92,20 @@ impl Company {
     /// # Errors
     /// [`CompanyError`] of the store.
     pub fn automate(&self, zone: &TimeZone, now_ms: i64, most: usize) -> Result<Automated, CompanyError> {
+        self.automate_with(zone, now_ms, most, &OneHand)
+    }
+
+    /// As [`Company::automate`], by several hands where a change of the policy is to be felt by every lead.
+    ///
+    /// # Errors
+    /// As [`Company::automate`].
+    pub fn automate_with(
+        &self,
+        zone: &TimeZone,
+        now_ms: i64,
+        most: usize,
+        hands: &dyn Hands,
+    ) -> Result<Automated, CompanyError> {
         let mut done = Automated::default();
         let raw = self.store.get(keys::AUTOMATED)?;
         let cursor = raw.as_deref().and_then(|row| row.try_into().ok()).map_or(0, Position::from_be_bytes);
@@ -149,7 +161,7 @@ impl Company {
             self.read_up_to(raw, cursor, news.upto)?;
         }
         if let Some(after) = swept {
-            done.more |= self.sweep(&mut desk, &after, most, now_ms, &mut done)?;
+            done.more |= self.sweep(&mut desk, &after, most, now_ms, hands, &mut done)?;
         }
         Ok(done)
     }
@@ -179,11 +191,6 @@ impl Company {
         }
     }
 
-    /// Adds to a batch that every lead is judged again from a moment on: when a version of the policy comes into force.
-    pub(super) fn plan_sweep(batch: &mut Batch, from_ms: i64) {
-        jobs::enqueue(batch, QUEUE, from_ms, SWEEP, &[]);
-    }
-
     fn read_up_to(&self, raw: Option<Vec<u8>>, cursor: Position, upto: Position) -> Result<(), CompanyError> {
         if upto > cursor {
             let mut batch = Batch::new();
@@ -194,45 +201,8 @@ impl Company {
         Ok(())
     }
 
-    fn begin_sweep(&self, timer: &Lease) -> Result<(), CompanyError> {
-        let mut batch = Batch::new();
-        jobs::finish(&mut batch, timer);
-        batch.put(keys::SWEPT, []);
-        self.store.commit_one(batch)?;
-        Ok(())
-    }
-
-    /// Judges the next leads of a sweep. Gives whether there are more.
-    fn sweep(
-        &self,
-        desk: &mut Desk<'_>,
-        after: &[u8],
-        most: usize,
-        now_ms: i64,
-        done: &mut Automated,
-    ) -> Result<bool, CompanyError> {
-        let mut range = Range::prefix(keys::JUDGED);
-        if let Some(lead) = DocId::from_slice(after) {
-            range = Range::prefix_after(keys::JUDGED, &keys::judged(lead));
-        }
-        let rows = self.store.scan(&range, Direction::Forward, most)?;
-        let leads: Vec<DocId> =
-            rows.iter().filter_map(|(key, _)| DocId::from_slice(&key[keys::JUDGED.len()..])).collect();
-        for lead in &leads {
-            self.automate_lead(desk, *lead, None, now_ms, done)?;
-        }
-        let mut batch = Batch::new();
-        batch.guard(keys::SWEPT, Some(after.to_vec()));
-        match leads.last().filter(|_| leads.len() == most) {
-            Some(last) => batch.put(keys::SWEPT, last.0),
-            None => batch.delete(keys::SWEPT),
-        };
-        self.store.commit_one(batch)?;
-        Ok(leads.len() == most)
-    }
-
     /// Judges a lead and does what is to be done.
-    fn automate_lead(
+    pub(super) fn automate_lead(
         &self,
         desk: &mut Desk<'_>,
         lead: DocId,
@@ -284,51 +254,29 @@ impl Company {
         let ruling = self.own(DocId::ruling_of(lead), Some(origin_of(lead)))?;
         let (Some(_), Some(doc)) = (&ruling.header, self.there(lead)?) else { return Ok((batch, None)) };
         let read = RulingModel::read(&ruling.doc, &crate::document::NoClocks);
-        let clocks = &read.clocks;
-        let table =
-            self.there(DocId::advancement_of(lead))?.unwrap_or_else(|| Doc::genesis(DocKind::Advancement));
-        let model = LeadModel::read(&doc, clocks);
-        let table = AdvancementModel::read(&table, clocks);
-        let account = match model.fields.account {
-            Some(account) => self.there(account)?.map(|account| AccountModel::read(&account, clocks)),
+        let table = self.there(DocId::advancement_of(lead))?;
+        let account = match named_account(&doc, &read.clocks) {
+            Some((account, _)) => self.there(account)?,
             None => None,
         };
-        let facts = Facts {
-            id: lead,
-            lead: &model,
-            ruling: Some(&read),
-            table: Some(&table),
-            account: account.as_ref(),
-            people: Some(&desk.people),
-            policies: &desk.policies,
-            now_ms,
-            zone: desk.zone,
-        };
-        // What cannot be said is not acted upon.
-        let again = Automation { next_ms: Some(now_ms.saturating_add(UNSAID_MS)), ..Automation::default() };
-        let plan = plan_automation(&facts, &desk.candidates).unwrap_or(again);
-        let outcome = match assess_outcome(&facts).says {
-            Says::So(outcome) => Some(outcome),
-            Says::Undetermined(_) => None,
-        };
-        let ended = outcome.as_ref().is_some_and(|outcome| outcome.won_ms.is_some() || outcome.lost)
-            || model.fields.deleted == Some(true);
-        let assigned = plan.acts.iter().rev().find_map(|act| match act {
-            Act::Assign { to, .. } => Some(*to),
-            _ => None,
-        });
-        let now = JudgedLead {
-            policy: Some(desk.policies.at(now_ms).id),
-            next_ms: plan.next_ms,
-            outcome,
-            worked_by: assigned.or(read.fields.owner).filter(|_| !ended),
-        };
-        let moved = self.note(&mut batch, lead, now)?;
-        if plan.acts.is_empty() {
+        let row = FactRow::read(&doc, read, table.as_ref(), account.as_ref());
+        let (acts, now) = judge_lead(&row.facts(lead, desk, now_ms), &desk.candidates);
+        let moved = self.note(&mut batch, lead, &now)?;
+        self.keep_facts(&mut batch, lead, &row)?;
+        if acts.is_empty() {
             return Ok((batch, Some(Looked { moved, acted: None })));
         }
-        let touched = self.plan_acts(&mut batch, desk, lead, ruling, &read, plan.acts, now_ms)?;
+        let touched = self.plan_acts(&mut batch, desk, lead, ruling, &row.ruling, acts, now_ms)?;
         Ok((batch, Some(Looked { moved, acted: Some(touched) })))
+    }
+
+    /// Keeps what the rules read.
+    fn keep_facts(&self, batch: &mut Batch, lead: DocId, row: &FactRow) -> Result<(), CompanyError> {
+        let (key, row) = (keys::facts(lead), row.encode());
+        if self.store.get(&key)?.as_ref() != Some(&row) {
+            batch.put(key, row);
+        }
+        Ok(())
     }
 
     /// Keeps what was judged, and sets the timer where it is another than before. Gives whose work it was and is.
@@ -336,22 +284,17 @@ impl Company {
         &self,
         batch: &mut Batch,
         lead: DocId,
-        now: JudgedLead,
+        now: &JudgedLead,
     ) -> Result<(Option<UserId>, Option<UserId>), CompanyError> {
         let key = keys::judged(lead);
-        let before = self.store.get(&key)?;
-        let known: Option<JudgedLead> = before.as_deref().map(|row| decode(&key, row)).transpose()?;
-        if let Some(next_ms) = now.next_ms
-            && known.as_ref().and_then(|known| known.next_ms) != Some(next_ms)
-        {
-            jobs::enqueue(batch, QUEUE, next_ms, &lead.0, &[]);
+        let raw = self.store.get(&key)?;
+        let before: JudgedLead = raw.as_deref().map_or(Ok(JudgedLead::default()), |row| decode(&key, row))?;
+        plan_timer(batch, lead, &before, now);
+        let row = encode(now);
+        if raw.as_ref() != Some(&row) {
+            batch.guard(key.clone(), raw).put(key, row);
         }
-        let moved = (known.and_then(|known| known.worked_by), now.worked_by);
-        let row = encode(&now);
-        if before.as_ref() != Some(&row) {
-            batch.guard(key.clone(), before).put(key, row);
-        }
-        Ok(moved)
+        Ok((before.worked_by, now.worked_by))
     }
 
     #[expect(
@@ -506,6 +449,33 @@ impl Company {
             range = Range::prefix_after(&prefix, last);
             leads.extend(rows.iter().filter_map(|(key, _)| DocId::from_slice(&key[prefix.len()..])));
         }
+    }
+}
+
+/// What is to be done about a lead, and what is kept of the judgement.
+pub(super) fn judge_lead(facts: &Facts<'_>, candidates: &[Candidate]) -> (Vec<Act>, JudgedLead) {
+    // What cannot be said is not acted upon.
+    let again = Automation { next_ms: Some(facts.now_ms.saturating_add(UNSAID_MS)), ..Automation::default() };
+    let plan = plan_automation(facts, candidates).unwrap_or(again);
+    let outcome = match assess_outcome(facts).says {
+        Says::So(outcome) => Some(outcome),
+        Says::Undetermined(_) => None,
+    };
+    let ended = outcome.as_ref().is_some_and(|outcome| outcome.won_ms.is_some() || outcome.lost)
+        || facts.lead.fields.deleted == Some(true);
+    let assigned = plan.acts.iter().rev().find_map(|act| match act {
+        Act::Assign { to, .. } => Some(*to),
+        _ => None,
+    });
+    let owner = facts.ruling.and_then(|ruling| ruling.fields.owner);
+    let worked_by = assigned.or(owner).filter(|_| !ended);
+    (plan.acts, JudgedLead { next_ms: plan.next_ms, outcome, worked_by })
+}
+
+/// Sets the timer of a lead where it is another than before. One that was overtaken rings for nothing.
+pub(super) fn plan_timer(batch: &mut Batch, lead: DocId, before: &JudgedLead, now: &JudgedLead) {
+    if let Some(next_ms) = now.next_ms.filter(|_| now.next_ms != before.next_ms) {
+        jobs::enqueue(batch, QUEUE, next_ms, &lead.0, &[]);
     }
 }
 

@@ -211,6 +211,11 @@ pub fn judged(lead: DocId) -> Vec<u8> {
     key(JUDGED, &[&lead.0])
 }
 
+/// `d/lead`: what the rules read of it.
+pub fn facts(lead: DocId) -> Vec<u8> {
+    key(b"d/", &[&lead.0])
+}
+
 /// The longest external id that stands in a key as it is.
 const EXTERNAL_MAX_BYTES: usize = 200;
 

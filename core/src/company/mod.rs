@@ -22,6 +22,7 @@ use crate::time::{Moment, Stamp};
 mod accounts;
 mod automate;
 mod clocks;
+mod facts;
 mod feed;
 mod follow;
 mod gate;
@@ -37,6 +38,7 @@ mod push;
 mod restore;
 mod rows;
 mod shelf;
+mod sweep;
 
 pub use automate::{Automated, JudgedLead};
 pub use feed::{NewsPage, View};
@@ -49,6 +51,7 @@ pub use people::{DeviceRow, DeviceStatus, Greeting, Principal, TeamRow, UserRow}
 pub use policy::Published;
 pub use push::{Incoming, Prepared, Settled};
 pub use rows::{Header, Tie};
+pub use sweep::{Hands, OneHand, Part};
 
 /// The format of a company's store that this build writes.
 pub const FORMAT: u32 = 1;

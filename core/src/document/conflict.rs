@@ -24,7 +24,7 @@ pub struct Path {
 }
 
 /// One of the values that survive side by side.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConflictValue {
     /// The value; null when one side emptied the register.
     pub value: Value,
@@ -37,7 +37,7 @@ pub struct ConflictValue {
 }
 
 /// A register with two or more different surviving values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {
     /// Which register.
     pub path: Path,

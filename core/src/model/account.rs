@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::event::{LoggedEvent, events};
 use super::fields::{is_filled, registers, root_registers};
 use super::lead::{Contact, Tag, tags};
@@ -65,7 +67,7 @@ impl AccountFields {
 }
 
 /// An account, read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountModel {
     /// Registers.
     pub fields: AccountFields,

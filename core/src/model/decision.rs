@@ -87,7 +87,7 @@ pub struct Cured {
 }
 
 /// A decision with its place in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedDecision {
     /// Unique for ever.
     pub id: EntryId,

@@ -207,7 +207,7 @@ pub struct Evidence {
 }
 
 /// An event with its place in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedEvent {
     /// Unique for ever (O6).
     pub id: EntryId,
@@ -235,7 +235,7 @@ impl LoggedEvent {
 }
 
 /// Evidence with its place in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedEvidence {
     /// Its entry.
     pub id: EntryId,

@@ -133,7 +133,7 @@ impl Tag {
 }
 
 /// A lead, read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeadModel {
     /// Registers.
     pub fields: LeadFields,

@@ -34,7 +34,7 @@ registers! {
 root_registers!(RulingFields);
 
 /// A ruling, read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RulingModel {
     /// Registers.
     pub fields: RulingFields,

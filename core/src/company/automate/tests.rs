@@ -284,25 +284,84 @@ fn an_intent_that_expired_is_never_sent() {
     assert_eq!(company.intent(id).unwrap().state, IntentState::Expired(later_ms));
 }
 
-/// C52: a version that comes into force is felt by every lead, without anybody touching one.
+/// C52: a version that comes into force is felt by every lead, without anybody touching one, and no document is loaded for it.
 #[test]
-fn a_policy_in_force_is_swept_over_every_lead() {
-    let company = company(Arc::new(MemoryStore::new()));
+fn a_policy_in_force_is_swept_over_every_lead_from_rows() {
+    let store = Arc::new(Watches::default());
+    let company = company(store.clone());
     let leads: Vec<NewLead> = (1..150).map(lead).collect();
     company.intake(&leads, NOW_MS).unwrap();
     settle(&company, NOW_MS);
-    let policy = Policy::from_toml("base = \"medical\"\nname = \"智康\"\n").unwrap();
+    sync_call(&company, leads[0].id, NOW_MS + 60_000, NOW_MS + 120_000);
+    settle(&company, NOW_MS + 120_000);
+    let mut policy = Policy::clone(company.policies().unwrap().at(NOW_MS).policy.as_deref().unwrap());
+    policy.figures.key_fields = vec!["customer_name".into(), "brand".into()];
     let from_ms = NOW_MS + HOUR_MS;
-    let published = company.publish_policy(&policy, from_ms, ZHAO, "", [1; 32], NOW_MS + 1).unwrap();
-    settle(&company, NOW_MS + 2);
-    let by = |company: &Company| {
-        let all = leads.iter().map(|lead| company.judged(lead.id).unwrap().unwrap().policy.unwrap());
-        all.collect::<BTreeSet<_>>()
+    company.publish_policy(&policy, from_ms, ZHAO, "", [1; 32], NOW_MS + 1).unwrap();
+    settle(&company, NOW_MS + 120_001);
+    let key_fields = |company: &Company| {
+        let outcomes = company.outcomes().unwrap();
+        assert_eq!(outcomes.len(), leads.len());
+        outcomes.into_iter().map(|outcome| outcome.key_fields).collect::<BTreeSet<_>>()
     };
-    assert_eq!(by(&company), [EntryId([0; 16])].into());
+    let before = key_fields(&company);
+    assert!(before.iter().all(|(_, of)| *of != 2), "{before:?}");
+
+    store.loads.store(0, Ordering::SeqCst);
+    assert_eq!(settle(&company, from_ms), 0);
+    assert_eq!(key_fields(&company), [(1, 2)].into());
+    // Of the policy itself.
+    assert!(store.loads.load(Ordering::SeqCst) <= 1, "{:?}", store.loads);
+
+    // What was judged by rows is what is judged by documents.
+    let judged = |company: &Company| -> Vec<_> {
+        leads.iter().map(|lead| company.judged(lead.id).unwrap().unwrap()).collect()
+    };
+    let by_rows = judged(&company);
+    let mut batch = Batch::new();
+    leads.iter().for_each(|lead| {
+        batch.delete(keys::facts(lead.id));
+    });
+    batch.put(keys::SWEPT, []);
+    store.commit_one(batch).unwrap();
     settle(&company, from_ms);
-    assert_eq!(by(&company), [published.id].into());
+    assert!(store.loads.load(Ordering::SeqCst) >= leads.len());
+    assert_eq!(judged(&company), by_rows);
     let in_the_past = company.publish_policy(&policy, NOW_MS, ZHAO, "", [2; 32], NOW_MS + 9);
     assert!(matches!(in_the_past, Err(CompanyError::Refused(_))));
-    assert_eq!(company.outcomes().unwrap().len(), leads.len());
+}
+
+/// A store that counts the snapshots of documents that are read.
+#[derive(Default)]
+struct Watches {
+    store: MemoryStore,
+    loads: AtomicUsize,
+}
+
+impl Watches {
+    fn saw<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) {
+        let loads = keys.into_iter().filter(|key| key.starts_with(b"s/")).count();
+        self.loads.fetch_add(loads, Ordering::SeqCst);
+    }
+}
+
+impl Store for Watches {
+    fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.saw(keys.iter().copied());
+        self.store.get_many(keys)
+    }
+    fn scan(&self, range: &Range, direction: Direction, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.saw([range.from.as_slice()]);
+        self.store.scan(range, direction, limit)
+    }
+    fn commit(&self, batches: Vec<Batch>) -> Result<Vec<Outcome>, StoreError> {
+        self.store.commit(batches)
+    }
+    fn head(&self) -> Result<Position, StoreError> {
+        self.store.head()
+    }
+    fn read(&self, keys: &[&[u8]], ranges: &[(Range, usize)]) -> Result<Reads, StoreError> {
+        self.saw(keys.iter().copied().chain(ranges.iter().map(|(range, _)| range.from.as_slice())));
+        self.store.read(keys, ranges)
+    }
 }
