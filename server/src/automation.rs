@@ -89,7 +89,8 @@ fn give_way() {
 }
 
 /// A thread for each part.
-struct Threads;
+#[derive(Debug, Clone, Copy)]
+pub struct Threads;
 
 impl Hands for Threads {
     fn count(&self) -> usize {

@@ -3,7 +3,7 @@
 
 pub mod app;
 pub mod auth;
-mod automation;
+pub mod automation;
 pub mod backup;
 pub mod cli;
 pub mod config;

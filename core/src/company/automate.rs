@@ -20,7 +20,7 @@ use super::sweep::{Hands, OneHand};
 use super::{Company, CompanyError, SERVER_USER, TeamRow, UserRow, View, keys};
 use crate::access::{Channel, Role};
 use crate::document::{Doc, Edit};
-use crate::ids::{DocId, DocKind, EntryId, TeamId, UserId};
+use crate::ids::{DocId, DocKind, EntryId, Hash32, TeamId, UserId};
 use crate::model::{Decision, DirectoryModel, DirectoryUser, RulingModel};
 use crate::policy::{PolicyHistory, Who};
 use crate::rules::assignment::Candidate;
@@ -149,6 +149,15 @@ impl Company {
             if timer.key == SWEEP {
                 self.begin_sweep(&timer)?;
                 done.more = true;
+            } else if let Ok(hash) = timer.key.as_slice().try_into() {
+                // The bytes of evidence have come.
+                for lead in self.leads_awaiting(Hash32(hash))? {
+                    leads.remove(&lead);
+                    self.automate_lead(&mut desk, lead, None, now_ms, &mut done)?;
+                }
+                let mut batch = Batch::new();
+                jobs::finish(&mut batch, &timer);
+                self.store.commit_one(batch)?;
             } else if let Some(lead) = DocId::from_slice(&timer.key) {
                 leads.remove(&lead);
                 self.automate_lead(&mut desk, lead, Some(&timer), now_ms, &mut done)?;
@@ -260,7 +269,8 @@ impl Company {
             None => None,
         };
         let row = FactRow::read(&doc, read, table.as_ref(), account.as_ref());
-        let (acts, now) = judge_lead(&row.facts(lead, desk, now_ms), &desk.candidates);
+        let (mut acts, now) = judge_lead(&row.facts(lead, desk, now_ms), &desk.candidates);
+        acts.extend(self.plan_arrivals(&mut batch, lead, &doc, &row.ruling)?);
         let moved = self.note(&mut batch, lead, &now)?;
         self.keep_facts(&mut batch, lead, &row)?;
         if acts.is_empty() {
@@ -357,6 +367,7 @@ impl Company {
                     edits.push(Edit::Set { field: "stage".to_owned(), value: stage.into() })
                 }
                 Act::Receive(id, entry) => record(&mut edits, id, &Decision::Received { entry }),
+                Act::Verify(id, hash) => record(&mut edits, id, &Decision::Verified { hash }),
             }
         }
         if !moved {

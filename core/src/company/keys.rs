@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::access::Channel;
-use crate::ids::{Actor, DeviceId, DocId, EntryId, TeamId, UserId};
+use crate::ids::{Actor, DeviceId, DocId, EntryId, Hash32, TeamId, UserId};
 use crate::store::{Position, Slot, key};
 
 /// What the company is ([`super::rows::Meta`]).
@@ -214,6 +214,21 @@ pub fn judged(lead: DocId) -> Vec<u8> {
 /// `d/lead`: what the rules read of it.
 pub fn facts(lead: DocId) -> Vec<u8> {
     key(b"d/", &[&lead.0])
+}
+
+/// `b/hash/0/device`: the bytes of evidence have come from this device.
+pub fn arrived(hash: Hash32, device: DeviceId) -> Vec<u8> {
+    key(b"b/", &[&hash.0, &[0], &device.0])
+}
+
+/// `b/hash/1/…`: the leads that wait for the bytes.
+pub fn awaiting(hash: Hash32) -> Vec<u8> {
+    key(b"b/", &[&hash.0, &[1]])
+}
+
+/// `b/hash/1/lead`.
+pub fn awaited(hash: Hash32, lead: DocId) -> Vec<u8> {
+    key(b"b/", &[&hash.0, &[1], &lead.0])
 }
 
 /// The longest external id that stands in a key as it is.

@@ -20,6 +20,7 @@ use crate::store::{Batch, FORMAT_KEY, Outcome, Position, Store, StoreError, form
 use crate::time::{Moment, Stamp};
 
 mod accounts;
+mod arrivals;
 mod automate;
 mod clocks;
 mod facts;

@@ -96,15 +96,6 @@ impl Policy {
         for (at, kind) in self.scores.activity_signals.iter().enumerate() {
             found.signal(&signals, format!("scores.activity_signals[{at}]"), kind);
         }
-        for (at, stage) in self.stages.iter().enumerate() {
-            for (need_at, need) in stage.needs.iter().enumerate() {
-                if matches!(&need.what, Proof::Evidence(evidence) if evidence.verified) {
-                    let path = format!("stages[{at}].needs[{need_at}].evidence.verified");
-                    let english = "nothing notes yet that the bytes have come: no lead would ever have it";
-                    found.tell(path, "尚不记录文件是否已到达，没有线索能满足".into(), english.into());
-                }
-            }
-        }
         found.signal(&signals, "figures.trial_signal".to_owned(), &self.figures.trial_signal);
         for (at, task) in self.tasks.iter().enumerate() {
             let facts = std::iter::once((format!("tasks[{at}].after"), &task.after));

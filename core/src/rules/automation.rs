@@ -14,7 +14,7 @@ use super::stage::StageOnce;
 use super::tasks::{Task, TaskState, tasks_and_unsure};
 use super::verdict::{Says, Unknown};
 use super::words::objections;
-use crate::ids::{DocId, EntryId, UserId};
+use crate::ids::{DocId, EntryId, Hash32, UserId};
 use crate::limits;
 use crate::model::{Cured, Decision, Event, Firing, LoggedEvent, RulingModel};
 use crate::policy::{Overdue, Policy, Proof, Who};
@@ -50,6 +50,8 @@ pub enum Act {
     Confirm(String),
     /// Record that a proposal came whose approval is a matter of hours.
     Receive(EntryId, EntryId),
+    /// Record that the bytes of evidence have come (O5); of that the rules know nothing until it is recorded.
+    Verify(EntryId, Hash32),
 }
 
 /// What is to be done about a lead now. Of `candidates` one gets it where nobody owns it or the owner did not answer.

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 mod app;
+mod assign;
 mod child;
 mod edit;
 mod firm;
@@ -26,6 +27,7 @@ mod light;
 mod open;
 mod phone;
 mod reconnect;
+mod rules;
 mod server;
 mod table;
 mod wire;
@@ -67,6 +69,9 @@ const ROWS: &[(&str, RowOf)] = &[
     ("open", open::run),
     ("idle", idle::run),
     ("import", import::run),
+    ("page", rules::page),
+    ("company", rules::company),
+    ("assign", assign::run),
 ];
 
 fn main() -> ExitCode {

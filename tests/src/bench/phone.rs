@@ -2,8 +2,10 @@
 //! flights are counted. What the phone's runtime does beside that (listeners, evidence, sign-in) is not here; the rows `edit`, `open` and
 //! `import` go through the facade ([`crate::app`]).
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fieldbook_core::ids::DocId;
@@ -95,6 +97,35 @@ impl Phone {
         Ok(())
     }
 
+    /// A connection that stands until it is told to stop; `heard` is told of the documents that changed, once they are stored.
+    ///
+    /// # Errors
+    /// Those of the network, of the store, and the server's refusals.
+    pub async fn listen(
+        &mut self,
+        token: &str,
+        port: u16,
+        stop: &AtomicBool,
+        heard: impl Fn(&BTreeSet<DocId>),
+    ) -> Result<(), Fail> {
+        let mut socket = connect(port, None, &Arc::new(Tally::default())).await?;
+        let mut link = Link::new();
+        let first = link.open(&self.replica, token, "bench", now())?;
+        send(&mut socket, first).await?;
+        while !stop.load(Ordering::Relaxed) {
+            let Ok(message) = timeout(LISTEN, socket.next()).await else { continue };
+            let Message::Binary(frame) = message.ok_or("the server hung up")?? else { continue };
+            let turn = link.receive(&mut self.replica, decode_frame::<FromServer>(&frame)?, now())?;
+            if let Some(error) = turn.closed {
+                return Err(format!("the server closed: {error:?}").into());
+            }
+            heard(&turn.applied.changed);
+            send(&mut socket, turn.send).await?;
+        }
+        let _ = socket.close(None).await;
+        Ok(())
+    }
+
     /// One whole connection, until everything is everywhere.
     ///
     /// # Errors
@@ -147,4 +178,6 @@ async fn send(socket: &mut Socket, messages: Vec<FromPhone>) -> Result<(), Fail>
     Ok(socket.flush().await?)
 }
 
+/// How often a phone that listens looks whether it is to stop.
+const LISTEN: Duration = Duration::from_millis(200);
 const SILENCE: Duration = Duration::from_secs(120);

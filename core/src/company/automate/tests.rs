@@ -5,8 +5,10 @@ use super::*;
 use crate::company::{Company, Incoming, LocalGate, NewLead, Sent, Settled};
 use crate::document::NoClocks;
 use crate::ids::{Actor, DeviceId};
-use crate::model::{Direction as TouchDirection, Event, Outcome as TouchOutcome, Touch, TouchChannel};
-use crate::policy::Policy;
+use crate::model::{
+    Direction as TouchDirection, Event, Evidence, Outcome as TouchOutcome, StageProposal, Touch, TouchChannel,
+};
+use crate::policy::{EvidenceNeed, Need, Policy, Proof};
 use crate::store::{MemoryStore, Outcome, Reads, Row, Store, StoreError};
 use crate::sync::message::Push;
 use crate::time::{Act as DeviceAct, Moment, Stamp};
@@ -108,12 +110,6 @@ fn decided(company: &Company, lead: DocId) -> Vec<String> {
 
 /// 李's phone comes back with a call that took place at `at_ms`.
 fn sync_call(company: &Company, lead: DocId, at_ms: i64, now_ms: i64) {
-    let stamp = Stamp {
-        user: LI,
-        moment: Moment { wall_ms: at_ms, boot: 1, mono_ms: 1 },
-        offset_ms: Some(at_ms - 1),
-        last_contact_ms: NOW_MS,
-    };
     let touch = Touch {
         channel: TouchChannel::Phone,
         direction: TouchDirection::Out,
@@ -121,10 +117,26 @@ fn sync_call(company: &Company, lead: DocId, at_ms: i64, now_ms: i64) {
         text: String::new(),
         at_ms: None,
     };
+    sync(company, lead, at_ms, now_ms, |act| vec![Event::Touch(touch.clone()).log(act)]);
+}
+
+/// 李's phone comes back with what was done at `at_ms`.
+fn sync(
+    company: &Company,
+    lead: DocId,
+    at_ms: i64,
+    now_ms: i64,
+    edits: impl FnOnce(&DeviceAct) -> Vec<Edit>,
+) {
+    let stamp = Stamp {
+        user: LI,
+        moment: Moment { wall_ms: at_ms, boot: 1, mono_ms: 1 },
+        offset_ms: Some(at_ms - 1),
+        last_contact_ms: NOW_MS,
+    };
     let mut doc = company.load(lead).unwrap();
-    let edit = Event::Touch(touch).log(&DeviceAct::new(stamp, [7; 32]));
     let actor = Actor { device: DeviceId([1; 8]), incarnation: 1 };
-    let change = doc.edit(actor, &stamp, &[edit]).unwrap().change;
+    let change = doc.edit(actor, &stamp, &edits(&DeviceAct::new(stamp, [7; 32]))).unwrap().change;
     let push = Push { id: 1, doc: lead, origin: None, changes: vec![change.into()] };
     let who = company.principal(actor.device).unwrap();
     let prepared = company.prepare(lead, &[Incoming { who, push }], &mut LocalGate::new(1), now_ms).unwrap();
@@ -282,6 +294,56 @@ fn an_intent_that_expired_is_never_sent() {
     let later_ms = NOW_MS + 28 * HOUR_MS;
     assert!(company.lease_intents(later_ms, 9).unwrap().is_empty());
     assert_eq!(company.intent(id).unwrap().state, IntentState::Expired(later_ms));
+}
+
+/// O5, C62: a stage that wants the bytes of evidence waits for them, and for those of the phone that named it.
+#[test]
+fn bytes_that_come_late_move_the_lead() {
+    let store = Arc::new(MemoryStore::new());
+    let company = company(store.clone());
+    let mut policy = Policy::clone(company.policies().unwrap().at(NOW_MS).policy.as_deref().unwrap());
+    let wanted = policy.stages.iter_mut().find(|stage| stage.id == "screening").unwrap();
+    let photo = EvidenceNeed { name_contains: String::new(), media: "image/".into(), verified: true };
+    wanted.needs = vec![Need { name: "照片".into(), what: Proof::Evidence(photo) }];
+    company.publish_policy(&policy, NOW_MS + 1, ZHAO, "", [1; 32], NOW_MS).unwrap();
+    let lead = lead(1);
+    company.intake(std::slice::from_ref(&lead), NOW_MS + 2).unwrap();
+    settle(&company, NOW_MS + 3);
+    let hash = Hash32([8; 32]);
+    let evidence = Evidence {
+        hash,
+        size_bytes: 9,
+        mime: "image/jpeg".into(),
+        name: "现场.jpg".into(),
+        captured_at_ms: NOW_MS,
+        event: None,
+    };
+    let attach = move |act: &DeviceAct| {
+        vec![
+            evidence.attach(act),
+            Event::StageProposal(StageProposal { to: "screening".into(), ..StageProposal::default() })
+                .log(act),
+        ]
+    };
+    sync(&company, lead.id, NOW_MS + HOUR_MS, NOW_MS + 2 * HOUR_MS, attach);
+    let stage = |company: &Company| ruling(company, lead.id).fields.stage;
+    let at_ms = NOW_MS + 2 * HOUR_MS;
+    settle(&company, at_ms);
+    assert_eq!(stage(&company), None);
+    // The same bytes from another phone show nothing about what this one has.
+    company.bytes_arrived(DeviceId([2; 8]), hash, at_ms).unwrap();
+    settle(&company, at_ms + 1);
+    assert_eq!(stage(&company), None);
+    // A process that dies right behind the arrival leaves it to the next.
+    company.bytes_arrived(DeviceId([1; 8]), hash, at_ms + 2).unwrap();
+    let company = open(store);
+    settle(&company, at_ms + 3);
+    assert_eq!(stage(&company).as_deref(), Some("screening"));
+    company.bytes_arrived(DeviceId([1; 8]), hash, at_ms + 4).unwrap();
+    settle(&company, at_ms + 5);
+    let seen = ruling(&company, lead.id).decisions;
+    assert_eq!(seen.iter().filter(|made| made.decision == Decision::Verified { hash }).count(), 1);
+    assert!(company.leads_awaiting(hash).unwrap().is_empty());
 }
 
 /// C52: a version that comes into force is felt by every lead, without anybody touching one, and no document is loaded for it.

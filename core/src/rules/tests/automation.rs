@@ -49,6 +49,7 @@ fn word(act: &Act) -> String {
         Act::Join(_, user, _) => format!("join {}", if *user == LI { "李" } else { "韩" }),
         Act::Confirm(stage) => format!("stage {stage}"),
         Act::Receive(..) => "received".into(),
+        Act::Verify(..) => "verified".into(),
     }
 }
 
@@ -69,6 +70,7 @@ fn apply(story: &mut Story, now_ms: i64, act: Act) {
         }
         Act::Confirm(stage) => story.ruling.as_mut().unwrap().fields.stage = Some(stage),
         Act::Receive(id, entry) => record(story, id, Decision::Received { entry }),
+        Act::Verify(id, hash) => record(story, id, Decision::Verified { hash }),
     }
 }
 
