@@ -17,6 +17,7 @@ use super::intents::{Intent, IntentState, plan_intent};
 use super::leads::{assignment_edits, family, origin_of};
 use super::rows::{Header, decode, encode};
 use super::sweep::{Hands, OneHand};
+use super::twins::{print_of, same_as};
 use super::{Company, CompanyError, SERVER_USER, TeamRow, UserRow, View, keys};
 use crate::access::{Channel, Role};
 use crate::document::{Doc, Edit};
@@ -73,6 +74,9 @@ pub struct JudgedLead {
     /// Whose work it is: its owner, unless it is won, lost or deleted.
     #[n(3)]
     pub worked_by: Option<UserId>,
+    /// By which leads of one customer know each other; `None`: it is won, lost or deleted, or has no telephone number.
+    #[n(4)]
+    pub(super) print: Option<EntryId>,
 }
 
 /// What a round knows of the company.
@@ -271,7 +275,10 @@ impl Company {
         let row = FactRow::read(&doc, read, table.as_ref(), account.as_ref());
         let (mut acts, now) = judge_lead(&row.facts(lead, desk, now_ms), &desk.candidates);
         acts.extend(self.plan_arrivals(&mut batch, lead, &doc, &row.ruling)?);
-        let moved = self.note(&mut batch, lead, &now)?;
+        let before = self.note(&mut batch, lead, &now)?;
+        let moved = (before.worked_by, now.worked_by);
+        let by = (desk.policies.at(now_ms).id, now_ms);
+        acts.extend(self.plan_twins(&mut batch, lead, &row, (&before, &now), by)?);
         self.keep_facts(&mut batch, lead, &row)?;
         if acts.is_empty() {
             return Ok((batch, Some(Looked { moved, acted: None })));
@@ -289,13 +296,8 @@ impl Company {
         Ok(())
     }
 
-    /// Keeps what was judged, and sets the timer where it is another than before. Gives whose work it was and is.
-    fn note(
-        &self,
-        batch: &mut Batch,
-        lead: DocId,
-        now: &JudgedLead,
-    ) -> Result<(Option<UserId>, Option<UserId>), CompanyError> {
+    /// Keeps what was judged, and sets the timer where it is another than before. Gives what was judged before.
+    fn note(&self, batch: &mut Batch, lead: DocId, now: &JudgedLead) -> Result<JudgedLead, CompanyError> {
         let key = keys::judged(lead);
         let raw = self.store.get(&key)?;
         let before: JudgedLead = raw.as_deref().map_or(Ok(JudgedLead::default()), |row| decode(&key, row))?;
@@ -304,7 +306,7 @@ impl Company {
         if raw.as_ref() != Some(&row) {
             batch.guard(key.clone(), raw).put(key, row);
         }
-        Ok((before.worked_by, now.worked_by))
+        Ok(before)
     }
 
     #[expect(
@@ -366,6 +368,7 @@ impl Company {
                 Act::Confirm(stage) => {
                     edits.push(Edit::Set { field: "stage".to_owned(), value: stage.into() })
                 }
+                Act::Link(other) => edits.push(same_as(Some(other))),
                 Act::Receive(id, entry) => record(&mut edits, id, &Decision::Received { entry }),
                 Act::Verify(id, hash) => record(&mut edits, id, &Decision::Verified { hash }),
             }
@@ -480,7 +483,8 @@ pub(super) fn judge_lead(facts: &Facts<'_>, candidates: &[Candidate]) -> (Vec<Ac
     });
     let owner = facts.ruling.and_then(|ruling| ruling.fields.owner);
     let worked_by = assigned.or(owner).filter(|_| !ended);
-    (plan.acts, JudgedLead { next_ms: plan.next_ms, outcome, worked_by })
+    let print = if ended { None } else { print_of(&facts.lead.fields) };
+    (plan.acts, JudgedLead { next_ms: plan.next_ms, outcome, worked_by, print })
 }
 
 /// Sets the timer of a lead where it is another than before. One that was overtaken rings for nothing.

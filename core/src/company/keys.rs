@@ -231,6 +231,16 @@ pub fn awaited(hash: Hash32, lead: DocId) -> Vec<u8> {
     key(b"b/", &[&hash.0, &[1], &lead.0])
 }
 
+/// `z/print/…`: the open leads of one customer.
+pub fn twins(print: EntryId) -> Vec<u8> {
+    key(b"z/", &[&print.0])
+}
+
+/// `z/print/lead`.
+pub fn twin(print: EntryId, lead: DocId) -> Vec<u8> {
+    key(b"z/", &[&print.0, &lead.0])
+}
+
 /// The longest external id that stands in a key as it is.
 const EXTERNAL_MAX_BYTES: usize = 200;
 

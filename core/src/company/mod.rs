@@ -40,6 +40,7 @@ mod restore;
 mod rows;
 mod shelf;
 mod sweep;
+mod twins;
 
 pub use automate::{Automated, JudgedLead};
 pub use feed::{NewsPage, View};

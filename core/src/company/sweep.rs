@@ -166,6 +166,8 @@ fn judge_one(desk: &Desk<'_>, rows: &Rows, now_ms: i64) -> Result<Swept, Company
     Ok(match acts.is_empty() {
         false => Swept::Closely,
         true if before == judged => Swept::Same,
+        // Others of the same customer are concerned.
+        true if before.print != judged.print => Swept::Closely,
         true => Swept::Other { before: Box::new(before), now: Box::new(judged) },
     })
 }

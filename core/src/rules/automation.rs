@@ -50,6 +50,8 @@ pub enum Act {
     Confirm(String),
     /// Record that a proposal came whose approval is a matter of hours.
     Receive(EntryId, EntryId),
+    /// 疑似重复: name the earlier lead of the same customer (O12); of other leads the rules know nothing.
+    Link(DocId),
     /// Record that the bytes of evidence have come (O5); of that the rules know nothing until it is recorded.
     Verify(EntryId, Hash32),
 }
@@ -415,4 +417,7 @@ fn so<T>(says: Says<T>) -> Result<T, Unknown> {
 }
 
 /// What is about the moment in which it fired, and stands whatever comes later.
-const LASTING: [&str; 2] = ["unassigned", "offer"];
+const LASTING: [&str; 3] = ["unassigned", "offer", DUPLICATE];
+
+/// The rule by which leads of one customer are told of each other (O12); the server alone sees both.
+pub const DUPLICATE: &str = "duplicate";

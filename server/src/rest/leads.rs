@@ -135,6 +135,15 @@ pub struct Created {
     missing: Vec<&'static str>,
 }
 
+/// Of which lead one is a duplicate.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DuplicateOf {
+    /// The other lead; nothing: of none.
+    #[schema(value_type = Option<String>)]
+    lead: Option<DocId>,
+}
+
 /// To whom a lead goes, and why.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -201,6 +210,7 @@ pub(super) async fn read(
         let LeadOwner { owner, joint } = app.company.owner_of(id)?;
         lead["owner"] = serde_json::json!(owner);
         lead["joint_owners"] = serde_json::json!(joint);
+        lead["duplicate_of"] = serde_json::json!(app.company.duplicate_of(id)?);
         lead["advancement"] = serde_json::json!(DocId::advancement_of(id));
         lead["ruling"] = serde_json::json!(DocId::ruling_of(id));
         Ok(Json(lead))
@@ -259,6 +269,27 @@ pub(super) async fn assign(
         let assigned = app.company.assign(lead, body.owner, caller.user(), &body.reason, app.now_ms())?;
         app.announce(assigned.touched);
         Ok(Json(AssignedTo { owner: body.owner, changed: assigned.at.is_some() }))
+    })
+    .await
+}
+
+/// Say that a lead is a duplicate of another, or (with nothing) that it is none. Both leads stay as they are; the ruling names the other.
+#[utoipa::path(put, path = "/api/leads/{lead}/duplicate-of", tag = "leads", security(("bearer" = [])), params(("lead" = String, Path)),
+    request_body = DuplicateOf, responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem)))]
+pub(super) async fn duplicate_of(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(lead): Path<DocId>,
+    Body(body): Body<DuplicateOf>,
+) -> Result<StatusCode, ApiError> {
+    blocking(move || {
+        caller.require(OfficeVerb::Assign)?;
+        for lead in [Some(lead), body.lead].into_iter().flatten() {
+            scope::may_decide(&app, &caller.person, lead, None)?;
+        }
+        app.announce(app.company.mark_duplicate(lead, body.lead, app.now_ms())?);
+        Ok(StatusCode::NO_CONTENT)
     })
     .await
 }

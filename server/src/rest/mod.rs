@@ -98,6 +98,7 @@ fn routes(app: Arc<App>) -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(leads::list, leads::create))
         .routes(routes!(leads::read))
         .routes(routes!(leads::assign))
+        .routes(routes!(leads::duplicate_of))
         .routes(routes!(document::read))
         // What needs a person's eye.
         .routes(routes!(conflicts::list))

@@ -346,6 +346,49 @@ fn bytes_that_come_late_move_the_lead() {
     assert!(company.leads_awaiting(hash).unwrap().is_empty());
 }
 
+/// C12, O12: two reps who work one customer without knowing of each other are told, whichever of them is heard of first; and a person may say
+/// that it is none.
+#[test]
+fn leads_of_one_customer_tell_of_each_other() {
+    let company = company(Arc::new(MemoryStore::new()));
+    let with_phone = |n: u8, phone: &str, owner: Option<UserId>| {
+        let mut lead = lead(n);
+        lead.edits.push(Edit::Set { field: "contact_phone".into(), value: phone.into() });
+        NewLead { owner, ..lead }
+    };
+    let first = with_phone(1, "138 0013 8000", Some(LI));
+    let own = with_phone(2, "13800138000", Some(LI));
+    let other = with_phone(3, "+86 138-0013-8000", Some(HAN));
+    let stranger = with_phone(4, "13800138001", Some(HAN));
+    company.intake(&[first.clone(), own.clone()], NOW_MS).unwrap();
+    settle(&company, NOW_MS + 1);
+    assert_eq!(decided(&company, own.id), Vec::<String>::new());
+    company.intake(&[other.clone(), stranger.clone()], NOW_MS + 2).unwrap();
+    settle(&company, NOW_MS + 3);
+    let told = |lead: &NewLead| {
+        let decisions = ruling(&company, lead.id).decisions.into_iter();
+        let of = |made| match made {
+            Decision::Fire(firing) if firing.rule == "duplicate" => Some(firing.epoch),
+            _ => None,
+        };
+        decisions.filter_map(|made| of(made.decision)).collect::<BTreeSet<_>>()
+    };
+    let ids = |leads: &[&NewLead]| leads.iter().map(|lead| EntryId(lead.id.0)).collect::<BTreeSet<_>>();
+    assert_eq!(told(&other), ids(&[&first, &own]));
+    assert_eq!((told(&first), told(&own), told(&stranger)), (ids(&[&other]), ids(&[&other]), ids(&[])));
+    let duplicate_of = |lead: &NewLead| company.duplicate_of(lead.id).unwrap();
+    assert_eq!((duplicate_of(&other), duplicate_of(&first)), (Some(first.id), None));
+    // Nobody is told twice, and what a person said stands.
+    company.mark_duplicate(other.id, None, NOW_MS + 4).unwrap();
+    settle(&company, NOW_MS + 5);
+    assert_eq!((told(&other).len(), duplicate_of(&other)), (2, None));
+    let itself = company.mark_duplicate(first.id, Some(first.id), NOW_MS + 6);
+    assert!(matches!(itself, Err(CompanyError::Refused(_))));
+    let told_outside = company.intents(None, 99).unwrap().into_iter();
+    let told_outside = told_outside.filter(|intent| intent.rule == "duplicate");
+    assert_eq!(told_outside.map(|intent| (intent.lead, intent.tell.len())).collect::<BTreeSet<_>>().len(), 3);
+}
+
 /// C52: a version that comes into force is felt by every lead, without anybody touching one, and no document is loaded for it.
 #[test]
 fn a_policy_in_force_is_swept_over_every_lead_from_rows() {

@@ -50,6 +50,7 @@ fn word(act: &Act) -> String {
         Act::Confirm(stage) => format!("stage {stage}"),
         Act::Receive(..) => "received".into(),
         Act::Verify(..) => "verified".into(),
+        Act::Link(_) => "link".into(),
     }
 }
 
@@ -70,6 +71,7 @@ fn apply(story: &mut Story, now_ms: i64, act: Act) {
         }
         Act::Confirm(stage) => story.ruling.as_mut().unwrap().fields.stage = Some(stage),
         Act::Receive(id, entry) => record(story, id, Decision::Received { entry }),
+        Act::Link(other) => story.ruling.as_mut().unwrap().fields.same_as = Some(other),
         Act::Verify(id, hash) => record(story, id, Decision::Verified { hash }),
     }
 }
