@@ -14,9 +14,9 @@ use fieldbook_core::model::{
 };
 use fieldbook_device as device;
 use fieldbook_device::{
-    AccountPage, AccountRow, Attachment, CalendarItem, ConflictItem, EndOfTalk, FinishedTalk, Handover, Home,
-    KeptItem, Language, LeadJudgement, LeadPage, LeadQuery, LeadRow, Me, Network, Phone, PolicyForms, Status,
-    SyncReport, TalkPlan, TalkStart, Today, Undone,
+    AccountPage, AccountRow, Attachment, CalendarItem, ConflictItem, EndOfTalk, FinishedTalk, FirstContact,
+    Handover, Home, KeptItem, Language, LeadJudgement, LeadPage, LeadQuery, LeadRow, Me, Network,
+    NoteReading, Phone, PolicyForms, Status, SyncReport, TalkPlan, TalkStart, Today, Undone,
 };
 
 mod errors;
@@ -390,6 +390,17 @@ impl Fieldbook {
         self.say(self.inner.may_start_talk(lead))
     }
 
+    /// What a dictated note or a shared message says (C43, C44, C83, C84). `on` is the day on which it was spoken or written, ISO; none: today.
+    /// What it does not say is empty, and nothing is kept.
+    pub fn read_note(&self, text: String, on: Option<String>) -> Result<NoteReading> {
+        self.say(self.inner.read_note(&text, on.as_deref()))
+    }
+
+    /// Whether a first contact asks an open question about the customer's need, and which (C35).
+    pub fn first_contact(&self, text: String) -> FirstContact {
+        self.inner.first_contact(&text)
+    }
+
     /// Ticks or unticks a question of the loss predictor (C39), by its id in the policy.
     pub fn tick_loss(&self, lead: DocId, tick: String, ticked: bool) -> Result<()> {
         self.say(self.inner.tick_loss(lead, &tick, ticked))
@@ -452,6 +463,11 @@ impl Fieldbook {
     /// What belongs into the 3×3 of importance and urgency today (C58): every item has its cell.
     pub fn board(&self) -> Result<Vec<CalendarItem>> {
         self.say(self.inner.board())
+    }
+
+    /// A page of HTML for one sheet of A4: the 3×3 of today with tomorrow's three most important open blocks (C60).
+    pub fn sheet(&self) -> Result<String> {
+        self.say(self.inner.sheet())
     }
 
     /// Today's blocks and every open todo that is due.

@@ -27,10 +27,10 @@ pub use listen::{Change, Listener, Subscription};
 pub use records::{
     AccountPage, AccountRow, Attachment, CalendarItem, CardItem, ChainItem, ChainPerson, ConflictChoice,
     ConflictItem, ContactItem, DueTodo, EndOfTalk, EvidenceItem, EvidencePlace, FieldsItem, FinishedTalk,
-    Handover, Happening, Home, HomeCountdown, HomeReminder, HomeTask, ImportedColumn, JudgedTag, KeptItem,
-    KeptWords, LeadJudgement, LeadPage, LeadQuery, LeadRow, LossItem, LossTickItem, Me, Network,
-    NurturingItem, Phone, PolicyChoice, PolicyForms, ProposalItem, ProposalOutcome, RadarItem, ResponseItem,
-    ResponseOutcome, StageJudgement, Status, SyncReport, TagItem, TagWhy, Talk, TalkPlan, TalkStart,
-    TimelineItem, Today, TodoItem, Undetermined, Undone,
+    FirstContact, Handover, Happening, Home, HomeCountdown, HomeReminder, HomeTask, ImportedColumn,
+    JudgedTag, KeptItem, KeptWords, LeadJudgement, LeadPage, LeadQuery, LeadRow, LossItem, LossTickItem, Me,
+    Network, NoteReading, NurturingItem, Phone, PolicyChoice, PolicyForms, ProposalItem, ProposalOutcome,
+    RadarItem, ResponseItem, ResponseOutcome, StageJudgement, Status, SyncReport, TagItem, TagWhy, Talk,
+    TalkPlan, TalkStart, TimelineItem, Today, TodoItem, Undetermined, Undone,
 };
 pub use words::Language;

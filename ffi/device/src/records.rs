@@ -309,6 +309,18 @@ pub enum Happening {
         /// The word.
         approval: Approval,
     },
+    /// 裁定: what the company's rules or somebody in the office decided about the lead, and why.
+    Decided {
+        /// The rule: `response`, `task/…`, `nurturing/…`, `objections`, `unassigned`, `offer`, `duplicate`; `assign`, `cure`, `join` and
+        /// `verified` where it is no rule's.
+        rule: String,
+        /// What and why, for the user.
+        text: String,
+        /// The entry that caused it, or that it is about; `None`: none.
+        cause: Option<EntryId>,
+        /// The version of the policy by which; `None`: a person decided.
+        policy: Option<EntryId>,
+    },
     /// 导入: what the table that brought the lead said beside the fields of a lead.
     Imported {
         /// Column by column.
@@ -524,4 +536,40 @@ pub struct Phone {
     pub enrolled_ms: i64,
     /// Server time of its last contact; 0: never.
     pub last_contact_ms: i64,
+}
+
+/// What a note or a message says (C43, C44, C83, C84). What it does not say is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoteReading {
+    /// 联系人, as addressed: 张院长.
+    pub contact: Option<String>,
+    /// 医院, without the department.
+    pub hospital: Option<String>,
+    /// 设备, without brand, model and count.
+    pub equipment: Option<String>,
+    /// 倾向品牌.
+    pub brand: Option<String>,
+    /// 预算下限, fen.
+    pub budget_min_fen: Option<i64>,
+    /// 预算上限, fen.
+    pub budget_max_fen: Option<i64>,
+    /// First day of the customer's next decisive act, ISO.
+    pub from_day: Option<String>,
+    /// Its last day, ISO.
+    pub until_day: Option<String>,
+    /// 待办: what our side has to do next, as said.
+    pub todo: Option<String>,
+    /// 需求关键词: 采购, 维保 or 升级.
+    pub need: Option<String>,
+    /// Leads on this phone that it may be about, at most five.
+    pub leads: Vec<LeadRow>,
+}
+
+/// What a first contact is worth (C35).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstContact {
+    /// Whether it asks an open question about the customer's need.
+    pub effective: bool,
+    /// The first such question.
+    pub question: Option<String>,
 }

@@ -105,6 +105,28 @@ const UNKNOWN: (&str, &str, &str) =
 
 #[rustfmt::skip]
 const SENTENCES: &[(&str, &str, &str)] = &[
+    // Decisions.
+    ("decided_by_rules", "公司规则", "Company rules"),
+    ("decided_assign", "分配给{}。", "Given to {}."),
+    ("decided_cure", "已解除。", "Taken back."),
+    ("decided_join", "与{}共同负责。", "Shared with {}."),
+    ("decided_verified", "证据原件已到达。", "The evidence itself has arrived."),
+    // The sheet of paper.
+    ("sheet_title", "销售日历", "Sales calendar"),
+    ("sheet_made", "打印于 {}", "Printed on {}"),
+    ("sheet_top", "明天最重要的三件事", "Tomorrow's top three"),
+    ("sheet_outcome", "实际结果", "Outcome"),
+    ("sheet_nothing", "明天还没有安排。", "Nothing is planned for tomorrow."),
+    ("sheet_board", "九宫格", "Three by three"),
+    ("sheet_purpose", "联系目的", "Purpose"),
+    ("sheet_materials", "必备材料", "Materials"),
+    ("sheet_expected", "预期结果", "Expected result"),
+    ("sheet_today", "今天", "Today"),
+    ("sheet_tomorrow", "明天", "Tomorrow"),
+    ("sheet_this_week", "本周", "This week"),
+    ("sheet_a", "A类客户", "A customers"),
+    ("sheet_nurturing", "培育中", "Nurturing"),
+    ("sheet_b", "B类客户", "B customers"),
     // Input.
     ("missing", "请先填写：{}。", "Please fill in: {}."),
     ("invalid", "输入的内容无法保存，请检查后重试。", "This cannot be saved as it is; please check it."),

@@ -23,6 +23,7 @@ use crate::{blobs, words};
 mod accounts;
 mod calendar;
 mod conflicts;
+mod dictation;
 mod evidence;
 mod home;
 mod judge;
@@ -32,6 +33,7 @@ mod leads;
 mod log;
 mod page;
 mod phones;
+mod sheet;
 mod talk;
 #[cfg(test)]
 mod tests;

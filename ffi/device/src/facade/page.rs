@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use fieldbook_core::company::SERVER_USER;
 use fieldbook_core::document::{Clocks, Doc, NoClocks};
 use fieldbook_core::ids::{DocId, UserId};
 use fieldbook_core::model::{
-    AdvancementModel, AdvancementRow, DirectoryModel, Event, LeadModel, LoggedEvent, LoggedEvidence,
-    RulingModel,
+    AdvancementModel, AdvancementRow, Decision, DirectoryModel, Event, LeadModel, LoggedDecision,
+    LoggedEvent, LoggedEvidence, RulingModel,
 };
 use fieldbook_core::replica::{Replica, ReplicaError};
 use fieldbook_core::time::BootClock;
@@ -20,7 +21,7 @@ use crate::records::{
     ContactItem, EvidenceItem, EvidencePlace, Happening, ImportedColumn, LeadPage, TagItem, TimelineItem,
     TodoItem,
 };
-use crate::words;
+use crate::words::{self, Language};
 
 impl Fieldbook {
     /// Everything of one lead.
@@ -86,7 +87,7 @@ impl Docs {
         row: crate::records::LeadRow,
         names: &DirectoryModel,
         now_ms: i64,
-        language: crate::words::Language,
+        language: Language,
     ) -> LeadPage {
         let clocks = self.clocks();
         let model = LeadModel::read(&self.lead.1, clocks);
@@ -115,6 +116,8 @@ impl Docs {
             ruling.map(|ruling| ruling.joint_owners.iter().map(|user| user_name(names, *user)).collect());
         let mut timeline: Vec<_> =
             model.events.into_iter().filter(shows).map(|event| timeline_item(event, names)).collect();
+        let decisions = ruling.into_iter().flat_map(|ruling| &ruling.decisions);
+        timeline.extend(decisions.filter_map(|made| decided_item(made, names, language)));
         timeline.sort_by_key(|item| std::cmp::Reverse((item.at_ms, item.id)));
         let evidence = model.evidence.into_iter().rev().map(|piece| evidence_item(piece, names));
         LeadPage {
@@ -161,6 +164,42 @@ fn timeline_item(logged: LoggedEvent, names: &DirectoryModel) -> TimelineItem {
             Event::Read {} | Event::Retract { .. } | Event::Unknown(_) => Happening::Other,
         },
     }
+}
+
+/// What was decided about the lead, as its reader hears of it; `None`: it is for the rules alone.
+fn decided_item(made: &LoggedDecision, names: &DirectoryModel, language: Language) -> Option<TimelineItem> {
+    let say = |code: &str, what: &str| words::sentence(code, language).replace("{}", what);
+    let because = |text: String, why: &str| if why.is_empty() { text } else { format!("{text} {why}") };
+    let (mut by, mut cause, mut policy) = (SERVER_USER, None, None);
+    let (rule, text) = match &made.decision {
+        Decision::Assign(to) => {
+            (by, policy) = (to.by, to.policy);
+            ("assign", because(say("decided_assign", &name(names, to.to)), &to.reason))
+        }
+        Decision::Fire(firing) => {
+            (cause, policy) = (Some(firing.epoch), Some(firing.policy));
+            (firing.rule.as_str(), firing.why.clone())
+        }
+        Decision::Cure(cured) => {
+            cause = cured.by.or(Some(cured.firing));
+            ("cure", because(say("decided_cure", ""), &cured.why))
+        }
+        Decision::Join { user, epoch } => {
+            cause = Some(*epoch);
+            ("join", say("decided_join", &name(names, *user)))
+        }
+        Decision::Verified { .. } => ("verified", say("decided_verified", "")),
+        Decision::Received { .. } | Decision::Unknown(_) => return None,
+    };
+    Some(TimelineItem {
+        id: made.id,
+        at_ms: made.at_ms,
+        logged_ms: made.at_ms,
+        doubtful: false,
+        user: by,
+        user_name: if by == SERVER_USER { say("decided_by_rules", "") } else { name(names, by) },
+        what: Happening::Decided { rule: rule.to_owned(), text, cause, policy },
+    })
 }
 
 fn evidence_item(logged: LoggedEvidence, names: &DirectoryModel) -> EvidenceItem {

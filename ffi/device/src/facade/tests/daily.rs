@@ -160,3 +160,35 @@ fn a_long_backlog_hides_nothing_that_is_due_today() {
     let left = phone.book().today().unwrap().todos;
     assert!(left.iter().all(|todo| todo.overdue));
 }
+
+/// C60: the sheet holds tomorrow's three most important blocks whole, and nothing that a colleague wrote becomes markup.
+#[test]
+fn the_sheet_of_paper_holds_tomorrows_top_three() {
+    let phone = Phone::new(1, 1);
+    let (lead, book) = (phone.lead("市一院"), phone.book());
+    assert!(book.sheet().unwrap().contains("明天还没有安排。"));
+    for (day, importance, start, purpose) in [
+        ("2026-03-03", "B类客户", "08:00", "第四件"),
+        ("2026-03-03", "A类客户", "14:00", "第二件"),
+        ("2026-03-03", "A类客户", "09:00", "第一件<script>"),
+        ("2026-03-03", "培育中", "10:00", "第三件"),
+        ("2026-03-02", "A类客户", "10:00", "今天的"),
+    ] {
+        let entry = CalendarEntry {
+            lead: Some(lead),
+            start: Some(start.into()),
+            purpose: Some(purpose.into()),
+            materials: Some("平面图".into()),
+            ..block(day, importance)
+        };
+        book.plan_entry(&entry).unwrap();
+    }
+    let sheet = book.sheet().unwrap();
+    let (whole, board) = sheet.split_once("<table>").unwrap();
+    let headings: Vec<&str> =
+        whole.split("<h3>").skip(1).filter_map(|part| part.split("</h3>").next()).collect();
+    assert_eq!(headings, ["1. 09:00 市一院", "2. 14:00 市一院", "3. 10:00 市一院"]);
+    assert!(!whole.contains("第四件") && board.contains("第四件") && board.contains("今天的"), "{sheet}");
+    assert!(!sheet.contains("<script>") && sheet.contains("第一件&#60;script&#62;"), "{sheet}");
+    assert_eq!(whole.matches("平面图").count(), 3);
+}

@@ -1,12 +1,12 @@
 //! What the rules say on one phone without network: the same as core says of the same documents, and one act where one call is made.
 
-use fieldbook_core::document::NoClocks;
+use fieldbook_core::document::{Edit, NoClocks};
 use fieldbook_core::ids::{DocId, DocKind, EntryId};
 use fieldbook_core::model::{
-    AdvancementModel, Attitude, Contact, Direction, DirectoryModel, DirectoryUser, Event, LeadFields,
-    LeadModel, Outcome, RulingModel, Signal, StageProposal, Touch, TouchChannel, Visit,
+    AdvancementModel, Attitude, Contact, Cured, Decision, Direction, DirectoryModel, DirectoryUser, Event,
+    Firing, LeadFields, LeadModel, Outcome, RulingModel, Signal, StageProposal, Touch, TouchChannel, Visit,
 };
-use fieldbook_core::policy::PolicyHistory;
+use fieldbook_core::policy::{PolicyHistory, Who};
 use fieldbook_core::rules::{Facts, judge};
 
 use super::{NOON_MS, Phone, rule};
@@ -300,14 +300,79 @@ fn a_read_mark_is_made_once_for_an_assignment() {
     book.edit_lead(mine, &wanted, &[]).unwrap();
     let marks = [mine, mine, other, fresh].map(|lead| book.mark_read(lead).unwrap());
     assert_eq!(marks, [true, false, false, false]);
-    // It is for the rules and not for the eye; and no act of the user: what is taken back is what they did last.
-    assert_eq!((book.lead(mine).unwrap().timeline.len(), read_marks(&phone, mine)), (0, 1));
+    // What the eye sees is the assignment alone; the mark is for the rules, and no act of the user: what is taken back is what they did last.
+    assert_eq!((book.lead(mine).unwrap().timeline.len(), read_marks(&phone, mine)), (1, 1));
     book.undo().unwrap();
     assert_eq!((book.lead(mine).unwrap().fields.brand, read_marks(&phone, mine)), (None, 1));
+}
+
+/// C22: the timeline tells what was decided, by which rule and why, among what people did.
+#[test]
+fn the_timeline_explains_what_was_decided() {
+    let phone = Phone::new(1, 1);
+    let lead = phone.lead("市一院");
+    rule(&phone, lead, 1, NOON_MS);
+    directory(&phone, "rep");
+    let (epoch, policy) = (EntryId([5; 16]), EntryId([6; 16]));
+    let firing = Firing {
+        rule: "response".into(),
+        epoch,
+        policy,
+        why: "分配后未按时响应".into(),
+        tell: vec![Who::Supervisor],
+    };
+    let cured = Cured { firing: EntryId([7; 16]), by: None, why: "依据已变化".into() };
+    for (n, decision) in
+        [(7, Decision::Fire(firing)), (8, Decision::Cure(cured)), (9, Decision::Received { entry: epoch })]
+    {
+        let body = serde_json::to_string(&decision).unwrap();
+        let entry = Edit::Append { log: "decisions".into(), id: EntryId([n; 16]), body };
+        phone.wait(1_000);
+        phone.write(DocId::ruling_of(lead), vec![entry]);
+    }
+    let told: Vec<_> = phone.book().lead(lead).unwrap().timeline.into_iter().rev().collect();
+    let texts = told.iter().filter_map(|item| match &item.what {
+        Happening::Decided { rule, text, cause, policy: by } => {
+            Some((rule.as_str(), text.as_str(), *cause, *by, item.user_name.as_str()))
+        }
+        _ => None,
+    });
+    assert_eq!(
+        texts.collect::<Vec<_>>()[1..],
+        [
+            ("response", "分配后未按时响应", Some(epoch), Some(policy), "公司规则"),
+            ("cure", "已解除。 依据已变化", Some(EntryId([7; 16])), None, "公司规则"),
+        ]
+    );
 }
 
 fn read_marks(phone: &Phone, lead: DocId) -> usize {
     let doc = phone.book().shared.read(|replica, _| replica.load(lead)).unwrap();
     let events = LeadModel::read(&doc, &NoClocks).events;
     events.iter().filter(|logged| matches!(logged.event, Event::Read {})).count()
+}
+
+/// C43, C83, C84: a note becomes fields, in the units of a lead, with the leads that it may be about; nothing is kept.
+#[test]
+fn a_note_becomes_fields_that_the_user_sees_first() {
+    let phone = Phone::new(1, 1);
+    let (lead, book) = (phone.lead("市一院"), phone.book());
+    phone.lead("省立医院");
+    let said =
+        book.read_note("市一院张院长说3月启动CT机招标，预算380万，倾向联影", Some("2026-02-17")).unwrap();
+    assert_eq!((said.contact.as_deref(), said.hospital.as_deref()), (Some("张院长"), Some("市一院")));
+    assert_eq!((said.equipment.as_deref(), said.brand.as_deref()), (Some("CT"), Some("联影")));
+    assert_eq!((said.budget_min_fen, said.budget_max_fen), (Some(380_000_000), Some(380_000_000)));
+    assert_eq!(
+        (said.from_day.as_deref(), said.until_day.as_deref()),
+        (Some("2026-03-01"), Some("2026-03-31"))
+    );
+    assert_eq!(said.leads.iter().map(|row| row.id).collect::<Vec<_>>(), [lead]);
+    assert!(matches!(book.read_note("x", Some("tomorrow")), Err(Error::Invalid(_))));
+    // Without a day it is today's: noon of Monday, 2 March.
+    let said = book.read_note("周五前把方案发给李主任", None).unwrap();
+    assert_eq!((said.until_day.as_deref(), said.leads.len()), (Some("2026-03-06"), 0));
+    assert_eq!(book.lead(lead).unwrap().fields.brand, None);
+    assert!(book.first_contact("您目前最关注设备的哪个参数？").effective);
+    assert!(!book.first_contact("什么时候都可以联系我").effective);
 }
