@@ -54,6 +54,14 @@ pub const PUSH_BYTES_IN_FLIGHT: usize = 4 * FRAME_MAX_BYTES;
 pub const GATE_QUEUE_BYTES: usize = 16 * PUSH_BYTES_IN_FLIGHT;
 /// Whole documents that one phone may have asked for and not got yet: more than a day of one rep touches.
 pub const FETCHES_MAX: usize = 256;
+/// Leads or signals that another system sends in one request. A hundred a request is what 2,000 a second want; each lead is a document to load.
+pub const INTAKE_MAX_ITEMS: usize = 500;
+/// How another system calls a lead or a signal, bytes: two UUIDs and a name.
+pub const SENDER_ID_MAX_BYTES: usize = 200;
+/// One signal as the log keeps it: what was said in a session of customer service, 5,000 Chinese characters.
+pub const SIGNAL_MAX_BYTES: usize = 16 << 10;
+/// Keys of other systems, revoked ones counted: ten systems that change theirs every week for two years.
+pub const INTAKE_KEYS_MAX: usize = 1_000;
 /// What automation records of one lead in one go; what is left is done with the next look, for which the record itself is news.
 pub const ACTS_AT_ONCE: usize = 64;
 /// What a firing says of why, characters.

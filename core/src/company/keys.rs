@@ -21,6 +21,8 @@ pub const HEADERS: &[u8] = b"D/";
 /// All held work.
 pub const HELD: &[u8] = b"q/";
 
+/// All keys of other systems.
+pub const INTAKE_KEYS: &[u8] = b"p/";
 /// All intents.
 pub const INTENTS: &[u8] = b"i/";
 /// All judged leads.
@@ -194,6 +196,11 @@ pub fn links(account: DocId) -> Vec<u8> {
 /// `y/account/lead`.
 pub fn link(account: DocId, lead: DocId) -> Vec<u8> {
     key(b"y/", &[&account.0, &lead.0])
+}
+
+/// `p/key`: what another system signs with.
+pub fn intake_key(id: EntryId) -> Vec<u8> {
+    key(INTAKE_KEYS, &[&id.0])
 }
 
 /// `i/intent`.

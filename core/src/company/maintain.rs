@@ -72,33 +72,34 @@ impl Company {
     pub(super) fn plan_own_by(
         &self,
         batch: &mut Batch,
-        mut own: Own,
+        own: Own,
         edits: &[Edit],
         ties: &Ties,
         stamp: &Stamp,
         now_ms: i64,
     ) -> Result<BTreeSet<Channel>, CompanyError> {
-        let edited = match own.doc.edit(self.actor(), stamp, edits) {
+        let Own { id, origin, doc, header, raw } = own;
+        let (doc, edited) = match doc.edited(self.actor(), stamp, edits) {
             Ok(edited) => edited,
             Err(EditError::NothingChanged) => return Ok(BTreeSet::new()),
             Err(other) => return Err(CompanyError::Refused(other.to_string())),
         };
-        let kind = own.doc.kind();
+        let kind = doc.kind();
         let wanted = channels_of(kind, ties);
-        batch.guard(keys::header(own.id), own.raw);
-        let is_new = own.header.is_none();
-        let mut header = own.header.unwrap_or_default();
-        let departures = self.departures(own.id, wanted.iter().copied())?;
+        batch.guard(keys::header(id), raw);
+        let is_new = header.is_none();
+        let mut header = header.unwrap_or_default();
+        let departures = self.departures(id, wanted.iter().copied())?;
         let left = header.channels();
-        plan_ties(batch, own.id, &mut header, &wanted, &departures, true);
-        header.origin = own.origin;
+        plan_ties(batch, id, &mut header, &wanted, &departures, true);
+        header.origin = origin;
         header.owners = ties.owners.iter().copied().collect();
         header.teams = ties.teams.iter().copied().collect();
         header.content_at = HERE;
-        header.heads = own.doc.heads();
-        header.changes = own.doc.change_count();
+        header.heads = doc.heads();
+        header.changes = doc.change_count();
         if is_new {
-            self.plan_snapshot(batch, own.id, &mut header, own.doc.save())?;
+            self.plan_snapshot(batch, id, &mut header, doc.save())?;
         } else {
             header.tail_bytes = header.tail_bytes.saturating_add(edited.change.len() as u32);
             header.tail_changes += 1;
@@ -110,22 +111,22 @@ impl Company {
                 late: false,
                 changes: vec![ByteVec::from(edited.change)],
             };
-            let (key, slot) = keys::changes_slot(own.id);
+            let (key, slot) = keys::changes_slot(id);
             batch.put_at(key, Some(slot), encode(&ChangesRow { lots: vec![lot] }), None);
             if super::push::wants_compaction(&header)
-                && let Some(saved) = own.doc.save_checked()
+                && let Some(saved) = doc.save_checked()
             {
-                self.plan_snapshot(batch, own.id, &mut header, saved)?;
+                self.plan_snapshot(batch, id, &mut header, saved)?;
             }
         }
-        let account = super::accounts::named_account(&own.doc, &NoClocks).map(|(account, _)| account);
+        let account = super::accounts::named_account(&doc, &NoClocks).map(|(account, _)| account);
         let news = if kind == DocKind::Lead {
-            self.plan_link(batch, own.id, &mut header, account, NamedBy::Owners)?
+            self.plan_link(batch, id, &mut header, account, NamedBy::Owners)?
         } else {
             BTreeSet::new()
         };
         let (value, slot) = header.to_value();
-        batch.put_at(keys::header(own.id), None, value, Some(slot));
+        batch.put_at(keys::header(id), None, value, Some(slot));
         Ok(&(&wanted | &left) | &news)
     }
 

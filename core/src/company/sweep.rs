@@ -149,14 +149,25 @@ fn judge_all(
     now_ms: i64,
     hands: &dyn Hands,
 ) -> Vec<Result<Swept, CompanyError>> {
-    let share = rows.len().div_ceil(hands.count().max(1)).max(1);
-    let mut swept: Vec<Vec<_>> = Vec::new();
-    swept.resize_with(rows.len().div_ceil(share), Vec::new);
-    let parts = rows.chunks(share).zip(&mut swept).map(|(rows, swept)| -> Part<'_> {
-        Box::new(move || *swept = rows.iter().map(|rows| judge_one(desk, rows, now_ms)).collect())
-    });
+    by_hands(rows, hands, |rows| judge_one(desk, rows, now_ms))
+}
+
+/// What `work` makes of every item, in order, by as many hands as there are.
+pub(super) fn by_hands<T: Sync, R: Send>(
+    items: &[T],
+    hands: &dyn Hands,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let share = items.len().div_ceil(hands.count().max(1)).max(1);
+    let mut made: Vec<Vec<R>> = Vec::new();
+    made.resize_with(items.len().div_ceil(share), Vec::new);
+    let work = &work;
+    let parts = items
+        .chunks(share)
+        .zip(&mut made)
+        .map(|(items, made)| -> Part<'_> { Box::new(move || *made = items.iter().map(work).collect()) });
     hands.all(parts.collect());
-    swept.into_iter().flatten().collect()
+    made.into_iter().flatten().collect()
 }
 
 fn judge_one(desk: &Desk<'_>, rows: &Rows, now_ms: i64) -> Result<Swept, CompanyError> {

@@ -169,6 +169,12 @@ impl Doc {
         entries
     }
 
+    /// Whether a log has an entry of this id, retracted or not.
+    pub fn has_entry(&self, field: &str, id: EntryId) -> bool {
+        let map = self.nested(field, Meaning::Log);
+        map.is_some_and(|map| !self.survivors(&map, &id.to_string()).is_empty())
+    }
+
     /// The elements of a set with their JSON; of concurrent puts of one key the effective one.
     pub fn set(&self, field: &str, clocks: &dyn Clocks) -> BTreeMap<String, String> {
         let Some(map) = self.nested(field, Meaning::Set) else { return BTreeMap::new() };
