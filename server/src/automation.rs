@@ -1,16 +1,16 @@
 //! The company's rules at work: rounds over what changed and what is due, and the sending of what they want told outside. What a round
 //! decides is core's; this tells the phones of it, and the webhook.
 
-use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fieldbook_core::company::{CompanyError, Hands, Part, Sent};
+use fieldbook_core::company::{CompanyError, Sent};
 use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 
 use crate::app::{App, blocking};
+use crate::hands::Threads;
 
 mod webhook;
 
@@ -88,20 +88,6 @@ fn give_way() {
     }
 }
 
-/// A thread for each part.
-#[derive(Debug, Clone, Copy)]
-pub struct Threads;
-
-impl Hands for Threads {
-    fn count(&self) -> usize {
-        std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS)
-    }
-
-    fn all(&self, parts: Vec<Part<'_>>) {
-        std::thread::scope(|scope| parts.into_iter().for_each(|part| drop(scope.spawn(part))));
-    }
-}
-
 /// Sends what the rules want told outside, until the server stops. Apart from the rules: a receiver that is slow keeps no lead waiting.
 /// Without a webhook nothing is sent, and what is too late expires.
 pub(crate) async fn send(app: Arc<App>) {
@@ -173,8 +159,6 @@ async fn lot(app: &Arc<App>, webhook: Option<&Webhook>) {
 
 /// Leads of one round: a few dozen milliseconds, so that a round never keeps the store's readers waiting for long.
 const LEADS_A_ROUND: usize = 64;
-/// Threads that judge at once at the most.
-const THREADS: usize = 4;
 /// How far the rules stand behind, as `nice` counts.
 const NICE: i32 = 10;
 /// How long the rules rest after they failed.

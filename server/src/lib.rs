@@ -3,7 +3,7 @@
 
 pub mod app;
 pub mod auth;
-pub mod automation;
+mod automation;
 pub mod backup;
 pub mod cli;
 pub mod config;
@@ -12,10 +12,12 @@ pub mod control;
 pub mod demo;
 pub mod engine;
 pub mod evidence;
+pub mod hands;
 pub mod hub;
 pub mod import;
 pub mod logs;
 pub mod metrics;
 pub mod rest;
 pub mod serve;
+mod signature;
 pub mod tls;

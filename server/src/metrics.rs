@@ -16,6 +16,8 @@ pub const SIGN_INS: &str = "fieldbook_sign_ins_total";
 pub const EVIDENCE_BYTES: &str = "fieldbook_evidence_received_bytes_total";
 /// Leads imported by outcome.
 pub const IMPORTED: &str = "fieldbook_imported_rows_total";
+/// Leads and events that other systems sent, by outcome.
+pub const INTAKE: &str = "fieldbook_intake_items_total";
 /// Bytes of the store on the disk.
 pub const STORE_BYTES: &str = "fieldbook_store_bytes";
 /// The last position of the company's log.
@@ -63,12 +65,18 @@ pub fn imported(new: usize, known: usize, rejected: usize) {
     }
 }
 
+/// Notes what another system sent: leads or events.
+pub fn taken_in(kind: &'static str, outcome: &'static str, items: usize) {
+    metrics::counter!(INTAKE, "kind" => kind, "outcome" => outcome).increment(items as u64);
+}
+
 fn describe() {
     describe_counter!(HTTP_REQUESTS, "Requests by route, method and status");
     describe_histogram!(HTTP_SECONDS, "Time of a request by route, seconds");
     describe_counter!(SIGN_INS, "Enrolments and refreshes by outcome");
     describe_counter!(EVIDENCE_BYTES, "Bytes of evidence received");
     describe_counter!(IMPORTED, "Imported rows by outcome");
+    describe_counter!(INTAKE, "Leads and events that other systems sent by outcome");
     describe_gauge!(STORE_BYTES, "Bytes of the store on the disk");
     describe_gauge!(LOG_POSITION, "Last position of the company's log");
     describe_gauge!(SESSIONS, "Phones connected at this moment");

@@ -140,7 +140,7 @@ impl Auth {
                 keys::plan_forget(&*self.store, &mut batch, kid)?
             }
             Tombstone::SignIn(device, family) => return self.end_sign_in(device, family, now_ms),
-            Tombstone::Device { .. } | Tombstone::User { .. } => return Ok(()),
+            Tombstone::Device { .. } | Tombstone::User { .. } | Tombstone::IntakeKey(_) => return Ok(()),
         };
         self.store.commit_one(batch).map(|_| ())
     }

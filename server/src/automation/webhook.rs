@@ -18,6 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::signature;
+
 /// Where intents go, and the key that signs them.
 pub(super) struct Webhook {
     tls: Option<TlsConnector>,
@@ -53,7 +55,7 @@ impl Webhook {
             host,
             port: uri.port_u16().unwrap_or(if secure { 443 } else { 80 }),
             path: uri.path_and_query().map_or("/".to_owned(), ToString::to_string),
-            key: hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()),
+            key: signature::key(key.as_bytes()),
         })
     }
 
@@ -90,20 +92,13 @@ impl Webhook {
             .header(USER_AGENT, concat!("fieldbook/", env!("CARGO_PKG_VERSION")))
             .header(CONTENT_TYPE, "application/json")
             .header("idempotency-key", intent.id.to_string())
-            .header("fieldbook-signature", self.signature(&body, now_ms))
+            .header(signature::HEADER, signature::sign(&self.key, &body, now_ms))
             .body(Full::new(Bytes::from(body)))
             .map_err(|e| said(&e))?;
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|e| said(&e))?;
         let Some(tls) = &self.tls else { return exchange(stream, request).await };
         let name = ServerName::try_from(self.host.clone()).map_err(|e| said(&e))?;
         exchange(tls.connect(name, stream).await.map_err(|e| said(&e))?, request).await
-    }
-
-    /// `t=<server time, milliseconds>,v1=<HMAC-SHA-256 of "time.body" in hex>`: an old message that is sent again is told by its time.
-    fn signature(&self, body: &[u8], now_ms: i64) -> String {
-        let mut signed = format!("{now_ms}.").into_bytes();
-        signed.extend_from_slice(body);
-        format!("t={now_ms},v1={}", hex::encode(hmac::sign(&self.key, &signed)))
     }
 }
 
@@ -191,10 +186,11 @@ mod tests {
         assert!(seen.iter().all(|(_, other)| other == body), "one key, one message");
         assert!(seen.iter().all(|(other, _)| other["idempotency-key"] == headers["idempotency-key"]));
         assert_eq!(headers["idempotency-key"], "07".repeat(16).as_str());
-        let signature = headers["fieldbook-signature"].to_str().unwrap().strip_prefix("t=1000,v1=").unwrap();
-        let key = hmac::Key::new(hmac::HMAC_SHA256, b"secret");
-        let signed = [b"1000.", &body[..]].concat();
-        hmac::verify(&key, &signed, &hex::decode(signature).unwrap()).unwrap();
+        let signed = headers["fieldbook-signature"].to_str().unwrap();
+        assert!(
+            signed.starts_with("t=1000,")
+                && signature::verify(&signature::key(b"secret"), signed, body, 1_000, 0)
+        );
         let told: serde_json::Value = serde_json::from_slice(body).unwrap();
         assert_eq!(
             (told["rule"].as_str(), told["text"].as_str()),

@@ -156,6 +156,7 @@ fn end_again(company: &Company, auth: &Auth, stone: Tombstone, now_ms: i64) -> R
             }
             company.put_user(user, UserRow { active, ..row }, now_ms).map(|_| ())
         }))?,
+        Tombstone::IntakeKey(key) => known(company.revoke_intake_key(key, now_ms))?,
         Tombstone::Code(_) | Tombstone::Key(_) | Tombstone::SignIn(..) => auth.end_again(stone, now_ms)?,
     }
     Ok(())

@@ -12,7 +12,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use fieldbook_core::ids::{DeviceId, UserId};
+use fieldbook_core::ids::{DeviceId, EntryId, UserId};
 use fieldbook_core::store::StoreError;
 use sha2::{Digest, Sha256};
 
@@ -41,6 +41,8 @@ pub enum Tombstone {
     Key(Kid),
     /// A sign-in was revoked, or another one took its place.
     SignIn(DeviceId, FamilyId),
+    /// The key of another system was revoked.
+    IntakeKey(EntryId),
 }
 
 /// Why a file of tombstones cannot be used. Nothing is passed over in silence: a line that is lost is a phone that comes back.
@@ -91,7 +93,7 @@ impl State {
             Tombstone::User { user, active: true } => {
                 self.left.remove(&user);
             }
-            Tombstone::Code(_) | Tombstone::Key(_) | Tombstone::SignIn(..) => {}
+            Tombstone::Code(_) | Tombstone::Key(_) | Tombstone::SignIn(..) | Tombstone::IntakeKey(_) => {}
         }
     }
 }
@@ -208,6 +210,7 @@ fn parse(line: &str) -> Option<(i64, Tombstone)> {
         ["code", code] => Tombstone::Code(code.parse().ok()?),
         ["key", kid] => Tombstone::Key(Kid::parse(kid)?),
         ["sign-in", device, family] => Tombstone::SignIn(device.parse().ok()?, FamilyId::parse(family)?),
+        ["intake-key", key] => Tombstone::IntakeKey(key.parse().ok()?),
         _ => return None,
     };
     Some((at_ms.parse().ok()?, stone))
@@ -223,6 +226,7 @@ impl fmt::Display for Tombstone {
             Self::Code(code) => write!(f, "code {code}"),
             Self::Key(kid) => write!(f, "key {kid}"),
             Self::SignIn(device, family) => write!(f, "sign-in {device} {family}"),
+            Self::IntakeKey(key) => write!(f, "intake-key {key}"),
         }
     }
 }
@@ -250,6 +254,7 @@ mod tests {
             Tombstone::Code(CodeId([5; 5])),
             Tombstone::Key(Kid([6; 8])),
             Tombstone::SignIn(DEVICE, FamilyId([7; 16])),
+            Tombstone::IntakeKey(EntryId([8; 16])),
         ];
         (1..).zip(all).collect()
     }

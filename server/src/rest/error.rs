@@ -64,6 +64,12 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, code, detail)
     }
 
+    /// 401: no key of ours signed it, for whatever reason: whoever guesses learns nothing.
+    pub fn unsigned() -> Self {
+        let detail = "this address needs `Fieldbook-Key` and a `Fieldbook-Signature` of this body that is not older than five minutes";
+        Self::unauthorized(UNSIGNED, detail)
+    }
+
     /// 403: somebody is, and may not.
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
@@ -123,7 +129,8 @@ impl IntoResponse for ApiError {
             headers.insert(header::RETRY_AFTER, wait_s.into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            let scheme = if self.code == UNSIGNED { "Fieldbook-Signature" } else { "Bearer" };
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
         }
         response
     }
@@ -273,3 +280,6 @@ impl From<BytesRejection> for ApiError {
         Self::new(rejection.status(), "bad_request", rejection.body_text())
     }
 }
+
+/// The code of what no key of ours signed.
+const UNSIGNED: &str = "signature_refused";

@@ -229,11 +229,7 @@ pub(super) async fn create(
     blocking(move || {
         caller.require(OfficeVerb::Intake)?;
         scope::may_place(&app, &caller.person, body.owner, body.team)?;
-        let missing =
-            missing(|name| body.fields.get(name).is_some_and(|v| v.as_text().is_some_and(|t| !t.is_empty())));
-        if missing.contains(&"customer_name") && missing.contains(&"contact_phone") {
-            return Err(ApiError::bad_request("a lead needs at least `customer_name` or `contact_phone`"));
-        }
+        let missing = reachable(&body.fields).map_err(ApiError::bad_request)?;
         let lead = new_lead(body, caller.user())?;
         let wanted = lead.id;
         let (ids, touched) = app.company.intake(&[lead], app.now_ms())?;
@@ -328,15 +324,28 @@ fn row(company: &Company, user: UserId, id: DocId) -> Result<LeadRow, ReadRefuse
     Ok(LeadRow { id, customer_name, hospital, need, source, owner, missing, deleted })
 }
 
-fn new_lead(body: CreateLead, by: UserId) -> Result<NewLead, ApiError> {
-    let mut edits = Vec::with_capacity(body.fields.len());
-    for (field, value) in body.fields {
+/// The edits that fill a lead's registers; else the sentence that says which field there is not.
+pub(super) fn registers(fields: BTreeMap<String, Value>) -> Result<Vec<Edit>, String> {
+    let edit = |(field, value): (String, Value)| {
         let known = schema::field(DocKind::Lead, &field).filter(|f| f.meaning == Meaning::Register);
-        if known.is_none() {
-            return Err(ApiError::bad_request(format!("a lead has no field {field:?} that can be set here")));
-        }
-        edits.push(Edit::Set { field, value });
+        known.ok_or_else(|| format!("a lead has no field {field:?} that can be set here"))?;
+        Ok(Edit::Set { field, value })
+    };
+    fields.into_iter().map(edit).collect()
+}
+
+/// The mandatory fields that a lead lacks; the sentence that refuses one that nobody could call.
+pub(super) fn reachable(fields: &BTreeMap<String, Value>) -> Result<Vec<&'static str>, &'static str> {
+    let missing =
+        missing(|name| fields.get(name).is_some_and(|v| v.as_text().is_some_and(|t| !t.is_empty())));
+    if missing.contains(&"customer_name") && missing.contains(&"contact_phone") {
+        return Err("a lead needs at least `customer_name` or `contact_phone`");
     }
+    Ok(missing)
+}
+
+fn new_lead(body: CreateLead, by: UserId) -> Result<NewLead, ApiError> {
+    let edits = registers(body.fields).map_err(ApiError::bad_request)?;
     let external_id = body.external_id.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
     if external_id.as_ref().is_some_and(|id| id.len() > 200) {
         return Err(ApiError::bad_request("an external id has up to 200 bytes"));

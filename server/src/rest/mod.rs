@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use axum::{Json, Router, middleware};
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -24,10 +24,12 @@ mod devices;
 mod document;
 mod enrol;
 mod error;
+mod events;
 mod evidence;
 mod figures;
 mod held;
 mod intake;
+mod intake_keys;
 mod landing;
 mod leads;
 mod limiter;
@@ -35,6 +37,7 @@ mod people;
 mod policy;
 mod progress;
 mod scope;
+mod signed;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -108,12 +111,19 @@ fn routes(app: Arc<App>) -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(held::read))
         .routes(routes!(held::accept))
         .routes(routes!(held::discard))
+        // Other systems.
+        .routes(routes!(intake_keys::list, intake_keys::create))
+        .routes(routes!(intake_keys::revoke))
         // Rules.
         .routes(routes!(policy::read, policy::publish))
         .routes(routes!(figures::read))
         .routes(routes!(figures::intents))
         // The company as a whole.
         .routes(routes!(system::stats));
+    let signed = OpenApiRouter::new()
+        // By the key of another system.
+        .routes(routes!(events::leads))
+        .routes(routes!(events::events));
     let import = OpenApiRouter::new()
         .routes(routes!(intake::import))
         .layer(DefaultBodyLimit::max(import::FILE_MAX_BYTES));
@@ -123,25 +133,32 @@ fn routes(app: Arc<App>) -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .layer(DefaultBodyLimit::max(fieldbook_core::limits::EVIDENCE_PART_BYTES));
     let mut base = Document::openapi();
     base.info.description = Some(format!("The office's and the phones' REST interface of {}.", app.company.name()));
-    OpenApiRouter::with_openapi(base).merge(open).merge(office).merge(import).merge(evidence).split_for_parts()
+    OpenApiRouter::with_openapi(base).merge(open).merge(office).merge(signed).merge(import).merge(evidence).split_for_parts()
 }
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Fieldbook", version = env!("CARGO_PKG_VERSION"), license(name = "MIT OR Apache-2.0")),
     components(schemas(Problem)),
-    modifiers(&Bearer)
+    modifiers(&Schemes)
 )]
 struct Document;
 
-/// The access token in the `Authorization` header, for every route that does not say otherwise.
-struct Bearer;
+/// How callers say who they are: the access token in the `Authorization` header, for every route that does not say otherwise; key and signature
+/// of another system.
+struct Schemes;
 
-impl Modify for Bearer {
+impl Modify for Schemes {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let components = openapi.components.get_or_insert_default();
         let mut scheme = Http::new(HttpAuthScheme::Bearer);
         scheme.bearer_format = Some("JWT".into());
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let header =
+            |name, says| SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, says)));
+        let says = "The id of an intake key.";
+        components.add_security_scheme("intake_key", header("Fieldbook-Key", says));
+        let says = "`t=<ms since 1970 UTC>,v1=<hex>`: HMAC-SHA-256 of `<t>.<body>` under the key's secret.";
+        components.add_security_scheme("intake_signature", header("Fieldbook-Signature", says));
     }
 }

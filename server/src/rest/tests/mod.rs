@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::engine::Engine;
 
 mod access;
+mod events;
 mod evidence;
 mod intake;
 mod leads;

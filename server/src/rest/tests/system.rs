@@ -95,11 +95,18 @@ async fn the_openapi_document_names_every_route_and_refusal() {
         "/api/quarantine/{held}/accept",
         "/api/documents/{document}/conflicts/resolve",
         "/api/evidence/{hash}",
+        "/api/intake-keys/{key}",
+        "/api/v1/leads",
+        "/api/v1/events",
         "/api/stats",
     ] {
         assert!(paths.contains_key(path), "{path}");
     }
-    assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+    let schemes = &document["components"]["securitySchemes"];
+    assert_eq!(
+        (&schemes["bearer"]["scheme"], &schemes["intake_key"]["name"]),
+        (&json!("bearer"), &json!("Fieldbook-Key"))
+    );
     assert!(document["components"]["schemas"]["Problem"]["properties"]["code"].is_object());
     // Whatever an operation refers to is there.
     let text = document.to_string();
