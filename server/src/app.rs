@@ -3,14 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fieldbook_core::access::{Channel, Role};
 use fieldbook_core::company::{Company, CompanyError, DeviceStatus, Gate, LocalGate, UserRow};
-use fieldbook_core::ids::{DeviceId, UserId};
+use fieldbook_core::ids::{DeviceId, DocId, UserId};
 use fieldbook_core::store::StoreError;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 use crate::auth::{Auth, Entropy, IssuedCode, Standing};
 use crate::backup::tombstones::{TombstoneError, Tombstones};
@@ -41,6 +41,8 @@ pub struct App {
     pub gate: Mutex<Box<dyn Gate>>,
     /// Reads tables that are imported. Absent: they are read in this process, for tests that have no program.
     tables: OnceLock<TableReader>,
+    /// Leads that just came and are to be given to somebody before all other news of the rules.
+    pub fresh: Fresh,
     /// What happened that connected phones should hear of.
     pub notices: broadcast::Sender<Notice>,
     /// Turns true once, when the server begins to stop.
@@ -48,6 +50,33 @@ pub struct App {
     /// The server's clock.
     pub clock: Arc<dyn Clock>,
 }
+
+/// Leads that just came. Whoever takes them in puts them here; the rules take them, many at once.
+#[derive(Default)]
+pub struct Fresh {
+    leads: Mutex<Vec<DocId>>,
+    there: Notify,
+}
+
+impl Fresh {
+    /// Puts leads. Of very many only the first are hurried; the others come with the rest of the news.
+    pub fn put(&self, leads: &[DocId]) {
+        let mut waiting = self.leads.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = FRESH_MAX.saturating_sub(waiting.len());
+        waiting.extend(leads.iter().take(room));
+        drop(waiting);
+        self.there.notify_one();
+    }
+
+    /// Waits until there are some, and takes them.
+    pub async fn take(&self) -> Vec<DocId> {
+        self.there.notified().await;
+        std::mem::take(&mut *self.leads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Fresh leads that wait at the most: some seconds of the rate that is asked for.
+const FRESH_MAX: usize = 1_024;
 
 /// News for the hub.
 #[derive(Debug, Clone)]
@@ -145,6 +174,7 @@ impl App {
             whole_store: Mutex::new(()),
             gate,
             tables: OnceLock::new(),
+            fresh: Fresh::default(),
             notices,
             stopping,
             clock,

@@ -49,6 +49,38 @@ pub(crate) async fn run(app: Arc<App>) {
     }
 }
 
+/// Gives leads that just came to whoever is to work them, until the server stops: a customer who asked is not kept waiting behind what else
+/// the rules have to look at.
+pub(crate) async fn hurry(app: Arc<App>) {
+    if app.config.automation_every_ms == 0 {
+        return;
+    }
+    let mut stopping = app.stopping.subscribe();
+    loop {
+        let leads = tokio::select! {
+            leads = app.fresh.take() => leads,
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        };
+        let hurried = app.clone();
+        let judging = tokio::task::spawn_blocking(move || {
+            for lot in leads.chunks(LEADS_A_ROUND) {
+                let zone = &hurried.config.timezone;
+                let done = hurried.company.automate_leads(lot, zone, hurried.now_ms())?;
+                hurried.announce(done.touched);
+            }
+            Ok::<_, CompanyError>(())
+        });
+        // Whatever goes wrong here comes again with the news, and is told there.
+        match judging.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "leads that just came wait for the next round of the rules")
+            }
+            Err(error) => tracing::warn!(%error, "leads that just came wait for the next round of the rules"),
+        }
+    }
+}
+
 /// The thread of the rules. Where processors are short it gives way to whoever syncs: what a rep wrote is safe and seen first, and what
 /// follows from it comes a moment later.
 struct Rules(std::sync::mpsc::Sender<oneshot::Sender<Result<bool, String>>>);
@@ -160,7 +192,7 @@ async fn lot(app: &Arc<App>, webhook: Option<&Webhook>) {
 /// Leads of one round: a few dozen milliseconds, so that a round never keeps the store's readers waiting for long.
 const LEADS_A_ROUND: usize = 64;
 /// How far the rules stand behind, as `nice` counts.
-const NICE: i32 = 10;
+const NICE: i32 = 19;
 /// How long the rules rest after they failed.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(30);
 /// Intents that are taken at once.

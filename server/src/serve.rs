@@ -32,6 +32,7 @@ pub struct Running {
     listening: JoinHandle<std::io::Result<()>>,
     chores: JoinHandle<()>,
     rules: JoinHandle<()>,
+    hurrying: JoinHandle<()>,
     sending: JoinHandle<()>,
     tls: Option<RustlsConfig>,
 }
@@ -97,6 +98,7 @@ pub fn start(app: Arc<App>, hub: Arc<Hub>, listener: TcpListener) -> Result<Runn
     };
     let chores = tokio::spawn(chores(app.clone()));
     let rules = tokio::spawn(automation::run(app.clone()));
+    let hurrying = tokio::spawn(automation::hurry(app.clone()));
     let sending = tokio::spawn(automation::send(app.clone()));
     match undone::take(&app.config.data_dir) {
         Ok(Some(undone)) => tracing::warn!("this company was restored from a backup; {undone}"),
@@ -107,7 +109,7 @@ pub fn start(app: Arc<App>, hub: Arc<Hub>, listener: TcpListener) -> Result<Runn
         tracing::warn!(%address, "no phone reaches this address: codes and invitations need server.public_url");
     }
     tracing::info!(%address, tls = tls.is_some(), "listening");
-    Ok(Running { address, app, hub, handle, listening, chores, rules, sending, tls })
+    Ok(Running { address, app, hub, handle, listening, chores, rules, hurrying, sending, tls })
 }
 
 impl Running {
@@ -145,7 +147,7 @@ impl Running {
         let ended = self.listening.await.map_err(std::io::Error::other)?;
         self.chores.abort();
         // A round that has begun ends before the store is closed, and whatever came of it the store is closed.
-        for task in [self.rules, self.sending] {
+        for task in [self.rules, self.hurrying, self.sending] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "what runs the rules broke off");
             }

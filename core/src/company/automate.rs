@@ -29,7 +29,7 @@ use crate::rules::automation::{Act, Automation, plan_automation};
 use crate::rules::outcome::{LeadOutcome, assess_outcome};
 use crate::rules::{Facts, Says};
 use crate::store::jobs::{self, Lease};
-use crate::store::{Batch, Direction, Position, Range};
+use crate::store::{Batch, Direction, Outcome, Position, Range};
 use crate::sync::message::Fill;
 
 /// The queue of timers.
@@ -149,27 +149,25 @@ impl Company {
             let origin = self.header(*doc)?.and_then(|header| header.origin);
             leads.extend(self.lead_of(*doc, origin.as_ref()));
         }
+        let mut lot = Vec::with_capacity(leads.len() + timers.len());
         for timer in timers {
             if timer.key == SWEEP {
                 self.begin_sweep(&timer)?;
                 done.more = true;
             } else if let Ok(hash) = timer.key.as_slice().try_into() {
                 // The bytes of evidence have come.
-                for lead in self.leads_awaiting(Hash32(hash))? {
-                    leads.remove(&lead);
-                    self.automate_lead(&mut desk, lead, None, now_ms, &mut done)?;
-                }
+                let waiting = self.leads_awaiting(Hash32(hash))?.into_iter().map(|lead| (lead, None));
+                self.automate_lot(&mut desk, waiting.collect(), now_ms, &mut done)?;
                 let mut batch = Batch::new();
                 jobs::finish(&mut batch, &timer);
                 self.store.commit_one(batch)?;
             } else if let Some(lead) = DocId::from_slice(&timer.key) {
                 leads.remove(&lead);
-                self.automate_lead(&mut desk, lead, Some(&timer), now_ms, &mut done)?;
+                lot.push((lead, Some(timer)));
             }
         }
-        for lead in leads {
-            self.automate_lead(&mut desk, lead, None, now_ms, &mut done)?;
-        }
+        lot.extend(leads.into_iter().map(|lead| (lead, None)));
+        self.automate_lot(&mut desk, lot, now_ms, &mut done)?;
         if noted {
             self.read_up_to(raw, cursor, news.upto)?;
         }
@@ -214,8 +212,70 @@ impl Company {
         Ok(())
     }
 
-    /// Judges a lead and does what is to be done.
-    pub(super) fn automate_lead(
+    /// Judges leads right away, ahead of the news that their writing is: those that just came and are to be given to somebody. What was
+    /// written behind [`Company::automate`]'s back is looked at there again, and found done.
+    ///
+    /// # Errors
+    /// [`CompanyError`] of the store.
+    pub fn automate_leads(
+        &self,
+        leads: &[DocId],
+        zone: &TimeZone,
+        now_ms: i64,
+    ) -> Result<Automated, CompanyError> {
+        let mut done = Automated::default();
+        let mut desk = self.desk(zone, now_ms)?;
+        let lot = leads.iter().map(|lead| (*lead, None)).collect();
+        self.automate_lot(&mut desk, lot, now_ms, &mut done)?;
+        Ok(done)
+    }
+
+    /// Judges leads and does what is to be done, with one flush for all of them.
+    pub(super) fn automate_lot(
+        &self,
+        desk: &mut Desk<'_>,
+        lot: Vec<(DocId, Option<Lease>)>,
+        now_ms: i64,
+        done: &mut Automated,
+    ) -> Result<(), CompanyError> {
+        let (mut batches, mut planned, mut alone) = (Vec::new(), Vec::new(), Vec::new());
+        let mut prints = BTreeSet::new();
+        for (lead, timer) in lot {
+            match self.plan_lead(desk, lead, timer.as_ref(), now_ms) {
+                Ok((batch, looked)) => {
+                    // Two new leads of one customer find each other only when one of them is on the disk.
+                    let print = looked.as_ref().and_then(|looked| looked.new_print);
+                    if print.is_some_and(|print| !prints.insert(print)) {
+                        alone.push((lead, timer));
+                        continue;
+                    }
+                    let looked = looked.unwrap_or_default();
+                    desk.moves(looked.moved);
+                    batches.push(batch);
+                    planned.push((lead, timer, looked));
+                }
+                Err(error) => self.give_up(lead, timer.as_ref(), error, done)?,
+            }
+        }
+        let outcomes = self.store.commit(batches)?;
+        for ((lead, timer, looked), outcome) in planned.into_iter().zip(outcomes) {
+            match outcome {
+                Outcome::Done(_) => self.looked(looked, done),
+                Outcome::Conflict(_) => {
+                    let (from, to) = looked.moved;
+                    desk.moves((to, from));
+                    alone.push((lead, timer));
+                }
+            }
+        }
+        for (lead, timer) in alone {
+            self.automate_lead(desk, lead, timer.as_ref(), now_ms, done)?;
+        }
+        Ok(())
+    }
+
+    /// Judges one lead, as often as others change it meanwhile.
+    fn automate_lead(
         &self,
         desk: &mut Desk<'_>,
         lead: DocId,
@@ -223,32 +283,46 @@ impl Company {
         now_ms: i64,
         done: &mut Automated,
     ) -> Result<(), CompanyError> {
-        done.judged += 1;
-        let acted = match self.transact(|| self.plan_lead(desk, lead, timer, now_ms)) {
-            Ok((acted, _)) => acted,
-            // Without its disk nothing goes on. A lead that is damaged, or that others keep changing, keeps no other lead waiting.
-            Err(CompanyError::Store(error)) => return Err(error.into()),
-            Err(error) => {
-                done.failed.push((lead, error.to_string()));
-                if let Some(timer) = timer {
-                    let mut batch = Batch::new();
-                    jobs::finish(&mut batch, timer);
-                    self.store.commit_one(batch)?;
-                }
-                return Ok(());
+        match self.transact(|| self.plan_lead(desk, lead, timer, now_ms)) {
+            Ok((looked, _)) => {
+                let looked = looked.unwrap_or_default();
+                desk.moves(looked.moved);
+                self.looked(looked, done);
+                Ok(())
             }
-        };
-        let Some(Looked { moved: (from, to), acted }) = acted else { return Ok(()) };
+            Err(error) => self.give_up(lead, timer, error, done),
+        }
+    }
+
+    fn looked(&self, looked: Looked, done: &mut Automated) {
+        let Looked { moved: (from, to), acted, .. } = looked;
+        done.judged += 1;
         if from != to {
             self.workload.moved(from, to);
-            for candidate in &mut desk.candidates {
-                let more = i64::from(Some(candidate.user) == to) - i64::from(Some(candidate.user) == from);
-                candidate.open_leads = candidate.open_leads.saturating_add_signed(more as i32);
-            }
         }
         if let Some(touched) = acted {
             done.acted += 1;
             done.touched.extend(touched);
+        }
+    }
+
+    /// Without its disk nothing goes on. A lead that is damaged, or that others keep changing, keeps no other lead waiting.
+    fn give_up(
+        &self,
+        lead: DocId,
+        timer: Option<&Lease>,
+        error: CompanyError,
+        done: &mut Automated,
+    ) -> Result<(), CompanyError> {
+        if let CompanyError::Store(error) = error {
+            return Err(error.into());
+        }
+        done.judged += 1;
+        done.failed.push((lead, error.to_string()));
+        if let Some(timer) = timer {
+            let mut batch = Batch::new();
+            jobs::finish(&mut batch, timer);
+            self.store.commit_one(batch)?;
         }
         Ok(())
     }
@@ -277,14 +351,15 @@ impl Company {
         acts.extend(self.plan_arrivals(&mut batch, lead, &doc, &row.ruling)?);
         let before = self.note(&mut batch, lead, &now)?;
         let moved = (before.worked_by, now.worked_by);
+        let new_print = now.print.filter(|_| now.print != before.print);
         let by = (desk.policies.at(now_ms).id, now_ms);
         acts.extend(self.plan_twins(&mut batch, lead, &row, (&before, &now), by)?);
         self.keep_facts(&mut batch, lead, &row)?;
         if acts.is_empty() {
-            return Ok((batch, Some(Looked { moved, acted: None })));
+            return Ok((batch, Some(Looked { moved, new_print, acted: None })));
         }
         let touched = self.plan_acts(&mut batch, desk, lead, ruling, &row.ruling, acts, now_ms)?;
-        Ok((batch, Some(Looked { moved, acted: Some(touched) })))
+        Ok((batch, Some(Looked { moved, new_print, acted: Some(touched) })))
     }
 
     /// Keeps what the rules read.
@@ -495,9 +570,12 @@ pub(super) fn plan_timer(batch: &mut Batch, lead: DocId, before: &JudgedLead, no
 }
 
 /// What came of looking at a lead.
+#[derive(Default)]
 struct Looked {
     /// Whose work it was, and is.
     moved: (Option<UserId>, Option<UserId>),
+    /// By which it is found as its customer's, where it was not before.
+    new_print: Option<EntryId>,
     /// Where something was done: the channels with news.
     acted: Option<BTreeSet<Channel>>,
 }
@@ -537,6 +615,14 @@ impl Workload {
 }
 
 impl Desk<'_> {
+    /// A lead was somebody's work and is somebody else's.
+    fn moves(&mut self, (from, to): (Option<UserId>, Option<UserId>)) {
+        for candidate in self.candidates.iter_mut().filter(|_| from != to) {
+            let more = i32::from(Some(candidate.user) == to) - i32::from(Some(candidate.user) == from);
+            candidate.open_leads = candidate.open_leads.saturating_add_signed(more);
+        }
+    }
+
     /// A team and those above it. Bounded against a circle in a damaged store.
     fn chain_of(&self, team: Option<TeamId>) -> Vec<(TeamId, &TeamRow)> {
         let (mut chain, mut next) = (Vec::new(), team);

@@ -110,9 +110,7 @@ impl Company {
             closely.append(&mut written);
         }
         done.judged -= closely.len();
-        for lead in &closely {
-            self.automate_lead(desk, *lead, None, now_ms, done)?;
-        }
+        self.automate_lot(desk, closely.into_iter().map(|lead| (lead, None)).collect(), now_ms, done)?;
         let ended = rows.len() < LOT && upto == rows.last().map(|rows| rows.lead);
         let mut batch = Batch::new();
         batch.guard(keys::SWEPT, Some(after.to_vec()));

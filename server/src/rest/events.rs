@@ -232,6 +232,7 @@ fn create(app: &App, mut new: Vec<(usize, String, NewLead)>) -> Result<Vec<(usiz
     }
     let (ids, touched) = taken?;
     app.announce(touched);
+    app.fresh.put(&ids);
     answers.extend(new.into_iter().zip(ids).map(|((at, id, lead), stands)| {
         // Sent twice in one request.
         let outcome = if stands == lead.id { AnswerOutcome::Created } else { AnswerOutcome::Known };

@@ -234,6 +234,7 @@ pub(super) async fn create(
         let wanted = lead.id;
         let (ids, touched) = app.company.intake(&[lead], app.now_ms())?;
         app.announce(touched);
+        app.fresh.put(&ids);
         let id = ids.first().copied().unwrap_or(wanted);
         let created = id == wanted;
         let status = if created { StatusCode::CREATED } else { StatusCode::OK };
