@@ -12,7 +12,7 @@ use fieldbook_core::ids::DocId;
 use fieldbook_core::policy::Policy;
 use fieldbook_core::rules::figures::{Expenses, Period, figures};
 use fieldbook_core::sync::message::Push;
-use fieldbook_server::automation::Threads;
+use fieldbook_server::hands::Threads;
 use jiff::civil::date;
 use jiff::tz::TimeZone;
 use rand::SeedableRng;
@@ -86,7 +86,9 @@ pub fn company(plan: &Plan) -> Result<Vec<Row>, Fail> {
     let firm = Firm::found(&plan.scratch)?;
     let office = firm.open()?;
     office.hire(1, Role::Manager)?;
+    let began = Instant::now();
     let worked = staff(&office, leads, plan.size(50, 4))?;
+    say(&format!("  {leads} leads came in {} s", number(began.elapsed().as_secs_f64())));
     let began = Instant::now();
     settle(office.company(), now().wall_ms)?;
     say(&format!(
@@ -99,13 +101,13 @@ pub fn company(plan: &Plan) -> Result<Vec<Row>, Fail> {
     Ok([swept, told].concat())
 }
 
-/// Leads for reps, a quarter of them worked. Gives a rep who has some to edit, with them.
+/// Leads for reps, a tenth of them worked. Gives a rep who has some to edit, with them.
 fn staff(office: &Office, leads: usize, reps: usize) -> Result<(Member, Vec<DocId>), Fail> {
     let mut first = None;
     for number in 0..reps {
         let rep = office.hire(10 + number as u64, Role::Rep)?;
         let ids = office.intake(rep.user, leads / reps, 100 + number as u64)?;
-        office.work(&rep, &ids[..ids.len() / 4], VISITS, 200 + number as u64)?;
+        office.work(&rep, &ids[..ids.len() / 10], VISITS, 200 + number as u64)?;
         first.get_or_insert((rep, ids));
     }
     Ok(first.ok_or("nobody was hired")?)
@@ -148,7 +150,7 @@ fn sweep(
     Ok(vec![
         Row::at_most("Every lead of 100,000 judged again after a change of the policy", took.as_secs_f64(), "s", 5.0)
             .note(format!(
-                "{leads} leads, of every one something else is said and written; {rounds} rounds; meanwhile a phone pushed {} edits through \
+                "{leads} leads, a tenth of them worked, of every one something else is said and written; {rounds} rounds; meanwhile a phone pushed {} edits through \
                  the gate and to the disk, one every {} ms at the most: {}",
                 edits.len(),
                 PAUSE.as_millis(),
