@@ -353,6 +353,15 @@ class Client:
         """Whether 沟通中 may be set by hand: what shows that there was a talk, or the refusal."""
         return self._raw.may_start_talk(lead)
 
+    def read_note(self, text: str, on: str | None = None) -> raw.NoteReading:
+        """What a dictated note or a shared message says. ``on`` is the day on which it was spoken or written, ISO; else today. What it does
+        not say is ``None``, and nothing is kept."""
+        return self._raw.read_note(text, on)
+
+    def first_contact(self, text: str) -> raw.FirstContact:
+        """Whether a first contact asks an open question about the customer's need, and which."""
+        return self._raw.first_contact(text)
+
     def tick_loss(self, lead: str, tick: str, ticked: bool = True) -> None:
         """Ticks or unticks a question of the loss predictor, by its id in :meth:`policy`."""
         self._raw.tick_loss(lead, tick, ticked)
@@ -402,6 +411,10 @@ class Client:
     def board(self) -> list[raw.CalendarItem]:
         """What belongs into today's 3×3 of importance and urgency."""
         return self._raw.board()
+
+    def sheet(self) -> str:
+        """A page of HTML for one sheet of A4: the 3×3 with tomorrow's three most important open blocks."""
+        return self._raw.sheet()
 
     def today(self) -> raw.Today:
         """Today's blocks and every open todo that is due."""

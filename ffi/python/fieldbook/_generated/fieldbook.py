@@ -588,6 +588,8 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_finish_talk() != 14233:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_first_contact() != 33798:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_handover() != 4800:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_home() != 9725:
@@ -628,6 +630,8 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_propose_stage() != 12741:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_read_note() != 52867:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_remove_contact() != 57963:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_remove_entry() != 21514:
@@ -645,6 +649,8 @@ def _uniffi_check_api_checksums(lib):
     if lib.uniffi_fieldbook_checksum_method_fieldbook_set_network() != 27664:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_settle() != 33545:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_sheet() != 7624:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_shutdown() != 49405:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -799,6 +805,9 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_evidence.restype = ctypes.
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_finish_talk.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_finish_talk.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_first_contact.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_first_contact.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_handover.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_handover.restype = ctypes.c_uint16
@@ -859,6 +868,9 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_policy.restype = ctypes.c_
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_propose_stage.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_propose_stage.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_read_note.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_read_note.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_remove_contact.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_remove_contact.restype = ctypes.c_uint16
@@ -886,6 +898,9 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_set_network.restype = ctyp
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_settle.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_settle.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_sheet.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_sheet.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_shutdown.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_shutdown.restype = ctypes.c_uint16
@@ -1152,6 +1167,12 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_finish_talk.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_finish_talk.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_first_contact.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_first_contact.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_handover.argtypes = (
     ctypes.c_uint64,
     ctypes.c_uint32,
@@ -1274,6 +1295,13 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_propose_stage.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_propose_stage.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_read_note.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_read_note.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_remove_contact.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -1331,6 +1359,11 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_settle.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_settle.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_sheet.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_sheet.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_shutdown.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -4104,6 +4137,45 @@ class _UniffiFfiConverterTypeFinishedTalk(_UniffiConverterRustBuffer):
     def write(value, buf):
         _UniffiFfiConverterTypeEntryId.write(value.entry, buf)
         _UniffiFfiConverterOptionalTypeEntryId.write(value.todo, buf)
+
+@dataclass
+class FirstContact:
+    """
+    What a first contact is worth (C35).
+"""
+    def __init__(self, *, effective:bool, question:typing.Optional[str]):
+        self.effective = effective
+        self.question = question
+        
+        
+
+    
+    def __str__(self):
+        return "FirstContact(effective={}, question={})".format(self.effective, self.question)
+    def __eq__(self, other):
+        if self.effective != other.effective:
+            return False
+        if self.question != other.question:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeFirstContact(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return FirstContact(
+            effective=_UniffiFfiConverterBoolean.read(buf),
+            question=_UniffiFfiConverterOptionalString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterBoolean.check_lower(value.effective)
+        _UniffiFfiConverterOptionalString.check_lower(value.question)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterBoolean.write(value.effective, buf)
+        _UniffiFfiConverterOptionalString.write(value.question, buf)
 
 @dataclass
 class Handover:
@@ -8609,6 +8681,61 @@ class Happening:
             return True
 
     @dataclass
+    class DECIDED:
+        """
+        裁定: what the company's rules or somebody in the office decided about the lead, and why.
+"""
+        
+        def __init__(self, rule:str, text:str, cause:typing.Optional[EntryId], policy:typing.Optional[EntryId]):
+            self.rule = rule
+            
+            """
+        The rule: `response`, `task/…`, `nurturing/…`, `objections`, `unassigned`, `offer`, `duplicate`; `assign`, `cure`, `join` and
+        `verified` where it is no rule's.
+"""
+        
+            self.text = text
+            
+            """
+        What and why, for the user.
+"""
+        
+            self.cause = cause
+            
+            """
+        The entry that caused it, or that it is about; `None`: none.
+"""
+        
+            self.policy = policy
+            
+            """
+        The version of the policy by which; `None`: a person decided.
+"""
+        
+            pass
+
+    
+            
+            
+    
+        def __str__(self):
+            return "Happening.DECIDED(rule={}, text={}, cause={}, policy={})".format(self.rule, self.text, self.cause, self.policy)
+        def __eq__(self, other):
+            if not isinstance(other, Happening):
+                return NotImplemented
+            if not other.is_DECIDED():
+                return False
+            if self.rule != other.rule:
+                return False
+            if self.text != other.text:
+                return False
+            if self.cause != other.cause:
+                return False
+            if self.policy != other.policy:
+                return False
+            return True
+
+    @dataclass
     class IMPORTED:
         """
         导入: what the table that brought the lead said beside the fields of a lead.
@@ -8684,6 +8811,10 @@ class Happening:
         return isinstance(self, Happening.APPROVAL)
     def is_approval(self) -> bool:
         return isinstance(self, Happening.APPROVAL)
+    def is_DECIDED(self) -> bool:
+        return isinstance(self, Happening.DECIDED)
+    def is_decided(self) -> bool:
+        return isinstance(self, Happening.DECIDED)
     def is_IMPORTED(self) -> bool:
         return isinstance(self, Happening.IMPORTED)
     def is_imported(self) -> bool:
@@ -8702,6 +8833,7 @@ Happening.TOUCH = type("Happening.TOUCH", (Happening.TOUCH, Happening,), {})  # 
 Happening.STAGE_PROPOSAL = type("Happening.STAGE_PROPOSAL", (Happening.STAGE_PROPOSAL, Happening,), {})  # type: ignore
 Happening.SIGNAL = type("Happening.SIGNAL", (Happening.SIGNAL, Happening,), {})  # type: ignore
 Happening.APPROVAL = type("Happening.APPROVAL", (Happening.APPROVAL, Happening,), {})  # type: ignore
+Happening.DECIDED = type("Happening.DECIDED", (Happening.DECIDED, Happening,), {})  # type: ignore
 Happening.IMPORTED = type("Happening.IMPORTED", (Happening.IMPORTED, Happening,), {})  # type: ignore
 Happening.OTHER = type("Happening.OTHER", (Happening.OTHER, Happening,), {})  # type: ignore
 
@@ -8733,10 +8865,17 @@ class _UniffiFfiConverterTypeHappening(_UniffiConverterRustBuffer):
                 _UniffiFfiConverterTypeApproval.read(buf),
             )
         if variant == 6:
+            return Happening.DECIDED(
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterOptionalTypeEntryId.read(buf),
+                _UniffiFfiConverterOptionalTypeEntryId.read(buf),
+            )
+        if variant == 7:
             return Happening.IMPORTED(
                 _UniffiFfiConverterSequenceTypeImportedColumn.read(buf),
             )
-        if variant == 7:
+        if variant == 8:
             return Happening.OTHER(
             )
         raise InternalError("Raw enum value doesn't match any cases")
@@ -8757,6 +8896,12 @@ class _UniffiFfiConverterTypeHappening(_UniffiConverterRustBuffer):
             return
         if value.is_APPROVAL():
             _UniffiFfiConverterTypeApproval.check_lower(value.approval)
+            return
+        if value.is_DECIDED():
+            _UniffiFfiConverterString.check_lower(value.rule)
+            _UniffiFfiConverterString.check_lower(value.text)
+            _UniffiFfiConverterOptionalTypeEntryId.check_lower(value.cause)
+            _UniffiFfiConverterOptionalTypeEntryId.check_lower(value.policy)
             return
         if value.is_IMPORTED():
             _UniffiFfiConverterSequenceTypeImportedColumn.check_lower(value.columns)
@@ -8782,11 +8927,17 @@ class _UniffiFfiConverterTypeHappening(_UniffiConverterRustBuffer):
         if value.is_APPROVAL():
             buf.write_i32(5)
             _UniffiFfiConverterTypeApproval.write(value.approval, buf)
-        if value.is_IMPORTED():
+        if value.is_DECIDED():
             buf.write_i32(6)
+            _UniffiFfiConverterString.write(value.rule, buf)
+            _UniffiFfiConverterString.write(value.text, buf)
+            _UniffiFfiConverterOptionalTypeEntryId.write(value.cause, buf)
+            _UniffiFfiConverterOptionalTypeEntryId.write(value.policy, buf)
+        if value.is_IMPORTED():
+            buf.write_i32(7)
             _UniffiFfiConverterSequenceTypeImportedColumn.write(value.columns, buf)
         if value.is_OTHER():
-            buf.write_i32(7)
+            buf.write_i32(8)
 
 
 
@@ -9288,6 +9439,122 @@ class _UniffiFfiConverterTypeNewLead(_UniffiConverterRustBuffer):
         _UniffiFfiConverterTypeLeadFields.write(value.fields, buf)
         _UniffiFfiConverterString.write(value.notes, buf)
         _UniffiFfiConverterSequenceTypeContact.write(value.contacts, buf)
+
+class _UniffiFfiConverterSequenceTypeLeadRow(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeLeadRow.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeLeadRow.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeLeadRow.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class NoteReading:
+    """
+    What a note or a message says (C43, C44, C83, C84). What it does not say is empty.
+"""
+    def __init__(self, *, contact:typing.Optional[str], hospital:typing.Optional[str], equipment:typing.Optional[str], brand:typing.Optional[str], budget_min_fen:typing.Optional[int], budget_max_fen:typing.Optional[int], from_day:typing.Optional[str], until_day:typing.Optional[str], todo:typing.Optional[str], need:typing.Optional[str], leads:typing.List[LeadRow]):
+        self.contact = contact
+        self.hospital = hospital
+        self.equipment = equipment
+        self.brand = brand
+        self.budget_min_fen = budget_min_fen
+        self.budget_max_fen = budget_max_fen
+        self.from_day = from_day
+        self.until_day = until_day
+        self.todo = todo
+        self.need = need
+        self.leads = leads
+        
+        
+
+    
+    def __str__(self):
+        return "NoteReading(contact={}, hospital={}, equipment={}, brand={}, budget_min_fen={}, budget_max_fen={}, from_day={}, until_day={}, todo={}, need={}, leads={})".format(self.contact, self.hospital, self.equipment, self.brand, self.budget_min_fen, self.budget_max_fen, self.from_day, self.until_day, self.todo, self.need, self.leads)
+    def __eq__(self, other):
+        if self.contact != other.contact:
+            return False
+        if self.hospital != other.hospital:
+            return False
+        if self.equipment != other.equipment:
+            return False
+        if self.brand != other.brand:
+            return False
+        if self.budget_min_fen != other.budget_min_fen:
+            return False
+        if self.budget_max_fen != other.budget_max_fen:
+            return False
+        if self.from_day != other.from_day:
+            return False
+        if self.until_day != other.until_day:
+            return False
+        if self.todo != other.todo:
+            return False
+        if self.need != other.need:
+            return False
+        if self.leads != other.leads:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeNoteReading(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return NoteReading(
+            contact=_UniffiFfiConverterOptionalString.read(buf),
+            hospital=_UniffiFfiConverterOptionalString.read(buf),
+            equipment=_UniffiFfiConverterOptionalString.read(buf),
+            brand=_UniffiFfiConverterOptionalString.read(buf),
+            budget_min_fen=_UniffiFfiConverterOptionalInt64.read(buf),
+            budget_max_fen=_UniffiFfiConverterOptionalInt64.read(buf),
+            from_day=_UniffiFfiConverterOptionalString.read(buf),
+            until_day=_UniffiFfiConverterOptionalString.read(buf),
+            todo=_UniffiFfiConverterOptionalString.read(buf),
+            need=_UniffiFfiConverterOptionalString.read(buf),
+            leads=_UniffiFfiConverterSequenceTypeLeadRow.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterOptionalString.check_lower(value.contact)
+        _UniffiFfiConverterOptionalString.check_lower(value.hospital)
+        _UniffiFfiConverterOptionalString.check_lower(value.equipment)
+        _UniffiFfiConverterOptionalString.check_lower(value.brand)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.budget_min_fen)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.budget_max_fen)
+        _UniffiFfiConverterOptionalString.check_lower(value.from_day)
+        _UniffiFfiConverterOptionalString.check_lower(value.until_day)
+        _UniffiFfiConverterOptionalString.check_lower(value.todo)
+        _UniffiFfiConverterOptionalString.check_lower(value.need)
+        _UniffiFfiConverterSequenceTypeLeadRow.check_lower(value.leads)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterOptionalString.write(value.contact, buf)
+        _UniffiFfiConverterOptionalString.write(value.hospital, buf)
+        _UniffiFfiConverterOptionalString.write(value.equipment, buf)
+        _UniffiFfiConverterOptionalString.write(value.brand, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.budget_min_fen, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.budget_max_fen, buf)
+        _UniffiFfiConverterOptionalString.write(value.from_day, buf)
+        _UniffiFfiConverterOptionalString.write(value.until_day, buf)
+        _UniffiFfiConverterOptionalString.write(value.todo, buf)
+        _UniffiFfiConverterOptionalString.write(value.need, buf)
+        _UniffiFfiConverterSequenceTypeLeadRow.write(value.leads, buf)
 
 @dataclass
 class Phone:
@@ -11121,29 +11388,6 @@ class _UniffiFfiConverterSequenceTypeKeptItem(_UniffiConverterRustBuffer):
             _UniffiFfiConverterTypeKeptItem.read(buf) for i in range(count)
         ]
 
-class _UniffiFfiConverterSequenceTypeLeadRow(_UniffiConverterRustBuffer):
-    @classmethod
-    def check_lower(cls, value):
-        for item in value:
-            _UniffiFfiConverterTypeLeadRow.check_lower(item)
-
-    @classmethod
-    def write(cls, value, buf):
-        items = len(value)
-        buf.write_i32(items)
-        for item in value:
-            _UniffiFfiConverterTypeLeadRow.write(item, buf)
-
-    @classmethod
-    def read(cls, buf):
-        count = buf.read_i32()
-        if count < 0:
-            raise InternalError("Unexpected negative sequence length")
-
-        return [
-            _UniffiFfiConverterTypeLeadRow.read(buf) for i in range(count)
-        ]
-
 class _UniffiFfiConverterOptionalTypeMe(_UniffiConverterRustBuffer):
     @classmethod
     def check_lower(cls, value):
@@ -11431,6 +11675,11 @@ class FieldbookProtocol(typing.Protocol):
         Logs a talk, makes the todo for the next contact and sets 客户状态, in one act that `undo` takes back as one.
 """
         raise NotImplementedError
+    def first_contact(self, text: str) -> FirstContact:
+        """
+        Whether a first contact asks an open question about the customer's need, and which (C35).
+"""
+        raise NotImplementedError
     def handover(self, timeout_ms: int,cancel: typing.Optional[CancelToken]) -> Handover:
         """
         A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
@@ -11534,6 +11783,12 @@ class FieldbookProtocol(typing.Protocol):
         Proposes a stage; the server confirms it or rolls it back naming what is missing (O4).
 """
         raise NotImplementedError
+    def read_note(self, text: str,on: typing.Optional[str]) -> NoteReading:
+        """
+        What a dictated note or a shared message says (C43, C44, C83, C84). `on` is the day on which it was spoken or written, ISO; none: today.
+        What it does not say is empty, and nothing is kept.
+"""
+        raise NotImplementedError
     def remove_contact(self, lead: DocId,id: EntryId) -> None:
         """
         Removes a contact.
@@ -11577,6 +11832,11 @@ class FieldbookProtocol(typing.Protocol):
     def settle(self, ) -> None:
         """
         For the moment when the app goes to the background: leaves the store so that it opens fast even after a kill.
+"""
+        raise NotImplementedError
+    def sheet(self, ) -> str:
+        """
+        A page of HTML for one sheet of A4: the 3×3 of today with tomorrow's three most important open blocks (C60).
 """
         raise NotImplementedError
     def shutdown(self, ) -> None:
@@ -12317,6 +12577,24 @@ class Fieldbook(FieldbookProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
+    def first_contact(self, text: str) -> FirstContact:
+        """
+        Whether a first contact asks an open question about the customer's need, and which (C35).
+"""
+        
+        _UniffiFfiConverterString.check_lower(text)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterString.lower(text),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeFirstContact.lift
+        _uniffi_error_converter = None
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_first_contact,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def handover(self, timeout_ms: int,cancel: typing.Optional[CancelToken]) -> Handover:
         """
         A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
@@ -12686,6 +12964,28 @@ class Fieldbook(FieldbookProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
+    def read_note(self, text: str,on: typing.Optional[str]) -> NoteReading:
+        """
+        What a dictated note or a shared message says (C43, C44, C83, C84). `on` is the day on which it was spoken or written, ISO; none: today.
+        What it does not say is empty, and nothing is kept.
+"""
+        
+        _UniffiFfiConverterString.check_lower(text)
+
+        _UniffiFfiConverterOptionalString.check_lower(on)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterString.lower(text),
+            _UniffiFfiConverterOptionalString.lower(on),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeNoteReading.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_read_note,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def remove_contact(self, lead: DocId,id: EntryId) -> None:
         """
         Removes a contact.
@@ -12854,6 +13154,21 @@ class Fieldbook(FieldbookProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_settle,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def sheet(self, ) -> str:
+        """
+        A page of HTML for one sheet of A4: the 3×3 of today with tomorrow's three most important open blocks (C60).
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterString.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_sheet,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
@@ -13161,6 +13476,7 @@ __all__ = [
     "EvidenceItem",
     "FieldsItem",
     "FinishedTalk",
+    "FirstContact",
     "Handover",
     "HomeTask",
     "HomeReminder",
@@ -13197,6 +13513,7 @@ __all__ = [
     "Me",
     "NewAccount",
     "NewLead",
+    "NoteReading",
     "Phone",
     "PolicyChoice",
     "PolicyForms",

@@ -419,6 +419,11 @@ RustBuffer uniffi_fieldbook_fn_method_fieldbook_evidence(uint64_t ptr, RustBuffe
 RustBuffer uniffi_fieldbook_fn_method_fieldbook_finish_talk(uint64_t ptr, RustBuffer lead, RustBuffer plan, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_FIRST_CONTACT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_FIRST_CONTACT
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_first_contact(uint64_t ptr, RustBuffer text, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_HANDOVER
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_HANDOVER
 RustBuffer uniffi_fieldbook_fn_method_fieldbook_handover(uint64_t ptr, uint32_t timeout_ms, RustBuffer cancel, RustCallStatus *_Nonnull out_status
@@ -519,6 +524,11 @@ RustBuffer uniffi_fieldbook_fn_method_fieldbook_policy(uint64_t ptr, RustCallSta
 RustBuffer uniffi_fieldbook_fn_method_fieldbook_propose_stage(uint64_t ptr, RustBuffer lead, RustBuffer proposal, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_READ_NOTE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_READ_NOTE
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_read_note(uint64_t ptr, RustBuffer text, RustBuffer on, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_REMOVE_CONTACT
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_REMOVE_CONTACT
 void uniffi_fieldbook_fn_method_fieldbook_remove_contact(uint64_t ptr, RustBuffer lead, RustBuffer id, RustCallStatus *_Nonnull out_status
@@ -562,6 +572,11 @@ void uniffi_fieldbook_fn_method_fieldbook_set_network(uint64_t ptr, RustBuffer n
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SETTLE
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SETTLE
 void uniffi_fieldbook_fn_method_fieldbook_settle(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SHEET
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SHEET
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_sheet(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SHUTDOWN
@@ -1114,6 +1129,12 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_finish_talk(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_FIRST_CONTACT
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_FIRST_CONTACT
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_first_contact(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_HANDOVER
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_HANDOVER
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_handover(void
@@ -1234,6 +1255,12 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_propose_stage(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_READ_NOTE
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_READ_NOTE
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_read_note(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_REMOVE_CONTACT
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_REMOVE_CONTACT
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_remove_contact(void
@@ -1285,6 +1312,12 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_set_network(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SETTLE
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SETTLE
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_settle(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SHEET
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SHEET
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_sheet(void
     
 );
 #endif

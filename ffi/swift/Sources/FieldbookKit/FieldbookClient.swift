@@ -311,6 +311,17 @@ extension FieldbookClient {
         try await call { try $0.mayStartTalk(lead: lead) }
     }
 
+    /// What a dictated note or a shared message says; `on` is the day on which it was spoken or written, ISO, else today. What it does not
+    /// say is nil, and nothing is kept.
+    public func readNote(_ text: String, on day: String? = nil) async throws -> NoteReading {
+        try await call { try $0.readNote(text: text, on: day) }
+    }
+
+    /// Whether a first contact asks an open question about the customer's need, and which.
+    public func firstContact(_ text: String) async throws -> FirstContact {
+        try await call { $0.firstContact(text: text) }
+    }
+
     /// Ticks or unticks a question of the loss predictor, by its id in `policy()`.
     public func tickLoss(_ lead: DocId, _ tick: String, ticked: Bool = true) async throws {
         try await call { try $0.tickLoss(lead: lead, tick: tick, ticked: ticked) }
@@ -373,6 +384,9 @@ extension FieldbookClient {
 
     /// What belongs into today's 3×3 of importance and urgency.
     public func board() async throws -> [CalendarItem] { try await call { try $0.board() } }
+
+    /// A page of HTML for one sheet of A4: the 3×3 with tomorrow's three most important open blocks.
+    public func sheet() async throws -> String { try await call { try $0.sheet() } }
 
     /// Today's blocks and every open todo that is due.
     public func today() async throws -> Today { try await call { try $0.today() } }

@@ -1130,6 +1130,11 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     func finishTalk(lead: DocId, plan: TalkPlan) throws  -> FinishedTalk
     
     /**
+     * Whether a first contact asks an open question about the customer's need, and which (C35).
+     */
+    func firstContact(text: String)  -> FirstContact
+    
+    /**
      * A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
      */
     func handover(timeoutMs: UInt32, cancel: CancelToken?) throws  -> Handover
@@ -1233,6 +1238,12 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     func proposeStage(lead: DocId, proposal: StageProposal) throws  -> EntryId
     
     /**
+     * What a dictated note or a shared message says (C43, C44, C83, C84). `on` is the day on which it was spoken or written, ISO; none: today.
+     * What it does not say is empty, and nothing is kept.
+     */
+    func readNote(text: String, on: String?) throws  -> NoteReading
+    
+    /**
      * Removes a contact.
      */
     func removeContact(lead: DocId, id: EntryId) throws 
@@ -1276,6 +1287,11 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
      * For the moment when the app goes to the background: leaves the store so that it opens fast even after a kill.
      */
     func settle() throws 
+    
+    /**
+     * A page of HTML for one sheet of A4: the 3×3 of today with tomorrow's three most important open blocks (C60).
+     */
+    func sheet() throws  -> String
     
     /**
      * Ends everything: the connection, the listeners (with `Closed`) and the hold on the store's file. Every later call answers `Closed`.
@@ -1812,6 +1828,19 @@ open func finishTalk(lead: DocId, plan: TalkPlan)throws  -> FinishedTalk  {
 }
     
     /**
+     * Whether a first contact asks an open question about the customer's need, and which (C35).
+     */
+open func firstContact(text: String) -> FirstContact  {
+    return try!  FfiConverterTypeFirstContact_lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_first_contact(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(text),uniffiCallStatus
+    )
+})
+}
+    
+    /**
      * A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
      */
 open func handover(timeoutMs: UInt32, cancel: CancelToken?)throws  -> Handover  {
@@ -2074,6 +2103,21 @@ open func proposeStage(lead: DocId, proposal: StageProposal)throws  -> EntryId  
 }
     
     /**
+     * What a dictated note or a shared message says (C43, C44, C83, C84). `on` is the day on which it was spoken or written, ISO; none: today.
+     * What it does not say is empty, and nothing is kept.
+     */
+open func readNote(text: String, on: String?)throws  -> NoteReading  {
+    return try  FfiConverterTypeNoteReading_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_read_note(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(text),
+        FfiConverterOptionString.lower(on),uniffiCallStatus
+    )
+})
+}
+    
+    /**
      * Removes a contact.
      */
 open func removeContact(lead: DocId, id: EntryId)throws   {try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
@@ -2183,6 +2227,18 @@ open func settle()throws   {try rustCallWithError(FfiConverterTypeFieldbookError
             self.uniffiCloneHandle(),uniffiCallStatus
     )
 }
+}
+    
+    /**
+     * A page of HTML for one sheet of A4: the 3×3 of today with tomorrow's three most important open blocks (C60).
+     */
+open func sheet()throws  -> String  {
+    return try  FfiConverterString.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_sheet(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
 }
     
     /**
@@ -4880,6 +4936,75 @@ public func FfiConverterTypeFinishedTalk_lower(_ value: FinishedTalk) -> RustBuf
 
 
 /**
+ * What a first contact is worth (C35).
+ */
+public struct FirstContact: Equatable, Hashable {
+    /**
+     * Whether it asks an open question about the customer's need.
+     */
+    public let effective: Bool
+    /**
+     * The first such question.
+     */
+    public let question: String?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Whether it asks an open question about the customer's need.
+         */effective: Bool, 
+        /**
+         * The first such question.
+         */question: String?) {
+        self.effective = effective
+        self.question = question
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension FirstContact: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFirstContact: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FirstContact {
+        return
+            try FirstContact(
+                effective: FfiConverterBool.read(from: &buf), 
+                question: FfiConverterOptionString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FirstContact, into buf: inout [UInt8]) {
+        FfiConverterBool.write(value.effective, into: &buf)
+        FfiConverterOptionString.write(value.question, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFirstContact_lift(_ buf: RustBuffer) throws -> FirstContact {
+    return try FfiConverterTypeFirstContact.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFirstContact_lower(_ value: FirstContact) -> RustBuffer {
+    return FfiConverterTypeFirstContact.lower(value)
+}
+
+
+/**
  * The way to the user's next phone.
  */
 public struct Handover: Equatable, Hashable {
@@ -7544,6 +7669,165 @@ public func FfiConverterTypeNextAction_lift(_ buf: RustBuffer) throws -> NextAct
 #endif
 public func FfiConverterTypeNextAction_lower(_ value: NextAction) -> RustBuffer {
     return FfiConverterTypeNextAction.lower(value)
+}
+
+
+/**
+ * What a note or a message says (C43, C44, C83, C84). What it does not say is empty.
+ */
+public struct NoteReading: Equatable, Hashable {
+    /**
+     * 联系人, as addressed: 张院长.
+     */
+    public let contact: String?
+    /**
+     * 医院, without the department.
+     */
+    public let hospital: String?
+    /**
+     * 设备, without brand, model and count.
+     */
+    public let equipment: String?
+    /**
+     * 倾向品牌.
+     */
+    public let brand: String?
+    /**
+     * 预算下限, fen.
+     */
+    public let budgetMinFen: Int64?
+    /**
+     * 预算上限, fen.
+     */
+    public let budgetMaxFen: Int64?
+    /**
+     * First day of the customer's next decisive act, ISO.
+     */
+    public let fromDay: String?
+    /**
+     * Its last day, ISO.
+     */
+    public let untilDay: String?
+    /**
+     * 待办: what our side has to do next, as said.
+     */
+    public let todo: String?
+    /**
+     * 需求关键词: 采购, 维保 or 升级.
+     */
+    public let need: String?
+    /**
+     * Leads on this phone that it may be about, at most five.
+     */
+    public let leads: [LeadRow]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * 联系人, as addressed: 张院长.
+         */contact: String?, 
+        /**
+         * 医院, without the department.
+         */hospital: String?, 
+        /**
+         * 设备, without brand, model and count.
+         */equipment: String?, 
+        /**
+         * 倾向品牌.
+         */brand: String?, 
+        /**
+         * 预算下限, fen.
+         */budgetMinFen: Int64?, 
+        /**
+         * 预算上限, fen.
+         */budgetMaxFen: Int64?, 
+        /**
+         * First day of the customer's next decisive act, ISO.
+         */fromDay: String?, 
+        /**
+         * Its last day, ISO.
+         */untilDay: String?, 
+        /**
+         * 待办: what our side has to do next, as said.
+         */todo: String?, 
+        /**
+         * 需求关键词: 采购, 维保 or 升级.
+         */need: String?, 
+        /**
+         * Leads on this phone that it may be about, at most five.
+         */leads: [LeadRow]) {
+        self.contact = contact
+        self.hospital = hospital
+        self.equipment = equipment
+        self.brand = brand
+        self.budgetMinFen = budgetMinFen
+        self.budgetMaxFen = budgetMaxFen
+        self.fromDay = fromDay
+        self.untilDay = untilDay
+        self.todo = todo
+        self.need = need
+        self.leads = leads
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension NoteReading: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeNoteReading: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> NoteReading {
+        return
+            try NoteReading(
+                contact: FfiConverterOptionString.read(from: &buf), 
+                hospital: FfiConverterOptionString.read(from: &buf), 
+                equipment: FfiConverterOptionString.read(from: &buf), 
+                brand: FfiConverterOptionString.read(from: &buf), 
+                budgetMinFen: FfiConverterOptionInt64.read(from: &buf), 
+                budgetMaxFen: FfiConverterOptionInt64.read(from: &buf), 
+                fromDay: FfiConverterOptionString.read(from: &buf), 
+                untilDay: FfiConverterOptionString.read(from: &buf), 
+                todo: FfiConverterOptionString.read(from: &buf), 
+                need: FfiConverterOptionString.read(from: &buf), 
+                leads: FfiConverterSequenceTypeLeadRow.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: NoteReading, into buf: inout [UInt8]) {
+        FfiConverterOptionString.write(value.contact, into: &buf)
+        FfiConverterOptionString.write(value.hospital, into: &buf)
+        FfiConverterOptionString.write(value.equipment, into: &buf)
+        FfiConverterOptionString.write(value.brand, into: &buf)
+        FfiConverterOptionInt64.write(value.budgetMinFen, into: &buf)
+        FfiConverterOptionInt64.write(value.budgetMaxFen, into: &buf)
+        FfiConverterOptionString.write(value.fromDay, into: &buf)
+        FfiConverterOptionString.write(value.untilDay, into: &buf)
+        FfiConverterOptionString.write(value.todo, into: &buf)
+        FfiConverterOptionString.write(value.need, into: &buf)
+        FfiConverterSequenceTypeLeadRow.write(value.leads, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNoteReading_lift(_ buf: RustBuffer) throws -> NoteReading {
+    return try FfiConverterTypeNoteReading.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeNoteReading_lower(_ value: NoteReading) -> RustBuffer {
+    return FfiConverterTypeNoteReading.lower(value)
 }
 
 
@@ -10940,6 +11224,24 @@ public enum Happening: Equatable, Hashable {
          */approval: Approval
     )
     /**
+     * 裁定: what the company's rules or somebody in the office decided about the lead, and why.
+     */
+    case decided(
+        /**
+         * The rule: `response`, `task/…`, `nurturing/…`, `objections`, `unassigned`, `offer`, `duplicate`; `assign`, `cure`, `join` and
+         * `verified` where it is no rule's.
+         */rule: String, 
+        /**
+         * What and why, for the user.
+         */text: String, 
+        /**
+         * The entry that caused it, or that it is about; `None`: none.
+         */cause: EntryId?, 
+        /**
+         * The version of the policy by which; `None`: a person decided.
+         */policy: EntryId?
+    )
+    /**
      * 导入: what the table that brought the lead said beside the fields of a lead.
      */
     case imported(
@@ -10987,10 +11289,13 @@ public struct FfiConverterTypeHappening: FfiConverterRustBuffer {
         case 5: return .approval(approval: try FfiConverterTypeApproval.read(from: &buf)
         )
         
-        case 6: return .imported(columns: try FfiConverterSequenceTypeImportedColumn.read(from: &buf)
+        case 6: return .decided(rule: try FfiConverterString.read(from: &buf), text: try FfiConverterString.read(from: &buf), cause: try FfiConverterOptionTypeEntryId.read(from: &buf), policy: try FfiConverterOptionTypeEntryId.read(from: &buf)
         )
         
-        case 7: return .other
+        case 7: return .imported(columns: try FfiConverterSequenceTypeImportedColumn.read(from: &buf)
+        )
+        
+        case 8: return .other
         
         default: throw UniffiInternalError.unexpectedEnumCase
         }
@@ -11025,13 +11330,21 @@ public struct FfiConverterTypeHappening: FfiConverterRustBuffer {
             FfiConverterTypeApproval.write(approval, into: &buf)
             
         
-        case let .imported(columns):
+        case let .decided(rule,text,cause,policy):
             writeInt(&buf, Int32(6))
+            FfiConverterString.write(rule, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterOptionTypeEntryId.write(cause, into: &buf)
+            FfiConverterOptionTypeEntryId.write(policy, into: &buf)
+            
+        
+        case let .imported(columns):
+            writeInt(&buf, Int32(7))
             FfiConverterSequenceTypeImportedColumn.write(columns, into: &buf)
             
         
         case .other:
-            writeInt(&buf, Int32(7))
+            writeInt(&buf, Int32(8))
         
         }
     }
@@ -14478,6 +14791,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_finish_talk() != 14233) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_fieldbook_checksum_method_fieldbook_first_contact() != 33798) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_fieldbook_checksum_method_fieldbook_handover() != 4800) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -14538,6 +14854,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_propose_stage() != 12741) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_fieldbook_checksum_method_fieldbook_read_note() != 52867) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_fieldbook_checksum_method_fieldbook_remove_contact() != 57963) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -14563,6 +14882,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_settle() != 33545) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_sheet() != 7624) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_shutdown() != 49405) {

@@ -231,6 +231,15 @@ class FieldbookClient private constructor(private val raw: Fieldbook, private va
     /** Whether 沟通中 may be set by hand: what shows that there was a talk, or the refusal. */
     suspend fun mayStartTalk(lead: DocId): TalkStart = call { mayStartTalk(lead) }
 
+    /**
+     * What a dictated note or a shared message says; `on` is the day on which it was spoken or written, ISO, else today. What it does not say
+     * is null, and nothing is kept.
+     */
+    suspend fun readNote(text: String, on: String? = null): NoteReading = call { readNote(text, on) }
+
+    /** Whether a first contact asks an open question about the customer's need, and which. */
+    suspend fun firstContact(text: String): FirstContact = call { firstContact(text) }
+
     /** Ticks or unticks a question of the loss predictor, by its id in [policy]. */
     suspend fun tickLoss(lead: DocId, tick: String, ticked: Boolean = true) = call { tickLoss(lead, tick, ticked) }
 
@@ -269,6 +278,9 @@ class FieldbookClient private constructor(private val raw: Fieldbook, private va
 
     /** What belongs into today's 3×3 of importance and urgency. */
     suspend fun board(): List<CalendarItem> = call { board() }
+
+    /** A page of HTML for one sheet of A4: the 3×3 with tomorrow's three most important open blocks. */
+    suspend fun sheet(): String = call { sheet() }
 
     /** Today's blocks and every open todo that is due. */
     suspend fun today(): Today = call { today() }

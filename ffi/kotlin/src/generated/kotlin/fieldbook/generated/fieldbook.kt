@@ -755,6 +755,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_finish_talk(
     ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_first_contact(
+    ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_handover(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_home(
@@ -795,6 +797,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_propose_stage(
     ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_read_note(
+    ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_remove_contact(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_remove_entry(
@@ -812,6 +816,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_fieldbook_checksum_method_fieldbook_set_network(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_settle(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_sheet(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_shutdown(
     ): Int
@@ -932,6 +938,8 @@ internal object UniffiLib {
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_finish_talk(`ptr`: Long,`lead`: RustBuffer.ByValue,`plan`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_first_contact(`ptr`: Long,`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_handover(`ptr`: Long,`timeoutMs`: Int,`cancel`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_home(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -972,6 +980,8 @@ internal object UniffiLib {
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_propose_stage(`ptr`: Long,`lead`: RustBuffer.ByValue,`proposal`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_fieldbook_fn_method_fieldbook_read_note(`ptr`: Long,`text`: RustBuffer.ByValue,`on`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_remove_contact(`ptr`: Long,`lead`: RustBuffer.ByValue,`id`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_remove_entry(`ptr`: Long,`id`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
@@ -990,6 +1000,8 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_settle(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_sheet(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_shutdown(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_start_background(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -1242,6 +1254,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_finish_talk() and 0xFFFF) != 14233) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_first_contact() and 0xFFFF) != 33798) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_handover() and 0xFFFF) != 4800) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1302,6 +1317,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_propose_stage() and 0xFFFF) != 12741) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_read_note() and 0xFFFF) != 52867) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_remove_contact() and 0xFFFF) != 57963) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1327,6 +1345,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_settle() and 0xFFFF) != 33545) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_sheet() and 0xFFFF) != 7624) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_shutdown() and 0xFFFF) != 49405) {
@@ -2622,6 +2643,11 @@ public interface FieldbookInterface {
     fun `finishTalk`(`lead`: DocId, `plan`: TalkPlan): FinishedTalk
     
     /**
+     * Whether a first contact asks an open question about the customer's need, and which (C35).
+     */
+    fun `firstContact`(`text`: kotlin.String): FirstContact
+    
+    /**
      * A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
      */
     fun `handover`(`timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): Handover
@@ -2725,6 +2751,12 @@ public interface FieldbookInterface {
     fun `proposeStage`(`lead`: DocId, `proposal`: StageProposal): EntryId
     
     /**
+     * What a dictated note or a shared message says (C43, C44, C83, C84). `on` is the day on which it was spoken or written, ISO; none: today.
+     * What it does not say is empty, and nothing is kept.
+     */
+    fun `readNote`(`text`: kotlin.String, `on`: kotlin.String?): NoteReading
+    
+    /**
      * Removes a contact.
      */
     fun `removeContact`(`lead`: DocId, `id`: EntryId)
@@ -2768,6 +2800,11 @@ public interface FieldbookInterface {
      * For the moment when the app goes to the background: leaves the store so that it opens fast even after a kill.
      */
     fun `settle`()
+    
+    /**
+     * A page of HTML for one sheet of A4: the 3×3 of today with tomorrow's three most important open blocks (C60).
+     */
+    fun `sheet`(): kotlin.String
     
     /**
      * Ends everything: the connection, the listeners (with `Closed`) and the hold on the store's file. Every later call answers `Closed`.
@@ -3488,6 +3525,23 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
+     * Whether a first contact asks an open question about the customer's need, and which (C35).
+     */override fun `firstContact`(`text`: kotlin.String): FirstContact {
+            return FfiConverterTypeFirstContact.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_first_contact(
+        it,
+        
+        FfiConverterString.lower(`text`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
      * A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
      */
     @Throws(FieldbookException::class)override fun `handover`(`timeoutMs`: kotlin.UInt, `cancel`: CancelToken?): Handover {
@@ -3850,6 +3904,26 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
+     * What a dictated note or a shared message says (C43, C44, C83, C84). `on` is the day on which it was spoken or written, ISO; none: today.
+     * What it does not say is empty, and nothing is kept.
+     */
+    @Throws(FieldbookException::class)override fun `readNote`(`text`: kotlin.String, `on`: kotlin.String?): NoteReading {
+            return FfiConverterTypeNoteReading.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_read_note(
+        it,
+        
+        FfiConverterString.lower(`text`),
+        FfiConverterOptionalString.lower(`on`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
      * Removes a contact.
      */
     @Throws(FieldbookException::class)override fun `removeContact`(`lead`: DocId, `id`: EntryId)
@@ -4002,6 +4076,23 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 }
     }
     
+    
+
+    
+    /**
+     * A page of HTML for one sheet of A4: the 3×3 of today with tomorrow's three most important open blocks (C60).
+     */
+    @Throws(FieldbookException::class)override fun `sheet`(): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_sheet(
+        it,
+        _status)
+}
+    }
+    )
+    }
     
 
     
@@ -6232,6 +6323,53 @@ public object FfiConverterTypeFinishedTalk: FfiConverterRustBuffer<FinishedTalk>
 
 
 /**
+ * What a first contact is worth (C35).
+ */
+data class FirstContact (
+    /**
+     * Whether it asks an open question about the customer's need.
+     */
+    val `effective`: kotlin.Boolean
+    , 
+    /**
+     * The first such question.
+     */
+    val `question`: kotlin.String?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFirstContact: FfiConverterRustBuffer<FirstContact> {
+    override fun read(buf: ByteBuffer): FirstContact {
+        return FirstContact(
+            FfiConverterBoolean.read(buf),
+            FfiConverterOptionalString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FirstContact) = (
+            FfiConverterBoolean.allocationSize(value.`effective`) +
+            FfiConverterOptionalString.allocationSize(value.`question`)
+    )
+
+    override fun write(value: FirstContact, buf: ByteBuffer) {
+            FfiConverterBoolean.write(value.`effective`, buf)
+            FfiConverterOptionalString.write(value.`question`, buf)
+    }
+}
+
+
+
+/**
  * The way to the user's next phone.
  */
 data class Handover (
@@ -8180,6 +8318,125 @@ public object FfiConverterTypeNextAction: FfiConverterRustBuffer<NextAction> {
             FfiConverterString.write(value.`action`, buf)
             FfiConverterString.write(value.`material`, buf)
             FfiConverterString.write(value.`because`, buf)
+    }
+}
+
+
+
+/**
+ * What a note or a message says (C43, C44, C83, C84). What it does not say is empty.
+ */
+data class NoteReading (
+    /**
+     * 联系人, as addressed: 张院长.
+     */
+    val `contact`: kotlin.String?
+    , 
+    /**
+     * 医院, without the department.
+     */
+    val `hospital`: kotlin.String?
+    , 
+    /**
+     * 设备, without brand, model and count.
+     */
+    val `equipment`: kotlin.String?
+    , 
+    /**
+     * 倾向品牌.
+     */
+    val `brand`: kotlin.String?
+    , 
+    /**
+     * 预算下限, fen.
+     */
+    val `budgetMinFen`: kotlin.Long?
+    , 
+    /**
+     * 预算上限, fen.
+     */
+    val `budgetMaxFen`: kotlin.Long?
+    , 
+    /**
+     * First day of the customer's next decisive act, ISO.
+     */
+    val `fromDay`: kotlin.String?
+    , 
+    /**
+     * Its last day, ISO.
+     */
+    val `untilDay`: kotlin.String?
+    , 
+    /**
+     * 待办: what our side has to do next, as said.
+     */
+    val `todo`: kotlin.String?
+    , 
+    /**
+     * 需求关键词: 采购, 维保 or 升级.
+     */
+    val `need`: kotlin.String?
+    , 
+    /**
+     * Leads on this phone that it may be about, at most five.
+     */
+    val `leads`: List<LeadRow>
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeNoteReading: FfiConverterRustBuffer<NoteReading> {
+    override fun read(buf: ByteBuffer): NoteReading {
+        return NoteReading(
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterSequenceTypeLeadRow.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: NoteReading) = (
+            FfiConverterOptionalString.allocationSize(value.`contact`) +
+            FfiConverterOptionalString.allocationSize(value.`hospital`) +
+            FfiConverterOptionalString.allocationSize(value.`equipment`) +
+            FfiConverterOptionalString.allocationSize(value.`brand`) +
+            FfiConverterOptionalLong.allocationSize(value.`budgetMinFen`) +
+            FfiConverterOptionalLong.allocationSize(value.`budgetMaxFen`) +
+            FfiConverterOptionalString.allocationSize(value.`fromDay`) +
+            FfiConverterOptionalString.allocationSize(value.`untilDay`) +
+            FfiConverterOptionalString.allocationSize(value.`todo`) +
+            FfiConverterOptionalString.allocationSize(value.`need`) +
+            FfiConverterSequenceTypeLeadRow.allocationSize(value.`leads`)
+    )
+
+    override fun write(value: NoteReading, buf: ByteBuffer) {
+            FfiConverterOptionalString.write(value.`contact`, buf)
+            FfiConverterOptionalString.write(value.`hospital`, buf)
+            FfiConverterOptionalString.write(value.`equipment`, buf)
+            FfiConverterOptionalString.write(value.`brand`, buf)
+            FfiConverterOptionalLong.write(value.`budgetMinFen`, buf)
+            FfiConverterOptionalLong.write(value.`budgetMaxFen`, buf)
+            FfiConverterOptionalString.write(value.`fromDay`, buf)
+            FfiConverterOptionalString.write(value.`untilDay`, buf)
+            FfiConverterOptionalString.write(value.`todo`, buf)
+            FfiConverterOptionalString.write(value.`need`, buf)
+            FfiConverterSequenceTypeLeadRow.write(value.`leads`, buf)
     }
 }
 
@@ -10987,6 +11244,34 @@ sealed class Happening {
     }
     
     /**
+     * 裁定: what the company's rules or somebody in the office decided about the lead, and why.
+     */
+    data class Decided(
+        /**
+         * The rule: `response`, `task/…`, `nurturing/…`, `objections`, `unassigned`, `offer`, `duplicate`; `assign`, `cure`, `join` and
+         * `verified` where it is no rule's.
+         */
+        val `rule`: kotlin.String, 
+        /**
+         * What and why, for the user.
+         */
+        val `text`: kotlin.String, 
+        /**
+         * The entry that caused it, or that it is about; `None`: none.
+         */
+        val `cause`: fieldbook.generated.EntryId?, 
+        /**
+         * The version of the policy by which; `None`: a person decided.
+         */
+        val `policy`: fieldbook.generated.EntryId?) : Happening()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
      * 导入: what the table that brought the lead said beside the fields of a lead.
      */
     data class Imported(
@@ -11038,10 +11323,16 @@ public object FfiConverterTypeHappening : FfiConverterRustBuffer<Happening>{
             5 -> Happening.Approval(
                 FfiConverterTypeApproval.read(buf),
                 )
-            6 -> Happening.Imported(
+            6 -> Happening.Decided(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterOptionalTypeEntryId.read(buf),
+                FfiConverterOptionalTypeEntryId.read(buf),
+                )
+            7 -> Happening.Imported(
                 FfiConverterSequenceTypeImportedColumn.read(buf),
                 )
-            7 -> Happening.Other
+            8 -> Happening.Other
             else -> throw RuntimeException("invalid enum value, something is very wrong!!")
         }
     }
@@ -11080,6 +11371,16 @@ public object FfiConverterTypeHappening : FfiConverterRustBuffer<Happening>{
             (
                 4UL
                 + FfiConverterTypeApproval.allocationSize(value.`approval`)
+            )
+        }
+        is Happening.Decided -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`rule`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterOptionalTypeEntryId.allocationSize(value.`cause`)
+                + FfiConverterOptionalTypeEntryId.allocationSize(value.`policy`)
             )
         }
         is Happening.Imported -> {
@@ -11124,13 +11425,21 @@ public object FfiConverterTypeHappening : FfiConverterRustBuffer<Happening>{
                 FfiConverterTypeApproval.write(value.`approval`, buf)
                 Unit
             }
-            is Happening.Imported -> {
+            is Happening.Decided -> {
                 buf.putInt(6)
+                FfiConverterString.write(value.`rule`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterOptionalTypeEntryId.write(value.`cause`, buf)
+                FfiConverterOptionalTypeEntryId.write(value.`policy`, buf)
+                Unit
+            }
+            is Happening.Imported -> {
+                buf.putInt(7)
                 FfiConverterSequenceTypeImportedColumn.write(value.`columns`, buf)
                 Unit
             }
             is Happening.Other -> {
-                buf.putInt(7)
+                buf.putInt(8)
                 Unit
             }
         }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
