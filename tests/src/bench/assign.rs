@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use fieldbook_core::access::Role;
 use fieldbook_core::ids::{DocId, DocKind};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::firm::{Firm, Member};
+use crate::http::Http;
 use crate::phone::Phone;
 use crate::server::Server;
 use crate::table::{Row, number};
@@ -100,8 +99,7 @@ async fn send_all(firm: &Firm, clerk: &Member, leads: usize) -> Result<Vec<(DocI
     for at in 0..SENDERS {
         let (port, token) = (firm.port, clerk.token.clone());
         senders.push(tokio::spawn(async move {
-            let mut server = BufReader::new(TcpStream::connect(("127.0.0.1", port)).await?);
-            server.get_ref().set_nodelay(true)?;
+            let mut server = Http::connect(port).await?;
             let mut sent = Vec::new();
             for n in (at..leads).step_by(SENDERS) {
                 let due = begin + Duration::from_secs(1) * n as u32 / A_SECOND as u32;
@@ -119,35 +117,15 @@ async fn send_all(firm: &Firm, clerk: &Member, leads: usize) -> Result<Vec<(DocI
 }
 
 /// One lead by REST; its id.
-async fn post(server: &mut BufReader<TcpStream>, token: &str, n: usize) -> Result<DocId, Fail> {
+async fn post(server: &mut Http, token: &str, n: usize) -> Result<DocId, Fail> {
     let fields = serde_json::json!({
         "customer_name": format!("市{n}院"), "contact_phone": format!("13{n:09}"), "need": "采购",
         "equipment": "64排CT", "hospital": format!("市{n}院"),
     });
     let body = serde_json::json!({ "fields": fields, "first_source": "官网" }).to_string();
-    let head = format!(
-        "POST /api/leads HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: \
-         {}\r\n\r\n",
-        body.len()
-    );
-    server.get_mut().write_all(format!("{head}{body}").as_bytes()).await?;
-    let (mut status, mut length) = (String::new(), 0);
-    timeout(PATIENCE, server.read_line(&mut status)).await??;
-    loop {
-        let mut line = String::new();
-        timeout(PATIENCE, server.read_line(&mut line)).await??;
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some(told) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = told.trim().parse()?;
-        }
-    }
-    let mut body = vec![0; length];
-    server.read_exact(&mut body).await?;
-    let body: serde_json::Value = serde_json::from_slice(&body)?;
-    let id = body.get("id").and_then(serde_json::Value::as_str);
-    id.and_then(|id| id.parse().ok()).ok_or_else(|| format!("{}: {body}", status.trim()).into())
+    let answer = server.post("/api/leads", &[format!("Authorization: Bearer {token}")], &body).await?;
+    let id = answer.get("id").and_then(serde_json::Value::as_str).and_then(|id| id.parse().ok());
+    id.ok_or_else(|| format!("no lead: {answer}").into())
 }
 
 /// Leads a second.

@@ -21,8 +21,10 @@ mod firm;
 mod first_sync;
 mod gate;
 mod gate_alone;
+mod http;
 mod idle;
 mod import;
+mod intake;
 mod light;
 mod open;
 mod phone;
@@ -72,6 +74,7 @@ const ROWS: &[(&str, RowOf)] = &[
     ("page", rules::page),
     ("company", rules::company),
     ("assign", assign::run),
+    ("intake", intake::run),
 ];
 
 fn main() -> ExitCode {
