@@ -46,6 +46,7 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Value, &'static [&'
         ("post", "/api/leads/import", "?team=TEAM&dry_run=true", json!("name\n医院\n"), INTAKE),
         ("get", "/api/leads/{lead}", "", none(), READ_LEAD),
         ("post", "/api/leads/{lead}/assign", "", json!({"owner": "REP"}), OVER_LEAD),
+        ("put", "/api/leads/{lead}/duplicate-of", "", json!({"lead": null}), OVER_LEAD),
         ("get", "/api/documents/{document}", "", none(), READ_LEAD),
         ("get", "/api/conflicts", "", none(), EVERYBODY),
         ("get", "/api/documents/{document}/conflicts", "", none(), READ_LEAD),

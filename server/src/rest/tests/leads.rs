@@ -49,6 +49,16 @@ async fn a_lead_is_created_read_listed_and_moved() {
     assert_eq!(office.get(&format!("/api/leads/{id}"), &li).await.status, StatusCode::NOT_FOUND);
     let row = office.get("/api/leads", &han).await.json()["leads"][0].clone();
     assert_eq!((row["customer_name"].as_str(), row["missing"].clone()), (Some("示例医院"), json!(["need"])));
+    // O12: a person says of which it is a duplicate, and takes that back.
+    let twin = office.lead("示例医院", &han).await;
+    let path = format!("/api/leads/{id}/duplicate-of");
+    for of in [json!(twin), json!(null)] {
+        let answer = office.call("PUT", &path, Some(&office.admin), json!({"lead": of})).await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT);
+        assert_eq!(office.get(&format!("/api/leads/{id}"), &han).await.json()["duplicate_of"], of);
+    }
+    let itself = office.call("PUT", &path, Some(&office.admin), json!({"lead": id})).await;
+    assert_eq!(itself.status, StatusCode::CONFLICT);
 }
 
 #[tokio::test]
