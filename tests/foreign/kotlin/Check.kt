@@ -199,6 +199,9 @@ private val checks = linkedMapOf<String, suspend () -> Unit>(
             )
             val lead = client.createLead(fields)
             check("拜访摘要" in client.mayStartTalk(lead).refusal)
+            val note = client.readNote("华山医院张院长倾向联影，预算380万", "2026-02-17")
+            same(listOf("联影", 380_000_000L, listOf(lead)), listOf(note.brand, note.budgetMaxFen, note.leads.map { it.id }))
+            check(client.firstContact("您目前最关注设备的哪个参数？").effective)
             val proposed = client.endOfTalk(lead, "再考虑考虑")
             val talk = Talk.Visit(Visit(note = "CTO认可技术方案"))
             val done = client.finishTalk(
@@ -245,6 +248,7 @@ private val checks = linkedMapOf<String, suspend () -> Unit>(
             val day = client.today().day
             val entry = client.planEntry(CalendarEntry(day = day, purpose = "确认场地", importance = "A类客户"))
             client.editEntry(entry, CalendarEntry(materials = "图纸"))
+            check("确认场地" in client.sheet())
             val item = client.board().single { it.id == entry }
             same("图纸" to BoardCell(Importance.A, Urgency.TODAY), item.entry.materials to item.cell)
             client.completeEntry(entry)

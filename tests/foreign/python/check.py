@@ -164,6 +164,10 @@ class PythonClient(unittest.TestCase):
         self.client.set_network(fieldbook.Network.OFFLINE)
         lead = self.new_lead("华山医院", budget_max_fen=380_000_000)
         self.assertIn("拜访摘要", self.client.may_start_talk(lead).refusal)
+        note = self.client.read_note("华山医院张院长倾向联影，预算380万", "2026-02-17")
+        said = (note.brand, note.budget_max_fen, [row.id for row in note.leads])
+        self.assertEqual(("联影", 380_000_000, [lead]), said)
+        self.assertTrue(self.client.first_contact("您目前最关注设备的哪个参数？").effective)
         plan = self.client.end_of_talk(lead, "再考虑考虑")
         visit = fieldbook.Visit(note="CTO认可技术方案")
         done = self.client.finish_talk(
@@ -211,6 +215,7 @@ class PythonClient(unittest.TestCase):
         entry = self.client.plan_entry(day=day, purpose="确认场地", importance="A类客户")
         mine = lambda: [item for item in self.client.board() if item.id == entry]
         self.client.edit_entry(entry, materials="图纸")
+        self.assertIn("确认场地", self.client.sheet())
         (item,) = mine()
         self.assertEqual(
             ("图纸", fieldbook.Importance.A, fieldbook.Urgency.TODAY),

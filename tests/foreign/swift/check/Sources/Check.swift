@@ -195,6 +195,11 @@ let checks: [(String, @Sendable () async throws -> Void)] = [
             let lead = try await client.createLead(fields)
             let refusal = try await client.mayStartTalk(lead).refusal
             try expect(refusal.contains("拜访摘要"), refusal)
+            let note = try await client.readNote("华山医院张院长倾向联影，预算380万", on: "2026-02-17")
+            try same("联影", note.brand)
+            try same(380_000_000, note.budgetMaxFen)
+            try same([lead], note.leads.map { $0.id })
+            try same(true, try await client.firstContact("您目前最关注设备的哪个参数？").effective)
             let proposed = try await client.endOfTalk(lead, text: "再考虑考虑")
             let plan = TalkPlan(
                 talk: .visit(visit: Visit(note: "CTO认可技术方案")), nextContact: proposed.nextContact,
@@ -241,6 +246,7 @@ let checks: [(String, @Sendable () async throws -> Void)] = [
             let entry = try await client.planEntry(
                 CalendarEntry(day: day, purpose: "确认场地", importance: "A类客户"))
             try await client.editEntry(entry, CalendarEntry(materials: "图纸"))
+            try same(true, try await client.sheet().contains("确认场地"))
             let item = try await client.board().first { $0.id == entry }
             try same("图纸", item?.entry.materials)
             try same(BoardCell(importance: .a, urgency: .today), item?.cell)
