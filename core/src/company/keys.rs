@@ -228,7 +228,7 @@ pub fn arrived(hash: Hash32, device: DeviceId) -> Vec<u8> {
     key(b"b/", &[&hash.0, &[0], &device.0])
 }
 
-/// `b/hash/1/…`: the leads that wait for the bytes.
+/// In front of the leads that wait for bytes.
 pub fn awaiting(hash: Hash32) -> Vec<u8> {
     key(b"b/", &[&hash.0, &[1]])
 }
@@ -238,7 +238,7 @@ pub fn awaited(hash: Hash32, lead: DocId) -> Vec<u8> {
     key(b"b/", &[&hash.0, &[1], &lead.0])
 }
 
-/// `z/print/…`: the open leads of one customer.
+/// In front of the open leads of one customer.
 pub fn twins(print: EntryId) -> Vec<u8> {
     key(b"z/", &[&print.0])
 }
