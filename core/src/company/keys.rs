@@ -240,12 +240,12 @@ pub fn awaited(hash: Hash32, lead: DocId) -> Vec<u8> {
 
 /// In front of the open leads of one customer.
 pub fn twins(print: EntryId) -> Vec<u8> {
-    key(b"z/", &[&print.0])
+    key(b"m/", &[&print.0])
 }
 
-/// `z/print/lead`.
+/// `m/print/lead`.
 pub fn twin(print: EntryId, lead: DocId) -> Vec<u8> {
-    key(b"z/", &[&print.0, &lead.0])
+    key(b"m/", &[&print.0, &lead.0])
 }
 
 /// The longest external id that stands in a key as it is.
