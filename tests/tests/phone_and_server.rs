@@ -6,7 +6,7 @@ use fieldbook_core::company::DeviceStatus;
 use fieldbook_core::document::Value;
 use fieldbook_core::ids::{DeviceId, DocId};
 use fieldbook_core::model::{AccountFields, CalendarEntry, Contact, LeadFields, NewAccount, NewLead, Visit};
-use fieldbook_device::{Attachment, CancelToken, Error, EvidencePlace, Network};
+use fieldbook_device::{Attachment, CancelToken, Error, EvidencePlace, Happening, Network};
 
 mod support;
 
@@ -233,7 +233,10 @@ fn work_before_the_move_was_known_is_merged_and_evidence_still_goes_up() {
     assert!(phone.leads("").is_empty(), "it has left this phone");
     next.sync();
     let page = next.book().lead(lead).unwrap();
-    assert_eq!((page.timeline.len(), page.row.mine), (1, true));
+    let done = page.timeline.iter().filter(|item| !matches!(item.what, Happening::Decided { .. })).count();
+    assert_eq!((done, page.row.mine), (1, true));
+    let given = |what: &Happening| matches!(what, Happening::Decided { rule, .. } if rule == "assign");
+    assert!(page.timeline.iter().any(|item| given(&item.what)), "{:?}", page.timeline);
     let bytes = next.book().evidence(lead, page.evidence[0].hash, LONG, None).unwrap();
     assert_eq!(bytes, b"%PDF-1.7 signed");
 }
