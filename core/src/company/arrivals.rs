@@ -7,8 +7,8 @@ use crate::document::Doc;
 use crate::ids::{DeviceId, DocId, EntryId, Hash32};
 use crate::model::{Decision, Evidence, RulingModel};
 use crate::rules::automation::{Act, firing_id};
+use crate::store::Batch;
 use crate::store::jobs;
-use crate::store::{Batch, Direction, Range};
 
 impl Company {
     /// Notes that all bytes of evidence have come from a device and are what their hash says. The leads that name them are looked at next.
@@ -25,18 +25,6 @@ impl Company {
         jobs::enqueue(&mut batch, super::automate::QUEUE, now_ms, &hash.0, &[]);
         self.store.commit_one(batch)?;
         Ok(())
-    }
-
-    /// The leads that wait for bytes.
-    pub(super) fn leads_awaiting(&self, hash: Hash32) -> Result<Vec<DocId>, CompanyError> {
-        let prefix = keys::awaiting(hash);
-        let (mut range, mut leads) = (Range::prefix(&prefix), Vec::new());
-        loop {
-            let rows = self.store.scan(&range, Direction::Forward, crate::limits::SCAN_MAX_ROWS)?;
-            let Some((last, _)) = rows.last() else { return Ok(leads) };
-            range = Range::prefix_after(&prefix, last);
-            leads.extend(rows.iter().filter_map(|(key, _)| DocId::from_slice(&key[prefix.len()..])));
-        }
     }
 
     /// What is to be recorded of the evidence of a lead. Where bytes have not come yet, the batch notes that the lead waits for them, and

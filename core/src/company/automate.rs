@@ -6,30 +6,29 @@
 //! overtaken by events finds nothing to do. A change of the policy is a timer too, behind which every lead is judged again ([`super::sweep`]).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 use minicbor::{Decode, Encode};
 
 use super::accounts::named_account;
+use super::desk::Desk;
 use super::facts::FactRow;
 use super::intents::{Intent, IntentState, plan_intent};
 use super::leads::{assignment_edits, family, origin_of};
 use super::rows::{Header, decode, encode};
 use super::sweep::{Hands, OneHand};
 use super::twins::{print_of, same_as};
-use super::{Company, CompanyError, SERVER_USER, TeamRow, UserRow, View, keys};
+use super::{Company, CompanyError, SERVER_USER, View, keys};
 use crate::access::{Channel, Role};
 use crate::document::{Doc, Edit};
-use crate::ids::{DocId, DocKind, EntryId, Hash32, TeamId, UserId};
-use crate::model::{Decision, DirectoryModel, DirectoryUser, RulingModel};
-use crate::policy::{PolicyHistory, Who};
+use crate::ids::{DocId, DocKind, EntryId, Hash32, UserId};
+use crate::model::{Decision, RulingModel};
 use crate::rules::assignment::Candidate;
 use crate::rules::automation::{Act, Automation, plan_automation};
 use crate::rules::outcome::{LeadOutcome, assess_outcome};
 use crate::rules::{Facts, Says};
 use crate::store::jobs::{self, Lease};
-use crate::store::{Batch, Direction, Outcome, Position, Range};
+use crate::store::{Batch, Outcome, Position};
 use crate::sync::message::Fill;
 
 /// The queue of timers.
@@ -42,8 +41,6 @@ const INTENT_TTL_MS: i64 = 24 * 3_600_000;
 const NOTE_AFTER: Position = 4_096;
 /// When a lead of which nothing can be said is looked at again, milliseconds: what is missing may have come another way.
 const UNSAID_MS: i64 = 3_600_000;
-/// How long the count of open leads is carried on before it is counted anew, milliseconds: another process may have assigned some.
-const COUNT_MS: i64 = 600_000;
 /// The timer of a change of the policy: no document has this id.
 pub(super) const SWEEP: &[u8] = b"sweep";
 
@@ -77,16 +74,6 @@ pub struct JudgedLead {
     /// By which leads of one customer know each other; `None`: it is won, lost or deleted, or has no telephone number.
     #[n(4)]
     pub(super) print: Option<EntryId>,
-}
-
-/// What a round knows of the company.
-pub(super) struct Desk<'a> {
-    users: BTreeMap<UserId, UserRow>,
-    teams: BTreeMap<TeamId, TeamRow>,
-    pub people: DirectoryModel,
-    pub candidates: Vec<Candidate>,
-    pub policies: Arc<PolicyHistory>,
-    pub zone: &'a TimeZone,
 }
 
 impl Company {
@@ -143,7 +130,7 @@ impl Company {
         for (_, doc) in &news.docs {
             if doc.kind() == Some(DocKind::Account) {
                 // What is known of the customer is known of each of their leads.
-                leads.extend(self.leads_of_account(*doc)?);
+                leads.extend(self.leads_under(&keys::links(*doc))?);
                 continue;
             }
             let origin = self.header(*doc)?.and_then(|header| header.origin);
@@ -156,7 +143,8 @@ impl Company {
                 done.more = true;
             } else if let Ok(hash) = timer.key.as_slice().try_into() {
                 // The bytes of evidence have come.
-                let waiting = self.leads_awaiting(Hash32(hash))?.into_iter().map(|lead| (lead, None));
+                let waiting =
+                    self.leads_under(&keys::awaiting(Hash32(hash)))?.into_iter().map(|lead| (lead, None));
                 self.automate_lot(&mut desk, waiting.collect(), now_ms, &mut done)?;
                 let mut batch = Batch::new();
                 jobs::finish(&mut batch, &timer);
@@ -191,15 +179,12 @@ impl Company {
     /// # Errors
     /// [`CompanyError`] of the store.
     pub fn outcomes(&self) -> Result<Vec<LeadOutcome>, CompanyError> {
-        let (mut range, mut found) = (Range::prefix(keys::JUDGED), Vec::new());
-        loop {
-            let rows = self.store.scan(&range, Direction::Forward, crate::limits::SCAN_MAX_ROWS)?;
-            let Some((last, _)) = rows.last() else { return Ok(found) };
-            range = Range::prefix_after(keys::JUDGED, last);
-            for (key, row) in &rows {
-                found.extend(decode::<JudgedLead>(key, row)?.outcome);
-            }
-        }
+        let mut found = Vec::new();
+        self.each_row(keys::JUDGED, |key, row| {
+            found.extend(decode::<JudgedLead>(key, row)?.outcome);
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     fn read_up_to(&self, raw: Option<Vec<u8>>, cursor: Position, upto: Position) -> Result<(), CompanyError> {
@@ -239,16 +224,9 @@ impl Company {
         done: &mut Automated,
     ) -> Result<(), CompanyError> {
         let (mut batches, mut planned, mut alone) = (Vec::new(), Vec::new(), Vec::new());
-        let mut prints = BTreeSet::new();
         for (lead, timer) in lot {
             match self.plan_lead(desk, lead, timer.as_ref(), now_ms) {
                 Ok((batch, looked)) => {
-                    // Two new leads of one customer find each other only when one of them is on the disk.
-                    let print = looked.as_ref().and_then(|looked| looked.new_print);
-                    if print.is_some_and(|print| !prints.insert(print)) {
-                        alone.push((lead, timer));
-                        continue;
-                    }
                     let looked = looked.unwrap_or_default();
                     desk.moves(looked.moved);
                     batches.push(batch);
@@ -295,7 +273,7 @@ impl Company {
     }
 
     fn looked(&self, looked: Looked, done: &mut Automated) {
-        let Looked { moved: (from, to), acted, .. } = looked;
+        let Looked { moved: (from, to), acted } = looked;
         done.judged += 1;
         if from != to {
             self.workload.moved(from, to);
@@ -351,15 +329,14 @@ impl Company {
         acts.extend(self.plan_arrivals(&mut batch, lead, &doc, &row.ruling)?);
         let before = self.note(&mut batch, lead, &now)?;
         let moved = (before.worked_by, now.worked_by);
-        let new_print = now.print.filter(|_| now.print != before.print);
         let by = (desk.policies.at(now_ms).id, now_ms);
         acts.extend(self.plan_twins(&mut batch, lead, &row, (&before, &now), by)?);
         self.keep_facts(&mut batch, lead, &row)?;
         if acts.is_empty() {
-            return Ok((batch, Some(Looked { moved, new_print, acted: None })));
+            return Ok((batch, Some(Looked { moved, acted: None })));
         }
         let touched = self.plan_acts(&mut batch, desk, lead, ruling, &row.ruling, acts, now_ms)?;
-        Ok((batch, Some(Looked { moved, new_print, acted: Some(touched) })))
+        Ok((batch, Some(Looked { moved, acted: Some(touched) })))
     }
 
     /// Keeps what the rules read.
@@ -474,71 +451,6 @@ impl Company {
             Err(other) => Err(other),
         }
     }
-
-    fn desk<'a>(&self, zone: &'a TimeZone, now_ms: i64) -> Result<Desk<'a>, CompanyError> {
-        let users: BTreeMap<UserId, UserRow> = self.users()?.into_iter().collect();
-        let teams: BTreeMap<TeamId, TeamRow> = self.teams()?.into_iter().collect();
-        let person = |(id, row): (&UserId, &UserRow)| {
-            let user = DirectoryUser { role: Some(row.role.name().to_owned()), ..DirectoryUser::default() };
-            (*id, user)
-        };
-        let people =
-            DirectoryModel { users: users.iter().map(person).collect(), ..DirectoryModel::default() };
-        let mut desk =
-            Desk { people, candidates: Vec::new(), policies: self.policies()?, users, teams, zone };
-        let open_leads = self.open_leads(now_ms)?;
-        let sells = |role: Role| matches!(role, Role::Rep | Role::Manager | Role::Director);
-        for (id, row) in desk.users.iter().filter(|(_, row)| row.active && sells(row.role)) {
-            let teams = desk.chain_of(row.team);
-            let candidate = Candidate {
-                user: *id,
-                team: row.team,
-                leads: teams.iter().any(|(_, team)| team.leaders.contains(id)),
-                leads_company: row.role == Role::Director,
-                team_names: teams.into_iter().map(|(_, team)| team.name.clone()).collect(),
-                open_leads: open_leads.get(id).copied().unwrap_or(0),
-                results_fen: None,
-                renewal_bp: None,
-                complaint_bp: None,
-                completion_bp: None,
-            };
-            desk.candidates.push(candidate);
-        }
-        Ok(desk)
-    }
-
-    /// How many leads each has that are neither won nor lost.
-    fn open_leads(&self, now_ms: i64) -> Result<BTreeMap<UserId, u32>, CompanyError> {
-        if let Some(known) = self.workload.known(now_ms) {
-            return Ok(known);
-        }
-        let mut counted = BTreeMap::new();
-        let mut range = Range::prefix(keys::JUDGED);
-        loop {
-            let rows = self.store.scan(&range, Direction::Forward, crate::limits::SCAN_MAX_ROWS)?;
-            let Some((last, _)) = rows.last() else { break };
-            range = Range::prefix_after(keys::JUDGED, last);
-            for (key, row) in &rows {
-                if let Some(user) = decode::<JudgedLead>(key, row)?.worked_by {
-                    *counted.entry(user).or_insert(0) += 1;
-                }
-            }
-        }
-        self.workload.counted(counted.clone(), now_ms);
-        Ok(counted)
-    }
-
-    /// The leads of an account.
-    fn leads_of_account(&self, account: DocId) -> Result<Vec<DocId>, CompanyError> {
-        let prefix = keys::links(account);
-        let (mut range, mut leads) = (Range::prefix(&prefix), Vec::new());
-        loop {
-            let rows = self.store.scan(&range, Direction::Forward, crate::limits::SCAN_MAX_ROWS)?;
-            let Some((last, _)) = rows.last() else { return Ok(leads) };
-            range = Range::prefix_after(&prefix, last);
-            leads.extend(rows.iter().filter_map(|(key, _)| DocId::from_slice(&key[prefix.len()..])));
-        }
-    }
 }
 
 /// What is to be done about a lead, and what is kept of the judgement.
@@ -574,98 +486,8 @@ pub(super) fn plan_timer(batch: &mut Batch, lead: DocId, before: &JudgedLead, no
 struct Looked {
     /// Whose work it was, and is.
     moved: (Option<UserId>, Option<UserId>),
-    /// By which it is found as its customer's, where it was not before.
-    new_print: Option<EntryId>,
     /// Where something was done: the channels with news.
     acted: Option<BTreeSet<Channel>>,
-}
-
-/// How many open leads each has: counted once in a while, and carried on by what this process assigns. Only the choice between equals hangs
-/// on it.
-#[derive(Debug, Default)]
-pub(super) struct Workload(Mutex<Option<Counted>>);
-
-#[derive(Debug)]
-struct Counted {
-    at_ms: i64,
-    open: BTreeMap<UserId, u32>,
-}
-
-impl Workload {
-    fn known(&self, now_ms: i64) -> Option<BTreeMap<UserId, u32>> {
-        let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = counted.as_ref().filter(|counted| now_ms.abs_diff(counted.at_ms) < COUNT_MS as u64);
-        fresh.map(|counted| counted.open.clone())
-    }
-
-    fn counted(&self, open: BTreeMap<UserId, u32>, at_ms: i64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Counted { at_ms, open });
-    }
-
-    fn moved(&self, from: Option<UserId>, to: Option<UserId>) {
-        if let Some(counted) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            if let Some(open) = from.and_then(|from| counted.open.get_mut(&from)) {
-                *open = open.saturating_sub(1);
-            }
-            if let Some(to) = to {
-                *counted.open.entry(to).or_insert(0) += 1;
-            }
-        }
-    }
-}
-
-impl Desk<'_> {
-    /// A lead was somebody's work and is somebody else's.
-    fn moves(&mut self, (from, to): (Option<UserId>, Option<UserId>)) {
-        for candidate in self.candidates.iter_mut().filter(|_| from != to) {
-            let more = i32::from(Some(candidate.user) == to) - i32::from(Some(candidate.user) == from);
-            candidate.open_leads = candidate.open_leads.saturating_add_signed(more);
-        }
-    }
-
-    /// A team and those above it. Bounded against a circle in a damaged store.
-    fn chain_of(&self, team: Option<TeamId>) -> Vec<(TeamId, &TeamRow)> {
-        let (mut chain, mut next) = (Vec::new(), team);
-        while let Some((id, row)) = next.and_then(|id| Some((id, self.teams.get(&id)?))) {
-            if chain.iter().any(|(known, _)| *known == id) {
-                break;
-            }
-            chain.push((id, row));
-            next = row.parent;
-        }
-        chain
-    }
-
-    /// Who is told. Whom the company has no people for is left to the receiver. 主管 is whoever leads the nearest team and is not the owner;
-    /// 总监 whoever leads the next one above; where no team has anybody, the company's directors.
-    fn who(&self, tell: &[Who], owner: Option<UserId>) -> Vec<UserId> {
-        let team = owner.and_then(|owner| self.users.get(&owner)?.team);
-        let is_active = |user: &UserId| self.users.get(user).is_some_and(|row| row.active);
-        let leaders = |team: &TeamRow| -> Vec<UserId> {
-            let leaders = team.leaders.iter().filter(|user| is_active(user) && Some(**user) != owner);
-            leaders.copied().collect()
-        };
-        let chain = self.chain_of(team).into_iter().map(|(_, team)| leaders(team));
-        let mut above = chain.filter(|leaders| !leaders.is_empty());
-        let directors = || -> Vec<UserId> {
-            let all = self.users.iter().filter(|(_, row)| row.active && row.role == Role::Director);
-            all.map(|(id, _)| *id).collect()
-        };
-        let supervisors = above.next().unwrap_or_else(directors);
-        let next = above.next().unwrap_or_else(directors);
-        let mut told: Vec<UserId> = Vec::new();
-        for who in tell {
-            match who {
-                Who::Owner => told.extend(owner),
-                Who::Supervisor => told.extend(&supervisors),
-                Who::Director => told.extend(&next),
-                Who::CustomerService | Who::Delivery => {}
-            }
-        }
-        told.sort_unstable();
-        told.dedup();
-        told
-    }
 }
 
 fn intent(

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::automate::Desk;
+use super::desk::Desk;
 use crate::document::Doc;
 use crate::ids::{DocId, DocKind};
 use crate::model::{AccountModel, AdvancementModel, LeadModel, RulingModel};

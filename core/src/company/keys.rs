@@ -238,7 +238,7 @@ pub fn awaited(hash: Hash32, lead: DocId) -> Vec<u8> {
     key(b"b/", &[&hash.0, &[1], &lead.0])
 }
 
-/// In front of the open leads of one customer.
+/// `m/print`: the lead that joined those of one customer last; in front of them.
 pub fn twins(print: EntryId) -> Vec<u8> {
     key(b"m/", &[&print.0])
 }

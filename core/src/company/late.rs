@@ -10,8 +10,7 @@ use super::rows::{Lot, decode, encode};
 use super::{Company, CompanyError, keys};
 use crate::document::claimed_hash;
 use crate::ids::{DeviceId, DocId, Hash32};
-use crate::limits;
-use crate::store::{Batch, Direction, Range};
+use crate::store::Batch;
 
 /// Changes of one push that were merged late, or by somebody's decision after they had been held.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -36,16 +35,12 @@ impl Company {
     /// # Errors
     /// [`CompanyError`] of the store.
     pub fn late_work(&self, doc: DocId) -> Result<Vec<LateWork>, CompanyError> {
-        let prefix = keys::late(doc);
-        let (mut range, mut found) = (Range::prefix(&prefix), Vec::new());
-        loop {
-            let rows = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
-            let Some((last, _)) = rows.last() else { return Ok(found) };
-            range = Range::prefix_after(&prefix, last);
-            for (key, value) in &rows {
-                found.extend(decode::<Vec<LateWork>>(key, value)?);
-            }
-        }
+        let mut found = Vec::new();
+        self.each_row(&keys::late(doc), |key, value| {
+            found.extend(decode::<Vec<LateWork>>(key, value)?);
+            Ok(())
+        })?;
+        Ok(found)
     }
 }
 
@@ -74,7 +69,7 @@ mod tests {
     use crate::company::{Incoming, LocalGate, Settled, UserRow};
     use crate::document::{Doc, Edit};
     use crate::ids::{Actor, DocKind, UserId};
-    use crate::store::MemoryStore;
+    use crate::store::{Direction, MemoryStore, Range};
     use crate::sync::message::{Answer, Push, Verdict};
     use crate::time::{Moment, Stamp};
 

@@ -405,16 +405,13 @@ impl Company {
     /// [`CompanyError`] of the store.
     pub fn count(&self) -> Result<BTreeMap<DocKind, u64>, CompanyError> {
         let mut counts = BTreeMap::new();
-        let mut range = Range::prefix(keys::HEADERS);
-        loop {
-            let page = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
-            let Some((last, _)) = page.last() else { return Ok(counts) };
-            range = Range::prefix_after(keys::HEADERS, last);
-            for kind in page.iter().filter_map(|(key, _)| DocKind::from_code(*key.get(keys::HEADERS.len())?))
-            {
+        self.each_row(keys::HEADERS, |key, _| {
+            if let Some(kind) = key.get(keys::HEADERS.len()).and_then(|code| DocKind::from_code(*code)) {
                 *counts.entry(kind).or_default() += 1;
             }
-        }
+            Ok(())
+        })?;
+        Ok(counts)
     }
 
     /// Whether leads are given to people of `role`.

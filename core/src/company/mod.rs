@@ -16,13 +16,14 @@ use sha2::Sha256;
 
 use crate::ids::{Actor, DeviceId, DocId, Hash32, UserId};
 use crate::limits;
-use crate::store::{Batch, FORMAT_KEY, Outcome, Position, Store, StoreError, format_of};
+use crate::store::{Batch, Direction, FORMAT_KEY, Outcome, Position, Range, Store, StoreError, format_of};
 use crate::time::{Moment, Stamp};
 
 mod accounts;
 mod arrivals;
 mod automate;
 mod clocks;
+mod desk;
 mod facts;
 mod feed;
 mod follow;
@@ -101,7 +102,7 @@ pub struct Company {
     /// The policy as it was read last.
     policies: Arc<policy::PolicyRead>,
     /// How many open leads each has.
-    workload: Arc<automate::Workload>,
+    workload: Arc<desk::Workload>,
 }
 
 /// How often a planned batch is planned again when its guards fail.
@@ -215,6 +216,31 @@ impl Company {
             mac.update(&head.0);
         }
         mac.finalize().into_bytes()[..16].to_vec()
+    }
+
+    /// Every row under a prefix, in order, a page at a time.
+    fn each_row(
+        &self,
+        prefix: &[u8],
+        mut row: impl FnMut(&[u8], &[u8]) -> Result<(), CompanyError>,
+    ) -> Result<(), CompanyError> {
+        let mut range = Range::prefix(prefix);
+        loop {
+            let page = self.store.scan(&range, Direction::Forward, limits::SCAN_MAX_ROWS)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            range = Range::prefix_after(prefix, last);
+            page.iter().try_for_each(|(key, value)| row(key, value))?;
+        }
+    }
+
+    /// The leads whose ids stand behind a prefix.
+    fn leads_under(&self, prefix: &[u8]) -> Result<Vec<DocId>, CompanyError> {
+        let mut leads = Vec::new();
+        self.each_row(prefix, |key, _| {
+            leads.extend(DocId::from_slice(&key[prefix.len()..]));
+            Ok(())
+        })?;
+        Ok(leads)
     }
 
     /// Plans and commits until the guards hold.

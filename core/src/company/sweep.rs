@@ -1,7 +1,8 @@
 //! A sweep: every lead is judged again because the policy became another (C52). From rows, by as many hands as there are, lot by lot behind the news, so
 //! that nobody waits for it; only of a lead about which something is to be done are the documents loaded.
 
-use super::automate::{Automated, Desk, JudgedLead, judge_lead, plan_timer};
+use super::automate::{Automated, JudgedLead, judge_lead, plan_timer};
+use super::desk::Desk;
 use super::facts::FactRow;
 use super::rows::{decode, encode};
 use super::{Company, CompanyError, keys};

@@ -61,12 +61,15 @@ impl Company {
                 batch.delete(keys::twin(print, lead));
             }
             if let Some(print) = now.print {
-                batch.put(keys::twin(print, lead), []);
+                // Two leads that join at once must see each other: each writes who joined last, so that the other's guard fails.
+                let last = keys::twins(print);
+                let raw = self.store.get(&last)?;
+                batch.put(keys::twin(print, lead), []).guard(last.clone(), raw).put(last, lead.0);
             }
         }
         let Some(print) = now.print else { return Ok(Vec::new()) };
         let prefix = keys::twins(print);
-        let rows = self.store.scan(&Range::prefix(&prefix), Direction::Forward, MOST + 1)?;
+        let rows = self.store.scan(&Range::prefix(&prefix), Direction::Forward, MOST + 2)?;
         let others = rows.iter().filter_map(|(key, _)| DocId::from_slice(&key[prefix.len()..]));
         let mut acts = Vec::new();
         for other in others.filter(|other| *other != lead).take(MOST) {

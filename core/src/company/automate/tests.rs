@@ -2,14 +2,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::company::{Company, Incoming, LocalGate, NewLead, Sent, Settled};
+use crate::access::Role;
+use crate::company::{Company, Incoming, LocalGate, NewLead, Sent, Settled, TeamRow, UserRow};
 use crate::document::NoClocks;
-use crate::ids::{Actor, DeviceId};
+use crate::ids::{Actor, DeviceId, TeamId};
 use crate::model::{
     Direction as TouchDirection, Event, Evidence, Outcome as TouchOutcome, StageProposal, Touch, TouchChannel,
 };
 use crate::policy::{EvidenceNeed, Need, Policy, Proof};
-use crate::store::{MemoryStore, Outcome, Reads, Row, Store, StoreError};
+use crate::store::{Direction, MemoryStore, Outcome, Range, Reads, Row, Store, StoreError};
 use crate::sync::message::Push;
 use crate::time::{Act as DeviceAct, Moment, Stamp};
 
@@ -343,7 +344,7 @@ fn bytes_that_come_late_move_the_lead() {
     settle(&company, at_ms + 5);
     let seen = ruling(&company, lead.id).decisions;
     assert_eq!(seen.iter().filter(|made| made.decision == Decision::Verified { hash }).count(), 1);
-    assert!(company.leads_awaiting(hash).unwrap().is_empty());
+    assert!(company.leads_under(&keys::awaiting(hash)).unwrap().is_empty());
 }
 
 /// C12, O12: two reps who work one customer without knowing of each other are told, whichever of them is heard of first; and a person may say
@@ -384,9 +385,14 @@ fn leads_of_one_customer_tell_of_each_other() {
     assert_eq!((told(&other).len(), duplicate_of(&other)), (2, None));
     let itself = company.mark_duplicate(first.id, Some(first.id), NOW_MS + 6);
     assert!(matches!(itself, Err(CompanyError::Refused(_))));
+    // Looked at in one lot, neither of them on the disk as its customer's before.
+    let pair = [with_phone(5, "13900139000", Some(LI)), with_phone(6, "13900139000", Some(HAN))];
+    company.intake(&pair, NOW_MS + 7).unwrap();
+    settle(&company, NOW_MS + 8);
+    assert_eq!((told(&pair[0]), told(&pair[1])), (ids(&[&pair[1]]), ids(&[&pair[0]])));
     let told_outside = company.intents(None, 99).unwrap().into_iter();
     let told_outside = told_outside.filter(|intent| intent.rule == "duplicate");
-    assert_eq!(told_outside.map(|intent| (intent.lead, intent.tell.len())).collect::<BTreeSet<_>>().len(), 3);
+    assert_eq!(told_outside.map(|intent| (intent.lead, intent.tell.len())).collect::<BTreeSet<_>>().len(), 5);
 }
 
 /// C52: a version that comes into force is felt by every lead, without anybody touching one, and no document is loaded for it.
