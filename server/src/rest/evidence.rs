@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use fieldbook_core::company::ReadRefused;
 use fieldbook_core::document::NoClocks;
-use fieldbook_core::ids::{DocId, Hash32};
+use fieldbook_core::ids::{DeviceId, DocId, Hash32};
 use fieldbook_core::limits;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -70,10 +70,7 @@ pub(super) async fn put(
     blocking(move || {
         let progress = app.evidence.put_part(sender.device, hash, part.total, part.offset, &body)?;
         ::metrics::counter!(metrics::EVIDENCE_BYTES).increment(body.len() as u64);
-        if progress == Progress::Acknowledged {
-            // Before the phone hears of it: one that hears nothing asks again.
-            app.company.bytes_arrived(sender.device, hash, app.now_ms())?;
-        }
+        note_arrival(&app, sender.device, hash, progress)?;
         Ok(Json(progress.into()))
     })
     .await
@@ -87,7 +84,21 @@ pub(super) async fn progress(
     sender: Sender,
     Path(hash): Path<Hash32>,
 ) -> Result<Json<UploadProgress>, ApiError> {
-    blocking(move || Ok(Json(app.evidence.progress(sender.device, hash)?.into()))).await
+    blocking(move || {
+        let progress = app.evidence.progress(sender.device, hash)?;
+        note_arrival(&app, sender.device, hash, progress)?;
+        Ok(Json(progress.into()))
+    })
+    .await
+}
+
+/// Notes that all bytes have come, before the phone hears of it: one that was told once never asks again. Of bytes that came before a restore,
+/// or whose note failed, it is noted when the phone asks how far they are.
+fn note_arrival(app: &App, device: DeviceId, hash: Hash32, progress: Progress) -> Result<(), ApiError> {
+    if progress == Progress::Acknowledged {
+        app.company.bytes_arrived(device, hash, app.now_ms())?;
+    }
+    Ok(())
 }
 
 /// Fetch a piece of evidence, or with `Range: bytes=N-` the rest of it.

@@ -1,6 +1,7 @@
-use fieldbook_core::document::Edit;
-use fieldbook_core::ids::{EntryId, Hash32};
+use fieldbook_core::document::{Edit, NoClocks};
+use fieldbook_core::ids::{DocId, EntryId, Hash32};
 use fieldbook_core::limits::EVIDENCE_PART_BYTES as PART;
+use fieldbook_core::model::{Decision, RulingModel};
 use fieldbook_core::sync::message::Verdict;
 use sha2::{Digest, Sha256};
 
@@ -85,6 +86,44 @@ async fn a_photo_goes_up_in_parts_and_comes_down_through_the_lead_that_names_it(
     assert_eq!(rest.status, StatusCode::PARTIAL_CONTENT);
     assert!(rest.body == photo[2 * PART..]);
     assert_eq!(rest.headers[header::CONTENT_RANGE], format!("bytes {}-{}/{total}", 2 * PART, total - 1));
+}
+
+/// O5: that the bytes have come stands in the lead's ruling, whether it was noted when they came or when the phone asked how far they are.
+#[tokio::test]
+async fn bytes_that_have_come_are_recorded_in_the_lead() {
+    let office = Office::open().await;
+    let li = office.person("李雷", "rep", None).await;
+    let lead: DocId = office.lead("医院", &li).await.parse().unwrap();
+    for (n, by_upload) in [(1_u8, true), (2, false)] {
+        let (photo, hash) = photo(100 + usize::from(n));
+        let (total, name) = (photo.len(), "现场.jpg");
+        let body = json!({"hash": hash, "size_bytes": total, "mime": "image/jpeg", "name": name, "captured_at_ms": 1});
+        let edit = Edit::Append { log: "evidence".into(), id: EntryId([n; 16]), body: body.to_string() };
+        let change = phone::edited(&office, &li, lead, edit, n.into());
+        assert!(matches!(phone::push(&office, &li, change), Verdict::Durable { .. }));
+        let is_recorded = || {
+            while office
+                .app
+                .company
+                .automate(&office.app.config.timezone, office.app.now_ms(), 64)
+                .unwrap()
+                .more
+            {}
+            let ruling = office.app.company.load(DocId::ruling_of(lead)).unwrap();
+            let decisions = RulingModel::read(&ruling, &NoClocks).decisions;
+            decisions.iter().any(|made| made.decision == Decision::Verified { hash })
+        };
+        assert!(!is_recorded());
+        if by_upload {
+            put(&office, &li, hash, total, 0, &photo).await;
+        } else {
+            // As after a restore, or when the process died in between: the bytes are here, and nothing says so.
+            office.app.evidence.put_part(li.device, hash, total as u64, 0, &photo).unwrap();
+            assert!(!is_recorded());
+            office.get(&format!("/api/evidence/{hash}/progress"), &li).await;
+        }
+        assert!(is_recorded(), "{n}");
+    }
 }
 
 #[tokio::test]
