@@ -292,9 +292,9 @@ pub enum Happening {
         rule: String,
         /// What and why, for the user.
         text: String,
-        /// The entry that caused it, or that it is about; `None`: none.
+        /// The entry that caused it, or that it is about; of `duplicate` the other lead, of `unassigned` the lead; `None`: none.
         cause: Option<EntryId>,
-        /// The version of the policy by which; `None`: a person decided.
+        /// The version of the policy that decided, where a rule fired or gave the lead to somebody.
         policy: Option<EntryId>,
     },
     /// 导入: what the table that brought the lead said beside the fields of a lead.

@@ -29,7 +29,7 @@ impl Fieldbook {
     /// [`Error::Locked`], [`Error::NotEnrolled`].
     pub fn home(&self) -> Result<Home, Error> {
         while self.shared.read(|replica, now| refresh(&self.shared, replica, now))? {
-            // Whoever waits for the store gets it in between.
+            // Whoever waits for the store has a chance in between.
             std::thread::yield_now();
         }
         self.shared.read(|replica, now| {

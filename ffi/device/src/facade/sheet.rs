@@ -60,12 +60,10 @@ struct Block {
     lines: Vec<(&'static str, String)>,
 }
 
-/// Tomorrow's open blocks that matter most, the earlier first among equals.
+/// Tomorrow's blocks that matter most, the earlier first among equals. What is done has no cell.
 fn tomorrow(items: &[CalendarItem]) -> Vec<&CalendarItem> {
-    let open = |item: &&CalendarItem| {
-        item.entry.done != Some(true) && item.cell.is_some_and(|cell| cell.urgency == Urgency::Tomorrow)
-    };
-    let mut items: Vec<_> = items.iter().filter(open).collect();
+    let is_tomorrow = |item: &&CalendarItem| item.cell.is_some_and(|cell| cell.urgency == Urgency::Tomorrow);
+    let mut items: Vec<_> = items.iter().filter(is_tomorrow).collect();
     // Stable: they are in the order of the day.
     items.sort_by_key(|item| item.cell.map(|cell| cell.importance));
     items.truncate(TOP);
@@ -93,9 +91,8 @@ fn block(item: &CalendarItem, language: Language) -> Block {
 fn lines_of(items: &[CalendarItem], cell: Cell) -> Vec<String> {
     let here = items.iter().filter(|item| item.cell == Some(cell));
     let line = |item: &CalendarItem| {
-        let done = if item.entry.done == Some(true) { "✓" } else { "" };
         let purpose = item.entry.purpose.clone().unwrap_or_default();
-        let parts = [done.to_owned(), hours(item), item.customer_name.clone(), purpose];
+        let parts = [hours(item), item.customer_name.clone(), purpose];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
     };
     here.map(line).collect()

@@ -150,7 +150,7 @@ impl Fieldbook {
         self.shared.read(|replica, now| {
             let me = replica.identity()?.user;
             let held = Held::load(&self.shared, replica, lead, now)?;
-            // A director reads every lead and writes none: what they approved would come back refused.
+            // A director reads every lead and writes only their own: what they approved would come back refused.
             if !held.manages(me)? {
                 return Err(Error::LeadersOnly);
             }
@@ -178,7 +178,10 @@ impl Fieldbook {
             Ok::<_, Error>(response::owes_read_mark(&held.facts(), me).unwrap_or(false))
         })?;
         if owed {
-            self.shared.note(|_, act| Ok(((), vec![DocEdits::of(lead, vec![Event::Read {}.log(act)])])))?;
+            self.shared.note(|replica, act| {
+                check_held(replica, lead)?;
+                Ok(((), vec![DocEdits::of(lead, vec![Event::Read {}.log(act)])]))
+            })?;
         }
         Ok(owed)
     }

@@ -8703,13 +8703,13 @@ class Happening:
             self.cause = cause
             
             """
-        The entry that caused it, or that it is about; `None`: none.
+        The entry that caused it, or that it is about; of `duplicate` the other lead, of `unassigned` the lead; `None`: none.
 """
         
             self.policy = policy
             
             """
-        The version of the policy by which; `None`: a person decided.
+        The version of the policy that decided, where a rule fired or gave the lead to somebody.
 """
         
             pass

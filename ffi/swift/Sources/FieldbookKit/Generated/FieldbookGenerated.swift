@@ -11235,10 +11235,10 @@ public enum Happening: Equatable, Hashable {
          * What and why, for the user.
          */text: String, 
         /**
-         * The entry that caused it, or that it is about; `None`: none.
+         * The entry that caused it, or that it is about; of `duplicate` the other lead, of `unassigned` the lead; `None`: none.
          */cause: EntryId?, 
         /**
-         * The version of the policy by which; `None`: a person decided.
+         * The version of the policy that decided, where a rule fired or gave the lead to somebody.
          */policy: EntryId?
     )
     /**

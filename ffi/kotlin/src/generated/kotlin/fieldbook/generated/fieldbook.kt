@@ -11257,11 +11257,11 @@ sealed class Happening {
          */
         val `text`: kotlin.String, 
         /**
-         * The entry that caused it, or that it is about; `None`: none.
+         * The entry that caused it, or that it is about; of `duplicate` the other lead, of `unassigned` the lead; `None`: none.
          */
         val `cause`: fieldbook.generated.EntryId?, 
         /**
-         * The version of the policy by which; `None`: a person decided.
+         * The version of the policy that decided, where a rule fired or gave the lead to somebody.
          */
         val `policy`: fieldbook.generated.EntryId?) : Happening()
         
