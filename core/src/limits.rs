@@ -100,6 +100,8 @@ pub const OUTBOX_MAX: usize = 73_000;
 pub const EVIDENCE_MAX_BYTES: u64 = 64 << 20;
 /// One part of an evidence upload.
 pub const EVIDENCE_PART_BYTES: usize = 256 << 10;
+/// What the rules read of one lead, as a row that is kept for them; of a lead with more the documents are read each time.
+pub const FACTS_MAX_BYTES: usize = 1 << 20;
 /// Batches that may wait for the committer: 32 phones with every push in flight, each a batch.
 pub const COMMIT_QUEUE_BATCHES: usize = 32 * PUSHES_IN_FLIGHT;
 /// Batches that share one flush. At 10,000 a second and a flush of 3 ms, 30 wait; the rest is headroom for slow disks.

@@ -189,7 +189,7 @@ async fn lot(app: &Arc<App>, webhook: Option<&Webhook>) {
     }
 }
 
-/// Leads of one round: a few dozen milliseconds, so that a round never keeps the store's readers waiting for long.
+/// Leads of one commit, about those of one round: a few dozen milliseconds.
 const LEADS_A_ROUND: usize = 64;
 /// How far the rules stand behind, as `nice` counts.
 const NICE: i32 = 19;

@@ -22,11 +22,12 @@ use super::{Company, CompanyError, SERVER_USER, View, keys};
 use crate::access::{Channel, Role};
 use crate::document::{Doc, Edit};
 use crate::ids::{DocId, DocKind, EntryId, Hash32, UserId};
+use crate::limits;
 use crate::model::{Decision, RulingModel};
 use crate::rules::assignment::Candidate;
-use crate::rules::automation::{Act, Automation, plan_automation};
-use crate::rules::outcome::{LeadOutcome, assess_outcome};
-use crate::rules::{Facts, Says};
+use crate::rules::automation::{Act, Automation, plan_and_count};
+use crate::rules::outcome::LeadOutcome;
+use crate::rules::{Facts, Says, next_hour};
 use crate::store::jobs::{self, Lease};
 use crate::store::{Batch, Outcome, Position};
 use crate::sync::message::Fill;
@@ -39,8 +40,8 @@ const LEASE_MS: i64 = 60_000;
 const INTENT_TTL_MS: i64 = 24 * 3_600_000;
 /// Positions of the log that hold nothing of leads, behind which the note catches up with them.
 const NOTE_AFTER: Position = 4_096;
-/// When a lead of which nothing can be said is looked at again, milliseconds: what is missing may have come another way.
-const UNSAID_MS: i64 = 3_600_000;
+/// What is kept of a judgement by this build; with another one every lead is judged again.
+const JUDGED_FORMAT: [u8; 1] = [2];
 /// The timer of a change of the policy: no document has this id.
 pub(super) const SWEEP: &[u8] = b"sweep";
 
@@ -116,7 +117,7 @@ impl Company {
         }
         let timers = jobs::lease(&*self.store, QUEUE, now_ms, LEASE_MS, most)?;
         done.more = news.more || timers.len() == most;
-        let swept = self.store.get(keys::SWEPT)?;
+        let swept = self.swept()?;
         // Where nothing concerned a lead the note may lag: noting it would be news of its own, for ever.
         let noted = !news.docs.is_empty() || news.upto > cursor + NOTE_AFTER;
         if news.docs.is_empty() && timers.is_empty() && swept.is_none() {
@@ -137,25 +138,30 @@ impl Company {
             leads.extend(self.lead_of(*doc, origin.as_ref()));
         }
         let mut lot = Vec::with_capacity(leads.len() + timers.len());
+        let mut arrived = Batch::new();
         for timer in timers {
             if timer.key == SWEEP {
                 self.begin_sweep(&timer)?;
                 done.more = true;
             } else if let Ok(hash) = timer.key.as_slice().try_into() {
                 // The bytes of evidence have come.
-                let waiting =
-                    self.leads_under(&keys::awaiting(Hash32(hash)))?.into_iter().map(|lead| (lead, None));
-                self.automate_lot(&mut desk, waiting.collect(), now_ms, &mut done)?;
-                let mut batch = Batch::new();
-                jobs::finish(&mut batch, &timer);
-                self.store.commit_one(batch)?;
+                leads.extend(self.leads_under(&keys::awaiting(Hash32(hash)))?);
+                jobs::finish(&mut arrived, &timer);
             } else if let Some(lead) = DocId::from_slice(&timer.key) {
                 leads.remove(&lead);
                 lot.push((lead, Some(timer)));
             }
         }
         lot.extend(leads.into_iter().map(|lead| (lead, None)));
-        self.automate_lot(&mut desk, lot, now_ms, &mut done)?;
+        // An account may have many leads: no commit holds the store for all of them.
+        while !lot.is_empty() {
+            let rest = lot.split_off(lot.len().min(most));
+            self.automate_lot(&mut desk, lot, now_ms, &mut done)?;
+            lot = rest;
+        }
+        if !arrived.is_empty() {
+            self.store.commit_one(arrived)?;
+        }
         if noted {
             self.read_up_to(raw, cursor, news.upto)?;
         }
@@ -185,6 +191,19 @@ impl Company {
             Ok(())
         })?;
         Ok(found)
+    }
+
+    /// How far a sweep is, if there is one; one begins by itself where the rows are of another version.
+    fn swept(&self) -> Result<Option<Vec<u8>>, CompanyError> {
+        let found = self.store.get_many(&[keys::SWEPT, keys::JUDGED_FORMAT])?;
+        let [swept, format] = <[_; 2]>::try_from(found).unwrap_or_default();
+        if format.as_deref() == Some(&JUDGED_FORMAT) {
+            return Ok(swept);
+        }
+        let mut batch = Batch::new();
+        batch.guard(keys::JUDGED_FORMAT, format).put(keys::JUDGED_FORMAT, JUDGED_FORMAT).put(keys::SWEPT, []);
+        self.store.commit_one(batch)?;
+        Ok(Some(Vec::new()))
     }
 
     fn read_up_to(&self, raw: Option<Vec<u8>>, cursor: Position, upto: Position) -> Result<(), CompanyError> {
@@ -273,11 +292,9 @@ impl Company {
     }
 
     fn looked(&self, looked: Looked, done: &mut Automated) {
-        let Looked { moved: (from, to), acted } = looked;
+        let Looked { moved, acted } = looked;
         done.judged += 1;
-        if from != to {
-            self.workload.moved(from, to);
-        }
+        self.workload.moved(moved);
         if let Some(touched) = acted {
             done.acted += 1;
             done.touched.extend(touched);
@@ -297,7 +314,9 @@ impl Company {
         }
         done.judged += 1;
         done.failed.push((lead, error.to_string()));
-        if let Some(timer) = timer {
+        // What others kept changing may be looked at again: the lease runs out, and its timer rings once more.
+        let is_over = !matches!(error, CompanyError::Contended);
+        if let Some(timer) = timer.filter(|_| is_over) {
             let mut batch = Batch::new();
             jobs::finish(&mut batch, timer);
             self.store.commit_one(batch)?;
@@ -342,8 +361,12 @@ impl Company {
     /// Keeps what the rules read.
     fn keep_facts(&self, batch: &mut Batch, lead: DocId, row: &FactRow) -> Result<(), CompanyError> {
         let (key, row) = (keys::facts(lead), row.encode());
-        if self.store.get(&key)?.as_ref() != Some(&row) {
-            batch.put(key, row);
+        let before = self.store.get(&key)?;
+        if row.len() > limits::FACTS_MAX_BYTES {
+            // Of such a one the documents are read.
+            batch.delete(key);
+        } else if before.as_ref() != Some(&row) {
+            batch.guard(key.clone(), before).put(key, row);
         }
         Ok(())
     }
@@ -352,7 +375,8 @@ impl Company {
     fn note(&self, batch: &mut Batch, lead: DocId, now: &JudgedLead) -> Result<JudgedLead, CompanyError> {
         let key = keys::judged(lead);
         let raw = self.store.get(&key)?;
-        let before: JudgedLead = raw.as_deref().map_or(Ok(JudgedLead::default()), |row| decode(&key, row))?;
+        // One that cannot be read is written anew: everything in it follows from the documents.
+        let before: JudgedLead = raw.as_deref().and_then(|row| decode(&key, row).ok()).unwrap_or_default();
         plan_timer(batch, lead, &before, now);
         let row = encode(now);
         if raw.as_ref() != Some(&row) {
@@ -377,6 +401,8 @@ impl Company {
     ) -> Result<BTreeSet<Channel>, CompanyError> {
         let mut owners: BTreeSet<UserId> =
             read.fields.owner.into_iter().chain(read.joint_owners.iter().copied()).collect();
+        // Whoever the lead is given to in the same breath is its owner for what follows.
+        let mut owner = read.fields.owner;
         let (mut edits, mut moved) = (Vec::new(), false);
         let record = |edits: &mut Vec<Edit>, id: EntryId, decision: &Decision| {
             let body = serde_json::to_string(decision).unwrap_or_default();
@@ -388,7 +414,7 @@ impl Company {
                     // Of what is as old as that nobody is told any more; it is in the record.
                     let expires_ms = due_ms.saturating_add(INTENT_TTL_MS);
                     if !firing.tell.is_empty() && expires_ms > now_ms {
-                        let tell = desk.who(&firing.tell, read.fields.owner);
+                        let tell = desk.who(&firing.tell, owner);
                         let told = intent(id, &firing.rule, lead, tell, &firing.why, firing.policy, now_ms);
                         plan_intent(batch, &Intent { expires_ms, ..told });
                     }
@@ -415,6 +441,7 @@ impl Company {
                 Act::Assign { to, why, policy } => {
                     edits.extend(assignment_edits(lead, &ruling.doc, to, SERVER_USER, &why, Some(policy)));
                     owners = BTreeSet::from([to]);
+                    owner = Some(to);
                     moved = true;
                 }
                 Act::Confirm(stage) => {
@@ -456,9 +483,10 @@ impl Company {
 /// What is to be done about a lead, and what is kept of the judgement.
 pub(super) fn judge_lead(facts: &Facts<'_>, candidates: &[Candidate]) -> (Vec<Act>, JudgedLead) {
     // What cannot be said is not acted upon.
-    let again = Automation { next_ms: Some(facts.now_ms.saturating_add(UNSAID_MS)), ..Automation::default() };
-    let plan = plan_automation(facts, candidates).unwrap_or(again);
-    let outcome = match assess_outcome(facts).says {
+    let again = Automation { next_ms: Some(next_hour(facts.now_ms)), ..Automation::default() };
+    let (plan, outcome) = plan_and_count(facts, candidates);
+    let plan = plan.unwrap_or(again);
+    let outcome = match outcome {
         Says::So(outcome) => Some(outcome),
         Says::Undetermined(_) => None,
     };

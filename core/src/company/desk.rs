@@ -69,7 +69,8 @@ impl Company {
         }
         let mut counted = BTreeMap::new();
         self.each_row(keys::JUDGED, |key, row| {
-            if let Some(user) = decode::<JudgedLead>(key, row)?.worked_by {
+            // One that cannot be read keeps no lead from being given to somebody.
+            if let Some(user) = decode::<JudgedLead>(key, row).ok().and_then(|judged| judged.worked_by) {
                 *counted.entry(user).or_insert(0) += 1;
             }
             Ok(())
@@ -155,7 +156,10 @@ impl Workload {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Counted { at_ms, open });
     }
 
-    pub fn moved(&self, from: Option<UserId>, to: Option<UserId>) {
+    pub fn moved(&self, (from, to): (Option<UserId>, Option<UserId>)) {
+        if from == to {
+            return;
+        }
         if let Some(counted) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             if let Some(open) = from.and_then(|from| counted.open.get_mut(&from)) {
                 *open = open.saturating_sub(1);

@@ -29,6 +29,8 @@ pub const INTENTS: &[u8] = b"i/";
 pub const JUDGED: &[u8] = b"v/";
 /// The position up to which automation has read the log.
 pub const AUTOMATED: &[u8] = b"z/log";
+/// In which form what was judged is kept.
+pub const JUDGED_FORMAT: &[u8] = b"z/format";
 /// The last lead that the sweep after a change of the policy has judged.
 pub const SWEPT: &[u8] = b"z/sweep";
 

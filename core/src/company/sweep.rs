@@ -90,13 +90,13 @@ impl Company {
         let (mut batch, mut closely, mut written) = (Batch::new(), Vec::new(), Vec::new());
         let mut upto = None;
         for (rows, swept) in rows.iter().zip(swept) {
-            match swept? {
+            match swept {
                 Swept::Same => {}
                 Swept::Other { before, now } => {
                     let key = keys::judged(rows.lead);
                     plan_timer(&mut batch, rows.lead, &before, &now);
                     batch.guard(key.clone(), Some(rows.judged.clone())).put(key, encode(&*now));
-                    written.push(rows.lead);
+                    written.push((rows.lead, (before.worked_by, now.worked_by)));
                 }
                 Swept::Closely if closely.len() == most => break,
                 Swept::Closely => closely.push(rows.lead),
@@ -104,11 +104,13 @@ impl Company {
             upto = Some(rows.lead);
             done.judged += 1;
         }
-        if !batch.is_empty()
-            && let Outcome::Conflict(_) = self.store.commit_one(batch)?
-        {
+        match if batch.is_empty() { Outcome::Done(None) } else { self.store.commit_one(batch)? } {
+            Outcome::Done(_) => written.into_iter().for_each(|(_, moved)| {
+                desk.moves(moved);
+                self.workload.moved(moved);
+            }),
             // Others judged one of them meanwhile.
-            closely.append(&mut written);
+            Outcome::Conflict(_) => closely.extend(written.into_iter().map(|(lead, _)| lead)),
         }
         done.judged -= closely.len();
         self.automate_lot(desk, closely.into_iter().map(|lead| (lead, None)).collect(), now_ms, done)?;
@@ -142,12 +144,7 @@ impl Company {
 }
 
 /// Judges leads by their rows, in order.
-fn judge_all(
-    desk: &Desk<'_>,
-    rows: &[Rows],
-    now_ms: i64,
-    hands: &dyn Hands,
-) -> Vec<Result<Swept, CompanyError>> {
+fn judge_all(desk: &Desk<'_>, rows: &[Rows], now_ms: i64, hands: &dyn Hands) -> Vec<Swept> {
     by_hands(rows, hands, |rows| judge_one(desk, rows, now_ms))
 }
 
@@ -169,15 +166,16 @@ pub(super) fn by_hands<T: Sync, R: Send>(
     made.into_iter().flatten().collect()
 }
 
-fn judge_one(desk: &Desk<'_>, rows: &Rows, now_ms: i64) -> Result<Swept, CompanyError> {
-    let Some(facts) = rows.facts.as_deref().and_then(FactRow::decode) else { return Ok(Swept::Closely) };
+fn judge_one(desk: &Desk<'_>, rows: &Rows, now_ms: i64) -> Swept {
+    let Some(facts) = rows.facts.as_deref().and_then(FactRow::decode) else { return Swept::Closely };
     let (acts, judged) = judge_lead(&facts.facts(rows.lead, desk, now_ms), &desk.candidates);
-    let before: JudgedLead = decode(&keys::judged(rows.lead), &rows.judged)?;
-    Ok(match acts.is_empty() {
-        false => Swept::Closely,
-        true if before == judged => Swept::Same,
-        // Others of the same customer are concerned.
-        true if before.print != judged.print => Swept::Closely,
-        true => Swept::Other { before: Box::new(before), now: Box::new(judged) },
-    })
+    let before = decode::<JudgedLead>(&keys::judged(rows.lead), &rows.judged);
+    match before {
+        Ok(before) if acts.is_empty() && before == judged => Swept::Same,
+        // Where the print changed, others of the same customer are concerned.
+        Ok(before) if acts.is_empty() && before.print == judged.print => {
+            Swept::Other { before: Box::new(before), now: Box::new(judged) }
+        }
+        _ => Swept::Closely,
+    }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::automate::{JudgedLead, QUEUE};
 use super::facts::FactRow;
 use super::leads::origin_of;
-use super::rows::Header;
+use super::rows::{Header, decode};
 use super::{Company, CompanyError, keys};
 use crate::access::Channel;
 use crate::document::{Edit, NoClocks, Value};
@@ -23,7 +23,11 @@ use crate::store::{Batch, Direction, Range};
 /// Leads of one customer that a lead is told of at the most: a hospital's switchboard is in many.
 const MOST: usize = 8;
 
-/// What leads of one customer have in common, 16 bytes: the number by which the contact is called. No number can be read from it.
+/// Rows of one customer that are looked through for them at the most.
+const LOOKED_AT: usize = 64;
+
+/// What leads of one customer have in common, 16 bytes: a hash of the number by which the contact is called, so that a key has one length. It
+/// hides no number from whoever has the store.
 pub(super) fn print_of(fields: &LeadFields) -> Option<EntryId> {
     let said = fields.contact_phone.as_deref()?;
     let digit = |c: char| match c {
@@ -46,7 +50,7 @@ pub(super) fn print_of(fields: &LeadFields) -> Option<EntryId> {
 }
 
 impl Company {
-    /// What is to be recorded of other open leads of the same customer that somebody else works. Each of them is looked at next, and finds
+    /// What is to be recorded of other open leads of the same customer that somebody else works. Each of them is looked at next, and tells of
     /// this one.
     pub(super) fn plan_twins(
         &self,
@@ -69,23 +73,27 @@ impl Company {
         }
         let Some(print) = now.print else { return Ok(Vec::new()) };
         let prefix = keys::twins(print);
-        let rows = self.store.scan(&Range::prefix(&prefix), Direction::Forward, MOST + 2)?;
+        let rows = self.store.scan(&Range::prefix(&prefix), Direction::Forward, LOOKED_AT)?;
         let others = rows.iter().filter_map(|(key, _)| DocId::from_slice(&key[prefix.len()..]));
-        let mut acts = Vec::new();
-        for other in others.filter(|other| *other != lead).take(MOST) {
-            let id = firing_id(lead, DUPLICATE, EntryId(other.0));
-            if row.ruling.decisions.iter().any(|made| made.id == id) {
+        let told = |other: &DocId| firing_id(lead, DUPLICATE, EntryId(other.0));
+        let known = |other: &DocId| row.ruling.decisions.iter().any(|made| made.id == told(other));
+        let others: Vec<DocId> = others.filter(|other| *other != lead && !known(other)).collect();
+        let judged_keys: Vec<Vec<u8>> = others.iter().map(|other| keys::judged(*other)).collect();
+        let judged = self.store.get_many(&judged_keys.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+        let (mut acts, mut link) = (Vec::new(), None);
+        for (other, (key, raw)) in others.into_iter().zip(judged_keys.into_iter().zip(judged)) {
+            let works: Option<JudgedLead> = raw.as_deref().and_then(|row| decode(&key, row).ok());
+            let works = works.and_then(|judged| judged.worked_by);
+            // Of two that are given to somebody at once the later one must see the earlier.
+            batch.guard(key, raw);
+            // Who works both knows both; a lead that nobody works tells when somebody does.
+            let is_other = works.is_some() && now.worked_by.is_some() && works != now.worked_by;
+            if !is_other || acts.len() >= MOST {
                 continue;
             }
+            let id = told(&other);
             let facts = self.store.get(&keys::facts(other))?.as_deref().and_then(FactRow::decode);
-            let Some(ruling) = facts.map(|facts| facts.ruling) else { continue };
-            // Who works both knows both.
-            if ruling.fields.owner.is_none()
-                || ruling.fields.owner == now.worked_by
-                || now.worked_by.is_none()
-            {
-                continue;
-            }
+            let received_ms = facts.and_then(|facts| facts.ruling.fields.received_at_ms);
             let firing = Firing {
                 rule: DUPLICATE.to_owned(),
                 epoch: EntryId(other.0),
@@ -95,14 +103,15 @@ impl Company {
             };
             acts.push(Act::Fire(id, firing, now_ms));
             let since = |ms: Option<i64>, lead: DocId| (ms.unwrap_or(i64::MAX), lead);
-            if since(ruling.fields.received_at_ms, other) < since(row.ruling.fields.received_at_ms, lead)
+            if since(received_ms, other) < since(row.ruling.fields.received_at_ms, lead)
                 && row.ruling.fields.same_as.is_none()
-                && !acts.iter().any(|act| matches!(act, Act::Link(_)))
+                && link.is_none()
             {
-                acts.push(Act::Link(other));
+                link = Some(Act::Link(other));
             }
             jobs::enqueue(batch, QUEUE, now_ms, &other.0, &[]);
         }
+        acts.extend(link);
         Ok(acts)
     }
 

@@ -61,7 +61,7 @@ pub struct Assigned {
 /// 触发.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Firing {
-    /// The rule: `response`, `unassigned`, `task/brochure`, `nurturing/0`, `objections`, `offer`.
+    /// The rule: `response`, `unassigned`, `task/brochure`, `nurturing/0`, `objections`, `offer`, `duplicate`.
     pub rule: String,
     /// The fact that opened it (O2).
     pub epoch: EntryId,

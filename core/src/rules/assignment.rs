@@ -1,5 +1,4 @@
-//! 线索分配 (C12, C13, C15–C17, C20): to whom a lead goes, by the nodes of the policy. The same on the phone as a preview; the server alone
-//! knows the candidates and records the decision.
+//! 线索分配 (C15–C17, C20): to whom a lead goes, by the nodes of the policy. The server alone knows the candidates and records the decision.
 
 use std::cmp::Reverse;
 

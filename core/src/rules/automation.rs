@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::assignment::{Candidate, plan_assignment};
-use super::facts::{Epoch, Facts, HOUR_MS};
+use super::facts::{Epoch, Facts, HOUR_MS, next_hour};
 use super::nurturing::{StepState, assess_nurturing};
+use super::outcome::{LeadOutcome, outcome};
 use super::response::{Deadline, ResponseState, assess_response};
 use super::stage::StageOnce;
 use super::tasks::{Task, TaskState, tasks_and_unsure};
@@ -61,15 +62,31 @@ pub enum Act {
 /// # Errors
 /// [`Unknown`] where the ruling is not held, or the policy cannot be read; nothing is done then.
 pub fn plan_automation(facts: &Facts<'_>, candidates: &[Candidate]) -> Result<Automation, Unknown> {
+    plan(facts, candidates, &StageOnce::new(facts))
+}
+
+/// What is to be done about a lead, and what of it the figures count: what both ask for is worked out once.
+pub fn plan_and_count(
+    facts: &Facts<'_>,
+    candidates: &[Candidate],
+) -> (Result<Automation, Unknown>, Says<LeadOutcome>) {
+    let stages = StageOnce::new(facts);
+    (plan(facts, candidates, &stages), outcome(facts, &stages).into())
+}
+
+fn plan<'a>(
+    facts: &'a Facts<'a>,
+    candidates: &[Candidate],
+    stages: &'a StageOnce<'a>,
+) -> Result<Automation, Unknown> {
     let ruling = facts.ruling()?;
     let (version, policy) = facts.policy()?;
-    let stages = StageOnce::new(facts);
     // A lead that is lost owes nothing that would have come due behind it.
     let lost = stages.view().ok().filter(|view| policy.stage(&view.stage).is_some_and(|stage| stage.lost));
     let mut plan = Plan {
         lost_ms: lost.map(|view| view.since_ms.unwrap_or(i64::MIN)),
         recorded: ruling.decisions.iter().map(|decided| decided.id).collect(),
-        stages: &stages,
+        stages,
         facts,
         ruling,
         policy: version.id,
@@ -244,7 +261,7 @@ impl Plan<'_> {
         // A lead that somebody put into a team's pool waits there for a person.
         if self.ruling.fields.team.is_none() && !self.assign(candidates) {
             // Somebody may be hired.
-            self.look_at(self.facts.now_ms.saturating_add(HOUR_MS));
+            self.look_at(next_hour(self.facts.now_ms));
         }
     }
 
@@ -373,8 +390,21 @@ impl Plan<'_> {
             let why = format!("短期内出现{}次价格异议", alarm.objections.len());
             let firing = self.firing("objections", alarm.epoch, why, vec![Who::Director]);
             self.fire("objections", self.facts.now_ms, firing);
+        } else if self.has_ended()? {
+            // That the lead was won or lost since takes nothing from what was objected.
+            let fired = self.ruling.decisions.iter().filter(
+                |decided| matches!(&decided.decision, Decision::Fire(firing) if firing.rule == "objections"),
+            );
+            let fired: Vec<EntryId> = fired.map(|decided| decided.id).collect();
+            self.standing.extend(fired);
         }
         Ok(())
+    }
+
+    /// Whether the lead is won or lost.
+    fn has_ended(&self) -> Result<bool, Unknown> {
+        let (_, policy) = self.facts.policy()?;
+        Ok(policy.stage(&self.stages.view()?.stage).is_some_and(|stage| stage.won || stage.lost))
     }
 
     fn stage(&mut self, policy: &Policy) -> Result<(), Unknown> {

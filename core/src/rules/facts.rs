@@ -20,6 +20,12 @@ pub(crate) const HOUR_MS: i64 = 3_600_000;
 /// Milliseconds of a day of 24 hours.
 pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
 
+/// The next full hour: when something is to be looked at again by and by. The same for every look of an hour, so that looking often sets one
+/// timer.
+pub(crate) fn next_hour(at_ms: i64) -> i64 {
+    (at_ms.div_euclid(HOUR_MS).saturating_add(1)).saturating_mul(HOUR_MS)
+}
+
 /// What is held of a lead, and when it is judged.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
@@ -135,6 +141,15 @@ impl<'a> Facts<'a> {
         let mut events: Vec<_> = self.lead.events.iter().filter(until).collect();
         events.sort_by_key(|event| (event.happened_at_ms(), event.id));
         events
+    }
+
+    /// The moments at which anything happened to the lead, in no order.
+    pub fn moments(&self) -> impl Iterator<Item = i64> {
+        let events = self.lead.events.iter().map(LoggedEvent::happened_at_ms);
+        let evidence = self.lead.evidence.iter().map(|logged| logged.at.at_ms);
+        let decisions = self.ruling.into_iter().flat_map(|ruling| &ruling.decisions).map(|made| made.at_ms);
+        let received = self.ruling.and_then(|ruling| ruling.fields.received_at_ms);
+        events.chain(evidence).chain(decisions).chain(received)
     }
 
     /// When somebody last did something about the lead, the receipt one of the acts. To have read it is none.

@@ -43,6 +43,7 @@ mod verdict;
 pub mod words;
 
 pub use facts::Facts;
+pub(crate) use facts::next_hour;
 pub use judgement::{Judgement, judge};
 pub use verdict::{Says, Unknown, Verdict};
 

@@ -7,10 +7,10 @@ use minicbor::{Decode, Encode};
 
 use super::facts::{Facts, is_contact, is_reached};
 use super::response::{ResponseState, assess_response};
-use super::stage::{ProposalVerdict, StageView, assess_stage};
-use super::tasks::{Task, TaskState, assess_tasks};
+use super::stage::{ProposalVerdict, StageOnce, StageView};
+use super::tasks::{Task, TaskState};
 use super::verdict::{Says, Unknown, Verdict};
-use super::{chain, fields};
+use super::{chain, fields, tasks};
 use crate::access::Role;
 use crate::ids::UserId;
 use crate::language::{Words, first_contact};
@@ -90,13 +90,16 @@ pub struct Move {
 
 /// What of a lead the figures count.
 pub fn assess_outcome(facts: &Facts<'_>) -> Verdict<LeadOutcome> {
-    Verdict { policy: facts.policies.at(facts.now_ms).id, says: outcome(facts).into() }
+    Verdict {
+        policy: facts.policies.at(facts.now_ms).id,
+        says: outcome(facts, &StageOnce::new(facts)).into(),
+    }
 }
 
-fn outcome(facts: &Facts<'_>) -> Result<LeadOutcome, Unknown> {
+pub(super) fn outcome(facts: &Facts<'_>, stages: &StageOnce<'_>) -> Result<LeadOutcome, Unknown> {
     let (_, policy) = facts.policy()?;
-    let view = so(assess_stage(facts).says)?;
-    let tasks = so(assess_tasks(facts).says)?;
+    let view = stages.view()?;
+    let tasks = tasks::tasks(facts, stages)?;
     let events = facts.events();
     let first = |which: &dyn Fn(&Event) -> bool| {
         events.iter().find(|logged| which(&logged.event)).map(|logged| logged.happened_at_ms())
@@ -105,7 +108,7 @@ fn outcome(facts: &Facts<'_>) -> Result<LeadOutcome, Unknown> {
     let received_ms = facts.ruling()?.fields.received_at_ms;
     let (first_contact_ms, first_touch_ms) = (first(&is_contact), first(&is_touch));
     let assigned_ms = facts.epochs()?.first().map(|epoch| epoch.from_ms);
-    let in_stage = |stage: &str| entered(&view, stage);
+    let in_stage = |stage: &str| entered(view, stage);
     let [screening, confirmed] = &policy.figures.four_acts_stages;
     let four = [assigned_ms, in_stage(screening), first_contact_ms, in_stage(confirmed)];
     let four_acts_ms = four.into_iter().collect::<Option<Vec<i64>>>().and_then(|all| all.into_iter().max());
@@ -114,13 +117,13 @@ fn outcome(facts: &Facts<'_>) -> Result<LeadOutcome, Unknown> {
         assigned_ms,
         first_contact_ms,
         first_touch_ms,
-        moves: moves(&view),
+        moves: moves(view),
         cross_role: cross_role(facts, &events)?,
         key_fields: key_fields(facts, policy),
         chain_complete: chain::roles_with_attitude(facts, policy) >= policy.chain.complete_roles,
         won_ms: policy.stages.iter().filter(|stage| stage.won).find_map(|stage| in_stage(&stage.id)),
         lost: policy.stage(&view.stage).is_some_and(|stage| stage.lost),
-        dwells: dwells(&view, &policy.figures.dwell_stage),
+        dwells: dwells(view, &policy.figures.dwell_stage),
         touched_ms: facts.last_act_ms(),
         four_acts_ms,
         dues: dues(facts, &tasks)?,

@@ -79,18 +79,30 @@ pub(super) type TasksAndUnsure = (Vec<Task>, Vec<(String, EntryId)>);
 /// The tasks, as far as it can be said.
 pub(super) fn tasks_and_unsure(facts: &Facts<'_>, stages: &StageOnce<'_>) -> Result<TasksAndUnsure, Unknown> {
     let (mut tasks, mut unsure, mut doing) = (Vec::new(), Vec::new(), Doing::default());
+    let mut opened: Vec<(&Fact, Vec<Opening<'_>>)> = Vec::new();
     // Each version's rules hold for what was opened while it was in force: one that went later still does, one that came later does not look
     // back.
     for version in facts.policies.all().filter(|version| version.effective_from_ms <= facts.now_ms) {
-        let (_, policy) = Facts::readable(version)?;
+        let begun = |at_ms: i64| facts.policies.at(at_ms).id == version.id;
+        let Ok((_, policy)) = Facts::readable(version) else {
+            // What a version that cannot be read would have made a task of is not known; of what it never saw it made none.
+            if facts.moments().any(begun) {
+                Facts::readable(version)?;
+            }
+            continue;
+        };
         for rule in &policy.tasks {
-            for opening in openings(facts, stages, &rule.after)? {
-                if facts.policies.at(opening.at_ms).id != version.id {
-                    continue;
+            let at = match opened.iter().position(|(fact, _)| **fact == rule.after) {
+                Some(at) => at,
+                None => {
+                    opened.push((&rule.after, openings(facts, stages, &rule.after)?));
+                    opened.len() - 1
                 }
+            };
+            for opening in opened[at].1.iter().filter(|opening| begun(opening.at_ms)) {
                 // A task is opened where its condition holds, and not where it cannot be judged: nobody is held to a guess.
                 match rule.when.as_ref().map(|when| when.holds(&KnownOf::sharing(facts, policy, stages))) {
-                    None | Some(Ok(true)) => tasks.push(task(facts, rule, version.id, &opening, &mut doing)),
+                    None | Some(Ok(true)) => tasks.push(task(facts, rule, version.id, opening, &mut doing)),
                     Some(Ok(false)) => {}
                     Some(Err(_)) => unsure.push((rule.id.clone(), opening.id)),
                 }

@@ -151,7 +151,7 @@ pub struct Assign {
     /// The new owner.
     #[schema(value_type = String)]
     owner: UserId,
-    /// Kept in the ruling, up to 500 characters.
+    /// Kept in the ruling, and shown to whoever works the lead; up to 500 characters.
     #[serde(default)]
     reason: String,
 }

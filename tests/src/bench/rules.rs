@@ -245,5 +245,5 @@ const VISITS: usize = 4;
 /// As the server takes them.
 const LEADS_A_ROUND: usize = 64;
 const FIGURES: usize = 5;
-/// Between two edits of the phone that edits meanwhile.
+/// Between two edits of the phone that edits meanwhile: a busy rep, not a crowd. It hides no race: nothing waits for what comes behind it.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -347,6 +347,52 @@ fn bytes_that_come_late_move_the_lead() {
     assert!(company.leads_under(&keys::awaiting(hash)).unwrap().is_empty());
 }
 
+/// C15: a lead that just came is given to somebody at once, and what the rules read of the log later gives it to nobody else.
+#[test]
+fn leads_that_just_came_are_given_once() {
+    let company = company(Arc::new(MemoryStore::new()));
+    let leads: Vec<NewLead> = (1..9).map(lead).collect();
+    let ids: Vec<DocId> = leads.iter().map(|lead| lead.id).collect();
+    company.intake(&leads, NOW_MS).unwrap();
+    let done = company.automate_leads(&ids, &zone(), NOW_MS + 1).unwrap();
+    assert_eq!((done.judged, done.acted, done.failed.len()), (8, 8, 0));
+    assert!(done.touched.contains(&Channel::User(LI)) && done.touched.contains(&Channel::User(HAN)));
+    settle(&company, NOW_MS + 2);
+    company.automate_leads(&ids, &zone(), NOW_MS + 3).unwrap();
+    let owners = ids.iter().map(|lead| {
+        assert_eq!(decided(&company, *lead).len(), 1);
+        ruling(&company, *lead).fields.owner.unwrap()
+    });
+    let held = owners.fold(BTreeMap::new(), |mut held, owner| {
+        *held.entry(owner).or_insert(0) += 1;
+        held
+    });
+    assert_eq!(held, BTreeMap::from([(LI, 4), (HAN, 4)]));
+}
+
+/// Rows that an earlier build kept, or that are damaged, keep nobody waiting: they are written anew from the documents.
+#[test]
+fn rows_that_cannot_be_read_are_written_anew() {
+    let store = Arc::new(MemoryStore::new());
+    let company = company(store.clone());
+    let leads: Vec<NewLead> = (1..4).map(lead).collect();
+    company.intake(&leads, NOW_MS).unwrap();
+    settle(&company, NOW_MS);
+    let good: Vec<_> = leads.iter().map(|lead| company.judged(lead.id).unwrap().unwrap()).collect();
+    let mut batch = Batch::new();
+    batch.put(keys::judged(leads[0].id), *b"rubbish").put(keys::facts(leads[1].id), *b"{}");
+    batch.delete(keys::facts(leads[2].id)).delete(keys::JUDGED_FORMAT);
+    store.commit_one(batch).unwrap();
+    let company = open(store);
+    let newest = lead(9);
+    company.intake(std::slice::from_ref(&newest), NOW_MS + 1).unwrap();
+    settle(&company, NOW_MS + 1);
+    assert_eq!(decided(&company, newest.id).len(), 1);
+    let now: Vec<_> = leads.iter().map(|lead| company.judged(lead.id).unwrap().unwrap()).collect();
+    assert_eq!(now, good);
+    assert_eq!(company.outcomes().unwrap().len(), 4);
+}
+
 /// C12, O12: two reps who work one customer without knowing of each other are told, whichever of them is heard of first; and a person may say
 /// that it is none.
 #[test]
@@ -385,11 +431,21 @@ fn leads_of_one_customer_tell_of_each_other() {
     assert_eq!((told(&other).len(), duplicate_of(&other)), (2, None));
     let itself = company.mark_duplicate(first.id, Some(first.id), NOW_MS + 6);
     assert!(matches!(itself, Err(CompanyError::Refused(_))));
-    // Looked at in one lot, neither of them on the disk as its customer's before.
-    let pair = [with_phone(5, "13900139000", Some(LI)), with_phone(6, "13900139000", Some(HAN))];
+    // In one lot, nobody's before: given to two people in the same breath, both and their manager are told.
+    let pair = [with_phone(5, "13900139000", None), with_phone(6, "13900139000", None)];
     company.intake(&pair, NOW_MS + 7).unwrap();
     settle(&company, NOW_MS + 8);
+    let owners: Vec<UserId> =
+        pair.iter().map(|lead| ruling(&company, lead.id).fields.owner.unwrap()).collect();
+    assert_ne!(owners[0], owners[1], "they share the load, as two customers would");
     assert_eq!((told(&pair[0]), told(&pair[1])), (ids(&[&pair[1]]), ids(&[&pair[0]])));
+    for (lead, owner) in pair.iter().zip(&owners) {
+        let intents = company.intents(None, 99).unwrap();
+        let of = intents.into_iter().find(|intent| intent.lead == lead.id && intent.rule == "duplicate");
+        let mut expected = vec![*owner, ZHAO];
+        expected.sort_unstable();
+        assert_eq!(of.unwrap().tell, expected);
+    }
     let told_outside = company.intents(None, 99).unwrap().into_iter();
     let told_outside = told_outside.filter(|intent| intent.rule == "duplicate");
     assert_eq!(told_outside.map(|intent| (intent.lead, intent.tell.len())).collect::<BTreeSet<_>>().len(), 5);
