@@ -115,6 +115,6 @@ fn first_contacts_that_were_not_seen() {
     let (effective, question) =
         score_first_contacts(include_str!("language/first-contact-unseen.jsonl"), false);
     println!("first contacts, unseen: {effective}; their questions: {question}");
-    // The bar is 95 %; this is what is reached, so that it does not fall.
-    assert!(effective.basis_points() >= 9_400, "{effective}");
+    // The bar.
+    assert!(effective.basis_points() >= 9_500, "{effective}");
 }

@@ -169,6 +169,25 @@ impl<'a> Figure<'a> {
         list.is_in(&self.heard.text.chars, self.front.clone())
     }
 
+    /// 准备花: it is not spent yet.
+    fn is_to_be_spent(&self) -> bool {
+        let ahead = [
+            "准备花",
+            "打算花",
+            "想花",
+            "计划花",
+            "预备花",
+            "能花",
+            "愿意花",
+            "愿花",
+            "肯花",
+            "要花",
+            "可以花",
+            "舍得花",
+        ];
+        ahead.iter().any(|word| self.heard.text.ends(self.amount.span.start, word))
+    }
+
     /// Whether it was taken back, refused, a difference, or gives way to the next.
     fn is_given_up(&self) -> bool {
         let (heard, chars) = (self.heard, &self.heard.text.chars);
@@ -198,7 +217,7 @@ impl<'a> Figure<'a> {
         let mut quotes = words.quotes.all_in(chars, self.front.clone());
         is_ours
             || is_quoted
-            || text.before(start) == Some('花')
+            || text.before(start) == Some('花') && !self.is_to_be_spent()
             || (is_bound && quotes.any(|word| !self.is_told(&word)))
     }
 

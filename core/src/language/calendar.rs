@@ -302,6 +302,7 @@ fn month_part(text: &Text, at: usize, first: Date, is_fixed: bool) -> Option<Phr
 fn third(text: &Text, at: usize, first: Date) -> Option<(Date, Date, usize)> {
     for (word, from, to) in [
         ("上旬", 1, 10),
+        ("头上", 1, 10),
         ("初", 1, 10),
         ("中旬", 11, 20),
         ("中", 11, 20),

@@ -27,7 +27,7 @@ mod weeks;
 pub mod words;
 
 pub use questions::{FirstContact, first_contact};
-pub use words::Words;
+pub use words::{ListChange, NoList, Words};
 
 /// What one dictated note says, in canonical forms.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -106,6 +106,11 @@ struct Digits {
     is_whole: bool,
 }
 
+/// 五六, and 三五.
+fn is_spoken_pair(first: i64, second: i64) -> bool {
+    second == first + ONE || (first, second) == (3 * ONE, 5 * ONE)
+}
+
 impl Reading<'_> {
     /// Takes one more sign; `None` at the end of the number.
     fn step(&mut self) -> Option<()> {
@@ -209,8 +214,10 @@ impl Reading<'_> {
                     is_whole: true,
                 });
             }
-            // 五六十: two digits one behind the other, counted together.
-            Some(first) if first.is_single && value == first.least + ONE && self.is_counted_next() => {
+            // 五六十, 三五十: two digits as a range, counted together.
+            Some(first)
+                if first.is_single && is_spoken_pair(first.least, value) && self.is_counted_next() =>
+            {
                 self.current = Some(Digits { most: value, is_single: false, ..first });
             }
             Some(first) if first.is_whole && first.least < 100_000 * ONE => {
@@ -419,6 +426,7 @@ mod tests {
     #[test]
     fn two_digits_side_by_side_are_a_range() {
         check("一百五六十万", 1_500_000.0, 1_600_000.0);
+        check("三五十万", 300_000.0, 500_000.0);
         check("三四十万", 300_000.0, 400_000.0);
         check("七八百万", 7_000_000.0, 8_000_000.0);
     }

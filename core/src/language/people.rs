@@ -128,8 +128,12 @@ fn name_start(heard: &Heard, end: usize, floor: usize) -> Option<usize> {
             .iter()
             .any(|c| "的了是说和跟与在把被给让我你他她们这那院科部长室不也都就".contains(*c))
     };
+    // 参会的有骆院长: a word that could be a surname, in front of one that is.
+    let is_word = |start: usize| words.doubtful_surnames.has(chars[start]) && is_surname(start + 1);
     for length in [3, 2] {
-        let full = back(length).filter(|start| is_surname(*start) && given(*start) && begins(heard, *start));
+        let full = back(length).filter(|start| {
+            is_surname(*start) && given(*start) && begins(heard, *start) && !(length == 2 && is_word(*start))
+        });
         if full.is_some() {
             return full;
         }
@@ -173,7 +177,7 @@ fn nickname(heard: &Heard, at: usize) -> Option<(Range<usize>, usize)> {
     let end = at + 2;
     let behind = heard.text.get(end);
     let does = behind
-        .is_none_or(|c| is_stop(c) || "、那这在来打也今昨跟和的头姐哥刚已又还没同小老了".contains(c))
+        .is_none_or(|c| is_stop(c) || "、那这在来打也今昨跟和的头姐哥刚已又还没同小老了对定寄".contains(c))
         || [&words.speaks, &words.silent, &words.left, &words.decides]
             .iter()
             .any(|list| list.at(chars, end).is_some());
@@ -207,6 +211,11 @@ fn is_ours(heard: &Heard, span: &Range<usize>, title: usize) -> bool {
     let is_commercial = title == 0 || words.people.commercial.is(&chars[span.end - title..span.end]);
     if !is_commercial {
         return false;
+    }
+    // 小刘，呼吸机又坏了 and 李经理你好: the message is to somebody of our side.
+    let is_called = |behind: &str| span.start == 0 && heard.text.has(span.end, behind);
+    if ["你好", "您好", "啊"].iter().any(|behind| is_called(behind)) || (title == 0 && is_called(",")) {
+        return true;
     }
     let clause = heard.text.clause(span.start);
     let near = clause.start.max(span.start.saturating_sub(4))..span.start;

@@ -32,9 +32,13 @@ fn own_lines(text: &Text, words: &Words) -> Vec<Range<usize>> {
     let mut lines: Vec<(bool, Range<usize>)> = Vec::new();
     let mut start = 0;
     let mut is_own = true;
+    let begins = |at: usize| at == 0 || text.before(at).is_some_and(|c| is_full_stop(c) || c == ' ');
+    // 韩主任：您好 at the beginning addresses somebody, unless it is a transcript, in which others speak too.
+    let is_transcript = (1..text.len()).any(|at| begins(at) && speaker(text, words, at).is_some());
     for at in 0..=text.len() {
-        let begins = at == 0 || text.before(at).is_some_and(|c| is_full_stop(c) || c == ' ');
-        let speaker = if begins { speaker(text, words, at) } else { None };
+        let speaker = if begins(at) { speaker(text, words, at) } else { None };
+        let greets = |behind: usize| is_salutation(text, behind);
+        let speaker = speaker.filter(|(own, behind)| *own || at > 0 || is_transcript || !greets(*behind));
         if let Some((own, behind)) = speaker {
             lines.push((is_own, start..at));
             (is_own, start) = (own, behind);
@@ -42,6 +46,16 @@ fn own_lines(text: &Text, words: &Words) -> Vec<Range<usize>> {
     }
     lines.push((is_own, start..text.len()));
     lines.into_iter().filter(|(is_own, line)| *is_own && !line.is_empty()).map(|(_, line)| line).collect()
+}
+
+/// Whether what stands in front of this colon is who a letter is to: a greeting follows, or it was addressed as one is in a letter.
+fn is_salutation(text: &Text, behind: usize) -> bool {
+    let next =
+        (behind..text.len()).find(|at| text.get(*at).is_some_and(|c| !c.is_whitespace() && !is_full_stop(c)));
+    let greets = ["您好", "你好", "您们好", "大家好", "早上好", "上午好", "下午好", "打扰"];
+    next.is_some_and(|at| greets.iter().any(|greeting| text.has(at, greeting)))
+        || text.contains(0..behind, "尊敬")
+        || text.contains(0..behind, "敬爱")
 }
 
 /// Whether our side speaks in the line that begins here, and where its words begin.
@@ -95,6 +109,10 @@ impl Asked<'_> {
         {
             return None;
         }
+        // 您最头疼的是什么？肯定是排队: the customer was asked, and is not let answer.
+        if is_asked && answer.is_some_and(|at| words.self_answers.at(chars, at).is_some()) {
+            return None;
+        }
         // 买设备最怕什么？最怕没人管: the answer takes up the words of the question.
         let takes_up = words.asks.all_in(chars, sentence.clone()).any(|word| {
             let behind = sentence.end..line_end.min(sentence.end + 10);
@@ -115,8 +133,17 @@ impl Asked<'_> {
                 .unwrap_or(sentence.end);
             let clause = start..end;
             let is_last = end == sentence.end;
+            // 院长问我：你们凭什么贵？ tells what somebody else asked.
+            let reported = start > sentence.start
+                && ["问我", "问我们", "问起", "问道", "都问", "常问", "老问", "问过我"]
+                    .iter()
+                    .any(|asked| text.ends(start - 1, asked));
+            if reported {
+                start = end + 1;
+                continue;
+            }
             let found = self
-                .clause(clause.clone(), is_asked, is_last)
+                .clause(clause.clone(), &sentence, is_asked, is_last)
                 .or_else(|| self.either(&clause, &sentence, is_asked));
             if found.is_some() {
                 return found;
@@ -126,14 +153,27 @@ impl Asked<'_> {
         None
     }
 
-    fn clause(&self, clause: Range<usize>, is_asked: bool, is_last: bool) -> Option<Range<usize>> {
+    fn clause(
+        &self,
+        clause: Range<usize>,
+        sentence: &Range<usize>,
+        is_asked: bool,
+        is_last: bool,
+    ) -> Option<Range<usize>> {
         let (chars, words) = (&self.text.chars, &self.words.questions);
         let requests = words.requests.is_in(chars, clause.clone());
+        // 想跟您请教，现在最大的瓶颈在哪: the request stands in front of the comma.
+        let told_behind = ["给我讲", "给我说", "跟我讲", "跟我说", "您讲讲", "您说说", "您谈谈", "您给说"];
+        let is_begged = requests
+            || words.requests.is_in(chars, sentence.start..clause.start) && is_last
+            || told_behind.iter().any(|word| self.text.contains(clause.end..sentence.end, word));
         let mut floor = clause.start;
         for word in words.asks.all_in(chars, clause.clone()) {
             let part = self.part(&clause, &word, floor);
             floor = word.end;
-            if self.is_open(&part, &word) && self.stands(&part, &word, is_asked, is_last, requests) {
+            if self.is_open(&part, &word)
+                && self.stands(&part, &word, sentence, (is_asked, is_last), (requests, is_begged))
+            {
                 return Some(part);
             }
         }
@@ -213,12 +253,18 @@ impl Asked<'_> {
     fn is_taken_back_before(&self, front: &Range<usize>, word: &Range<usize>) -> bool {
         let (chars, words) = (&self.text.chars, &self.words.questions);
         let from = front.start.saturating_sub(2).max(self.text.clause(word.start).start);
+        let text_asks = self.text.get(self.text.sentence(word.start).end) == Some('?');
+        // 您手术室一共有几台？
+        let is_counted =
+            text_asks && words.whom.is_in(chars, front.clone()) && self.text.before(word.start) == Some('有');
         let is_any = words.any.all_in(chars, from..word.end).any(|any| {
             any.end >= word.start.saturating_sub(14)
                 && !self.is_negated_need(&any)
-                && (chars[any.end - 1] != '几' || chars[word.start] == '几')
+                && (chars[any.end - 1] != '几' || chars[word.start] == '几' && !is_counted)
+                // 没敢打扰您对手术床: who is asked begins another sentence.
+                && any.end != front.start + 1
         });
-        let mut tells = words.tells.all_in(chars, front.clone());
+        let mut tells = words.tells.all_in(chars, from..word.start);
         is_any || tells.any(|tells| !words.whom.is_in(chars, tells.end..word.start))
     }
 
@@ -316,9 +362,9 @@ impl Asked<'_> {
         &self,
         part: &Range<usize>,
         word: &Range<usize>,
-        is_asked: bool,
-        is_last: bool,
-        requests: bool,
+        sentence: &Range<usize>,
+        (is_asked, is_last): (bool, bool),
+        (requests, is_begged): (bool, bool),
     ) -> bool {
         let (chars, words) = (&self.text.chars, &self.words.questions);
         let to_them = words.whom.is_in(chars, part.clone());
@@ -332,14 +378,23 @@ impl Asked<'_> {
         if is_count && (!to_them && !is_asked || self.text.contains(part.start..word.start, "我")) {
             return false;
         }
+        let is_ours = self.text.contains(part.clone(), "我");
         if !self.is_marked {
-            return to_them || is_asked;
+            // 预算大概多少: all of a short message is the question.
+            let is_theirs = words.whom.is_in(chars, sentence.start..part.end) && is_last;
+            return to_them || is_asked || !is_ours && (is_theirs || self.text.len() <= SHORT_CHARS);
         }
+        // 关键是您想用它来做什么, 您主要关注哪方面，我挑重点发.
+        let near = part.start..(part.start + 4).min(part.end);
+        let is_addressed = words
+            .whom
+            .first_in(chars, part.start..(near.end + 2).min(part.end))
+            .is_some_and(|whom| whom.start < near.end);
+        let for_us = self.text.get(part.end) == Some(',') && self.text.has(part.end + 1, "我");
         is_asked
             || requests && to_them
-            || (is_last
-                && words.whom.at(chars, part.start).is_some()
-                && !self.text.contains(part.clone(), "我"))
+            || is_begged && words.whom.is_in(chars, sentence.clone()) && !is_ours
+            || (is_last || for_us) && is_addressed && !is_ours
     }
 
     fn ends_yes_no(&self, part: &Range<usize>) -> bool {
@@ -378,7 +433,9 @@ impl Asked<'_> {
         let is_any = words.any.all_in(chars, part.clone()).any(|any| any.len() > 1);
         let ours = part.clone().any(|at| text.has(at, "我") && !text.has(at, "我们"));
         // 您还是先看看: still, and no choice.
-        let is_still = text.get(word.end).is_none_or(|c| "先再要得会不没很可建推有老那这".contains(c));
+        let is_pair = text.contains(start..word.start, "先") && text.get(word.end) == Some('先');
+        let is_still =
+            !is_pair && text.get(word.end).is_none_or(|c| "先再要得会不没很可建推有老那这".contains(c));
         // 您是设备科还是采购办的: who somebody is.
         let is_role = text.contains(part.clone(), "您是")
             && self.words.places.departments.is_in(chars, part.clone())
@@ -393,13 +450,17 @@ impl Asked<'_> {
 
     fn is_to_customer(&self, sentence: &Range<usize>) -> bool {
         let text = self.text;
-        text.contains(sentence.clone(), "您")
+        ["您", "贵司", "贵院", "贵科", "贵公司", "贵厂", "贵校"]
+            .iter()
+            .any(|whom| text.contains(sentence.clone(), whom))
             && !self.words.questions.about_us.is_in(&text.chars, sentence.clone())
     }
 }
 
 /// 客户经理王总 and a colon.
 const SPEAKER_MAX_CHARS: usize = 6;
+/// A message without marks that is no longer than this says one thing.
+const SHORT_CHARS: usize = 28;
 /// A clause longer than this, in a text without marks, holds more than the question.
 const LONG_CLAUSE_CHARS: usize = 12;
 

@@ -92,8 +92,12 @@ fn read(heard: &Heard, at: usize) -> Option<Todo> {
         }
     }
     if let Some(length) = words.remember.at(chars, at) {
+        // 麻烦发一份资料: the verb is of what is to be done.
+        let verb = words.verbs.before(chars, at + length).filter(|verb| {
+            *verb < length && matches!(chars[at + length - verb - 1], '烦' | '请' | '你' | '您')
+        });
         let from = at + length + usize::from(matches!(text.get(at + length), Some(',' | ':')));
-        return todo(from, true);
+        return todo(from - verb.unwrap_or(0), true);
     }
     // 让我们…, 喊我…: they ask, we follow.
     if let Some(length) = words.asks.at(chars, at)

@@ -1,12 +1,13 @@
-//! The words of the grammar, as lists. What a list means stands beside it in `words.toml`, which is compiled in: no section of the policy holds
-//! one yet, and every caller but a test takes [`Words::medical`]. Other lists of the same shape can be read ([`Words::read`]). In its code the
-//! grammar has numerals, units, the calendar and words by which sentences are put together: no maker, equipment, person or hospital by name.
+//! The words of the grammar, as lists. What a list means stands beside it in `words.toml`, which is compiled in; a company's policy changes
+//! lists of it ([`crate::policy::Dictation`]). In its code the grammar has numerals, units, the calendar and words by which sentences are put
+//! together: no maker, equipment, person or hospital by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Every list, by what it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,37 @@ impl Words {
         &MEDICAL
     }
 
+    /// These lists with some of them changed, by table and list.
+    ///
+    /// # Errors
+    /// [`NoList`], the first of the changed lists that there is none of.
+    pub fn changed(&self, lists: &BTreeMap<String, BTreeMap<String, ListChange>>) -> Result<Self, NoList> {
+        let mut words = serde_json::to_value(self).unwrap_or_default();
+        for (table, lists) in lists {
+            for (list, change) in lists {
+                let there = words.get_mut(table).and_then(|lists| lists.get_mut(list));
+                let there = there.ok_or_else(|| NoList { table: table.clone(), list: list.clone() })?;
+                *there = change.of(there);
+            }
+        }
+        // Every list is still there, and of its sort.
+        serde_json::from_value(words).map_err(|_| NoList { table: String::new(), list: String::new() })
+    }
+
+    /// The names of all lists, by table.
+    pub fn lists(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let tables = serde_json::to_value(self).unwrap_or_default();
+        let tables = tables.as_object().into_iter().flatten();
+        let names =
+            |lists: &Value| lists.as_object().into_iter().flatten().map(|(list, _)| list.clone()).collect();
+        tables.map(|(table, lists)| (table.clone(), names(lists))).collect()
+    }
+
+    /// The lists as they ship, each with what it means.
+    pub fn toml() -> &'static str {
+        TEXT
+    }
+
     /// Reads lists as `words.toml` has them.
     ///
     /// # Errors
@@ -45,6 +77,51 @@ impl Words {
     pub fn read(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }
+}
+
+/// What is changed of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListChange {
+    /// Only these, instead of those that ship.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<Vec<String>>,
+    /// These besides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub add: Vec<String>,
+    /// None of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
+}
+
+impl ListChange {
+    /// A list as it is written, changed: words, or single characters in a row.
+    fn of(&self, there: &Value) -> Value {
+        let shipped: Vec<String> = match there {
+            Value::Array(words) => words.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            Value::String(letters) => letters.chars().map(String::from).collect(),
+            _ => Vec::new(),
+        };
+        let words = self.only.clone().unwrap_or(shipped).into_iter().chain(self.add.iter().cloned());
+        let mut seen = BTreeSet::new();
+        let kept = words.filter(|word| !self.without.contains(word) && seen.insert(word.clone()));
+        if there.is_string() { Value::String(kept.collect()) } else { kept.map(Value::String).collect() }
+    }
+
+    /// Every word that it names.
+    pub fn words(&self) -> impl Iterator<Item = &String> {
+        self.only.iter().flatten().chain(&self.add).chain(&self.without)
+    }
+}
+
+/// There is no such list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no list {table}.{list}")]
+pub struct NoList {
+    /// In which table.
+    pub table: String,
+    /// Which.
+    pub list: String,
 }
 
 macro_rules! lists {
@@ -120,7 +197,7 @@ lists! {
     Questions {
         own: List, customer: List, asks: List, either: List, requests: List, matters: List, logistics: List,
         rhetorical: List, any: List, any_behind: List, about_us: List, yes_no: List, proposals: List,
-        answers: List, whom: List, hopes: List, offers: List, whether: List, tells: List,
+        answers: List, self_answers: List, whom: List, hopes: List, offers: List, whether: List, tells: List,
     }
 }
 
@@ -250,5 +327,6 @@ impl From<Letters> for String {
 }
 
 #[expect(clippy::expect_used, reason = "the text is compiled in, and a test reads it")]
-static MEDICAL: LazyLock<Words> =
-    LazyLock::new(|| Words::read(include_str!("words.toml")).expect("words.toml has every list"));
+static MEDICAL: LazyLock<Words> = LazyLock::new(|| Words::read(TEXT).expect("words.toml has every list"));
+
+const TEXT: &str = include_str!("words.toml");
