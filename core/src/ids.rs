@@ -244,6 +244,11 @@ impl DocId {
     pub fn directory() -> Self {
         Self::derived(DocKind::Directory, b"", "")
     }
+
+    /// The one playbook of the company.
+    pub fn playbook() -> Self {
+        Self::derived(DocKind::Playbook, b"", "")
+    }
 }
 
 /// Who wrote a change: a device and the incarnation of its store (design decision 4). Twelve bytes as an

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod language;
 pub mod limits;
 pub mod model;
+pub mod playbook;
 pub mod policy;
 pub mod replica;
 pub mod rules;

@@ -110,6 +110,7 @@ fn done(dice: &mut Dice) -> Done {
             text: text.into(),
             amount: Some(70),
             at_ms: None,
+            ..Signal::default()
         };
         What::Event(Event::Signal(signal))
     };
@@ -129,7 +130,14 @@ fn done(dice: &mut Dice) -> Done {
         11 => What::Evidence("手术室.jpg", "image/jpeg"),
         12 => signal("wechat_added", "", ""),
         13 => signal(
-            dice.word(&["download", "page_dwell", "delivery_confirmed"]),
+            dice.word(&[
+                "download",
+                "page_dwell",
+                "delivery_confirmed",
+                "complaint",
+                "renewal",
+                "contract_signed",
+            ]),
             "2025骨科集采应对指南 脊柱内固定",
             "",
         ),

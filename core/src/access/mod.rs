@@ -103,6 +103,8 @@ pub enum OfficeVerb {
     Assign,
     /// Accept or discard held work.
     Review,
+    /// Write the playbook.
+    Instruct,
 }
 
 use Relation::{Colleague, Owner, Supervisor};
@@ -143,9 +145,18 @@ const TABLE: &[(DocKind, Relation, Option<Role>, &[Verb])] = &[
 /// Office verbs by role.
 const OFFICE: &[(Role, &[OfficeVerb])] = &[
     (Manager, &[OfficeVerb::Intake, OfficeVerb::Assign, OfficeVerb::Review]),
-    (Director, &[OfficeVerb::Intake, OfficeVerb::Assign, OfficeVerb::Review]),
-    (Marketing, &[OfficeVerb::Intake]),
-    (Admin, &[OfficeVerb::Administer, OfficeVerb::Intake, OfficeVerb::Assign, OfficeVerb::Review]),
+    (Director, &[OfficeVerb::Intake, OfficeVerb::Assign, OfficeVerb::Review, OfficeVerb::Instruct]),
+    (Marketing, &[OfficeVerb::Intake, OfficeVerb::Instruct]),
+    (
+        Admin,
+        &[
+            OfficeVerb::Administer,
+            OfficeVerb::Intake,
+            OfficeVerb::Assign,
+            OfficeVerb::Review,
+            OfficeVerb::Instruct,
+        ],
+    ),
 ];
 
 /// Whether a person of `role` who stands in `relation` to a document of `kind` may do `verb`. Everybody is a colleague too.

@@ -41,7 +41,7 @@ const INTENT_TTL_MS: i64 = 24 * 3_600_000;
 /// Positions of the log that hold nothing of leads, behind which the note catches up with them.
 const NOTE_AFTER: Position = 4_096;
 /// What is kept of a judgement by this build; with another one every lead is judged again.
-const JUDGED_FORMAT: [u8; 1] = [2];
+const JUDGED_FORMAT: [u8; 1] = [3];
 /// The timer of a change of the policy: no document has this id.
 pub(super) const SWEEP: &[u8] = b"sweep";
 
@@ -75,6 +75,9 @@ pub struct JudgedLead {
     /// By which leads of one customer know each other; `None`: it is won, lost or deleted, or has no telephone number.
     #[n(4)]
     pub(super) print: Option<EntryId>,
+    /// Whose it is, won or lost too, as long as it is not deleted: to whom its results count.
+    #[n(5)]
+    pub(super) owner: Option<UserId>,
 }
 
 impl Company {
@@ -294,7 +297,7 @@ impl Company {
     fn looked(&self, looked: Looked, done: &mut Automated) {
         let Looked { moved, acted } = looked;
         done.judged += 1;
-        self.workload.moved(moved);
+        self.tallies.moved(moved);
         if let Some(touched) = acted {
             done.acted += 1;
             done.touched.extend(touched);
@@ -471,7 +474,7 @@ impl Company {
     }
 
     /// A document, if there is one.
-    fn there(&self, id: DocId) -> Result<Option<Doc>, CompanyError> {
+    pub(super) fn there(&self, id: DocId) -> Result<Option<Doc>, CompanyError> {
         match self.load(id) {
             Ok(doc) => Ok(Some(doc)),
             Err(CompanyError::Unknown { .. }) => Ok(None),
@@ -497,9 +500,10 @@ pub(super) fn judge_lead(facts: &Facts<'_>, candidates: &[Candidate]) -> (Vec<Ac
         _ => None,
     });
     let owner = facts.ruling.and_then(|ruling| ruling.fields.owner);
-    let worked_by = assigned.or(owner).filter(|_| !ended);
+    let owner = assigned.or(owner).filter(|_| facts.lead.fields.deleted != Some(true));
+    let worked_by = owner.filter(|_| !ended);
     let print = if ended { None } else { print_of(&facts.lead.fields) };
-    (plan.acts, JudgedLead { next_ms: plan.next_ms, outcome, worked_by, print })
+    (plan.acts, JudgedLead { next_ms: plan.next_ms, outcome, worked_by, print, owner })
 }
 
 /// Sets the timer of a lead where it is another than before. One that was overtaken rings for nothing.

@@ -1,22 +1,18 @@
-//! The desk of a round of the rules: the company's people as its rules ask for them, who may be given leads with how many each has, the
-//! policy, and who is told of what.
+//! The desk of a round of the rules: the company's people as its rules ask for them, who may be given leads with what is known of their work,
+//! the policy, and who is told of what.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::automate::JudgedLead;
-use super::rows::decode;
-use super::{Company, CompanyError, TeamRow, UserRow, keys};
+use super::{Company, CompanyError, TeamRow, UserRow};
 use crate::access::Role;
 use crate::ids::{TeamId, UserId};
 use crate::model::{DirectoryModel, DirectoryUser};
 use crate::policy::{PolicyHistory, Who};
 use crate::rules::assignment::Candidate;
-
-/// How long the count of open leads is carried on before it is counted anew, milliseconds: another process may have assigned some.
-const COUNT_MS: i64 = 600_000;
+use crate::rules::results::Tally;
 
 /// What a round knows of the company.
 pub(super) struct Desk<'a> {
@@ -41,7 +37,12 @@ impl Company {
             DirectoryModel { users: users.iter().map(person).collect(), ..DirectoryModel::default() };
         let mut desk =
             Desk { people, candidates: Vec::new(), policies: self.policies()?, users, teams, zone };
-        let open_leads = self.open_leads(now_ms)?;
+        let days =
+            desk.policies.at(now_ms).policy.as_ref().map_or(1, |policy| policy.assignment.results_days);
+        let results = self.results(days, now_ms)?;
+        // Who has sold nothing, where others have, is known to have sold nothing.
+        let sold = results.values().any(|results| results.won_fen.is_some());
+        let unknown = Tally::default().results(sold);
         let sells = |role: Role| matches!(role, Role::Rep | Role::Manager | Role::Director);
         for (id, row) in desk.users.iter().filter(|(_, row)| row.active && sells(row.role)) {
             let teams = desk.chain_of(row.team);
@@ -51,32 +52,11 @@ impl Company {
                 leads: teams.iter().any(|(_, team)| team.leaders.contains(id)),
                 leads_company: row.role == Role::Director,
                 team_names: teams.into_iter().map(|(_, team)| team.name.clone()).collect(),
-                open_leads: open_leads.get(id).copied().unwrap_or(0),
-                results_fen: None,
-                renewal_bp: None,
-                complaint_bp: None,
-                completion_bp: None,
+                results: results.get(id).copied().unwrap_or(unknown),
             };
             desk.candidates.push(candidate);
         }
         Ok(desk)
-    }
-
-    /// How many leads each has that are neither won nor lost.
-    fn open_leads(&self, now_ms: i64) -> Result<BTreeMap<UserId, u32>, CompanyError> {
-        if let Some(known) = self.workload.known(now_ms) {
-            return Ok(known);
-        }
-        let mut counted = BTreeMap::new();
-        self.each_row(keys::JUDGED, |key, row| {
-            // One that cannot be read keeps no lead from being given to somebody.
-            if let Some(user) = decode::<JudgedLead>(key, row).ok().and_then(|judged| judged.worked_by) {
-                *counted.entry(user).or_insert(0) += 1;
-            }
-            Ok(())
-        })?;
-        self.workload.counted(counted.clone(), now_ms);
-        Ok(counted)
     }
 }
 
@@ -85,7 +65,8 @@ impl Desk<'_> {
     pub fn moves(&mut self, (from, to): (Option<UserId>, Option<UserId>)) {
         for candidate in self.candidates.iter_mut().filter(|_| from != to) {
             let more = i32::from(Some(candidate.user) == to) - i32::from(Some(candidate.user) == from);
-            candidate.open_leads = candidate.open_leads.saturating_add_signed(more);
+            let open = &mut candidate.results.open_leads;
+            *open = open.saturating_add_signed(more);
         }
     }
 
@@ -131,42 +112,5 @@ impl Desk<'_> {
         told.sort_unstable();
         told.dedup();
         told
-    }
-}
-
-/// How many open leads each has: counted once in a while, and carried on by what this process assigns. Only the choice between equals hangs
-/// on it.
-#[derive(Debug, Default)]
-pub(super) struct Workload(Mutex<Option<Counted>>);
-
-#[derive(Debug)]
-struct Counted {
-    at_ms: i64,
-    open: BTreeMap<UserId, u32>,
-}
-
-impl Workload {
-    fn known(&self, now_ms: i64) -> Option<BTreeMap<UserId, u32>> {
-        let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = counted.as_ref().filter(|counted| now_ms.abs_diff(counted.at_ms) < COUNT_MS as u64);
-        fresh.map(|counted| counted.open.clone())
-    }
-
-    fn counted(&self, open: BTreeMap<UserId, u32>, at_ms: i64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Counted { at_ms, open });
-    }
-
-    pub fn moved(&self, (from, to): (Option<UserId>, Option<UserId>)) {
-        if from == to {
-            return;
-        }
-        if let Some(counted) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            if let Some(open) = from.and_then(|from| counted.open.get_mut(&from)) {
-                *open = open.saturating_sub(1);
-            }
-            if let Some(to) = to {
-                *counted.open.entry(to).or_insert(0) += 1;
-            }
-        }
     }
 }

@@ -3,8 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::accounts::named_account;
 use super::desk::Desk;
-use crate::document::Doc;
+use super::{Company, CompanyError};
+use crate::document::{Doc, NoClocks};
 use crate::ids::{DocId, DocKind};
 use crate::model::{AccountModel, AdvancementModel, LeadModel, RulingModel};
 use crate::rules::Facts;
@@ -16,6 +18,22 @@ pub(super) struct FactRow {
     pub ruling: RulingModel,
     table: AdvancementModel,
     account: Option<AccountModel>,
+}
+
+impl Company {
+    /// What the rules read of a lead, from its documents; `None`: there is no such lead.
+    pub(super) fn fact_row(&self, lead: DocId) -> Result<Option<FactRow>, CompanyError> {
+        let (Some(doc), Some(ruling)) = (self.there(lead)?, self.there(DocId::ruling_of(lead))?) else {
+            return Ok(None);
+        };
+        let ruling = RulingModel::read(&ruling, &NoClocks);
+        let table = self.there(DocId::advancement_of(lead))?;
+        let account = match named_account(&doc, &ruling.clocks) {
+            Some((account, _)) => self.there(account)?,
+            None => None,
+        };
+        Ok(Some(FactRow::read(&doc, ruling, table.as_ref(), account.as_ref())))
+    }
 }
 
 /// In front of a row: rows that another version wrote are not read, and the documents are.

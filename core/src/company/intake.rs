@@ -89,6 +89,12 @@ pub enum SignalRefusal {
     /// The policy in force names no such kind.
     #[error("the policy in force has no such kind of signal")]
     UnknownKind,
+    /// The policy wants a level of this kind, such as 服务风险等级 of a complaint (C42), and it has none of those; or it has one where none is
+    /// wanted.
+    #[error(
+        "`level` has to be one of those that the policy names for this kind of signal, and to be left out where it names none"
+    )]
+    Level,
     /// Neither a lead's id nor what this system called one.
     #[error("there is no such lead")]
     NoSuchLead,
@@ -115,6 +121,7 @@ impl SignalRefusal {
         match self {
             Self::Id => "bad_id",
             Self::UnknownKind => "unknown_kind",
+            Self::Level => "bad_level",
             Self::NoSuchLead => "no_such_lead",
             Self::Time => "bad_time",
             Self::TooLarge => "too_large",
@@ -413,8 +420,9 @@ fn entry_of(
     if signal.id.is_empty() || signal.id.len() > limits::SENDER_ID_MAX_BYTES {
         return Err(SignalRefusal::Id);
     }
-    if !policy.signals.iter().any(|kind| kind.id == signal.signal.kind) {
-        return Err(SignalRefusal::UnknownKind);
+    let kind = policy.signals.iter().find(|kind| kind.id == signal.signal.kind);
+    if !kind.ok_or(SignalRefusal::UnknownKind)?.admits_level(&signal.signal.level) {
+        return Err(SignalRefusal::Level);
     }
     if signal.signal.at_ms.is_some_and(|at_ms| at_ms < 0) {
         return Err(SignalRefusal::Time);

@@ -26,6 +26,7 @@ mod clocks;
 mod desk;
 mod facts;
 mod feed;
+mod find;
 mod follow;
 mod gate;
 mod held;
@@ -36,9 +37,11 @@ mod late;
 mod leads;
 mod maintain;
 mod people;
+mod playbook;
 mod policy;
 mod push;
 mod restore;
+mod results;
 mod rows;
 mod shelf;
 mod sweep;
@@ -46,6 +49,7 @@ mod twins;
 
 pub use automate::{Automated, JudgedLead};
 pub use feed::{NewsPage, View};
+pub use find::{FoundLead, Searched};
 pub use gate::{Accepted, Base, Gate, GateJob, GatePush, Judged, LocalGate};
 pub use held::{HeldItem, HeldState};
 pub use intake::{IntakeKey, NewSignal, RecordedSignals, SignalOutcome, SignalRefusal};
@@ -102,7 +106,7 @@ pub struct Company {
     /// The policy as it was read last.
     policies: Arc<policy::PolicyRead>,
     /// How many open leads each has.
-    workload: Arc<desk::Workload>,
+    tallies: Arc<results::Tallies>,
 }
 
 /// How often a planned batch is planned again when its guards fail.
@@ -137,7 +141,7 @@ impl Company {
 
     fn over(store: Arc<dyn Store>, meta: Arc<rows::Meta>) -> Self {
         let lock_after_days = limits::LOCK_AFTER_DAYS;
-        Self { store, meta, lock_after_days, policies: Arc::default(), workload: Arc::default() }
+        Self { store, meta, lock_after_days, policies: Arc::default(), tallies: Arc::default() }
     }
 
     /// Begins a new log epoch: to be called once after the store was restored from a backup, before any phone connects. Returns

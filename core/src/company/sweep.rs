@@ -107,7 +107,7 @@ impl Company {
         match if batch.is_empty() { Outcome::Done(None) } else { self.store.commit_one(batch)? } {
             Outcome::Done(_) => written.into_iter().for_each(|(_, moved)| {
                 desk.moves(moved);
-                self.workload.moved(moved);
+                self.tallies.moved(moved);
             }),
             // Others judged one of them meanwhile.
             Outcome::Conflict(_) => closely.extend(written.into_iter().map(|(lead, _)| lead)),

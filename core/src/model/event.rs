@@ -93,6 +93,9 @@ pub struct Signal {
     /// What was said.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub text: String,
+    /// How bad it is, one of the levels that the policy names for its kind (C42: 服务风险等级).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub level: String,
     /// When, if not when it was logged. Milliseconds since 1970 UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_ms: Option<i64>,

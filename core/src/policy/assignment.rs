@@ -14,6 +14,13 @@ pub struct Assignment {
     pub response: Response,
     /// Hours without an owner after which a lead counts as lost (C14).
     pub lost_after_hours: u32,
+    /// Over how many days the results of reps are counted (C16, C20): what they sold, renewals, complaints, what they did in time.
+    #[serde(default = "a_year")]
+    pub results_days: u32,
+}
+
+fn a_year() -> u32 {
+    365
 }
 
 /// 判断节点.

@@ -5,17 +5,20 @@ use std::collections::BTreeSet;
 
 use super::assignment::Route;
 use super::expression::Expression;
-use super::formula::{Term, Vocabulary};
+use super::formula::{FormulaError, Term, Vocabulary};
 use super::stages::Proof;
-use super::{Fact, Fault, Policy, PolicyError, terms};
+use super::{Condition, Fact, Fault, Policy, PolicyError, terms};
 use crate::document::schema;
 use crate::ids::DocKind;
+use crate::language::Words;
 use crate::limits;
 
 /// Required fields of a form: no more, or reps stop filling them in (C5).
 const FIELDS_MAX: usize = 5;
 /// What stands around a section where it is kept.
 const SECTION_FRAME_BYTES: usize = 64;
+/// Characters of a word of dictation: no name is longer.
+const WORD_MAX_CHARS: usize = 32;
 /// Rows of any list of a policy.
 const ROWS_MAX: usize = 200;
 
@@ -27,8 +30,21 @@ impl Policy {
         self.look_at_names(&mut found);
         self.look_at_fields(&mut found);
         self.look_at_numbers(&mut found);
+        self.look_at_words(&mut found);
         self.look_at_sizes(&mut found);
         if found.0.is_empty() { Ok(self) } else { Err(PolicyError::Wrong(found.0)) }
+    }
+
+    /// Reads a condition on a lead in the words of this policy.
+    ///
+    /// # Errors
+    /// [`FormulaError`]: where and why.
+    pub fn condition(&self, source: &str) -> Result<Condition, FormulaError> {
+        let kinds: Vec<(&str, &str)> =
+            self.signals.iter().map(|kind| (kind.name.as_str(), kind.id.as_str())).collect();
+        let mut condition = Condition::of(source);
+        condition.read(&Vocabulary { terms: terms::LEAD, signals: &kinds })?;
+        Ok(condition)
     }
 
     fn read_formulas(&mut self, found: &mut Faults) {
@@ -97,6 +113,22 @@ impl Policy {
             found.signal(&signals, format!("scores.activity_signals[{at}]"), kind);
         }
         found.signal(&signals, "figures.trial_signal".to_owned(), &self.figures.trial_signal);
+        for (name, kind) in [
+            ("renewal_signal", &self.figures.renewal_signal),
+            ("complaint_signal", &self.figures.complaint_signal),
+            ("deal_signal", &self.figures.deal_signal),
+        ] {
+            if let Some(kind) = kind {
+                found.signal(&signals, format!("figures.{name}"), kind);
+            }
+        }
+        for (at, kind) in self.signals.iter().enumerate() {
+            let levels: BTreeSet<_> = kind.levels.iter().map(|level| level.trim()).collect();
+            if levels.contains("") || levels.len() < kind.levels.len() {
+                let (chinese, english) = ("等级为空或重复", "a level is empty or there twice");
+                found.tell(format!("signals[{at}].levels"), chinese.into(), english.into());
+            }
+        }
         for (at, task) in self.tasks.iter().enumerate() {
             let facts = std::iter::once((format!("tasks[{at}].after"), &task.after));
             let done = task.done_by.iter().enumerate();
@@ -150,6 +182,7 @@ impl Policy {
         found.positive("assignment.response.within_minutes", response.within_minutes.into());
         found.positive("assignment.response.failed_contacts", response.failed_contacts.into());
         found.positive("assignment.lost_after_hours", self.assignment.lost_after_hours.into());
+        found.positive("assignment.results_days", self.assignment.results_days.into());
         found.positive("intake.required", self.intake.required.len() as u64);
         found.positive("stages", self.stages.len() as u64);
         found.positive(
@@ -200,6 +233,35 @@ impl Policy {
 }
 
 impl Policy {
+    /// Lists that are there, and words that can be heard.
+    fn look_at_words(&self, found: &mut Faults) {
+        if self.dictation.is_empty() {
+            return;
+        }
+        let shipped = Words::medical().lists();
+        let tables = shipped.keys().map(String::as_str).collect();
+        for (table, lists) in &self.dictation.lists {
+            let path = format!("dictation.{table}");
+            found.known(path.clone(), table, &tables, "词表", "table of word lists");
+            let Some(names) = shipped.get(table) else { continue };
+            let names = names.iter().map(String::as_str).collect();
+            for (list, change) in lists {
+                let path = format!("{path}.{list}");
+                found.known(path.clone(), list, &names, "词表", "word list");
+                for word in change.words() {
+                    let length = word.trim().chars().count();
+                    if length == 0 || length > WORD_MAX_CHARS {
+                        let (chinese, english) = (
+                            format!("词“{word}”须有 1 到 {WORD_MAX_CHARS} 个字"),
+                            format!("the word {word:?} has to have 1 to {WORD_MAX_CHARS} characters"),
+                        );
+                        found.tell(path.clone(), chinese, english);
+                    }
+                }
+            }
+        }
+    }
+
     /// A section is a value of a document.
     fn look_at_sizes(&self, found: &mut Faults) {
         for (section, says) in self.to_json() {

@@ -38,6 +38,11 @@ impl Written {
 }
 
 impl Condition {
+    /// A condition that is to be read.
+    pub(super) fn of(source: &str) -> Self {
+        Self(Written::of(source.to_owned()))
+    }
+
     /// Whether it holds.
     ///
     /// # Errors

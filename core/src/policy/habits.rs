@@ -142,4 +142,13 @@ pub struct Figures {
     pub trial_signal: String,
     /// M13: hours.
     pub trial_hours: u32,
+    /// The signal of a renewal (M13, C20); left out: renewals are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal_signal: Option<String>,
+    /// The signal of a complaint (C20); left out: complaints are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complaint_signal: Option<String>,
+    /// The signal of a deal, whose amount in yuan is its worth (C16); where a won lead has none, its budget is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deal_signal: Option<String>,
 }

@@ -16,6 +16,16 @@ pub struct SignalKind {
     /// Whether a talk with the customer took place (C36).
     #[serde(default)]
     pub is_talk: bool,
+    /// The levels of which it has to carry one (C42: 服务风险等级), the worst first; none: it carries none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<String>,
+}
+
+impl SignalKind {
+    /// Whether a signal of this kind may carry this level.
+    pub fn admits_level(&self, level: &str) -> bool {
+        if self.levels.is_empty() { level.is_empty() } else { self.levels.iter().any(|known| known == level) }
+    }
 }
 
 /// 关键词.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 mod assignment;
 mod check;
+mod dictation;
 mod expression;
 pub mod formula;
 mod habits;
@@ -23,6 +24,7 @@ mod tasks;
 pub mod terms;
 
 pub use assignment::{Assignment, Node, Overdue, Response, ResponseKind, Route};
+pub use dictation::Dictation;
 pub use expression::{Amount, Condition};
 pub use habits::{
     Advancement, AdvancementQuestion, Calendar, Chain, ChainRole, Figures, NextBest, Radar, Talk,
@@ -69,6 +71,9 @@ pub struct Policy {
     pub radar: Radar,
     /// 指标.
     pub figures: Figures,
+    /// 口述词表.
+    #[serde(default, skip_serializing_if = "Dictation::is_empty")]
+    pub dictation: Dictation,
 }
 
 /// Why a policy was not read.
@@ -192,6 +197,7 @@ struct Sections {
     talk: Option<Talk>,
     radar: Option<Radar>,
     figures: Option<Figures>,
+    dictation: Option<Dictation>,
 }
 
 #[cfg(test)]

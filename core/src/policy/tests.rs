@@ -116,6 +116,47 @@ fn everything_that_does_not_fit_is_told_with_its_place() {
     assert_eq!(faults.len(), 2, "all at once: {faults:?}");
 }
 
+/// C43, C44 by the words of the company: those that it adds, takes away or has instead; the lists that it does not name are those that ship.
+#[test]
+fn a_company_changes_the_words_of_dictation() {
+    let read = |policy: &Policy, text: &str| {
+        let note = crate::language::read_note(text, jiff::civil::date(2026, 2, 17), policy.dictation.words());
+        (note.device, note.brand)
+    };
+    let some = |device: &str, brand: &str| (Some(device.to_owned()), Some(brand.to_owned()));
+    let text = "院长要买两台光量子筛查仪，倾向晨光医仪";
+    let shipped = Pack::Medical.policy().unwrap();
+    assert_eq!(read(&shipped, text).1, None);
+    let own =
+        "base = \"medical\"\n[dictation.brands]\nmakers = { add = [\"晨光医仪\"], without = [\"GE\"] }\n";
+    let own = Policy::from_toml(own).unwrap();
+    assert_eq!(read(&own, text).1, Some("晨光医仪".to_owned()));
+    let (of_shipped, of_own) = (read(&shipped, "倾向GE的CT"), read(&own, "倾向GE的CT"));
+    assert_eq!((of_shipped, of_own.1), (some("CT", "GE"), None), "a maker that was taken away is none");
+    assert_eq!(read(&own, "倾向联影的CT"), some("CT", "联影"), "the others stay");
+    let kept = Policy::from_json(own.to_json().into()).unwrap();
+    assert_eq!((read(&kept, text), kept == own), (read(&own, text), true));
+    let manufacturing = Pack::Manufacturing.policy().unwrap();
+    assert_eq!(read(&manufacturing, "王总想买三台注塑机，倾向海天"), some("注塑机", "海天"));
+    let education = Pack::Education.policy().unwrap();
+    assert_eq!(read(&education, "孩子妈妈想报奥数，倾向学而思"), some("奥数", "学而思"));
+}
+
+#[test]
+fn a_word_list_that_is_none_is_told_with_its_place() {
+    let text = "base = \"medical\"\n[dictation.brands]\nmaker = { add = [\"甲\"] }\nmakers = { add = [\" \"] }\n[dictation.brand]\nmakers = {}\n";
+    let Err(PolicyError::Wrong(faults)) = Policy::from_toml(text) else { panic!() };
+    let told: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
+    assert_eq!(told, ["dictation.brand", "dictation.brands.maker", "dictation.brands.makers"]);
+    assert!(faults[1].chinese.starts_with("没有词表“maker”，只有："), "{faults:?}");
+    let Err(PolicyError::Shape(shape)) =
+        Policy::from_toml("base = \"medical\"\n[dictation.brands]\nmakers = [\"甲\"]\n")
+    else {
+        panic!()
+    };
+    assert!(shape.contains("line 3"), "{shape}");
+}
+
 /// C52: what is changed today counts from the moment that was said, and what was judged before stays judged.
 #[test]
 fn a_version_is_in_force_from_its_moment() {

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use super::facts::Facts;
 use super::known::KnownOf;
+use super::results::Results;
 use super::verdict::{Unknown, Verdict};
 use crate::ids::{TeamId, UserId};
 use crate::policy::formula::{Counted, Known, Term, Value};
@@ -22,16 +23,8 @@ pub struct Candidate {
     pub leads: bool,
     /// 总监: whether they lead the company.
     pub leads_company: bool,
-    /// 在手线索数.
-    pub open_leads: u32,
-    /// 业绩, fen; `None`: not known.
-    pub results_fen: Option<i64>,
-    /// 续费率, basis points; `None`: not known.
-    pub renewal_bp: Option<u32>,
-    /// 投诉率, basis points; `None`: not known.
-    pub complaint_bp: Option<u32>,
-    /// 完成率, basis points; `None`: not known.
-    pub completion_bp: Option<u32>,
+    /// What is known of their work.
+    pub results: Results,
 }
 
 /// What was decided.
@@ -108,24 +101,26 @@ fn best(facts: &Facts<'_>, route: &Route, candidates: &[Candidate]) -> Option<Us
                 (true, false) => candidate.leads,
                 (false, _) => !candidate.leads && !candidate.leads_company,
             }
-            && route.load_below.is_none_or(|below| candidate.open_leads < below)
+            && route.load_below.is_none_or(|below| candidate.results.open_leads < below)
             // Who cannot be judged by what the company asks for does not pass.
-            && route.only.as_ref().is_none_or(|only| only.holds(&KnownRep(candidate)) == Ok(true))
+            && route.only.as_ref().is_none_or(|only| only.holds(&KnownRep(&candidate.results)) == Ok(true))
     };
     let mut fitting: Vec<&Candidate> = candidates.iter().filter(allowed).collect();
     // Of results that nobody knows none are the best.
-    if let Some(top) = route.top.filter(|_| fitting.iter().any(|candidate| candidate.results_fen.is_some())) {
-        fitting.sort_by_key(|candidate| (Reverse(candidate.results_fen), candidate.user));
+    if let Some(top) =
+        route.top.filter(|_| fitting.iter().any(|candidate| candidate.results.won_fen.is_some()))
+    {
+        fitting.sort_by_key(|candidate| (Reverse(candidate.results.won_fen), candidate.user));
         fitting.truncate(top);
     }
     fitting
         .into_iter()
-        .min_by_key(|c| (c.open_leads, Reverse(c.results_fen), c.user))
+        .min_by_key(|c| (c.results.open_leads, Reverse(c.results.won_fen), c.user))
         .map(|candidate| candidate.user)
 }
 
 /// What formulas may say of a rep ([`crate::policy::terms::REP`]).
-struct KnownRep<'a>(&'a Candidate);
+struct KnownRep<'a>(&'a Results);
 
 impl Known for KnownRep<'_> {
     fn name(&self, term: &Term) -> Option<Value> {
@@ -134,7 +129,7 @@ impl Known for KnownRep<'_> {
         match term.english {
             "open_leads" => Some(i64::from(self.0.open_leads).into()),
             // Fen in 万元: a million of them.
-            "results_wan" => self.0.results_fen.map(|fen| Value::Number(rust_decimal::Decimal::new(fen, 6))),
+            "results_wan" => self.0.won_fen.map(|fen| Value::Number(rust_decimal::Decimal::new(fen, 6))),
             "renewal_rate" => per_cent(self.0.renewal_bp),
             "complaint_rate" => per_cent(self.0.complaint_bp),
             "completion_rate" => per_cent(self.0.completion_bp),

@@ -13,7 +13,9 @@
 //! | [`nurturing`] 培育 | C1, C34 |
 //! | [`radar`] 五维雷达 | C69 |
 //! | [`response`] 首次响应 | C1, C14, C18, C22 |
+//! | [`results`] 业绩与质量 | C16, C20 |
 //! | [`scores`] 评分 | C46, C49–C52 |
+//! | [`similar`] 类似丢单 | C94 |
 //! | [`stage`] 阶段 | C24, C27, C28, C61–C66 |
 //! | [`talk`] 沟通 | C31, C36, C39, C48, C59 |
 //! | [`tasks`] 任务 | C23–C28 |
@@ -35,7 +37,9 @@ pub mod nurturing;
 pub mod outcome;
 pub mod radar;
 pub mod response;
+pub mod results;
 pub mod scores;
+pub mod similar;
 pub mod stage;
 pub mod talk;
 pub mod tasks;
@@ -43,7 +47,7 @@ mod verdict;
 pub mod words;
 
 pub use facts::Facts;
-pub(crate) use facts::next_hour;
+pub(crate) use facts::{DAY_MS, next_hour};
 pub use judgement::{Judgement, judge};
 pub use verdict::{Says, Unknown, Verdict};
 

@@ -71,6 +71,14 @@ pub struct LeadOutcome {
     /// Who reached the customer on which days, days since 1970 in the company's zone (M14).
     #[n(16)]
     pub reached: BTreeSet<(UserId, i32)>,
+    /// What it was sold for, fen; `None`: it is not won, or nobody knows.
+    #[n(18)]
+    #[cbor(default)]
+    pub won_fen: Option<i64>,
+    /// Complaints (C20).
+    #[n(19)]
+    #[cbor(default)]
+    pub complaints: Vec<i64>,
     /// Whether the first contact asked an open question about the customer's need (C35, M3); `None`: there was none.
     #[n(17)]
     #[cbor(default)]
@@ -111,6 +119,11 @@ pub(super) fn outcome(facts: &Facts<'_>, stages: &StageOnce<'_>) -> Result<LeadO
     let in_stage = |stage: &str| entered(view, stage);
     let [screening, confirmed] = &policy.figures.four_acts_stages;
     let four = [assigned_ms, in_stage(screening), first_contact_ms, in_stage(confirmed)];
+    let won_ms = policy.stages.iter().filter(|stage| stage.won).find_map(|stage| in_stage(&stage.id));
+    let when = |kind: &Option<String>| -> Vec<i64> {
+        let signals = kind.iter().flat_map(|kind| facts.signals(kind));
+        signals.map(|(logged, _)| logged.happened_at_ms()).collect()
+    };
     let four_acts_ms = four.into_iter().collect::<Option<Vec<i64>>>().and_then(|all| all.into_iter().max());
     Ok(LeadOutcome {
         created_ms: facts.lead.created_ms.or(received_ms),
@@ -121,17 +134,29 @@ pub(super) fn outcome(facts: &Facts<'_>, stages: &StageOnce<'_>) -> Result<LeadO
         cross_role: cross_role(facts, &events)?,
         key_fields: key_fields(facts, policy),
         chain_complete: chain::roles_with_attitude(facts, policy) >= policy.chain.complete_roles,
-        won_ms: policy.stages.iter().filter(|stage| stage.won).find_map(|stage| in_stage(&stage.id)),
+        won_ms,
         lost: policy.stage(&view.stage).is_some_and(|stage| stage.lost),
         dwells: dwells(view, &policy.figures.dwell_stage),
         touched_ms: facts.last_act_ms(),
         four_acts_ms,
         dues: dues(facts, &tasks)?,
         trials: trials(facts, policy),
-        renewals: facts.signals("renewal").into_iter().map(|(logged, _)| logged.happened_at_ms()).collect(),
+        renewals: when(&policy.figures.renewal_signal),
         reached: reached(facts, &events),
-        effective: events.iter().find(|logged| is_contact(&logged.event)).map(|logged| asks(&logged.event)),
+        effective: events
+            .iter()
+            .find(|logged| is_contact(&logged.event))
+            .map(|logged| asks(&logged.event, policy.dictation.words())),
+        won_fen: won_ms.and_then(|_| worth_fen(facts, policy)),
+        complaints: when(&policy.figures.complaint_signal),
     })
+}
+
+/// What a lead was sold for: what the last deal says, else its budget.
+fn worth_fen(facts: &Facts<'_>, policy: &Policy) -> Option<i64> {
+    let mut deals = policy.figures.deal_signal.iter().flat_map(|kind| facts.signals(kind)).rev();
+    let deal = deals.find_map(|(_, signal)| signal.amount).map(|yuan| yuan.saturating_mul(100));
+    deal.or(facts.lead.fields.budget_max_fen).or(facts.lead.fields.budget_min_fen)
 }
 
 fn so<T>(says: Says<T>) -> Result<T, Unknown> {
@@ -184,13 +209,13 @@ fn key_fields(facts: &Facts<'_>, policy: &Policy) -> (u32, u32) {
 }
 
 /// Whether what was said in a contact asks an open question; what nobody wrote down asked none.
-fn asks(event: &Event) -> bool {
+fn asks(event: &Event, words: &Words) -> bool {
     let said = match event {
         Event::Visit(visit) => &visit.note,
         Event::Touch(touch) => &touch.text,
         _ => return false,
     };
-    first_contact(said, Words::medical()).effective
+    first_contact(said, words).effective
 }
 
 /// Tasks and first responses, by when they were due. What a lead that moved on no longer owes was not due.

@@ -452,6 +452,42 @@ fn leads_of_one_customer_tell_of_each_other() {
 }
 
 /// C52: a version that comes into force is felt by every lead, without anybody touching one, and no document is loaded for it.
+/// C16: a route to the best goes by what was sold, and results go with the leads.
+#[test]
+fn who_sold_the_most_is_given_the_next() {
+    let store = Arc::new(MemoryStore::new());
+    let company = company(store);
+    let mut policy = Policy::clone(company.policies().unwrap().at(NOW_MS).policy.as_deref().unwrap());
+    policy.stages.iter_mut().filter(|stage| stage.won).for_each(|stage| stage.needs.clear());
+    for node in &mut policy.assignment.nodes {
+        node.to.iter_mut().for_each(|route| route.top = Some(1));
+    }
+    company.publish_policy(&policy, NOW_MS + 1, ZHAO, "", [1; 32], NOW_MS).unwrap();
+    let mut leads: Vec<NewLead> = (1..7).map(lead).collect();
+    leads[0].edits.push(Edit::Set { field: "budget_max_fen".into(), value: 40_000_000.into() });
+    let ids: Vec<DocId> = leads.iter().map(|lead| lead.id).collect();
+    let owner = |at: usize| ruling(&company, ids[at]).fields.owner.unwrap();
+    company.intake(&leads[..2], NOW_MS + 2).unwrap();
+    settle(&company, NOW_MS + 3);
+    assert_eq!((owner(0), owner(1)), (LI, HAN), "nobody sold anything: the load decides");
+    let sold = StageProposal { to: "contract".into(), ..StageProposal::default() };
+    sync(&company, ids[0], NOW_MS + HOUR_MS, NOW_MS + HOUR_MS, |act| {
+        vec![Event::StageProposal(sold).log(act)]
+    });
+    settle(&company, NOW_MS + HOUR_MS);
+    let now_ms = NOW_MS + 2 * HOUR_MS;
+    let known = company.results(365, now_ms).unwrap();
+    assert_eq!((known[&LI].won_fen, known[&LI].open_leads), (Some(40_000_000), 0));
+    assert_eq!((known[&HAN].won_fen, known[&HAN].open_leads), (Some(0), 1));
+    company.intake(&leads[2..], now_ms).unwrap();
+    settle(&company, now_ms + 1);
+    assert_eq!([2, 3, 4, 5].map(owner), [LI; 4], "the one who sold the most, whatever the load");
+    assert_eq!(company.results(365, now_ms + 2).unwrap()[&LI].open_leads, 4);
+    // A year later nobody has sold anything.
+    let later_ms = now_ms + 366 * 24 * HOUR_MS;
+    assert_eq!(company.results(365, later_ms).unwrap()[&LI].won_fen, None);
+}
+
 #[test]
 fn a_policy_in_force_is_swept_over_every_lead_from_rows() {
     let store = Arc::new(Watches::default());

@@ -201,6 +201,10 @@ fn what_cannot_be_recorded_says_why_and_keeps_nothing_else_back() {
             with("f", "v0", Signal { text: "x".repeat(limits::SIGNAL_MAX_BYTES), ..seen() }),
             Some(SignalRefusal::TooLarge),
         ),
+        // C42: a complaint carries how bad it is, and a page view nothing of the kind.
+        (with("i", "v0", Signal { kind: "complaint".into(), ..seen() }), Some(SignalRefusal::Level)),
+        (with("j", "v0", Signal { level: "高".into(), ..seen() }), Some(SignalRefusal::Level)),
+        (with("k", "v0", Signal { kind: "complaint".into(), level: "高".into(), ..seen() }), None),
         (with("g", "v0", Signal { at_ms: Some(NOW_MS + 1), ..seen() }), None),
         (with("h", "v0", Signal { at_ms: Some(NOW_MS - 5), amount: Some(7), ..seen() }), None),
     ];
@@ -212,7 +216,7 @@ fn what_cannot_be_recorded_says_why_and_keeps_nothing_else_back() {
     }
     let mut times: Vec<_> = signals_of(&company, leads[0]).iter().map(|signal| signal.at_ms).collect();
     times.sort_unstable();
-    assert_eq!(times, [Some(NOW_MS - 5), Some(NOW_MS)], "nothing happens in the future");
+    assert_eq!(times, [None, Some(NOW_MS - 5), Some(NOW_MS)], "nothing happens in the future");
 }
 
 #[test]
@@ -327,7 +331,8 @@ fn every_kind_of_a_pack_can_be_sent() {
     let lot: Vec<NewSignal> = kinds
         .iter()
         .map(|kind| {
-            let signal = Signal { kind: kind.id.clone(), ..Signal::default() };
+            let level = kind.levels.first().cloned().unwrap_or_default();
+            let signal = Signal { kind: kind.id.clone(), level, ..Signal::default() };
             NewSignal { id: kind.id.clone(), lead: "v0".into(), signal }
         })
         .collect();

@@ -1,6 +1,8 @@
 use super::*;
 use crate::ids::TeamId;
 use crate::rules::assignment::{AssignmentPlan, Candidate, plan_assignment};
+use crate::rules::outcome::LeadOutcome;
+use crate::rules::results::{Results, Tally};
 
 const PAGE: &str = include_str!("../../../../docs/rules/assignment.md");
 
@@ -11,11 +13,7 @@ fn candidate(user: u8, teams: &[&str], leads: bool) -> Candidate {
         team_names: teams.iter().map(|name| (*name).to_owned()).collect(),
         leads,
         leads_company: leads && teams == ["总部"],
-        open_leads: 0,
-        results_fen: None,
-        renewal_bp: None,
-        complaint_bp: None,
-        completion_bp: None,
+        results: Results::default(),
     }
 }
 
@@ -90,8 +88,8 @@ fn the_best_and_the_least_loaded_get_it() {
     fields.budget_max_fen = Some(50_000_000);
     let mut reps: Vec<_> = (1..=5).map(|n| candidate(n, &["江苏战区"], false)).collect();
     for (rep, (results, open)) in reps.iter_mut().zip([(5, 9), (4, 2), (3, 7), (2, 0), (1, 0)]) {
-        rep.results_fen = Some(results);
-        rep.open_leads = open;
+        rep.results.won_fen = Some(results);
+        rep.results.open_leads = open;
     }
     let said = plan(&story, &reps);
     assert_eq!((said.node.as_deref(), said.to), (Some("新能源汽车大额"), Some(UserId([2; 8]))));
@@ -100,10 +98,8 @@ fn the_best_and_the_least_loaded_get_it() {
 
     let mut story = Story::new();
     story.policies.add(at(crate::policy::Pack::Education.policy().unwrap()));
-    let quality = |n, renewal, complaint, open| Candidate {
-        renewal_bp: renewal,
-        complaint_bp: complaint,
-        open_leads: open,
+    let quality = |n, renewal_bp, complaint_bp, open_leads| Candidate {
+        results: Results { renewal_bp, complaint_bp, open_leads, ..Results::default() },
         ..candidate(n, &[], false)
     };
     let reps = [
@@ -114,4 +110,56 @@ fn the_best_and_the_least_loaded_get_it() {
         quality(5, Some(7_600), Some(199), 39),
     ];
     assert_eq!(plan(&story, &reps).to, Some(UserId([5; 8])));
+}
+
+/// What is known of a rep is folded from the outcomes of their leads.
+#[test]
+fn the_page_tells_what_is_known_of_a_rep() {
+    let now_ms = days(400);
+    let lead = |of: &str| {
+        let mut lead = LeadOutcome { first_contact_ms: Some(days(1)), ..LeadOutcome::default() };
+        for word in of.split('，') {
+            match word.split_once('：').unwrap_or((word, "")) {
+                ("成交", at) => {
+                    let (day, wan) = at.split_once('天').unwrap();
+                    lead.won_ms = Some(now_ms - days_of(day));
+                    lead.won_fen = wan.trim_end_matches('万').parse::<i64>().ok().map(|wan| wan * 1_000_000);
+                }
+                ("续约", at) => lead.renewals.push(now_ms - days_of(at)),
+                ("投诉", at) => lead.complaints.push(now_ms - days_of(at)),
+                ("按时", at) => lead.dues.push((now_ms - days_of(at), true)),
+                ("逾期", at) => lead.dues.push((now_ms - days_of(at), false)),
+                ("未联系", _) => lead.first_contact_ms = None,
+                other => panic!("{other:?}"),
+            }
+        }
+        lead
+    };
+    let rows = super::table(PAGE, "| 负责人 | 线索 |");
+    assert_eq!(rows.len(), 3);
+    let tallies: Vec<Tally> = rows
+        .iter()
+        .map(|row| {
+            let mut tally = Tally::default();
+            row[1].split('；').filter(|of| *of != "—").for_each(|of| tally.count(&lead(of), 365, now_ms));
+            tally
+        })
+        .collect();
+    let anybody_sold = tallies.iter().any(|tally| tally.won_fen > 0);
+    let share = |bp: Option<u32>| bp.map_or("—".to_owned(), |bp| format!("{}.{:02}%", bp / 100, bp % 100));
+    for (row, tally) in rows.iter().zip(&tallies) {
+        let known = tally.results(anybody_sold);
+        let sold = known.won_fen.map_or("—".to_owned(), |fen| (fen / 1_000_000).to_string());
+        let told = [sold, share(known.renewal_bp), share(known.complaint_bp), share(known.completion_bp)];
+        assert_eq!(row[2..6], told, "{row:?}");
+    }
+    assert_eq!(
+        Tally::default().results(false),
+        Results::default(),
+        "nobody sold anything: nobody's sales are known"
+    );
+}
+
+fn days_of(text: &str) -> i64 {
+    text.trim_end_matches('天').parse::<i64>().unwrap() * 24 * 3_600_000
 }

@@ -5,6 +5,7 @@ use crate::model::{Cured, Firing};
 use crate::policy::Who;
 use crate::rules::assignment::Candidate;
 use crate::rules::automation::{Act, Automation, firing_id, plan_automation};
+use crate::rules::results::Results;
 
 const PAGE: &str = include_str!("../../../../docs/rules/automation.md");
 
@@ -16,11 +17,7 @@ fn candidates() -> Vec<Candidate> {
             team_names: vec![],
             leads: false,
             leads_company: false,
-            open_leads: u32::from(user == HAN),
-            results_fen: None,
-            renewal_bp: None,
-            complaint_bp: None,
-            completion_bp: None,
+            results: Results { open_leads: u32::from(user == HAN), ..Results::default() },
         })
         .into()
 }

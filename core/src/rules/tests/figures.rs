@@ -188,6 +188,7 @@ fn the_outcome_of_a_lead_is_what_its_story_tells() {
     assert_eq!(outcome.dues, [(hours(2), true), (hours(25), false), (hours(51), false)]);
     assert!(!outcome.cross_role && !outcome.lost && outcome.won_ms.is_none());
     assert_eq!(outcome.touched_ms, Some(days(2)));
+    assert_eq!((outcome.won_fen, outcome.complaints.as_slice()), (None, &[][..]), "it is not sold");
     let bytes = minicbor::to_vec(&outcome).unwrap();
     assert_eq!(minicbor::decode::<LeadOutcome>(&bytes).unwrap(), outcome);
     // A question is heard.
@@ -200,4 +201,30 @@ fn the_outcome_of_a_lead_is_what_its_story_tells() {
     let service = DirectoryUser { role: Some("service".into()), ..DirectoryUser::default() };
     story.people.users.insert(UserId([8; 8]), service);
     assert!(assess_outcome(&story.at(days(3))).says.so().unwrap().cross_role);
+}
+
+/// C16, C20: what a won lead was sold for, and what came after, by the signals that the policy names.
+#[test]
+fn a_won_lead_tells_what_it_was_sold_for() {
+    let mut story = Story::new();
+    let text = "base = \"medical\"\n[[stages]]\nid = \"solution\"\nname = \"方案\"\n[[stages]]\nid = \"screening\"\nname = \"初筛\"\n\
+                [[stages]]\nid = \"quotation\"\nname = \"报价\"\n[[stages]]\nid = \"contract\"\nname = \"签约\"\nwon = true\n";
+    let policy = crate::policy::Policy::from_toml(text).unwrap();
+    story.publish(hours(-1), policy);
+    story.lead.fields.budget_max_fen = Some(900);
+    story.assign(hours(0), LI);
+    story.signal(hours(1), "complaint", "", None);
+    story.signal(days(9), "renewal", "", None);
+    let told = |story: &Story| assess_outcome(&story.at(days(20))).says.so().unwrap().clone();
+    assert_eq!(told(&story).won_fen, None);
+    story.propose(days(2), "contract");
+    let outcome = told(&story);
+    assert_eq!(
+        (outcome.won_ms, outcome.won_fen),
+        (Some(days(2)), Some(900)),
+        "the budget, where no deal says more"
+    );
+    assert_eq!((outcome.complaints, outcome.renewals), (vec![hours(1)], vec![days(9)]));
+    story.signal(days(3), "contract_signed", "", Some(7));
+    assert_eq!(told(&story).won_fen, Some(700), "yuan");
 }

@@ -29,6 +29,7 @@ mod nurturing;
 mod radar;
 mod response;
 mod scores;
+mod similar;
 mod stage;
 mod talk;
 mod tasks;
@@ -101,7 +102,11 @@ impl Story {
     pub fn policy_from(&mut self, at_ms: i64, from: &str, to: &str) -> EntryId {
         let text = crate::policy::Pack::Medical.toml();
         assert!(text.contains(from), "the pack has no {from:?}");
-        let policy = crate::policy::Policy::from_toml(&text.replace(from, to)).unwrap();
+        self.publish(at_ms, crate::policy::Policy::from_toml(&text.replace(from, to)).unwrap())
+    }
+
+    /// The story goes on under another policy from a moment on.
+    pub fn publish(&mut self, at_ms: i64, policy: crate::policy::Policy) -> EntryId {
         let id = self.fresh();
         self.policies.add(PolicyAt {
             id,
