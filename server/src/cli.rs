@@ -1,4 +1,4 @@
-//! The command line: `fieldbook serve | init | import | policy | figures | note | first-contact | backup | restore | verify | keys | config | demo`. Reads arguments, calls, prints; decides nothing.
+//! The command line: `fieldbook serve | init | import | policy | playbook | figures | note | first-contact | backup | restore | verify | keys | config | demo`. Reads arguments, calls, prints; decides nothing.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -46,12 +46,17 @@ enum Command {
         #[command(subcommand)]
         what: company::PolicyCommand,
     },
+    /// Talk packs and materials: print those that ship, check a text, publish it.
+    Playbook {
+        #[command(subcommand)]
+        what: company::PlaybookCommand,
+    },
     /// The company's figures of some days.
     Figures(company::FiguresArgs),
     /// Read dictated notes, one a line, and print one JSON object a line: contact, hospital, device, brand, budget, date, todo, intent.
     Note(language::NoteArgs),
     /// Read first messages or calls, one a line, and say of each whether it asks an open question about the customer's need.
-    FirstContact,
+    FirstContact(language::WordsArgs),
     /// Copy the company into a new folder; the server may run meanwhile.
     Backup {
         /// The folder, which does not exist yet.
@@ -157,11 +162,16 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     {
         return done;
     }
+    if let Command::Playbook { what } = &cli.command
+        && let Some(done) = company::playbook_without_company(what)
+    {
+        return done;
+    }
     match cli.command {
         Command::Config { explain: true } => return print(&keys::explain()),
         Command::Demo(args) => return runtime()?.block_on(demo::run(args)),
         Command::Note(args) => return language::note(&args),
-        Command::FirstContact => return language::contact(),
+        Command::FirstContact(args) => return language::contact(&args),
         Command::GateWorker { memory_mb } => {
             confined::limit_memory(memory_mb)?;
             worker::run(std::io::stdin().lock(), std::io::stdout().lock())?;
@@ -186,6 +196,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             import(&config, args)
         }
         Command::Policy { what } => company::publish(&config, what),
+        Command::Playbook { what } => company::publish_playbook(&config, what),
         Command::Figures(args) => company::figures(&config, args),
         Command::Backup { to } => {
             holds_store(&config)?;
@@ -209,7 +220,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Config { .. } => print("the configuration is good\n"),
         Command::Note(_)
-        | Command::FirstContact
+        | Command::FirstContact(_)
         | Command::Demo(_)
         | Command::GateWorker { .. }
         | Command::TableWorker { .. } => Ok(ExitCode::SUCCESS),

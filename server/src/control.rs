@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use fieldbook_core::company::SERVER_USER;
 use fieldbook_core::ids::{TeamId, UserId};
+use fieldbook_core::playbook::Written;
 use fieldbook_core::policy::Policy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -51,6 +52,11 @@ pub enum Order {
         effective_from_ms: Option<i64>,
         /// Why.
         note: String,
+    },
+    /// Publish talk packs and materials.
+    PublishPlaybook {
+        /// As they are written.
+        toml: String,
     },
     /// Tell the figures of some days.
     Figures {
@@ -106,6 +112,11 @@ pub fn carry_out(app: &App, order: &Order) -> Answer {
             let id = id.map_err(|e| e.to_string())?;
             tracing::info!(%id, effective_from_ms, "a policy was published by an operator");
             Ok(json!({"id": id, "effective_from_ms": effective_from_ms}))
+        }
+        Order::PublishPlaybook { toml } => {
+            let written = Written::from_toml(toml).map_err(|e| e.to_string())?;
+            let done = rest::put_out(app, &written, false).map_err(|e| e.to_string())?;
+            serde_json::to_value(done).map_err(|e| e.to_string())
         }
         Order::Figures { from, until, marketing_fen } => {
             let day = |text: &str| text.parse().map_err(|_| format!("{text:?} is no day"));

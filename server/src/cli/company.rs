@@ -1,9 +1,11 @@
 //! `fieldbook policy` and `fieldbook figures`: the company's rules as texts, and what came of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use fieldbook_core::language::Words;
+use fieldbook_core::playbook::{Playbook, Written};
 use fieldbook_core::policy::{Pack, Policy};
 use jiff::civil::Date;
 use serde_json::Value;
@@ -20,6 +22,8 @@ pub(super) enum PolicyCommand {
         #[arg(default_value = "medical")]
         pack: String,
     },
+    /// Print the word lists of dictation, which the section `dictation` of a policy changes by their names.
+    Words,
     /// Say everything that is wrong with a policy; needs no server.
     Check {
         /// The file.
@@ -35,6 +39,22 @@ pub(super) enum PolicyCommand {
         /// Why.
         #[arg(long, default_value = "")]
         note: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PlaybookCommand {
+    /// Print the talk packs and materials that ship, to begin with.
+    Show,
+    /// Say everything that is wrong with talk packs and materials; needs no server.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Check talk packs and materials and publish them: these and no others.
+    Publish {
+        /// The file.
+        file: PathBuf,
     },
 }
 
@@ -64,6 +84,7 @@ pub(super) fn without_company(what: &PolicyCommand) -> Option<Result<ExitCode, F
                     .into())
             }
         }),
+        PolicyCommand::Words => Some(print(Words::toml())),
         PolicyCommand::Check { file } => Some(check(file).and_then(|policy| {
             print(&format!(
                 "{}: {} stages, {} tasks; nothing is wrong\n",
@@ -86,6 +107,34 @@ pub(super) fn publish(config: &Config, what: PolicyCommand) -> Result<ExitCode, 
     let from = done["effective_from_ms"].as_i64().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     let from = from.map(|from| from.to_zoned(config.timezone.clone()).to_string()).unwrap_or_default();
     print(&format!("published as {}, in force from {from}\n", done["id"].as_str().unwrap_or_default()))
+}
+
+/// What of the playbook needs no configuration and no store; `None`: it does.
+pub(super) fn playbook_without_company(what: &PlaybookCommand) -> Option<Result<ExitCode, Failure>> {
+    match what {
+        PlaybookCommand::Show => Some(print(Playbook::toml())),
+        PlaybookCommand::Check { file } => Some(check_playbook(file).and_then(|(_, written)| {
+            let (packs, materials) = (written.packs.len(), written.materials.len());
+            print(&format!("{packs} talk packs, {materials} materials; nothing is wrong\n"))
+        })),
+        PlaybookCommand::Publish { .. } => None,
+    }
+}
+
+pub(super) fn publish_playbook(config: &Config, what: PlaybookCommand) -> Result<ExitCode, Failure> {
+    let PlaybookCommand::Publish { file } = what else { return Ok(ExitCode::SUCCESS) };
+    holds_store(config)?;
+    let (toml, _) = check_playbook(&file)?;
+    let done = carry_out(config, &Order::PublishPlaybook { toml })?;
+    let what = if done["changed"] == true { "published" } else { "nothing is new" };
+    print(&format!("{what}: {} talk packs, {} materials\n", done["packs"], done["materials"]))
+}
+
+fn check_playbook(file: &Path) -> Result<(String, Written), Failure> {
+    let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    let written =
+        Written::from_toml(&text).map_err(|wrong| format!("{} is refused:\n{wrong}", file.display()))?;
+    Ok((text, written))
 }
 
 pub(super) fn figures(config: &Config, args: FiguresArgs) -> Result<ExitCode, Failure> {
@@ -113,7 +162,7 @@ pub(super) fn day(text: &str) -> Result<Date, String> {
     text.parse().map_err(|e: jiff::Error| e.to_string())
 }
 
-fn check(file: &PathBuf) -> Result<Policy, Failure> {
+pub(super) fn check(file: &Path) -> Result<Policy, Failure> {
     let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
     Policy::from_toml(&text).map_err(|wrong| format!("{} is refused:\n{wrong}", file.display()).into())
 }

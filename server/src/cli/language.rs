@@ -1,11 +1,13 @@
 //! `fieldbook note` and `fieldbook first-contact`: what the phone reads out of dictated words, a text a line in, a line of JSON out.
 
 use std::io::{BufRead, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use fieldbook_core::language::{Words, first_contact, read_note};
+use fieldbook_core::language::{first_contact, read_note};
 use fieldbook_core::limits;
+use fieldbook_core::policy::Dictation;
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -16,14 +18,29 @@ pub(super) struct NoteArgs {
     /// The day on which the notes were dictated, as 2026-02-17.
     #[arg(long, value_parser = super::company::day)]
     on: Date,
+    #[command(flatten)]
+    words: WordsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WordsArgs {
+    /// A policy whose word lists count; without it those that ship.
+    #[arg(long)]
+    policy: Option<PathBuf>,
 }
 
 pub(super) fn note(args: &NoteArgs) -> Result<ExitCode, Failure> {
-    answer(|text| read_note(text, args.on, Words::medical()))
+    let dictation = dictation(args.words.policy.as_deref())?;
+    answer(|text| read_note(text, args.on, dictation.words()))
 }
 
-pub(super) fn contact() -> Result<ExitCode, Failure> {
-    answer(|text| first_contact(text, Words::medical()))
+pub(super) fn contact(args: &WordsArgs) -> Result<ExitCode, Failure> {
+    let dictation = dictation(args.policy.as_deref())?;
+    answer(|text| first_contact(text, dictation.words()))
+}
+
+fn dictation(policy: Option<&Path>) -> Result<Dictation, Failure> {
+    policy.map_or(Ok(Dictation::default()), |file| super::company::check(file).map(|policy| policy.dictation))
 }
 
 /// Answers standard input until it ends, or until nobody listens any more.

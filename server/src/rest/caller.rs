@@ -44,6 +44,7 @@ impl Caller {
             OfficeVerb::Intake => "create leads for others or import tables",
             OfficeVerb::Assign => "move leads to another owner",
             OfficeVerb::Review => "decide about held work",
+            OfficeVerb::Instruct => "write the playbook",
         };
         Err(ApiError::forbidden(format!("your role may not {what}")))
     }

@@ -72,6 +72,9 @@ pub struct SentEvent {
     /// Seconds on the page, yuan of a purchase.
     #[serde(default)]
     amount: Option<i64>,
+    /// How bad it is, where the policy names levels for the kind: 服务风险等级 of a complaint.
+    #[serde(default)]
+    level: String,
     /// When, milliseconds since 1970 UTC; left out, or later than now: now.
     #[serde(default)]
     at_ms: Option<i64>,
@@ -275,9 +278,10 @@ fn take_events(app: &App, signed: &Signed) -> Result<Vec<Answer>, ApiError> {
     for (at, item) in items.into_iter().enumerate() {
         answers.push(match read::<SentEvent>(item) {
             Ok((id, sent)) => {
-                let SentEvent { lead, kind, about, text, amount, at_ms, .. } = sent;
+                let SentEvent { lead, kind, about, text, amount, level, at_ms, .. } = sent;
                 places.push(at);
-                signals.push(NewSignal { id, lead, signal: Signal { kind, about, amount, text, at_ms } });
+                let signal = Signal { kind, about, amount, text, level, at_ms };
+                signals.push(NewSignal { id, lead, signal });
                 None
             }
             Err((id, refusal)) => Some(refused(id, refusal)),

@@ -26,6 +26,7 @@ mod enrol;
 mod error;
 mod events;
 mod evidence;
+mod export;
 mod figures;
 mod held;
 mod intake;
@@ -34,6 +35,7 @@ mod landing;
 mod leads;
 mod limiter;
 mod people;
+mod playbook;
 mod policy;
 mod progress;
 mod scope;
@@ -43,6 +45,7 @@ mod system;
 mod tests;
 
 pub(crate) use figures::told as figures_of;
+pub(crate) use playbook::put_out;
 pub(crate) use policy::{put_in_force, tomorrow};
 
 pub use caller::{Caller, Sender};
@@ -99,6 +102,7 @@ fn routes(app: Arc<App>) -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(devices::report_stolen))
         // Leads.
         .routes(routes!(leads::list, leads::create))
+        .routes(routes!(export::export))
         .routes(routes!(leads::read))
         .routes(routes!(leads::assign))
         .routes(routes!(leads::duplicate_of))
@@ -117,6 +121,10 @@ fn routes(app: Arc<App>) -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         // Rules.
         .routes(routes!(policy::read, policy::publish))
         .routes(routes!(figures::read))
+        // What helps in a talk.
+        .routes(routes!(playbook::read, playbook::publish))
+        .routes(routes!(playbook::lost_deal))
+        .routes(routes!(playbook::withdraw))
         .routes(routes!(figures::intents))
         // The company as a whole.
         .routes(routes!(system::stats));

@@ -16,6 +16,7 @@ const NOBODY: &[&str] = &[];
 const READ_LEAD: &[&str] = &["rep", "manager", "director", "admin"];
 const OVER_LEAD: &[&str] = &["manager", "director", "admin"];
 const REVIEW: &[&str] = &["manager", "director", "admin", "other manager"];
+const INSTRUCT: &[&str] = &["director", "marketing", "admin"];
 const INTAKE: &[&str] = &["director", "marketing", "admin", "manager"];
 
 /// Method, path as the document has it, what follows it, body, and who is let in; everybody else hears 403 or 404. Words in capitals are
@@ -26,6 +27,7 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Value, &'static [&'
     let user = || json!({"name": "新人", "role": "rep"});
     let team = || json!({"name": "新组", "leaders": []});
     let lead = || json!({"fields": {"customer_name": "医院"}, "team": "TEAM"});
+    let lost = || json!({"lead": "LEAD", "point": "账期", "words": "别家给更长账期", "answer": "分期"});
     let resolve = || json!({"path": {"field": "brand"}, "value": "联影", "seen": []});
     vec![
         ("get", "/api/users", "", none(), EVERYBODY),
@@ -43,6 +45,7 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Value, &'static [&'
         ("post", "/api/devices/{device}/stolen", "", none(), &["rep", "admin"]),
         ("get", "/api/leads", "", none(), EVERYBODY),
         ("post", "/api/leads", "", lead(), INTAKE),
+        ("get", "/api/leads/export", "", none(), EVERYBODY),
         ("post", "/api/leads/import", "?team=TEAM&dry_run=true", json!("name\n医院\n"), INTAKE),
         ("get", "/api/leads/{lead}", "", none(), READ_LEAD),
         ("post", "/api/leads/{lead}/assign", "", json!({"owner": "REP"}), OVER_LEAD),
@@ -62,6 +65,11 @@ fn table() -> Vec<(&'static str, &'static str, &'static str, Value, &'static [&'
         ("post", "/api/policy", "", json!({"toml": "base = \"medical\"\n", "dry_run": true}), ADMIN),
         ("get", "/api/figures", "?from=2026-03-01&until=2026-04-01", none(), ADMIN),
         ("get", "/api/intents", "", none(), ADMIN),
+        ("get", "/api/playbook", "", none(), EVERYBODY),
+        ("put", "/api/playbook", "", json!({"toml": "", "dry_run": true}), INSTRUCT),
+        ("post", "/api/playbook/lost-deals", "", lost(), OVER_LEAD),
+        // There is none of this id: whoever may withdraw hears 404.
+        ("delete", "/api/playbook/lost-deals/{deal}", "", none(), NOBODY),
         ("get", "/api/stats", "", none(), ADMIN),
         ("put", "/api/evidence/{hash}", "?total=1&offset=0", json!("x"), EVERYBODY),
         ("get", "/api/evidence/{hash}/progress", "", none(), EVERYBODY),
@@ -125,6 +133,7 @@ impl Fixture {
             ("{lead}", lead.to_string()),
             ("{document}", lead.to_string()),
             ("{held}", text(&held["items"][0]["id"])),
+            ("{deal}", "0011223344556677".to_owned()),
             ("{hash}", "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881".to_owned()),
             ("TEAM", team),
             ("REP", rep.user.to_string()),

@@ -321,3 +321,67 @@ async fn a_row_with_long_words_is_imported_whole_and_takes_no_other_row_with_it(
         "both columns are kept, in as many entries as they need"
     );
 }
+
+/// C9: the leads of a condition as a table, chosen as the rules choose, and read back by an import.
+#[tokio::test]
+async fn leads_are_exported_by_a_condition() {
+    let office = Office::open().await;
+    let (li, han) = (office.person("李雷", "rep", None).await, office.person("韩梅梅", "rep", None).await);
+    for (name, industry, wan, owner) in [
+        ("甲厂", "制造业", 150, &li),
+        ("乙厂", "制造业", 80, &li),
+        ("丙院", "医疗", 300, &li),
+        ("=丁厂", "制造业", 200, &han),
+    ] {
+        let fields = json!({
+            "customer_name": name, "contact_phone": "13800000001", "need": "采购", "industry": industry,
+            "budget_max_fen": wan * 1_000_000, "customer_state": "待跟进"
+        });
+        let body = json!({"fields": fields, "owner": owner.user});
+        assert_eq!(office.post("/api/leads", &office.admin, body).await.status, StatusCode::CREATED);
+    }
+    let unknown =
+        json!({"fields": {"customer_name": "戊厂", "contact_phone": "13800000005", "industry": "制造业"}});
+    office.post("/api/leads", &office.admin, unknown).await;
+    let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let path =
+        |holds: &str, format: &str| format!("/api/leads/export?format={format}&where={}", encoded(holds));
+    let counted = |reply: &Reply| {
+        ["x-fieldbook-leads", "x-fieldbook-undetermined"]
+            .map(|name| reply.headers[name].to_str().unwrap().to_owned())
+    };
+    let wanted = "AND(客户状态=\"待跟进\",行业=\"制造业\",预算万元>100)";
+    let csv = office.get(&path(wanted, "csv"), &office.admin).await;
+    assert_eq!(csv.status, StatusCode::OK);
+    assert_eq!(counted(&csv), ["2", "0"]);
+    let text = csv.text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("\u{feff}Fieldbook 编号,客户名称,"), "{}", lines[0]);
+    assert!(
+        lines[1..]
+            .iter()
+            .any(|line| line.contains(",甲厂,") && line.contains("≤150") && line.contains("李雷"))
+    );
+    assert!(lines[1..].iter().any(|line| line.contains(",'=丁厂,")), "no formula of a customer's: {text}");
+    // Of 戊厂 the budget is not known.
+    let open = office.get(&path("预算万元>100", "csv"), &office.admin).await;
+    assert_eq!(counted(&open), ["3", "1"]);
+    // Everybody takes what they may read.
+    assert_eq!(counted(&office.get(&path(wanted, "csv"), &li).await), ["1", "0"]);
+    // What was exported is imported by the names of its columns.
+    let report =
+        office.bytes("POST", "/api/leads/import?dry_run=true", &office.admin, &csv.body).await.json();
+    let columns = report["columns"].as_array().unwrap().iter();
+    let extra: Vec<_> = columns.filter(|column| column["taken_for"] == "extra").map(|c| &c["name"]).collect();
+    assert_eq!(extra, ["Fieldbook 编号", "阶段", "负责人", "未更新天数"], "these are only told");
+    assert_eq!((report["rows"].as_u64(), report["rejected"].as_u64()), (Some(2), Some(0)), "{report}");
+    let book = office.get(&path("", "xlsx"), &office.admin).await;
+    assert_eq!((counted(&book), &book.body[..2]), (["5".to_owned(), "0".to_owned()], &b"PK"[..]));
+    let report =
+        office.bytes("POST", "/api/leads/import?dry_run=true", &office.admin, &book.body).await.json();
+    assert_eq!((report["rejected"].as_u64(), report["incomplete"].as_u64()), (Some(0), Some(1)), "{report}");
+
+    let wrong = office.get(&path("预算>100", "csv"), &office.admin).await;
+    assert_eq!((wrong.status, wrong.problem().as_str()), (StatusCode::BAD_REQUEST, "bad_request"));
+    assert!(wrong.text().contains("没有名为“预算”的指标，是否为“预算万元”"), "{}", wrong.text());
+}

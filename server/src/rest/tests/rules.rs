@@ -69,3 +69,59 @@ async fn figures_are_told_as_of_now_with_what_they_are_of() {
     assert_eq!(office.get(&backwards, &office.admin).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(office.get("/api/intents", &office.admin).await.json(), json!({"intents": [], "next": null}));
 }
+
+/// C38, C94: what marketing writes and what a leader writes down of a lost deal is what everybody reads, without the customer's name.
+#[tokio::test]
+async fn the_playbook_is_written_read_and_learns_from_lost_deals() {
+    let office = Office::open().await;
+    let manager = office.person("王主管", "manager", None).await;
+    let team = office.team("华东", None, &[&manager]).await;
+    let (li, marketing) =
+        (office.person("李雷", "rep", Some(&team)).await, office.person("韩", "marketing", None).await);
+    let shipped = office.get("/api/playbook", &li).await.json();
+    assert!(
+        shipped["packs"].as_array().unwrap().len() >= 12 && shipped["lost_deals"] == json!([]),
+        "{shipped}"
+    );
+
+    let toml = "[[packs]]\nid = \"discount\"\ntitle = \"要折扣\"\nlines = [\"还有哪一项定下来就可以签？\"]\n";
+    let put = |toml: String, dry_run: bool| json!({"toml": toml, "dry_run": dry_run});
+    let wrong = office
+        .call("PUT", "/api/playbook", Some(&marketing), put("[[packs]]\nid = \"a\"".into(), false))
+        .await;
+    assert_eq!((wrong.status, wrong.problem().as_str()), (StatusCode::BAD_REQUEST, "playbook_refused"));
+    for (dry_run, changed) in [(true, false), (false, true), (false, false)] {
+        let done =
+            office.call("PUT", "/api/playbook", Some(&marketing), put(toml.into(), dry_run)).await.json();
+        assert_eq!(done, json!({"packs": 1, "materials": 0, "changed": changed}));
+    }
+    assert_eq!(office.get("/api/playbook", &li).await.json()["packs"][0]["title"], "要折扣");
+
+    let fields = json!({"customer_name": "秘密医院", "contact_phone": "13800000001", "equipment": "CT", "brand": "联影"});
+    let body = json!({"fields": fields, "owner": li.user});
+    let lead = office.post("/api/leads", &office.admin, body).await.json()["id"].clone();
+    let deal = json!({"lead": lead, "point": "账期", "words": "别家给更长账期", "answer": "当场给分期模板"});
+    let mute = json!({"lead": lead, "point": "账期", "words": "", "answer": "x"});
+    assert_eq!(office.post("/api/playbook/lost-deals", &manager, mute).await.status, StatusCode::CONFLICT);
+    let written = office.post("/api/playbook/lost-deals", &manager, deal.clone()).await;
+    assert_eq!(written.status, StatusCode::CREATED);
+    let id = written.json()["id"].as_str().unwrap().to_owned();
+    office.post("/api/playbook/lost-deals", &manager, deal).await;
+    let book = office.get("/api/playbook", &li).await;
+    let deals = book.json()["lost_deals"].clone();
+    assert_eq!(
+        (deals.as_array().unwrap().len(), &deals[0]["equipment"], &deals[0]["brand"]),
+        (1, &json!("CT"), &json!("联影"))
+    );
+    assert!(!book.text().contains("秘密医院") && !id.contains(lead.as_str().unwrap()));
+    let path = format!("/api/playbook/lost-deals/{id}");
+    assert_eq!(
+        office.call("DELETE", &path, Some(&marketing), Value::Null).await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(
+        office.call("DELETE", &path, Some(&marketing), Value::Null).await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(office.get("/api/playbook", &li).await.json()["packs"][0]["title"], "要折扣", "packs stay");
+}
