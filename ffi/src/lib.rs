@@ -15,8 +15,9 @@ use fieldbook_core::model::{
 use fieldbook_device as device;
 use fieldbook_device::{
     AccountPage, AccountRow, Attachment, CalendarItem, ConflictItem, EndOfTalk, FinishedTalk, FirstContact,
-    Handover, Home, KeptItem, Language, LeadJudgement, LeadPage, LeadQuery, LeadRow, Me, Network,
-    NoteReading, Phone, PolicyForms, Status, SyncReport, TalkPlan, TalkStart, Today, Undone,
+    Handover, Home, KeptItem, Language, LeadJudgement, LeadPage, LeadQuery, LeadRow, LostDealItem,
+    MaterialItem, Me, Network, NoteReading, Phone, PlaybookFound, PolicyForms, Status, SyncReport,
+    TalkPackItem, TalkPlan, TalkStart, Today, Undone,
 };
 
 mod errors;
@@ -397,8 +398,28 @@ impl Fieldbook {
     }
 
     /// Whether a first contact asks an open question about the customer's need, and which (C35).
-    pub fn first_contact(&self, text: String) -> FirstContact {
-        self.inner.first_contact(&text)
+    pub fn first_contact(&self, text: String) -> Result<FirstContact> {
+        self.say(self.inner.first_contact(&text))
+    }
+
+    /// 话术包 (C38): the talk pack of this id, as a judgement or the end of a talk named it; refused with code `not_found` where there is none.
+    pub fn talk_pack(&self, id: String) -> Result<TalkPackItem> {
+        self.say(self.inner.talk_pack(&id))
+    }
+
+    /// 资料: the material of this id, as a judgement or a talk pack named it; refused with code `not_found` where there is none.
+    pub fn material(&self, id: String) -> Result<MaterialItem> {
+        self.say(self.inner.material(&id))
+    }
+
+    /// 查看类似丢单 (C94): up to three deals that were lost and are like this lead, the most alike first, each with what they have in common.
+    pub fn similar_lost_deals(&self, lead: DocId) -> Result<Vec<LostDealItem>> {
+        self.say(self.inner.similar_lost_deals(lead))
+    }
+
+    /// The talk packs and lost deals that speak of something: 账期, CT. An empty text finds all.
+    pub fn search_playbook(&self, text: String) -> Result<PlaybookFound> {
+        self.say(self.inner.search_playbook(&text))
     }
 
     /// Ticks or unticks a question of the loss predictor (C39), by its id in the policy.

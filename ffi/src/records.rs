@@ -17,6 +17,7 @@ use fieldbook_device::{
 
 mod home;
 mod judgement;
+mod playbook;
 
 /// The language of sentences for the user.
 #[uniffi::remote(Enum)]
@@ -852,6 +853,9 @@ pub struct Signal {
     /// What was said.
     #[uniffi(default = "")]
     pub text: String,
+    /// How bad it is, one of the levels that the policy names for its kind (C42: 服务风险等级).
+    #[uniffi(default = "")]
+    pub level: String,
     /// When, if not when it was logged. Milliseconds since 1970 UTC.
     #[uniffi(default = None)]
     pub at_ms: Option<i64>,

@@ -28,9 +28,10 @@ pub use records::{
     AccountPage, AccountRow, Attachment, CalendarItem, CardItem, ChainItem, ChainPerson, ConflictChoice,
     ConflictItem, ContactItem, DueTodo, EndOfTalk, EvidenceItem, EvidencePlace, FieldsItem, FinishedTalk,
     FirstContact, Handover, Happening, Home, HomeCountdown, HomeReminder, HomeTask, ImportedColumn,
-    JudgedTag, KeptItem, KeptWords, LeadJudgement, LeadPage, LeadQuery, LeadRow, LossItem, LossTickItem, Me,
-    Network, NoteReading, NurturingItem, Phone, PolicyChoice, PolicyForms, ProposalItem, ProposalOutcome,
-    RadarItem, ResponseItem, ResponseOutcome, StageJudgement, Status, SyncReport, TagItem, TagWhy, Talk,
-    TalkPlan, TalkStart, TimelineItem, Today, TodoItem, Undetermined, Undone,
+    JudgedTag, KeptItem, KeptWords, LeadJudgement, LeadPage, LeadQuery, LeadRow, LossItem, LossTickItem,
+    LostDealItem, MaterialItem, Me, Network, NoteReading, NurturingItem, Phone, PlaybookFound, PolicyChoice,
+    PolicyForms, ProposalItem, ProposalOutcome, RadarItem, ResponseItem, ResponseOutcome, StageJudgement,
+    Status, SyncReport, TagItem, TagWhy, Talk, TalkPackItem, TalkPlan, TalkStart, TimelineItem, Today,
+    TodoItem, Undetermined, Undone,
 };
 pub use words::Language;

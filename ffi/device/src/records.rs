@@ -9,6 +9,7 @@ use fieldbook_core::model::{
 
 mod home;
 mod judgement;
+mod playbook;
 
 pub use home::{
     EndOfTalk, FinishedTalk, Home, HomeCountdown, HomeReminder, HomeTask, PolicyChoice, PolicyForms, Talk,
@@ -19,6 +20,7 @@ pub use judgement::{
     NurturingItem, ProposalItem, ProposalOutcome, RadarItem, ResponseItem, ResponseOutcome, StageJudgement,
     TagWhy, Undetermined,
 };
+pub use playbook::{LostDealItem, MaterialItem, PlaybookFound, TalkPackItem};
 
 /// What the app knows of the network. The library cannot ask the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use fieldbook_core::document::NoClocks;
 use fieldbook_core::ids::{DocId, DocKind, Hash32};
 use fieldbook_core::model::DirectoryModel;
+use fieldbook_core::playbook::Playbook;
 use fieldbook_core::policy::PolicyHistory;
 use fieldbook_core::replica::{DocEdits, Replica, ReplicaError, Saved};
 use fieldbook_core::time::{Act, Moment};
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub names: Mutex<Option<Arc<DirectoryModel>>>,
     /// The company's policies as last read; `None`: to be read again.
     pub policies: Mutex<Option<Arc<PolicyHistory>>>,
+    /// The company's playbook as last read; `None`: to be read again.
+    pub playbook: Mutex<Option<Arc<Playbook>>>,
 }
 
 impl Shared {
@@ -199,10 +202,30 @@ impl Shared {
         Ok(read)
     }
 
-    /// Makes the next reading of names and policies a fresh one.
+    /// The company's playbook: what ships where the phone holds none.
+    ///
+    /// # Errors
+    /// [`Error`] of the store.
+    pub fn playbook(&self, replica: &mut Replica) -> Result<Arc<Playbook>, Error> {
+        let mut playbook = lock(&self.playbook);
+        if let Some(known) = &*playbook {
+            return Ok(known.clone());
+        }
+        let read = match replica.load(DocId::playbook()) {
+            Ok(doc) => Playbook::read(&doc),
+            Err(ReplicaError::Unknown(_)) => Playbook::shipped().clone(),
+            Err(other) => return Err(other.into()),
+        };
+        let read = Arc::new(read);
+        *playbook = Some(read.clone());
+        Ok(read)
+    }
+
+    /// Makes the next reading of names, policies and playbook a fresh one.
     pub fn forget_names(&self) {
         *lock(&self.names) = None;
         *lock(&self.policies) = None;
+        *lock(&self.playbook) = None;
     }
 }
 

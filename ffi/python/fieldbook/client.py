@@ -362,6 +362,22 @@ class Client:
         """Whether a first contact asks an open question about the customer's need, and which."""
         return self._raw.first_contact(text)
 
+    def talk_pack(self, id: str) -> raw.TalkPackItem:
+        """The talk pack of this id, as a judgement or the end of a talk named it; refused with code ``not_found`` where there is none."""
+        return self._raw.talk_pack(id)
+
+    def material(self, id: str) -> raw.MaterialItem:
+        """The material of this id, as a judgement or a talk pack named it; refused with code ``not_found`` where there is none."""
+        return self._raw.material(id)
+
+    def similar_lost_deals(self, lead: str) -> list[raw.LostDealItem]:
+        """Up to three deals that were lost and are like this lead, the most alike first, each with what they have in common."""
+        return self._raw.similar_lost_deals(lead)
+
+    def search_playbook(self, text: str = "") -> raw.PlaybookFound:
+        """The talk packs and lost deals that speak of something; an empty text finds all."""
+        return self._raw.search_playbook(text)
+
     def tick_loss(self, lead: str, tick: str, ticked: bool = True) -> None:
         """Ticks or unticks a question of the loss predictor, by its id in :meth:`policy`."""
         self._raw.tick_loss(lead, tick, ticked)

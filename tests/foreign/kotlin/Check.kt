@@ -202,7 +202,11 @@ private val checks = linkedMapOf<String, suspend () -> Unit>(
             val note = client.readNote("华山医院张院长倾向联影，预算380万", "2026-02-17")
             same(listOf("联影", 380_000_000L, listOf(lead)), listOf(note.brand, note.budgetMaxFen, note.leads.map { it.id }))
             check(client.firstContact("您目前最关注设备的哪个参数？").effective)
-            val proposed = client.endOfTalk(lead, "再考虑考虑")
+            val proposed = client.endOfTalk(lead, "上次报价太贵，再考虑考虑")
+            val pack = client.talkPack(proposed.talkPacks.first())
+            same(listOf("嫌贵", "五年总费用测算表"), listOf(pack.title, client.material(pack.materials.first().id).title))
+            same(0, client.similarLostDeals(lead).size)
+            check("payment-terms" in client.searchPlaybook("账期").packs.map { it.id })
             val talk = Talk.Visit(Visit(note = "CTO认可技术方案"))
             val done = client.finishTalk(
                 lead, TalkPlan(talk, proposed.nextContact, proposed.todo, proposed.customerState),

@@ -168,7 +168,11 @@ class PythonClient(unittest.TestCase):
         said = (note.brand, note.budget_max_fen, [row.id for row in note.leads])
         self.assertEqual(("联影", 380_000_000, [lead]), said)
         self.assertTrue(self.client.first_contact("您目前最关注设备的哪个参数？").effective)
-        plan = self.client.end_of_talk(lead, "再考虑考虑")
+        plan = self.client.end_of_talk(lead, "上次报价太贵，再考虑考虑")
+        pack = self.client.talk_pack(plan.talk_packs[0])
+        self.assertEqual(("嫌贵", "五年总费用测算表"), (pack.title, self.client.material(pack.materials[0].id).title))
+        self.assertEqual([], self.client.similar_lost_deals(lead), "nobody has written one down")
+        self.assertIn("payment-terms", [found.id for found in self.client.search_playbook("账期").packs])
         visit = fieldbook.Visit(note="CTO认可技术方案")
         done = self.client.finish_talk(
             lead, visit, next_contact=plan.next_contact, todo=plan.todo, customer_state=plan.customer_state

@@ -7,9 +7,9 @@ use fieldbook_core::access::Role;
 use fieldbook_core::document::{Clocks, Doc};
 use fieldbook_core::ids::{DocId, DocKind, UserId};
 use fieldbook_core::model::{AccountModel, AdvancementModel, DirectoryModel, LeadModel, RulingModel};
-use fieldbook_core::policy::{Policy, PolicyAt, PolicyHistory};
+use fieldbook_core::policy::{Policy, PolicyAt, PolicyHistory, SignalKind};
 use fieldbook_core::replica::{Replica, ReplicaError};
-use fieldbook_core::rules::{self, Facts, Unknown};
+use fieldbook_core::rules::{self, Facts, Says, Unknown};
 use fieldbook_core::time::Moment;
 use jiff::tz::TimeZone;
 
@@ -45,7 +45,15 @@ impl Fieldbook {
             let now_ms = replica.now_ms(now);
             let history = self.shared.policies(replica)?;
             let (at, policy) = in_force(&history, now_ms)?;
-            let choice = |id: &str, name: &str| PolicyChoice { id: id.to_owned(), name: name.to_owned() };
+            let choice = |id: &str, name: &str| PolicyChoice {
+                id: id.to_owned(),
+                name: name.to_owned(),
+                levels: Vec::new(),
+            };
+            let signal = |kind: &SignalKind| PolicyChoice {
+                levels: kind.levels.clone(),
+                ..choice(&kind.id, &kind.name)
+            };
             Ok::<_, Error>(PolicyForms {
                 name: policy.name.clone(),
                 version: at.id,
@@ -59,7 +67,7 @@ impl Fieldbook {
                     .iter()
                     .map(|tick| choice(&tick.id, &tick.text))
                     .collect(),
-                signals: policy.signals.iter().map(|kind| choice(&kind.id, &kind.name)).collect(),
+                signals: policy.signals.iter().map(signal).collect(),
             })
         })
     }
@@ -70,6 +78,14 @@ pub(super) fn in_force(history: &PolicyHistory, at_ms: i64) -> Result<(&PolicyAt
     let at = history.at(at_ms);
     let newer = || Error::Undetermined { missing: vec!["公司规则（请升级应用）".to_owned()] };
     at.policy.as_deref().map(|policy| (at, policy)).ok_or_else(newer)
+}
+
+/// What a rule says, or what would have to be known.
+pub(super) fn said<T>(says: Says<T>) -> Result<T, Error> {
+    match says {
+        Says::So(said) => Ok(said),
+        Says::Undetermined(unknown) => Err(unknown.into()),
+    }
 }
 
 /// What this phone holds of a lead, read, and when.

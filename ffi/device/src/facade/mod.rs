@@ -33,6 +33,7 @@ mod leads;
 mod log;
 mod page;
 mod phones;
+mod playbook;
 mod sheet;
 mod talk;
 #[cfg(test)]
@@ -88,6 +89,7 @@ impl Fieldbook {
             fetching: Mutex::default(),
             names: Mutex::default(),
             policies: Mutex::default(),
+            playbook: Mutex::default(),
         });
         // A phone that ended in the middle of its wipe is told so by nobody again.
         if !shared.with(|replica, _| Ok::<_, Error>(replica.identity().is_ok()))? {

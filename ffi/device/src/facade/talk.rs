@@ -4,15 +4,15 @@
 use fieldbook_core::document::Edit;
 use fieldbook_core::ids::{DocId, EntryId};
 use fieldbook_core::model::{Approval, Event, Signal, Todo, Visit, answer_edit, tick_edit};
-use fieldbook_core::policy::Policy;
+use fieldbook_core::policy::{Policy, SignalKind};
 use fieldbook_core::replica::{DocEdits, Replica};
+use fieldbook_core::rules::response;
 use fieldbook_core::rules::talk::{self, StateChange, assess_state_change, loss_key, plan_end_of_talk};
-use fieldbook_core::rules::{Says, response};
 use fieldbook_core::time::Moment;
 use jiff::civil::Date;
 
 use super::Fieldbook;
-use super::judge::{Held, in_force};
+use super::judge::{Held, in_force, said};
 use super::leads::check_held;
 use super::log::logged;
 use crate::error::Error;
@@ -28,7 +28,7 @@ impl Fieldbook {
         self.shared.read(|replica, now| {
             let held = Held::load(&self.shared, replica, lead, now)?;
             let verdict = plan_end_of_talk(&held.facts(), text);
-            let plan = so(verdict.says)?;
+            let plan = said(verdict.says)?;
             let (customer_state, word) = plan.state.unzip();
             Ok::<_, Error>(EndOfTalk {
                 policy: verdict.policy,
@@ -87,7 +87,7 @@ impl Fieldbook {
         self.shared.read(|replica, now| {
             let held = Held::load(&self.shared, replica, lead, now)?;
             let refusal = || words::sentence("no_talk", self.shared.language).to_owned();
-            Ok::<_, Error>(match so(assess_state_change(&held.facts()).says)? {
+            Ok::<_, Error>(match said(assess_state_change(&held.facts()).says)? {
                 StateChange::Shown(entry, first_sentence) => {
                     TalkStart { shown_by: Some(entry), first_sentence, refusal: String::new() }
                 }
@@ -124,12 +124,14 @@ impl Fieldbook {
     /// Logs something that the customer did or that somebody recorded (C23, C45).
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Invalid`] for a kind that the policy does not know, [`Error::Undetermined`].
+    /// [`Error::NotFound`]; [`Error::Invalid`] for a kind that the policy does not know, and for a level that is none of its kind's: a complaint
+    /// carries 服务风险等级 (C42); [`Error::Undetermined`].
     pub fn log_signal(&self, lead: DocId, signal: &Signal) -> Result<EntryId, Error> {
         self.shared.with(|replica, now| {
             self.by_policy(replica, now, |policy| {
-                let known = policy.signals.iter().any(|kind| kind.id == signal.kind);
-                if known { Ok(()) } else { Err(no_such("signal", &signal.kind)) }
+                let known = policy.signals.iter().find(|kind| kind.id == signal.kind);
+                let kind = known.ok_or_else(|| no_such("signal", &signal.kind))?;
+                kind.admits_level(&signal.level).then_some(()).ok_or_else(|| no_level(kind))
             })
         })?;
         self.log(lead, &Event::Signal(signal.clone()))
@@ -187,7 +189,7 @@ impl Fieldbook {
     }
 
     /// Something by the policy in force.
-    fn by_policy<T>(
+    pub(super) fn by_policy<T>(
         &self,
         replica: &mut Replica,
         now: Moment,
@@ -209,15 +211,16 @@ impl Fieldbook {
     }
 }
 
-fn so<T>(says: Says<T>) -> Result<T, Error> {
-    match says {
-        Says::So(said) => Ok(said),
-        Says::Undetermined(unknown) => Err(unknown.into()),
-    }
-}
-
 fn no_such(what: &str, id: &str) -> Error {
     Error::Invalid(format!("the policy has no {what} {id:?}"))
+}
+
+fn no_level(kind: &SignalKind) -> Error {
+    Error::Invalid(if kind.levels.is_empty() {
+        format!("{}: carries no level", kind.name)
+    } else {
+        format!("{}: the level has to be one of {}", kind.name, kind.levels.join(", "))
+    })
 }
 
 /// The todo of the next contact.

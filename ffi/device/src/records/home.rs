@@ -169,4 +169,6 @@ pub struct PolicyChoice {
     pub id: String,
     /// As it is called or asked.
     pub name: String,
+    /// Of a signal: the levels of which it has to carry one (C42), the worst first; else none.
+    pub levels: Vec<String>,
 }

@@ -276,7 +276,7 @@ impl<'a> Talk<'a> {
     }
 
     fn tell(&mut self, applied: &Applied, told: BTreeSet<crate::shared::Told>) {
-        let shared_ones = [DocId::directory(), DocId::policy()];
+        let shared_ones = [DocId::directory(), DocId::policy(), DocId::playbook()];
         let told_anew = |doc: &DocId| applied.changed.contains(doc) || applied.wiped.contains(doc);
         if shared_ones.iter().any(told_anew) || applied.wiped_all {
             self.shared.forget_names();

@@ -588,7 +588,7 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_finish_talk() != 14233:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_fieldbook_checksum_method_fieldbook_first_contact() != 33798:
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_first_contact() != 9217:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_handover() != 4800:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -615,6 +615,8 @@ def _uniffi_check_api_checksums(lib):
     if lib.uniffi_fieldbook_checksum_method_fieldbook_maintain() != 34145:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_mark_read() != 50519:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_material() != 14927:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_may_start_talk() != 34335:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -644,6 +646,8 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_retract() != 8194:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_search_playbook() != 45828:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_sentence() != 36661:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_set_network() != 27664:
@@ -653,6 +657,8 @@ def _uniffi_check_api_checksums(lib):
     if lib.uniffi_fieldbook_checksum_method_fieldbook_sheet() != 7624:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_shutdown() != 49405:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_similar_lost_deals() != 28977:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_start_background() != 10011:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -665,6 +671,8 @@ def _uniffi_check_api_checksums(lib):
     if lib.uniffi_fieldbook_checksum_method_fieldbook_sync_now() != 62153:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_tag() != 34774:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_fieldbook_checksum_method_fieldbook_talk_pack() != 12294:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_fieldbook_checksum_method_fieldbook_tick() != 16932:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -847,6 +855,9 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_maintain.restype = ctypes.
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_mark_read.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_mark_read.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_material.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_material.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_may_start_talk.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_may_start_talk.restype = ctypes.c_uint16
@@ -889,6 +900,9 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_restore_lead.restype = cty
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_retract.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_retract.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_search_playbook.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_search_playbook.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_sentence.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_sentence.restype = ctypes.c_uint16
@@ -904,6 +918,9 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_sheet.restype = ctypes.c_u
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_shutdown.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_shutdown.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_similar_lost_deals.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_similar_lost_deals.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_start_background.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_start_background.restype = ctypes.c_uint16
@@ -922,6 +939,9 @@ _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_sync_now.restype = ctypes.
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_tag.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_tag.restype = ctypes.c_uint16
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_talk_pack.argtypes = (
+)
+_UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_talk_pack.restype = ctypes.c_uint16
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_tick.argtypes = (
 )
 _UniffiLib.uniffi_fieldbook_checksum_method_fieldbook_tick.restype = ctypes.c_uint16
@@ -1252,6 +1272,12 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_mark_read.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_mark_read.restype = ctypes.c_int8
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_material.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_material.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_may_start_talk.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -1342,6 +1368,12 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_retract.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_retract.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_search_playbook.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_search_playbook.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_sentence.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -1369,6 +1401,12 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_shutdown.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_shutdown.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_similar_lost_deals.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_similar_lost_deals.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_start_background.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -1405,6 +1443,12 @@ _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tag.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tag.restype = None
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_talk_pack.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_fieldbook_fn_method_fieldbook_talk_pack.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tick.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -8436,7 +8480,7 @@ class Signal:
     """
     信号 (C2, C10, C36–C38, C45, C81).
 """
-    def __init__(self, *, kind:str = "", about:str = "", amount:typing.Optional[int] = _DEFAULT, text:str = "", at_ms:typing.Optional[int] = _DEFAULT):
+    def __init__(self, *, kind:str = "", about:str = "", amount:typing.Optional[int] = _DEFAULT, text:str = "", level:str = "", at_ms:typing.Optional[int] = _DEFAULT):
         self.kind = kind
         self.about = about
         if amount is _DEFAULT:
@@ -8444,6 +8488,7 @@ class Signal:
         else:
             self.amount = amount
         self.text = text
+        self.level = level
         if at_ms is _DEFAULT:
             self.at_ms = None
         else:
@@ -8453,7 +8498,7 @@ class Signal:
 
     
     def __str__(self):
-        return "Signal(kind={}, about={}, amount={}, text={}, at_ms={})".format(self.kind, self.about, self.amount, self.text, self.at_ms)
+        return "Signal(kind={}, about={}, amount={}, text={}, level={}, at_ms={})".format(self.kind, self.about, self.amount, self.text, self.level, self.at_ms)
     def __eq__(self, other):
         if self.kind != other.kind:
             return False
@@ -8462,6 +8507,8 @@ class Signal:
         if self.amount != other.amount:
             return False
         if self.text != other.text:
+            return False
+        if self.level != other.level:
             return False
         if self.at_ms != other.at_ms:
             return False
@@ -8475,6 +8522,7 @@ class _UniffiFfiConverterTypeSignal(_UniffiConverterRustBuffer):
             about=_UniffiFfiConverterString.read(buf),
             amount=_UniffiFfiConverterOptionalInt64.read(buf),
             text=_UniffiFfiConverterString.read(buf),
+            level=_UniffiFfiConverterString.read(buf),
             at_ms=_UniffiFfiConverterOptionalInt64.read(buf),
         )
 
@@ -8484,6 +8532,7 @@ class _UniffiFfiConverterTypeSignal(_UniffiConverterRustBuffer):
         _UniffiFfiConverterString.check_lower(value.about)
         _UniffiFfiConverterOptionalInt64.check_lower(value.amount)
         _UniffiFfiConverterString.check_lower(value.text)
+        _UniffiFfiConverterString.check_lower(value.level)
         _UniffiFfiConverterOptionalInt64.check_lower(value.at_ms)
 
     @staticmethod
@@ -8492,6 +8541,7 @@ class _UniffiFfiConverterTypeSignal(_UniffiConverterRustBuffer):
         _UniffiFfiConverterString.write(value.about, buf)
         _UniffiFfiConverterOptionalInt64.write(value.amount, buf)
         _UniffiFfiConverterString.write(value.text, buf)
+        _UniffiFfiConverterString.write(value.level, buf)
         _UniffiFfiConverterOptionalInt64.write(value.at_ms, buf)
 
 class _UniffiFfiConverterSequenceTypeImportedColumn(_UniffiConverterRustBuffer):
@@ -9259,6 +9309,156 @@ class _UniffiFfiConverterTypeLeadQuery(_UniffiConverterRustBuffer):
         _UniffiFfiConverterBoolean.write(value.deleted, buf)
 
 @dataclass
+class LostDealItem:
+    """
+    丢单: a deal that was lost before, without the customer's name.
+"""
+    def __init__(self, *, id:str, day:str, equipment:str, brand:str, need:str, industry:str, province:str, budget_fen:typing.Optional[int], tags:typing.List[str], point:str, words:str, answer:str, because:typing.List[str]):
+        self.id = id
+        self.day = day
+        self.equipment = equipment
+        self.brand = brand
+        self.need = need
+        self.industry = industry
+        self.province = province
+        self.budget_fen = budget_fen
+        self.tags = tags
+        self.point = point
+        self.words = words
+        self.answer = answer
+        self.because = because
+        
+        
+
+    
+    def __str__(self):
+        return "LostDealItem(id={}, day={}, equipment={}, brand={}, need={}, industry={}, province={}, budget_fen={}, tags={}, point={}, words={}, answer={}, because={})".format(self.id, self.day, self.equipment, self.brand, self.need, self.industry, self.province, self.budget_fen, self.tags, self.point, self.words, self.answer, self.because)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.day != other.day:
+            return False
+        if self.equipment != other.equipment:
+            return False
+        if self.brand != other.brand:
+            return False
+        if self.need != other.need:
+            return False
+        if self.industry != other.industry:
+            return False
+        if self.province != other.province:
+            return False
+        if self.budget_fen != other.budget_fen:
+            return False
+        if self.tags != other.tags:
+            return False
+        if self.point != other.point:
+            return False
+        if self.words != other.words:
+            return False
+        if self.answer != other.answer:
+            return False
+        if self.because != other.because:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeLostDealItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return LostDealItem(
+            id=_UniffiFfiConverterString.read(buf),
+            day=_UniffiFfiConverterString.read(buf),
+            equipment=_UniffiFfiConverterString.read(buf),
+            brand=_UniffiFfiConverterString.read(buf),
+            need=_UniffiFfiConverterString.read(buf),
+            industry=_UniffiFfiConverterString.read(buf),
+            province=_UniffiFfiConverterString.read(buf),
+            budget_fen=_UniffiFfiConverterOptionalInt64.read(buf),
+            tags=_UniffiFfiConverterSequenceString.read(buf),
+            point=_UniffiFfiConverterString.read(buf),
+            words=_UniffiFfiConverterString.read(buf),
+            answer=_UniffiFfiConverterString.read(buf),
+            because=_UniffiFfiConverterSequenceString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.id)
+        _UniffiFfiConverterString.check_lower(value.day)
+        _UniffiFfiConverterString.check_lower(value.equipment)
+        _UniffiFfiConverterString.check_lower(value.brand)
+        _UniffiFfiConverterString.check_lower(value.need)
+        _UniffiFfiConverterString.check_lower(value.industry)
+        _UniffiFfiConverterString.check_lower(value.province)
+        _UniffiFfiConverterOptionalInt64.check_lower(value.budget_fen)
+        _UniffiFfiConverterSequenceString.check_lower(value.tags)
+        _UniffiFfiConverterString.check_lower(value.point)
+        _UniffiFfiConverterString.check_lower(value.words)
+        _UniffiFfiConverterString.check_lower(value.answer)
+        _UniffiFfiConverterSequenceString.check_lower(value.because)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.id, buf)
+        _UniffiFfiConverterString.write(value.day, buf)
+        _UniffiFfiConverterString.write(value.equipment, buf)
+        _UniffiFfiConverterString.write(value.brand, buf)
+        _UniffiFfiConverterString.write(value.need, buf)
+        _UniffiFfiConverterString.write(value.industry, buf)
+        _UniffiFfiConverterString.write(value.province, buf)
+        _UniffiFfiConverterOptionalInt64.write(value.budget_fen, buf)
+        _UniffiFfiConverterSequenceString.write(value.tags, buf)
+        _UniffiFfiConverterString.write(value.point, buf)
+        _UniffiFfiConverterString.write(value.words, buf)
+        _UniffiFfiConverterString.write(value.answer, buf)
+        _UniffiFfiConverterSequenceString.write(value.because, buf)
+
+@dataclass
+class MaterialItem:
+    """
+    资料: something to send or to take along.
+"""
+    def __init__(self, *, id:str, title:str, link:str):
+        self.id = id
+        self.title = title
+        self.link = link
+        
+        
+
+    
+    def __str__(self):
+        return "MaterialItem(id={}, title={}, link={})".format(self.id, self.title, self.link)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.title != other.title:
+            return False
+        if self.link != other.link:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeMaterialItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return MaterialItem(
+            id=_UniffiFfiConverterString.read(buf),
+            title=_UniffiFfiConverterString.read(buf),
+            link=_UniffiFfiConverterString.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.id)
+        _UniffiFfiConverterString.check_lower(value.title)
+        _UniffiFfiConverterString.check_lower(value.link)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.id, buf)
+        _UniffiFfiConverterString.write(value.title, buf)
+        _UniffiFfiConverterString.write(value.link, buf)
+
+@dataclass
 class Me:
     """
     Who this phone is.
@@ -9619,24 +9819,186 @@ class _UniffiFfiConverterTypePhone(_UniffiConverterRustBuffer):
         _UniffiFfiConverterInt64.write(value.enrolled_ms, buf)
         _UniffiFfiConverterInt64.write(value.last_contact_ms, buf)
 
+class _UniffiFfiConverterSequenceTypeMaterialItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeMaterialItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeMaterialItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeMaterialItem.read(buf) for i in range(count)
+        ]
+
 @dataclass
-class PolicyChoice:
+class TalkPackItem:
     """
-    Something that an app offers by name and writes by id.
+    话术包: what may be said and sent against something that customers say.
 """
-    def __init__(self, *, id:str, name:str):
+    def __init__(self, *, id:str, title:str, lines:typing.List[str], materials:typing.List[MaterialItem]):
         self.id = id
-        self.name = name
+        self.title = title
+        self.lines = lines
+        self.materials = materials
         
         
 
     
     def __str__(self):
-        return "PolicyChoice(id={}, name={})".format(self.id, self.name)
+        return "TalkPackItem(id={}, title={}, lines={}, materials={})".format(self.id, self.title, self.lines, self.materials)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.title != other.title:
+            return False
+        if self.lines != other.lines:
+            return False
+        if self.materials != other.materials:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeTalkPackItem(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return TalkPackItem(
+            id=_UniffiFfiConverterString.read(buf),
+            title=_UniffiFfiConverterString.read(buf),
+            lines=_UniffiFfiConverterSequenceString.read(buf),
+            materials=_UniffiFfiConverterSequenceTypeMaterialItem.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.id)
+        _UniffiFfiConverterString.check_lower(value.title)
+        _UniffiFfiConverterSequenceString.check_lower(value.lines)
+        _UniffiFfiConverterSequenceTypeMaterialItem.check_lower(value.materials)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.id, buf)
+        _UniffiFfiConverterString.write(value.title, buf)
+        _UniffiFfiConverterSequenceString.write(value.lines, buf)
+        _UniffiFfiConverterSequenceTypeMaterialItem.write(value.materials, buf)
+
+class _UniffiFfiConverterSequenceTypeTalkPackItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeTalkPackItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeTalkPackItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeTalkPackItem.read(buf) for i in range(count)
+        ]
+
+class _UniffiFfiConverterSequenceTypeLostDealItem(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeLostDealItem.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeLostDealItem.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeLostDealItem.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class PlaybookFound:
+    """
+    What of the playbook speaks of something.
+"""
+    def __init__(self, *, packs:typing.List[TalkPackItem], lost_deals:typing.List[LostDealItem]):
+        self.packs = packs
+        self.lost_deals = lost_deals
+        
+        
+
+    
+    def __str__(self):
+        return "PlaybookFound(packs={}, lost_deals={})".format(self.packs, self.lost_deals)
+    def __eq__(self, other):
+        if self.packs != other.packs:
+            return False
+        if self.lost_deals != other.lost_deals:
+            return False
+        return True
+
+class _UniffiFfiConverterTypePlaybookFound(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return PlaybookFound(
+            packs=_UniffiFfiConverterSequenceTypeTalkPackItem.read(buf),
+            lost_deals=_UniffiFfiConverterSequenceTypeLostDealItem.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterSequenceTypeTalkPackItem.check_lower(value.packs)
+        _UniffiFfiConverterSequenceTypeLostDealItem.check_lower(value.lost_deals)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterSequenceTypeTalkPackItem.write(value.packs, buf)
+        _UniffiFfiConverterSequenceTypeLostDealItem.write(value.lost_deals, buf)
+
+@dataclass
+class PolicyChoice:
+    """
+    Something that an app offers by name and writes by id.
+"""
+    def __init__(self, *, id:str, name:str, levels:typing.List[str]):
+        self.id = id
+        self.name = name
+        self.levels = levels
+        
+        
+
+    
+    def __str__(self):
+        return "PolicyChoice(id={}, name={}, levels={})".format(self.id, self.name, self.levels)
     def __eq__(self, other):
         if self.id != other.id:
             return False
         if self.name != other.name:
+            return False
+        if self.levels != other.levels:
             return False
         return True
 
@@ -9646,17 +10008,20 @@ class _UniffiFfiConverterTypePolicyChoice(_UniffiConverterRustBuffer):
         return PolicyChoice(
             id=_UniffiFfiConverterString.read(buf),
             name=_UniffiFfiConverterString.read(buf),
+            levels=_UniffiFfiConverterSequenceString.read(buf),
         )
 
     @staticmethod
     def check_lower(value):
         _UniffiFfiConverterString.check_lower(value.id)
         _UniffiFfiConverterString.check_lower(value.name)
+        _UniffiFfiConverterSequenceString.check_lower(value.levels)
 
     @staticmethod
     def write(value, buf):
         _UniffiFfiConverterString.write(value.id, buf)
         _UniffiFfiConverterString.write(value.name, buf)
+        _UniffiFfiConverterSequenceString.write(value.levels, buf)
 
 class _UniffiFfiConverterSequenceTypePolicyChoice(_UniffiConverterRustBuffer):
     @classmethod
@@ -11748,6 +12113,11 @@ class FieldbookProtocol(typing.Protocol):
         Notes that the owner has opened the lead (C18), once for each assignment. Whether it was noted.
 """
         raise NotImplementedError
+    def material(self, id: str) -> MaterialItem:
+        """
+        资料: the material of this id, as a judgement or a talk pack named it; refused with code `not_found` where there is none.
+"""
+        raise NotImplementedError
     def may_start_talk(self, lead: DocId) -> TalkStart:
         """
         Whether 沟通中 may be set by hand (C36): what shows that there was a talk, or the refusal.
@@ -11819,6 +12189,11 @@ class FieldbookProtocol(typing.Protocol):
         Takes an entry of the timeline back.
 """
         raise NotImplementedError
+    def search_playbook(self, text: str) -> PlaybookFound:
+        """
+        The talk packs and lost deals that speak of something: 账期, CT. An empty text finds all.
+"""
+        raise NotImplementedError
     def sentence(self, code: str) -> str:
         """
         The sentence for a code, for codes that come without an error (kept work, status).
@@ -11843,6 +12218,11 @@ class FieldbookProtocol(typing.Protocol):
         """
         Ends everything: the connection, the listeners (with `Closed`) and the hold on the store's file. Every later call answers `Closed`.
         Safe to repeat.
+"""
+        raise NotImplementedError
+    def similar_lost_deals(self, lead: DocId) -> typing.List[LostDealItem]:
+        """
+        查看类似丢单 (C94): up to three deals that were lost and are like this lead, the most alike first, each with what they have in common.
 """
         raise NotImplementedError
     def start_background(self, ) -> None:
@@ -11873,6 +12253,11 @@ class FieldbookProtocol(typing.Protocol):
     def tag(self, lead: DocId,name: str,days: typing.Optional[int]) -> None:
         """
         Puts a tag on that counts for `days` (C47); without: for ever.
+"""
+        raise NotImplementedError
+    def talk_pack(self, id: str) -> TalkPackItem:
+        """
+        话术包 (C38): the talk pack of this id, as a judgement or the end of a talk named it; refused with code `not_found` where there is none.
 """
         raise NotImplementedError
     def tick(self, lead: DocId,row: str,confirmed: bool) -> None:
@@ -12588,7 +12973,7 @@ class Fieldbook(FieldbookProtocol):
             _UniffiFfiConverterString.lower(text),
         )
         _uniffi_lift_return = _UniffiFfiConverterTypeFirstContact.lift
-        _uniffi_error_converter = None
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_first_contact,
@@ -12832,6 +13217,24 @@ class Fieldbook(FieldbookProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_mark_read,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def material(self, id: str) -> MaterialItem:
+        """
+        资料: the material of this id, as a judgement or a talk pack named it; refused with code `not_found` where there is none.
+"""
+        
+        _UniffiFfiConverterString.check_lower(id)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterString.lower(id),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeMaterialItem.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_material,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
@@ -13106,6 +13509,24 @@ class Fieldbook(FieldbookProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
+    def search_playbook(self, text: str) -> PlaybookFound:
+        """
+        The talk packs and lost deals that speak of something: 账期, CT. An empty text finds all.
+"""
+        
+        _UniffiFfiConverterString.check_lower(text)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterString.lower(text),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypePlaybookFound.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_search_playbook,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def sentence(self, code: str) -> str:
         """
         The sentence for a code, for codes that come without an error (kept work, status).
@@ -13185,6 +13606,24 @@ class Fieldbook(FieldbookProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_shutdown,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def similar_lost_deals(self, lead: DocId) -> typing.List[LostDealItem]:
+        """
+        查看类似丢单 (C94): up to three deals that were lost and are like this lead, the most alike first, each with what they have in common.
+"""
+        
+        _UniffiFfiConverterTypeDocId.check_lower(lead)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeDocId.lower(lead),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterSequenceTypeLostDealItem.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_similar_lost_deals,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
@@ -13293,6 +13732,24 @@ class Fieldbook(FieldbookProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_tag,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def talk_pack(self, id: str) -> TalkPackItem:
+        """
+        话术包 (C38): the talk pack of this id, as a judgement or the end of a talk named it; refused with code `not_found` where there is none.
+"""
+        
+        _UniffiFfiConverterString.check_lower(id)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterString.lower(id),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeTalkPackItem.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeFieldbookError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_fieldbook_fn_method_fieldbook_talk_pack,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
@@ -13510,11 +13967,15 @@ __all__ = [
     "TimelineItem",
     "LeadPage",
     "LeadQuery",
+    "LostDealItem",
+    "MaterialItem",
     "Me",
     "NewAccount",
     "NewLead",
     "NoteReading",
     "Phone",
+    "TalkPackItem",
+    "PlaybookFound",
     "PolicyChoice",
     "PolicyForms",
     "Status",

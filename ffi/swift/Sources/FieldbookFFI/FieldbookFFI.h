@@ -489,6 +489,11 @@ void uniffi_fieldbook_fn_method_fieldbook_maintain(uint64_t ptr, RustCallStatus 
 int8_t uniffi_fieldbook_fn_method_fieldbook_mark_read(uint64_t ptr, RustBuffer lead, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_MATERIAL
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_MATERIAL
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_material(uint64_t ptr, RustBuffer id, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_MAY_START_TALK
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_MAY_START_TALK
 RustBuffer uniffi_fieldbook_fn_method_fieldbook_may_start_talk(uint64_t ptr, RustBuffer lead, RustCallStatus *_Nonnull out_status
@@ -559,6 +564,11 @@ void uniffi_fieldbook_fn_method_fieldbook_restore_lead(uint64_t ptr, RustBuffer 
 void uniffi_fieldbook_fn_method_fieldbook_retract(uint64_t ptr, RustBuffer lead, RustBuffer entry, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SEARCH_PLAYBOOK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SEARCH_PLAYBOOK
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_search_playbook(uint64_t ptr, RustBuffer text, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SENTENCE
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SENTENCE
 RustBuffer uniffi_fieldbook_fn_method_fieldbook_sentence(uint64_t ptr, RustBuffer code, RustCallStatus *_Nonnull out_status
@@ -582,6 +592,11 @@ RustBuffer uniffi_fieldbook_fn_method_fieldbook_sheet(uint64_t ptr, RustCallStat
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SHUTDOWN
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SHUTDOWN
 void uniffi_fieldbook_fn_method_fieldbook_shutdown(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SIMILAR_LOST_DEALS
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_SIMILAR_LOST_DEALS
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_similar_lost_deals(uint64_t ptr, RustBuffer lead, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_START_BACKGROUND
@@ -612,6 +627,11 @@ RustBuffer uniffi_fieldbook_fn_method_fieldbook_sync_now(uint64_t ptr, uint32_t 
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TAG
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TAG
 void uniffi_fieldbook_fn_method_fieldbook_tag(uint64_t ptr, RustBuffer lead, RustBuffer name, RustBuffer days, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TALK_PACK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TALK_PACK
+RustBuffer uniffi_fieldbook_fn_method_fieldbook_talk_pack(uint64_t ptr, RustBuffer id, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_FN_METHOD_FIELDBOOK_TICK
@@ -1213,6 +1233,12 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_mark_read(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_MATERIAL
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_MATERIAL
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_material(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_MAY_START_TALK
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_MAY_START_TALK
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_may_start_talk(void
@@ -1297,6 +1323,12 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_retract(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SEARCH_PLAYBOOK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SEARCH_PLAYBOOK
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_search_playbook(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SENTENCE
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SENTENCE
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_sentence(void
@@ -1324,6 +1356,12 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_sheet(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SHUTDOWN
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SHUTDOWN
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_shutdown(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SIMILAR_LOST_DEALS
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_SIMILAR_LOST_DEALS
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_similar_lost_deals(void
     
 );
 #endif
@@ -1360,6 +1398,12 @@ uint16_t uniffi_fieldbook_checksum_method_fieldbook_sync_now(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_TAG
 #define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_TAG
 uint16_t uniffi_fieldbook_checksum_method_fieldbook_tag(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_TALK_PACK
+#define UNIFFI_FFIDEF_UNIFFI_FIELDBOOK_CHECKSUM_METHOD_FIELDBOOK_TALK_PACK
+uint16_t uniffi_fieldbook_checksum_method_fieldbook_talk_pack(void
     
 );
 #endif

@@ -319,7 +319,27 @@ extension FieldbookClient {
 
     /// Whether a first contact asks an open question about the customer's need, and which.
     public func firstContact(_ text: String) async throws -> FirstContact {
-        try await call { $0.firstContact(text: text) }
+        try await call { try $0.firstContact(text: text) }
+    }
+
+    /// The talk pack of this id, as a judgement or the end of a talk named it; refused with code `not_found` where there is none.
+    public func talkPack(_ id: String) async throws -> TalkPackItem {
+        try await call { try $0.talkPack(id: id) }
+    }
+
+    /// The material of this id, as a judgement or a talk pack named it; refused with code `not_found` where there is none.
+    public func material(_ id: String) async throws -> MaterialItem {
+        try await call { try $0.material(id: id) }
+    }
+
+    /// Up to three deals that were lost and are like this lead, the most alike first, each with what they have in common.
+    public func similarLostDeals(_ lead: DocId) async throws -> [LostDealItem] {
+        try await call { try $0.similarLostDeals(lead: lead) }
+    }
+
+    /// The talk packs and lost deals that speak of something; an empty text finds all.
+    public func searchPlaybook(_ text: String = "") async throws -> PlaybookFound {
+        try await call { try $0.searchPlaybook(text: text) }
     }
 
     /// Ticks or unticks a question of the loss predictor, by its id in `policy()`.

@@ -269,6 +269,14 @@ fn small_things_of_a_talk() {
     );
     let unknown = Signal { kind: "telepathy".into(), ..Signal::default() };
     assert!(matches!(book.log_signal(lead, &unknown), Err(Error::Invalid(_))));
+    // C42: a complaint says how bad it is.
+    let complaint =
+        |level: &str| Signal { kind: "complaint".into(), level: level.into(), ..Signal::default() };
+    let Err(Error::Invalid(why)) = book.log_signal(lead, &complaint("")) else { panic!() };
+    assert_eq!(why, "投诉: the level has to be one of 高, 中, 低");
+    book.log_signal(lead, &complaint("高")).unwrap();
+    let chat = Signal { level: "高".into(), ..chat };
+    assert!(matches!(book.log_signal(lead, &chat), Err(Error::Invalid(_))), "a chat has none");
 
     let policy = book.policy().unwrap();
     assert_eq!(
@@ -280,6 +288,8 @@ fn small_things_of_a_talk() {
         ["分配", "初筛"]
     );
     assert_eq!(policy.rows.len(), 3);
+    let complaint = policy.signals.iter().find(|kind| kind.id == "complaint").unwrap();
+    assert_eq!(complaint.levels, ["高", "中", "低"]);
     for tick in &policy.loss_ticks {
         book.tick_loss(lead, &tick.id, true).unwrap();
     }
@@ -373,6 +383,53 @@ fn a_note_becomes_fields_that_the_user_sees_first() {
     let said = book.read_note("周五前把方案发给李主任", None).unwrap();
     assert_eq!((said.until_day.as_deref(), said.leads.len()), (Some("2026-03-06"), 0));
     assert_eq!(book.lead(lead).unwrap().fields.brand, None);
-    assert!(book.first_contact("您目前最关注设备的哪个参数？").effective);
-    assert!(!book.first_contact("什么时候都可以联系我").effective);
+    assert!(book.first_contact("您目前最关注设备的哪个参数？").unwrap().effective);
+    assert!(!book.first_contact("什么时候都可以联系我").unwrap().effective);
+}
+
+/// C38, C94: the talk pack that the end of a talk names opens, and lost deals like the lead come up, from what the phone holds.
+#[test]
+fn the_playbook_opens_without_signal() {
+    let phone = Phone::new(1, 1);
+    let (lead, book) = (phone.lead("市一院"), phone.book());
+    let plan = book.end_of_talk(lead, "上次报价太贵").unwrap();
+    let pack = book.talk_pack(&plan.talk_packs[0]).unwrap();
+    assert_eq!((pack.title.as_str(), pack.materials[0].title.as_str()), ("嫌贵", "五年总费用测算表"));
+    assert_eq!(book.material(&pack.materials[0].id).unwrap(), pack.materials[0]);
+    assert!(matches!(book.talk_pack("none"), Err(Error::NotFound(_))));
+    assert!(matches!(book.material("none"), Err(Error::NotFound(_))));
+    assert!(book.similar_lost_deals(lead).unwrap().is_empty());
+
+    let deal = |id: &str, equipment: &str| fieldbook_core::playbook::LostDeal {
+        id: id.into(),
+        equipment: equipment.into(),
+        day: "2026-02-01".into(),
+        point: "账期".into(),
+        words: "别家给更长账期".into(),
+        answer: "给分期模板".into(),
+        ..Default::default()
+    };
+    let moment = fieldbook_core::time::Moment { wall_ms: 1, boot: 1, mono_ms: 1 };
+    let stamp = fieldbook_core::time::Stamp {
+        user: fieldbook_core::ids::UserId([9; 8]),
+        moment,
+        offset_ms: Some(0),
+        last_contact_ms: 1,
+    };
+    let act = fieldbook_core::time::Act::new(stamp, [9; 32]);
+    let genesis = fieldbook_core::document::Doc::genesis(fieldbook_core::ids::DocKind::Playbook);
+    let edits = fieldbook_core::playbook::record_lost_deal(&genesis, deal("a", "64排CT"), &act);
+    phone.write(DocId::playbook(), edits);
+    book.shared.forget_names();
+    let fields = LeadFields { equipment: Some("CT".into()), ..LeadFields::default() };
+    book.edit_lead(lead, &fields, &[]).unwrap();
+    let similar = book.similar_lost_deals(lead).unwrap();
+    assert_eq!(similar.len(), 1);
+    assert_eq!(
+        (similar[0].words.as_str(), similar[0].because.as_slice()),
+        ("别家给更长账期", &["设备 64排CT".to_owned()][..])
+    );
+    let found = book.search_playbook("账期").unwrap();
+    assert_eq!((found.packs[0].id.as_str(), found.lost_deals.len()), ("payment-terms", 1));
+    assert!(found.lost_deals[0].because.is_empty());
 }

@@ -1132,7 +1132,7 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     /**
      * Whether a first contact asks an open question about the customer's need, and which (C35).
      */
-    func firstContact(text: String)  -> FirstContact
+    func firstContact(text: String) throws  -> FirstContact
     
     /**
      * A one-time code for the user's next phone, and what this one has yet to send; blocks at most `timeout_ms`.
@@ -1201,6 +1201,11 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
      * Notes that the owner has opened the lead (C18), once for each assignment. Whether it was noted.
      */
     func markRead(lead: DocId) throws  -> Bool
+    
+    /**
+     * 资料: the material of this id, as a judgement or a talk pack named it; refused with code `not_found` where there is none.
+     */
+    func material(id: String) throws  -> MaterialItem
     
     /**
      * Whether 沟通中 may be set by hand (C36): what shows that there was a talk, or the refusal.
@@ -1274,6 +1279,11 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
     func retract(lead: DocId, entry: EntryId) throws 
     
     /**
+     * The talk packs and lost deals that speak of something: 账期, CT. An empty text finds all.
+     */
+    func searchPlaybook(text: String) throws  -> PlaybookFound
+    
+    /**
      * The sentence for a code, for codes that come without an error (kept work, status).
      */
     func sentence(code: String)  -> String
@@ -1298,6 +1308,11 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
      * Safe to repeat.
      */
     func shutdown() 
+    
+    /**
+     * 查看类似丢单 (C94): up to three deals that were lost and are like this lead, the most alike first, each with what they have in common.
+     */
+    func similarLostDeals(lead: DocId) throws  -> [LostDealItem]
     
     /**
      * Stays connected from now on: sends edits as they are made, takes news as they come, comes back after a loss.
@@ -1328,6 +1343,11 @@ public protocol FieldbookProtocol: AnyObject, Sendable {
      * Puts a tag on that counts for `days` (C47); without: for ever.
      */
     func tag(lead: DocId, name: String, days: UInt32?) throws 
+    
+    /**
+     * 话术包 (C38): the talk pack of this id, as a judgement or the end of a talk named it; refused with code `not_found` where there is none.
+     */
+    func talkPack(id: String) throws  -> TalkPackItem
     
     /**
      * Ticks or unticks a row of the advancement table (C55).
@@ -1830,8 +1850,8 @@ open func finishTalk(lead: DocId, plan: TalkPlan)throws  -> FinishedTalk  {
     /**
      * Whether a first contact asks an open question about the customer's need, and which (C35).
      */
-open func firstContact(text: String) -> FirstContact  {
-    return try!  FfiConverterTypeFirstContact_lift(try! rustCall() {
+open func firstContact(text: String)throws  -> FirstContact  {
+    return try  FfiConverterTypeFirstContact_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
         uniffiCallStatus in
     uniffi_fieldbook_fn_method_fieldbook_first_contact(
             self.uniffiCloneHandle(),
@@ -2007,6 +2027,19 @@ open func markRead(lead: DocId)throws  -> Bool  {
     uniffi_fieldbook_fn_method_fieldbook_mark_read(
             self.uniffiCloneHandle(),
         FfiConverterTypeDocId_lower(lead),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * 资料: the material of this id, as a judgement or a talk pack named it; refused with code `not_found` where there is none.
+     */
+open func material(id: String)throws  -> MaterialItem  {
+    return try  FfiConverterTypeMaterialItem_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_material(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(id),uniffiCallStatus
     )
 })
 }
@@ -2194,6 +2227,19 @@ open func retract(lead: DocId, entry: EntryId)throws   {try rustCallWithError(Ff
 }
     
     /**
+     * The talk packs and lost deals that speak of something: 账期, CT. An empty text finds all.
+     */
+open func searchPlaybook(text: String)throws  -> PlaybookFound  {
+    return try  FfiConverterTypePlaybookFound_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_search_playbook(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(text),uniffiCallStatus
+    )
+})
+}
+    
+    /**
      * The sentence for a code, for codes that come without an error (kept work, status).
      */
 open func sentence(code: String) -> String  {
@@ -2251,6 +2297,19 @@ open func shutdown()  {try! rustCall() {
             self.uniffiCloneHandle(),uniffiCallStatus
     )
 }
+}
+    
+    /**
+     * 查看类似丢单 (C94): up to three deals that were lost and are like this lead, the most alike first, each with what they have in common.
+     */
+open func similarLostDeals(lead: DocId)throws  -> [LostDealItem]  {
+    return try  FfiConverterSequenceTypeLostDealItem.lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_similar_lost_deals(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeDocId_lower(lead),uniffiCallStatus
+    )
+})
 }
     
     /**
@@ -2326,6 +2385,19 @@ open func tag(lead: DocId, name: String, days: UInt32?)throws   {try rustCallWit
         FfiConverterOptionUInt32.lower(days),uniffiCallStatus
     )
 }
+}
+    
+    /**
+     * 话术包 (C38): the talk pack of this id, as a judgement or the end of a talk named it; refused with code `not_found` where there is none.
+     */
+open func talkPack(id: String)throws  -> TalkPackItem  {
+    return try  FfiConverterTypeTalkPackItem_lift(try rustCallWithError(FfiConverterTypeFieldbookError_lift) {
+        uniffiCallStatus in
+    uniffi_fieldbook_fn_method_fieldbook_talk_pack(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(id),uniffiCallStatus
+    )
+})
 }
     
     /**
@@ -7327,6 +7399,264 @@ public func FfiConverterTypeLossTickItem_lower(_ value: LossTickItem) -> RustBuf
 
 
 /**
+ * 丢单: a deal that was lost before, without the customer's name.
+ */
+public struct LostDealItem: Equatable, Hashable {
+    /**
+     * Its id.
+     */
+    public let id: String
+    /**
+     * The day on which it was written down, ISO.
+     */
+    public let day: String
+    /**
+     * 设备; this and the next five empty: not known.
+     */
+    public let equipment: String
+    /**
+     * Who won it.
+     */
+    public let brand: String
+    /**
+     * 需求关键词.
+     */
+    public let need: String
+    /**
+     * 行业.
+     */
+    public let industry: String
+    /**
+     * 省份.
+     */
+    public let province: String
+    /**
+     * The customer's budget, fen.
+     */
+    public let budgetFen: Int64?
+    /**
+     * Tags that the lead had.
+     */
+    public let tags: [String]
+    /**
+     * 丢单点: where it was lost.
+     */
+    public let point: String
+    /**
+     * 客户原话: what the customer said.
+     */
+    public let words: String
+    /**
+     * 应对: what was answered, or would have to be.
+     */
+    public let answer: String
+    /**
+     * What it has in common with the lead that was asked about; empty: none was.
+     */
+    public let because: [String]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its id.
+         */id: String, 
+        /**
+         * The day on which it was written down, ISO.
+         */day: String, 
+        /**
+         * 设备; this and the next five empty: not known.
+         */equipment: String, 
+        /**
+         * Who won it.
+         */brand: String, 
+        /**
+         * 需求关键词.
+         */need: String, 
+        /**
+         * 行业.
+         */industry: String, 
+        /**
+         * 省份.
+         */province: String, 
+        /**
+         * The customer's budget, fen.
+         */budgetFen: Int64?, 
+        /**
+         * Tags that the lead had.
+         */tags: [String], 
+        /**
+         * 丢单点: where it was lost.
+         */point: String, 
+        /**
+         * 客户原话: what the customer said.
+         */words: String, 
+        /**
+         * 应对: what was answered, or would have to be.
+         */answer: String, 
+        /**
+         * What it has in common with the lead that was asked about; empty: none was.
+         */because: [String]) {
+        self.id = id
+        self.day = day
+        self.equipment = equipment
+        self.brand = brand
+        self.need = need
+        self.industry = industry
+        self.province = province
+        self.budgetFen = budgetFen
+        self.tags = tags
+        self.point = point
+        self.words = words
+        self.answer = answer
+        self.because = because
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension LostDealItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLostDealItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> LostDealItem {
+        return
+            try LostDealItem(
+                id: FfiConverterString.read(from: &buf), 
+                day: FfiConverterString.read(from: &buf), 
+                equipment: FfiConverterString.read(from: &buf), 
+                brand: FfiConverterString.read(from: &buf), 
+                need: FfiConverterString.read(from: &buf), 
+                industry: FfiConverterString.read(from: &buf), 
+                province: FfiConverterString.read(from: &buf), 
+                budgetFen: FfiConverterOptionInt64.read(from: &buf), 
+                tags: FfiConverterSequenceString.read(from: &buf), 
+                point: FfiConverterString.read(from: &buf), 
+                words: FfiConverterString.read(from: &buf), 
+                answer: FfiConverterString.read(from: &buf), 
+                because: FfiConverterSequenceString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: LostDealItem, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.id, into: &buf)
+        FfiConverterString.write(value.day, into: &buf)
+        FfiConverterString.write(value.equipment, into: &buf)
+        FfiConverterString.write(value.brand, into: &buf)
+        FfiConverterString.write(value.need, into: &buf)
+        FfiConverterString.write(value.industry, into: &buf)
+        FfiConverterString.write(value.province, into: &buf)
+        FfiConverterOptionInt64.write(value.budgetFen, into: &buf)
+        FfiConverterSequenceString.write(value.tags, into: &buf)
+        FfiConverterString.write(value.point, into: &buf)
+        FfiConverterString.write(value.words, into: &buf)
+        FfiConverterString.write(value.answer, into: &buf)
+        FfiConverterSequenceString.write(value.because, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLostDealItem_lift(_ buf: RustBuffer) throws -> LostDealItem {
+    return try FfiConverterTypeLostDealItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLostDealItem_lower(_ value: LostDealItem) -> RustBuffer {
+    return FfiConverterTypeLostDealItem.lower(value)
+}
+
+
+/**
+ * 资料: something to send or to take along.
+ */
+public struct MaterialItem: Equatable, Hashable {
+    /**
+     * By which judgements name it.
+     */
+    public let id: String
+    /**
+     * As it is called.
+     */
+    public let title: String
+    /**
+     * Where it lies; empty: the company has not said.
+     */
+    public let link: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * By which judgements name it.
+         */id: String, 
+        /**
+         * As it is called.
+         */title: String, 
+        /**
+         * Where it lies; empty: the company has not said.
+         */link: String) {
+        self.id = id
+        self.title = title
+        self.link = link
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension MaterialItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeMaterialItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> MaterialItem {
+        return
+            try MaterialItem(
+                id: FfiConverterString.read(from: &buf), 
+                title: FfiConverterString.read(from: &buf), 
+                link: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: MaterialItem, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.id, into: &buf)
+        FfiConverterString.write(value.title, into: &buf)
+        FfiConverterString.write(value.link, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeMaterialItem_lift(_ buf: RustBuffer) throws -> MaterialItem {
+    return try FfiConverterTypeMaterialItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeMaterialItem_lower(_ value: MaterialItem) -> RustBuffer {
+    return FfiConverterTypeMaterialItem.lower(value)
+}
+
+
+/**
  * Who this phone is.
  */
 public struct Me: Equatable, Hashable {
@@ -8090,6 +8420,75 @@ public func FfiConverterTypePhone_lower(_ value: Phone) -> RustBuffer {
 
 
 /**
+ * What of the playbook speaks of something.
+ */
+public struct PlaybookFound: Equatable, Hashable {
+    /**
+     * Talk packs, by id.
+     */
+    public let packs: [TalkPackItem]
+    /**
+     * Lost deals, the newest first.
+     */
+    public let lostDeals: [LostDealItem]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Talk packs, by id.
+         */packs: [TalkPackItem], 
+        /**
+         * Lost deals, the newest first.
+         */lostDeals: [LostDealItem]) {
+        self.packs = packs
+        self.lostDeals = lostDeals
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension PlaybookFound: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePlaybookFound: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> PlaybookFound {
+        return
+            try PlaybookFound(
+                packs: FfiConverterSequenceTypeTalkPackItem.read(from: &buf), 
+                lostDeals: FfiConverterSequenceTypeLostDealItem.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: PlaybookFound, into buf: inout [UInt8]) {
+        FfiConverterSequenceTypeTalkPackItem.write(value.packs, into: &buf)
+        FfiConverterSequenceTypeLostDealItem.write(value.lostDeals, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePlaybookFound_lift(_ buf: RustBuffer) throws -> PlaybookFound {
+    return try FfiConverterTypePlaybookFound.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePlaybookFound_lower(_ value: PlaybookFound) -> RustBuffer {
+    return FfiConverterTypePlaybookFound.lower(value)
+}
+
+
+/**
  * Something that an app offers by name and writes by id.
  */
 public struct PolicyChoice: Equatable, Hashable {
@@ -8101,6 +8500,10 @@ public struct PolicyChoice: Equatable, Hashable {
      * As it is called or asked.
      */
     public let name: String
+    /**
+     * Of a signal: the levels of which it has to carry one (C42), the worst first; else none.
+     */
+    public let levels: [String]
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -8110,9 +8513,13 @@ public struct PolicyChoice: Equatable, Hashable {
          */id: String, 
         /**
          * As it is called or asked.
-         */name: String) {
+         */name: String, 
+        /**
+         * Of a signal: the levels of which it has to carry one (C42), the worst first; else none.
+         */levels: [String]) {
         self.id = id
         self.name = name
+        self.levels = levels
     }
 
     
@@ -8132,13 +8539,15 @@ public struct FfiConverterTypePolicyChoice: FfiConverterRustBuffer {
         return
             try PolicyChoice(
                 id: FfiConverterString.read(from: &buf), 
-                name: FfiConverterString.read(from: &buf)
+                name: FfiConverterString.read(from: &buf), 
+                levels: FfiConverterSequenceString.read(from: &buf)
         )
     }
 
     public static func write(_ value: PolicyChoice, into buf: inout [UInt8]) {
         FfiConverterString.write(value.id, into: &buf)
         FfiConverterString.write(value.name, into: &buf)
+        FfiConverterSequenceString.write(value.levels, into: &buf)
     }
 }
 
@@ -8655,6 +9064,10 @@ public struct Signal: Equatable, Hashable {
      */
     public let text: String
     /**
+     * How bad it is, one of the levels that the policy names for its kind (C42: 服务风险等级).
+     */
+    public let level: String
+    /**
      * When, if not when it was logged. Milliseconds since 1970 UTC.
      */
     public let atMs: Int64?
@@ -8675,12 +9088,16 @@ public struct Signal: Equatable, Hashable {
          * What was said.
          */text: String = "", 
         /**
+         * How bad it is, one of the levels that the policy names for its kind (C42: 服务风险等级).
+         */level: String = "", 
+        /**
          * When, if not when it was logged. Milliseconds since 1970 UTC.
          */atMs: Int64? = nil) {
         self.kind = kind
         self.about = about
         self.amount = amount
         self.text = text
+        self.level = level
         self.atMs = atMs
     }
 
@@ -8704,6 +9121,7 @@ public struct FfiConverterTypeSignal: FfiConverterRustBuffer {
                 about: FfiConverterString.read(from: &buf), 
                 amount: FfiConverterOptionInt64.read(from: &buf), 
                 text: FfiConverterString.read(from: &buf), 
+                level: FfiConverterString.read(from: &buf), 
                 atMs: FfiConverterOptionInt64.read(from: &buf)
         )
     }
@@ -8713,6 +9131,7 @@ public struct FfiConverterTypeSignal: FfiConverterRustBuffer {
         FfiConverterString.write(value.about, into: &buf)
         FfiConverterOptionInt64.write(value.amount, into: &buf)
         FfiConverterString.write(value.text, into: &buf)
+        FfiConverterString.write(value.level, into: &buf)
         FfiConverterOptionInt64.write(value.atMs, into: &buf)
     }
 }
@@ -9484,6 +9903,95 @@ public func FfiConverterTypeTagItem_lift(_ buf: RustBuffer) throws -> TagItem {
 #endif
 public func FfiConverterTypeTagItem_lower(_ value: TagItem) -> RustBuffer {
     return FfiConverterTypeTagItem.lower(value)
+}
+
+
+/**
+ * 话术包: what may be said and sent against something that customers say.
+ */
+public struct TalkPackItem: Equatable, Hashable {
+    /**
+     * By which judgements name it.
+     */
+    public let id: String
+    /**
+     * As it is called.
+     */
+    public let title: String
+    /**
+     * What may be said, in order.
+     */
+    public let lines: [String]
+    /**
+     * Materials that go with it.
+     */
+    public let materials: [MaterialItem]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * By which judgements name it.
+         */id: String, 
+        /**
+         * As it is called.
+         */title: String, 
+        /**
+         * What may be said, in order.
+         */lines: [String], 
+        /**
+         * Materials that go with it.
+         */materials: [MaterialItem]) {
+        self.id = id
+        self.title = title
+        self.lines = lines
+        self.materials = materials
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension TalkPackItem: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTalkPackItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TalkPackItem {
+        return
+            try TalkPackItem(
+                id: FfiConverterString.read(from: &buf), 
+                title: FfiConverterString.read(from: &buf), 
+                lines: FfiConverterSequenceString.read(from: &buf), 
+                materials: FfiConverterSequenceTypeMaterialItem.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: TalkPackItem, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.id, into: &buf)
+        FfiConverterString.write(value.title, into: &buf)
+        FfiConverterSequenceString.write(value.lines, into: &buf)
+        FfiConverterSequenceTypeMaterialItem.write(value.materials, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTalkPackItem_lift(_ buf: RustBuffer) throws -> TalkPackItem {
+    return try FfiConverterTypeTalkPackItem.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTalkPackItem_lower(_ value: TalkPackItem) -> RustBuffer {
+    return FfiConverterTypeTalkPackItem.lower(value)
 }
 
 
@@ -14117,6 +14625,56 @@ fileprivate struct FfiConverterSequenceTypeLossTickItem: FfiConverterRustBuffer 
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterSequenceTypeLostDealItem: FfiConverterRustBuffer {
+    typealias SwiftType = [LostDealItem]
+
+    public static func write(_ value: [LostDealItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeLostDealItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [LostDealItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [LostDealItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeLostDealItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeMaterialItem: FfiConverterRustBuffer {
+    typealias SwiftType = [MaterialItem]
+
+    public static func write(_ value: [MaterialItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeMaterialItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [MaterialItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [MaterialItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeMaterialItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceTypeNextAction: FfiConverterRustBuffer {
     typealias SwiftType = [NextAction]
 
@@ -14309,6 +14867,31 @@ fileprivate struct FfiConverterSequenceTypeTagItem: FfiConverterRustBuffer {
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
             seq.append(try FfiConverterTypeTagItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeTalkPackItem: FfiConverterRustBuffer {
+    typealias SwiftType = [TalkPackItem]
+
+    public static func write(_ value: [TalkPackItem], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeTalkPackItem.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [TalkPackItem] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [TalkPackItem]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeTalkPackItem.read(from: &buf))
         }
         return seq
     }
@@ -14791,7 +15374,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_finish_talk() != 14233) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_fieldbook_checksum_method_fieldbook_first_contact() != 33798) {
+    if (uniffi_fieldbook_checksum_method_fieldbook_first_contact() != 9217) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_handover() != 4800) {
@@ -14831,6 +15414,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_mark_read() != 50519) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_material() != 14927) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_may_start_talk() != 34335) {
@@ -14875,6 +15461,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_fieldbook_checksum_method_fieldbook_retract() != 8194) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_fieldbook_checksum_method_fieldbook_search_playbook() != 45828) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_fieldbook_checksum_method_fieldbook_sentence() != 36661) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -14888,6 +15477,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_shutdown() != 49405) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_similar_lost_deals() != 28977) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_start_background() != 10011) {
@@ -14906,6 +15498,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_tag() != 34774) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_fieldbook_checksum_method_fieldbook_talk_pack() != 12294) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_fieldbook_checksum_method_fieldbook_tick() != 16932) {

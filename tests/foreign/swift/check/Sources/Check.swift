@@ -200,7 +200,11 @@ let checks: [(String, @Sendable () async throws -> Void)] = [
             try same(380_000_000, note.budgetMaxFen)
             try same([lead], note.leads.map { $0.id })
             try same(true, try await client.firstContact("您目前最关注设备的哪个参数？").effective)
-            let proposed = try await client.endOfTalk(lead, text: "再考虑考虑")
+            let proposed = try await client.endOfTalk(lead, text: "上次报价太贵，再考虑考虑")
+            let pack = try await client.talkPack(proposed.talkPacks[0])
+            try same(["嫌贵", "五年总费用测算表"], [pack.title, try await client.material(pack.materials[0].id).title])
+            try same(0, try await client.similarLostDeals(lead).count)
+            try same(true, try await client.searchPlaybook("账期").packs.map { $0.id }.contains("payment-terms"))
             let plan = TalkPlan(
                 talk: .visit(visit: Visit(note: "CTO认可技术方案")), nextContact: proposed.nextContact,
                 todo: proposed.todo, customerState: proposed.customerState)

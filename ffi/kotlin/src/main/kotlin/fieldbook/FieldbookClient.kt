@@ -240,6 +240,18 @@ class FieldbookClient private constructor(private val raw: Fieldbook, private va
     /** Whether a first contact asks an open question about the customer's need, and which. */
     suspend fun firstContact(text: String): FirstContact = call { firstContact(text) }
 
+    /** The talk pack of this id, as a judgement or the end of a talk named it; refused with code `not_found` where there is none. */
+    suspend fun talkPack(id: String): TalkPackItem = call { talkPack(id) }
+
+    /** The material of this id, as a judgement or a talk pack named it; refused with code `not_found` where there is none. */
+    suspend fun material(id: String): MaterialItem = call { material(id) }
+
+    /** Up to three deals that were lost and are like this lead, the most alike first, each with what they have in common. */
+    suspend fun similarLostDeals(lead: DocId): List<LostDealItem> = call { similarLostDeals(lead) }
+
+    /** The talk packs and lost deals that speak of something; an empty text finds all. */
+    suspend fun searchPlaybook(text: String = ""): PlaybookFound = call { searchPlaybook(text) }
+
     /** Ticks or unticks a question of the loss predictor, by its id in [policy]. */
     suspend fun tickLoss(lead: DocId, tick: String, ticked: Boolean = true) = call { tickLoss(lead, tick, ticked) }
 

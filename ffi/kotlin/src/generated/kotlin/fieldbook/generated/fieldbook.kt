@@ -783,6 +783,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_mark_read(
     ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_material(
+    ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_may_start_talk(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_me(
@@ -811,6 +813,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_retract(
     ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_search_playbook(
+    ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_sentence(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_set_network(
@@ -820,6 +824,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_fieldbook_checksum_method_fieldbook_sheet(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_shutdown(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_similar_lost_deals(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_start_background(
     ): Int
@@ -832,6 +838,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_fieldbook_checksum_method_fieldbook_sync_now(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_tag(
+    ): Int
+    external fun uniffi_fieldbook_checksum_method_fieldbook_talk_pack(
     ): Int
     external fun uniffi_fieldbook_checksum_method_fieldbook_tick(
     ): Int
@@ -966,6 +974,8 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_mark_read(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Byte
+    external fun uniffi_fieldbook_fn_method_fieldbook_material(`ptr`: Long,`id`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_may_start_talk(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_me(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -994,6 +1004,8 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_retract(`ptr`: Long,`lead`: RustBuffer.ByValue,`entry`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_search_playbook(`ptr`: Long,`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_sentence(`ptr`: Long,`code`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_set_network(`ptr`: Long,`network`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
@@ -1004,6 +1016,8 @@ internal object UniffiLib {
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_shutdown(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_similar_lost_deals(`ptr`: Long,`lead`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_start_background(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_status(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -1016,6 +1030,8 @@ internal object UniffiLib {
     ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_tag(`ptr`: Long,`lead`: RustBuffer.ByValue,`name`: RustBuffer.ByValue,`days`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
+    external fun uniffi_fieldbook_fn_method_fieldbook_talk_pack(`ptr`: Long,`id`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_fieldbook_fn_method_fieldbook_tick(`ptr`: Long,`lead`: RustBuffer.ByValue,`row`: RustBuffer.ByValue,`confirmed`: Byte,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_fieldbook_fn_method_fieldbook_tick_loss(`ptr`: Long,`lead`: RustBuffer.ByValue,`tick`: RustBuffer.ByValue,`ticked`: Byte,uniffi_out_err: UniffiRustCallStatus, 
@@ -1254,7 +1270,7 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_finish_talk() and 0xFFFF) != 14233) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_first_contact() and 0xFFFF) != 33798) {
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_first_contact() and 0xFFFF) != 9217) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_handover() and 0xFFFF) != 4800) {
@@ -1294,6 +1310,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_mark_read() and 0xFFFF) != 50519) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_material() and 0xFFFF) != 14927) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_may_start_talk() and 0xFFFF) != 34335) {
@@ -1338,6 +1357,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_retract() and 0xFFFF) != 8194) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_search_playbook() and 0xFFFF) != 45828) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_sentence() and 0xFFFF) != 36661) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1351,6 +1373,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_shutdown() and 0xFFFF) != 49405) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_similar_lost_deals() and 0xFFFF) != 28977) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_start_background() and 0xFFFF) != 10011) {
@@ -1369,6 +1394,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_tag() and 0xFFFF) != 34774) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_fieldbook_checksum_method_fieldbook_talk_pack() and 0xFFFF) != 12294) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_fieldbook_checksum_method_fieldbook_tick() and 0xFFFF) != 16932) {
@@ -2716,6 +2744,11 @@ public interface FieldbookInterface {
     fun `markRead`(`lead`: DocId): kotlin.Boolean
     
     /**
+     * 资料: the material of this id, as a judgement or a talk pack named it; refused with code `not_found` where there is none.
+     */
+    fun `material`(`id`: kotlin.String): MaterialItem
+    
+    /**
      * Whether 沟通中 may be set by hand (C36): what shows that there was a talk, or the refusal.
      */
     fun `mayStartTalk`(`lead`: DocId): TalkStart
@@ -2787,6 +2820,11 @@ public interface FieldbookInterface {
     fun `retract`(`lead`: DocId, `entry`: EntryId)
     
     /**
+     * The talk packs and lost deals that speak of something: 账期, CT. An empty text finds all.
+     */
+    fun `searchPlaybook`(`text`: kotlin.String): PlaybookFound
+    
+    /**
      * The sentence for a code, for codes that come without an error (kept work, status).
      */
     fun `sentence`(`code`: kotlin.String): kotlin.String
@@ -2811,6 +2849,11 @@ public interface FieldbookInterface {
      * Safe to repeat.
      */
     fun `shutdown`()
+    
+    /**
+     * 查看类似丢单 (C94): up to three deals that were lost and are like this lead, the most alike first, each with what they have in common.
+     */
+    fun `similarLostDeals`(`lead`: DocId): List<LostDealItem>
     
     /**
      * Stays connected from now on: sends edits as they are made, takes news as they come, comes back after a loss.
@@ -2841,6 +2884,11 @@ public interface FieldbookInterface {
      * Puts a tag on that counts for `days` (C47); without: for ever.
      */
     fun `tag`(`lead`: DocId, `name`: kotlin.String, `days`: kotlin.UInt?)
+    
+    /**
+     * 话术包 (C38): the talk pack of this id, as a judgement or the end of a talk named it; refused with code `not_found` where there is none.
+     */
+    fun `talkPack`(`id`: kotlin.String): TalkPackItem
     
     /**
      * Ticks or unticks a row of the advancement table (C55).
@@ -3526,10 +3574,11 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
     
     /**
      * Whether a first contact asks an open question about the customer's need, and which (C35).
-     */override fun `firstContact`(`text`: kotlin.String): FirstContact {
+     */
+    @Throws(FieldbookException::class)override fun `firstContact`(`text`: kotlin.String): FirstContact {
             return FfiConverterTypeFirstContact.lift(
     callWithHandle {
-    uniffiRustCall() { _status ->
+    uniffiRustCallWithError(FieldbookException) { _status ->
     UniffiLib.uniffi_fieldbook_fn_method_fieldbook_first_contact(
         it,
         
@@ -3770,6 +3819,24 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
         it,
         
         FfiConverterTypeDocId.lower(`lead`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * 资料: the material of this id, as a judgement or a talk pack named it; refused with code `not_found` where there is none.
+     */
+    @Throws(FieldbookException::class)override fun `material`(`id`: kotlin.String): MaterialItem {
+            return FfiConverterTypeMaterialItem.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_material(
+        it,
+        
+        FfiConverterString.lower(`id`),_status)
 }
     }
     )
@@ -4030,6 +4097,24 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 
     
     /**
+     * The talk packs and lost deals that speak of something: 账期, CT. An empty text finds all.
+     */
+    @Throws(FieldbookException::class)override fun `searchPlaybook`(`text`: kotlin.String): PlaybookFound {
+            return FfiConverterTypePlaybookFound.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_search_playbook(
+        it,
+        
+        FfiConverterString.lower(`text`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
      * The sentence for a code, for codes that come without an error (kept work, status).
      */override fun `sentence`(`code`: kotlin.String): kotlin.String {
             return FfiConverterString.lift(
@@ -4109,6 +4194,24 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 }
     }
     
+    
+
+    
+    /**
+     * 查看类似丢单 (C94): up to three deals that were lost and are like this lead, the most alike first, each with what they have in common.
+     */
+    @Throws(FieldbookException::class)override fun `similarLostDeals`(`lead`: DocId): List<LostDealItem> {
+            return FfiConverterSequenceTypeLostDealItem.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_similar_lost_deals(
+        it,
+        
+        FfiConverterTypeDocId.lower(`lead`),_status)
+}
+    }
+    )
+    }
     
 
     
@@ -4214,6 +4317,24 @@ open class Fieldbook: Disposable, AutoCloseable, FieldbookInterface
 }
     }
     
+    
+
+    
+    /**
+     * 话术包 (C38): the talk pack of this id, as a judgement or the end of a talk named it; refused with code `not_found` where there is none.
+     */
+    @Throws(FieldbookException::class)override fun `talkPack`(`id`: kotlin.String): TalkPackItem {
+            return FfiConverterTypeTalkPackItem.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FieldbookException) { _status ->
+    UniffiLib.uniffi_fieldbook_fn_method_fieldbook_talk_pack(
+        it,
+        
+        FfiConverterString.lower(`id`),_status)
+}
+    }
+    )
+    }
     
 
     
@@ -8080,6 +8201,196 @@ public object FfiConverterTypeLossTickItem: FfiConverterRustBuffer<LossTickItem>
 
 
 /**
+ * 丢单: a deal that was lost before, without the customer's name.
+ */
+data class LostDealItem (
+    /**
+     * Its id.
+     */
+    val `id`: kotlin.String
+    , 
+    /**
+     * The day on which it was written down, ISO.
+     */
+    val `day`: kotlin.String
+    , 
+    /**
+     * 设备; this and the next five empty: not known.
+     */
+    val `equipment`: kotlin.String
+    , 
+    /**
+     * Who won it.
+     */
+    val `brand`: kotlin.String
+    , 
+    /**
+     * 需求关键词.
+     */
+    val `need`: kotlin.String
+    , 
+    /**
+     * 行业.
+     */
+    val `industry`: kotlin.String
+    , 
+    /**
+     * 省份.
+     */
+    val `province`: kotlin.String
+    , 
+    /**
+     * The customer's budget, fen.
+     */
+    val `budgetFen`: kotlin.Long?
+    , 
+    /**
+     * Tags that the lead had.
+     */
+    val `tags`: List<kotlin.String>
+    , 
+    /**
+     * 丢单点: where it was lost.
+     */
+    val `point`: kotlin.String
+    , 
+    /**
+     * 客户原话: what the customer said.
+     */
+    val `words`: kotlin.String
+    , 
+    /**
+     * 应对: what was answered, or would have to be.
+     */
+    val `answer`: kotlin.String
+    , 
+    /**
+     * What it has in common with the lead that was asked about; empty: none was.
+     */
+    val `because`: List<kotlin.String>
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLostDealItem: FfiConverterRustBuffer<LostDealItem> {
+    override fun read(buf: ByteBuffer): LostDealItem {
+        return LostDealItem(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterSequenceString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterSequenceString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: LostDealItem) = (
+            FfiConverterString.allocationSize(value.`id`) +
+            FfiConverterString.allocationSize(value.`day`) +
+            FfiConverterString.allocationSize(value.`equipment`) +
+            FfiConverterString.allocationSize(value.`brand`) +
+            FfiConverterString.allocationSize(value.`need`) +
+            FfiConverterString.allocationSize(value.`industry`) +
+            FfiConverterString.allocationSize(value.`province`) +
+            FfiConverterOptionalLong.allocationSize(value.`budgetFen`) +
+            FfiConverterSequenceString.allocationSize(value.`tags`) +
+            FfiConverterString.allocationSize(value.`point`) +
+            FfiConverterString.allocationSize(value.`words`) +
+            FfiConverterString.allocationSize(value.`answer`) +
+            FfiConverterSequenceString.allocationSize(value.`because`)
+    )
+
+    override fun write(value: LostDealItem, buf: ByteBuffer) {
+            FfiConverterString.write(value.`id`, buf)
+            FfiConverterString.write(value.`day`, buf)
+            FfiConverterString.write(value.`equipment`, buf)
+            FfiConverterString.write(value.`brand`, buf)
+            FfiConverterString.write(value.`need`, buf)
+            FfiConverterString.write(value.`industry`, buf)
+            FfiConverterString.write(value.`province`, buf)
+            FfiConverterOptionalLong.write(value.`budgetFen`, buf)
+            FfiConverterSequenceString.write(value.`tags`, buf)
+            FfiConverterString.write(value.`point`, buf)
+            FfiConverterString.write(value.`words`, buf)
+            FfiConverterString.write(value.`answer`, buf)
+            FfiConverterSequenceString.write(value.`because`, buf)
+    }
+}
+
+
+
+/**
+ * 资料: something to send or to take along.
+ */
+data class MaterialItem (
+    /**
+     * By which judgements name it.
+     */
+    val `id`: kotlin.String
+    , 
+    /**
+     * As it is called.
+     */
+    val `title`: kotlin.String
+    , 
+    /**
+     * Where it lies; empty: the company has not said.
+     */
+    val `link`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeMaterialItem: FfiConverterRustBuffer<MaterialItem> {
+    override fun read(buf: ByteBuffer): MaterialItem {
+        return MaterialItem(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: MaterialItem) = (
+            FfiConverterString.allocationSize(value.`id`) +
+            FfiConverterString.allocationSize(value.`title`) +
+            FfiConverterString.allocationSize(value.`link`)
+    )
+
+    override fun write(value: MaterialItem, buf: ByteBuffer) {
+            FfiConverterString.write(value.`id`, buf)
+            FfiConverterString.write(value.`title`, buf)
+            FfiConverterString.write(value.`link`, buf)
+    }
+}
+
+
+
+/**
  * Who this phone is.
  */
 data class Me (
@@ -8633,6 +8944,53 @@ public object FfiConverterTypePhone: FfiConverterRustBuffer<Phone> {
 
 
 /**
+ * What of the playbook speaks of something.
+ */
+data class PlaybookFound (
+    /**
+     * Talk packs, by id.
+     */
+    val `packs`: List<TalkPackItem>
+    , 
+    /**
+     * Lost deals, the newest first.
+     */
+    val `lostDeals`: List<LostDealItem>
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePlaybookFound: FfiConverterRustBuffer<PlaybookFound> {
+    override fun read(buf: ByteBuffer): PlaybookFound {
+        return PlaybookFound(
+            FfiConverterSequenceTypeTalkPackItem.read(buf),
+            FfiConverterSequenceTypeLostDealItem.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: PlaybookFound) = (
+            FfiConverterSequenceTypeTalkPackItem.allocationSize(value.`packs`) +
+            FfiConverterSequenceTypeLostDealItem.allocationSize(value.`lostDeals`)
+    )
+
+    override fun write(value: PlaybookFound, buf: ByteBuffer) {
+            FfiConverterSequenceTypeTalkPackItem.write(value.`packs`, buf)
+            FfiConverterSequenceTypeLostDealItem.write(value.`lostDeals`, buf)
+    }
+}
+
+
+
+/**
  * Something that an app offers by name and writes by id.
  */
 data class PolicyChoice (
@@ -8645,6 +9003,11 @@ data class PolicyChoice (
      * As it is called or asked.
      */
     val `name`: kotlin.String
+    , 
+    /**
+     * Of a signal: the levels of which it has to carry one (C42), the worst first; else none.
+     */
+    val `levels`: List<kotlin.String>
     
 ){
     
@@ -8663,17 +9026,20 @@ public object FfiConverterTypePolicyChoice: FfiConverterRustBuffer<PolicyChoice>
         return PolicyChoice(
             FfiConverterString.read(buf),
             FfiConverterString.read(buf),
+            FfiConverterSequenceString.read(buf),
         )
     }
 
     override fun allocationSize(value: PolicyChoice) = (
             FfiConverterString.allocationSize(value.`id`) +
-            FfiConverterString.allocationSize(value.`name`)
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterSequenceString.allocationSize(value.`levels`)
     )
 
     override fun write(value: PolicyChoice, buf: ByteBuffer) {
             FfiConverterString.write(value.`id`, buf)
             FfiConverterString.write(value.`name`, buf)
+            FfiConverterSequenceString.write(value.`levels`, buf)
     }
 }
 
@@ -9052,6 +9418,11 @@ data class Signal (
     val `text`: kotlin.String = "" 
     , 
     /**
+     * How bad it is, one of the levels that the policy names for its kind (C42: 服务风险等级).
+     */
+    val `level`: kotlin.String = "" 
+    , 
+    /**
      * When, if not when it was logged. Milliseconds since 1970 UTC.
      */
     val `atMs`: kotlin.Long? = null 
@@ -9075,6 +9446,7 @@ public object FfiConverterTypeSignal: FfiConverterRustBuffer<Signal> {
             FfiConverterString.read(buf),
             FfiConverterOptionalLong.read(buf),
             FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
             FfiConverterOptionalLong.read(buf),
         )
     }
@@ -9084,6 +9456,7 @@ public object FfiConverterTypeSignal: FfiConverterRustBuffer<Signal> {
             FfiConverterString.allocationSize(value.`about`) +
             FfiConverterOptionalLong.allocationSize(value.`amount`) +
             FfiConverterString.allocationSize(value.`text`) +
+            FfiConverterString.allocationSize(value.`level`) +
             FfiConverterOptionalLong.allocationSize(value.`atMs`)
     )
 
@@ -9092,6 +9465,7 @@ public object FfiConverterTypeSignal: FfiConverterRustBuffer<Signal> {
             FfiConverterString.write(value.`about`, buf)
             FfiConverterOptionalLong.write(value.`amount`, buf)
             FfiConverterString.write(value.`text`, buf)
+            FfiConverterString.write(value.`level`, buf)
             FfiConverterOptionalLong.write(value.`atMs`, buf)
     }
 }
@@ -9647,6 +10021,69 @@ public object FfiConverterTypeTagItem: FfiConverterRustBuffer<TagItem> {
             FfiConverterString.write(value.`name`, buf)
             FfiConverterOptionalLong.write(value.`expiresMs`, buf)
             FfiConverterBoolean.write(value.`fresh`, buf)
+    }
+}
+
+
+
+/**
+ * 话术包: what may be said and sent against something that customers say.
+ */
+data class TalkPackItem (
+    /**
+     * By which judgements name it.
+     */
+    val `id`: kotlin.String
+    , 
+    /**
+     * As it is called.
+     */
+    val `title`: kotlin.String
+    , 
+    /**
+     * What may be said, in order.
+     */
+    val `lines`: List<kotlin.String>
+    , 
+    /**
+     * Materials that go with it.
+     */
+    val `materials`: List<MaterialItem>
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTalkPackItem: FfiConverterRustBuffer<TalkPackItem> {
+    override fun read(buf: ByteBuffer): TalkPackItem {
+        return TalkPackItem(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterSequenceString.read(buf),
+            FfiConverterSequenceTypeMaterialItem.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: TalkPackItem) = (
+            FfiConverterString.allocationSize(value.`id`) +
+            FfiConverterString.allocationSize(value.`title`) +
+            FfiConverterSequenceString.allocationSize(value.`lines`) +
+            FfiConverterSequenceTypeMaterialItem.allocationSize(value.`materials`)
+    )
+
+    override fun write(value: TalkPackItem, buf: ByteBuffer) {
+            FfiConverterString.write(value.`id`, buf)
+            FfiConverterString.write(value.`title`, buf)
+            FfiConverterSequenceString.write(value.`lines`, buf)
+            FfiConverterSequenceTypeMaterialItem.write(value.`materials`, buf)
     }
 }
 
@@ -14262,6 +14699,62 @@ public object FfiConverterSequenceTypeLossTickItem: FfiConverterRustBuffer<List<
 /**
  * @suppress
  */
+public object FfiConverterSequenceTypeLostDealItem: FfiConverterRustBuffer<List<LostDealItem>> {
+    override fun read(buf: ByteBuffer): List<LostDealItem> {
+        val len = buf.getInt()
+        return List<LostDealItem>(len) {
+            FfiConverterTypeLostDealItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<LostDealItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeLostDealItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<LostDealItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeLostDealItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeMaterialItem: FfiConverterRustBuffer<List<MaterialItem>> {
+    override fun read(buf: ByteBuffer): List<MaterialItem> {
+        val len = buf.getInt()
+        return List<MaterialItem>(len) {
+            FfiConverterTypeMaterialItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<MaterialItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeMaterialItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<MaterialItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeMaterialItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterSequenceTypeNextAction: FfiConverterRustBuffer<List<NextAction>> {
     override fun read(buf: ByteBuffer): List<NextAction> {
         val len = buf.getInt()
@@ -14476,6 +14969,34 @@ public object FfiConverterSequenceTypeTagItem: FfiConverterRustBuffer<List<TagIt
         buf.putInt(value.size)
         value.iterator().forEach {
             FfiConverterTypeTagItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeTalkPackItem: FfiConverterRustBuffer<List<TalkPackItem>> {
+    override fun read(buf: ByteBuffer): List<TalkPackItem> {
+        val len = buf.getInt()
+        return List<TalkPackItem>(len) {
+            FfiConverterTypeTalkPackItem.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<TalkPackItem>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeTalkPackItem.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<TalkPackItem>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeTalkPackItem.write(it, buf)
         }
     }
 }
