@@ -21,17 +21,30 @@ struct Entry {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Says {
-    Pack { id: String, pack: Option<TalkPack> },
-    Material { id: String, material: Option<Material> },
-    LostDeal { id: String, deal: Option<LostDeal> },
+    /// From here on what ships counts no more: the company has written its own.
+    Own,
+    Pack {
+        id: String,
+        pack: Option<TalkPack>,
+    },
+    Material {
+        id: String,
+        material: Option<Material>,
+    },
+    LostDeal {
+        id: String,
+        deal: Option<LostDeal>,
+    },
 }
 
 impl Playbook {
     /// Reads the document, over what ships. What a newer version wrote is passed over.
     pub fn read(doc: &Doc) -> Self {
-        let mut book = Self::shipped().clone();
-        for entry in entries(doc) {
+        let entries = entries(doc);
+        let mut book = if is_own(&entries) { Self::default() } else { Self::shipped().clone() };
+        for entry in entries {
             match entry.says {
+                Says::Own => {}
                 Says::Pack { id, pack } => put(&mut book.packs, id, pack),
                 Says::Material { id, material } => put(&mut book.materials, id, material),
                 Says::LostDeal { id, deal } => put(&mut book.lost_deals, id, deal),
@@ -49,6 +62,11 @@ fn entries(doc: &Doc) -> Vec<Entry> {
     entries
 }
 
+/// Whether the company has published packs: then none that ships counts, and a release changes nothing of them.
+fn is_own(entries: &[Entry]) -> bool {
+    entries.iter().any(|entry| matches!(entry.says, Says::Own))
+}
+
 fn put<T>(all: &mut std::collections::BTreeMap<String, T>, id: String, says: Option<T>) {
     match says {
         Some(says) => all.insert(id, says),
@@ -58,7 +76,9 @@ fn put<T>(all: &mut std::collections::BTreeMap<String, T>, id: String, says: Opt
 
 /// Edits after which the packs and materials are those that are written, and the lost deals those that they were. Empty: they are already.
 pub fn publish(doc: &Doc, written: &Written, act: &Act) -> Vec<Edit> {
-    let book = Playbook::read(doc);
+    let before = entries(doc);
+    let book = if is_own(&before) { Playbook::read(doc) } else { Playbook::default() };
+    let own = (!is_own(&before)).then_some(Says::Own);
     let gone = |id: &String, is_written: bool| (!is_written).then(|| id.clone());
     let packs = written.packs.iter().filter(|pack| book.packs.get(&pack.id) != Some(pack));
     let packs = packs.map(|pack| Says::Pack { id: pack.id.clone(), pack: Some(pack.clone()) });
@@ -70,7 +90,9 @@ pub fn publish(doc: &Doc, written: &Written, act: &Act) -> Vec<Edit> {
         .map(|material| Says::Material { id: material.id.clone(), material: Some(material.clone()) });
     let is_material = |id: &String| written.materials.iter().any(|material| material.id == *id);
     let no_materials = book.materials.keys().filter_map(|id| gone(id, is_material(id)));
-    let says = packs
+    let says = own
+        .into_iter()
+        .chain(packs)
         .chain(no_packs.map(|id| Says::Pack { id, pack: None }))
         .chain(materials)
         .chain(no_materials.map(|id| Says::Material { id, material: None }));
@@ -80,8 +102,12 @@ pub fn publish(doc: &Doc, written: &Written, act: &Act) -> Vec<Edit> {
 /// Edits that record a lost deal; of too many the oldest is withdrawn.
 pub fn record_lost_deal(doc: &Doc, deal: LostDeal, act: &Act) -> Vec<Edit> {
     let book = Playbook::read(doc);
+    let known = book.lost_deals.get(&deal.id);
+    if known == Some(&deal) {
+        return Vec::new();
+    }
     let mut says = Vec::new();
-    if book.lost_deals.len() >= LOST_DEALS_MAX {
+    if book.lost_deals.len() >= LOST_DEALS_MAX && known.is_none() {
         let oldest = book.lost_deals.values().min_by_key(|deal| (deal.day.clone(), deal.id.clone()));
         says.extend(oldest.map(|oldest| Says::LostDeal { id: oldest.id.clone(), deal: None }));
     }

@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::Policy;
+
 mod entries;
 
 pub use entries::{publish, record_lost_deal, withdraw_lost_deal};
@@ -145,6 +147,18 @@ impl Written {
         if wrong.is_empty() { Ok(written) } else { Err(PlaybookError::Wrong(wrong)) }
     }
 
+    /// The ids of packs and materials that a policy names and that are not written.
+    pub fn dangling(&self, policy: &Policy) -> Vec<String> {
+        let classes = policy.keywords.classes.iter().map(|class| &class.talk_pack);
+        let packs = classes.chain([&policy.scores.loss.talk_pack]);
+        let packs = packs.filter(|id| !self.packs.iter().any(|pack| pack.id == **id));
+        let steps = policy.nurturing.steps.iter().map(|step| &step.material);
+        let materials = steps.chain(policy.talk.next_best.iter().map(|next| &next.material));
+        let materials = materials.filter(|id| !self.materials.iter().any(|material| material.id == **id));
+        let missing: BTreeSet<&String> = packs.chain(materials).filter(|id| !id.is_empty()).collect();
+        missing.into_iter().cloned().collect()
+    }
+
     fn wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         let materials: BTreeSet<&str> = self.materials.iter().map(|material| material.id.as_str()).collect();
@@ -164,6 +178,11 @@ impl Written {
             if pack.title.trim().is_empty() || pack.lines.iter().all(|line| line.trim().is_empty()) {
                 wrong.push(format!("packs {at:?}: it needs a title and something to say"));
             }
+            if pack.materials.len() > ROWS_MAX || too_long([&pack.id, &pack.title]) {
+                wrong.push(format!(
+                    "packs {at:?}: an id or a title has {NAME_MAX_CHARS} characters at the most"
+                ));
+            }
             let chars: usize = pack.lines.iter().map(|line| line.chars().count()).sum();
             if chars > TEXT_MAX_CHARS {
                 wrong.push(format!("packs {at:?}: {chars} characters, and {TEXT_MAX_CHARS} at the most"));
@@ -175,32 +194,61 @@ impl Written {
         for material in self.materials.iter().filter(|material| material.title.trim().is_empty()) {
             wrong.push(format!("materials {:?}: it needs a title", material.id));
         }
+        let long = |material: &&Material| too_long([&material.id, &material.title, &material.link]);
+        for material in self.materials.iter().filter(long) {
+            let most = NAME_MAX_CHARS;
+            wrong.push(format!(
+                "materials {:?}: id, title and link have {most} characters at the most",
+                material.id
+            ));
+        }
         wrong
     }
 }
 
+fn too_long<const N: usize>(names: [&String; N]) -> bool {
+    names.iter().any(|name| name.chars().count() > NAME_MAX_CHARS)
+}
+
 impl LostDeal {
+    /// Whether any of its texts holds this name.
+    pub fn names(&self, name: &str) -> bool {
+        let texts = [
+            &self.equipment,
+            &self.brand,
+            &self.need,
+            &self.industry,
+            &self.province,
+            &self.point,
+            &self.words,
+            &self.answer,
+        ];
+        texts.into_iter().chain(&self.tags).any(|text| text.contains(name))
+    }
+
     /// What is wrong with it; `None`: nothing.
     pub fn wrong(&self) -> Option<String> {
         let said = [("point", &self.point), ("words", &self.words), ("answer", &self.answer)];
         let empty = said.iter().find(|(_, said)| said.trim().is_empty());
-        let long = said.iter().find(|(_, said)| said.chars().count() > TEXT_MAX_CHARS / 4);
+        let long = said.iter().find(|(_, said)| said.chars().count() > TOLD_MAX_CHARS);
         match (empty, long) {
             (Some((name, _)), _) => Some(format!("`{name}` says nothing")),
-            (_, Some((name, _))) => {
-                Some(format!("`{name}` has {} characters at the most", TEXT_MAX_CHARS / 4))
-            }
+            (_, Some((name, _))) => Some(format!("`{name}` has {TOLD_MAX_CHARS} characters at the most")),
             _ => None,
         }
     }
 }
 
 /// Packs, and materials: more than anybody reads.
-const ROWS_MAX: usize = 200;
+const ROWS_MAX: usize = 100;
 /// Characters of what a pack has to say.
-const TEXT_MAX_CHARS: usize = 4_000;
+const TEXT_MAX_CHARS: usize = 2_000;
+/// Characters of a title, an id, a link.
+const NAME_MAX_CHARS: usize = 200;
+/// Characters of each of the three things that are told of a lost deal.
+const TOLD_MAX_CHARS: usize = 500;
 /// Lost deals that a company keeps; the oldest make room.
-pub(crate) const LOST_DEALS_MAX: usize = 500;
+pub(crate) const LOST_DEALS_MAX: usize = 200;
 
 const TEXT: &str = include_str!("shipped.toml");
 

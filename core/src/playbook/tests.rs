@@ -54,6 +54,9 @@ fn a_playbook_is_what_was_written_last() {
     let own = Written::from_toml(text).unwrap();
     assert!(write(&mut doc, 1, |doc, act| publish(doc, &own, act)) > 0);
     let book = Playbook::read(&doc);
+    // A release that ships other packs changes nothing of what a company has written.
+    let entries = doc.log("entries", &crate::document::NoClocks);
+    assert!(entries.iter().any(|entry| entry.body.contains("\"own\"")));
     let told = (book.packs.len(), book.packs["price-objection"].title.as_str(), book.materials.len());
     assert_eq!(told, (1, "贵", 1), "what is not written is there no more");
     assert_eq!(write(&mut doc, 2, |doc, act| publish(doc, &own, act)), 0, "the same again is nothing");
@@ -77,7 +80,7 @@ fn a_playbook_is_what_was_written_last() {
 fn of_too_many_lost_deals_the_oldest_makes_room() {
     let mut doc = Doc::genesis(DocKind::Playbook);
     for n in 0..LOST_DEALS_MAX + 2 {
-        let day = format!("2026-{:02}-{:02}", 1 + n / 28 % 12, 1 + n % 28);
+        let day = format!("2026-{:02}-{:02}", 1 + n / 28, 1 + n % 28);
         let id = format!("{n:04}");
         let moment = Moment { wall_ms: 1, boot: 1, mono_ms: 1 };
         let mut seed = [0; 32];
@@ -90,6 +93,11 @@ fn of_too_many_lost_deals_the_oldest_makes_room() {
     let book = Playbook::read(&doc);
     assert_eq!(book.lost_deals.len(), LOST_DEALS_MAX);
     assert!(!book.lost_deals.contains_key("0000"));
+    // One that is told anew takes nobody's place, and one that is told again is nothing.
+    let told = LostDeal { answer: "另一个办法".into(), ..deal("0200", "2026-03-09") };
+    assert_eq!(write(&mut doc, 77, |doc, act| record_lost_deal(doc, told.clone(), act)), 1);
+    assert_eq!(write(&mut doc, 78, |doc, act| record_lost_deal(doc, told.clone(), act)), 0);
+    assert_eq!(Playbook::read(&doc).lost_deals.len(), LOST_DEALS_MAX);
 }
 
 #[test]
@@ -111,8 +119,13 @@ fn what_does_not_fit_together_is_told_at_once() {
     assert_eq!(deal("a", "").wrong(), None);
     let empty = LostDeal { words: " ".into(), ..deal("a", "") };
     assert_eq!(empty.wrong().as_deref(), Some("`words` says nothing"));
-    let long = LostDeal { answer: "长".repeat(1_001), ..deal("a", "") };
-    assert!(long.wrong().unwrap().starts_with("`answer` has 1000"));
+    let long = LostDeal { answer: "长".repeat(501), ..deal("a", "") };
+    assert!(long.wrong().unwrap().starts_with("`answer` has 500"));
+    let long = Written {
+        materials: vec![Material { id: "m".into(), title: "甲".into(), link: "x".repeat(201) }],
+        ..Written::default()
+    };
+    assert_eq!(long.wrong().len(), 1);
 }
 
 /// C94: local search.

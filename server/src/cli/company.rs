@@ -127,7 +127,13 @@ pub(super) fn publish_playbook(config: &Config, what: PlaybookCommand) -> Result
     let (toml, _) = check_playbook(&file)?;
     let done = carry_out(config, &Order::PublishPlaybook { toml })?;
     let what = if done["changed"] == true { "published" } else { "nothing is new" };
-    print(&format!("{what}: {} talk packs, {} materials\n", done["packs"], done["materials"]))
+    print(&format!("{what}: {} talk packs, {} materials\n", done["packs"], done["materials"]))?;
+    let dangling: Vec<&str> =
+        done["dangling"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if dangling.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(&format!("the policy names what is not there: {}\n", dangling.join(", ")))
 }
 
 fn check_playbook(file: &Path) -> Result<(String, Written), Failure> {

@@ -51,6 +51,8 @@ pub struct PublishedPlaybook {
     materials: usize,
     /// Whether anything is another than before.
     changed: bool,
+    /// Talk packs and materials that the policy in force names and that are not there: a phone that asks for one hears that there is none.
+    dangling: Vec<String>,
 }
 
 /// A deal that was lost.
@@ -156,12 +158,18 @@ pub(crate) fn put_out(
     written: &Written,
     dry_run: bool,
 ) -> Result<PublishedPlaybook, CompanyError> {
-    let touched = if dry_run {
-        Default::default()
-    } else {
-        app.company.publish_playbook(written, Entropy::from_system().draw(), app.now_ms())?
-    };
-    let changed = !touched.is_empty();
-    app.announce(touched);
-    Ok(PublishedPlaybook { packs: written.packs.len(), materials: written.materials.len(), changed })
+    let now_ms = app.now_ms();
+    let changed = app.company.check_playbook(written, now_ms)?;
+    if changed && !dry_run {
+        app.announce(app.company.publish_playbook(written, Entropy::from_system().draw(), now_ms)?);
+    }
+    let policies = app.company.policies()?;
+    let dangling =
+        policies.at(now_ms).policy.as_ref().map(|policy| written.dangling(policy)).unwrap_or_default();
+    Ok(PublishedPlaybook {
+        packs: written.packs.len(),
+        materials: written.materials.len(),
+        changed,
+        dangling,
+    })
 }

@@ -90,10 +90,15 @@ async fn the_playbook_is_written_read_and_learns_from_lost_deals() {
         .call("PUT", "/api/playbook", Some(&marketing), put("[[packs]]\nid = \"a\"".into(), false))
         .await;
     assert_eq!((wrong.status, wrong.problem().as_str()), (StatusCode::BAD_REQUEST, "playbook_refused"));
-    for (dry_run, changed) in [(true, false), (false, true), (false, false)] {
+    for (dry_run, changed) in [(true, true), (false, true), (false, false)] {
         let done =
             office.call("PUT", "/api/playbook", Some(&marketing), put(toml.into(), dry_run)).await.json();
-        assert_eq!(done, json!({"packs": 1, "materials": 0, "changed": changed}));
+        assert_eq!(
+            (&done["packs"], &done["materials"], &done["changed"]),
+            (&json!(1), &json!(0), &json!(changed))
+        );
+        let dangling = done["dangling"].as_array().unwrap();
+        assert!(dangling.contains(&json!("price-objection")) && !dangling.contains(&json!("discount")));
     }
     assert_eq!(office.get("/api/playbook", &li).await.json()["packs"][0]["title"], "要折扣");
 
@@ -114,7 +119,15 @@ async fn the_playbook_is_written_read_and_learns_from_lost_deals() {
         (1, &json!("CT"), &json!("联影"))
     );
     assert!(!book.text().contains("秘密医院") && !id.contains(lead.as_str().unwrap()));
+    let named = json!({"lead": lead, "point": "账期", "words": "秘密医院说太贵", "answer": "分期"});
+    assert_eq!(office.post("/api/playbook/lost-deals", &manager, named).await.status, StatusCode::CONFLICT);
     let path = format!("/api/playbook/lost-deals/{id}");
+    for nobody in [&li, &manager] {
+        assert_eq!(
+            office.call("DELETE", &path, Some(nobody), Value::Null).await.status,
+            StatusCode::FORBIDDEN
+        );
+    }
     assert_eq!(
         office.call("DELETE", &path, Some(&marketing), Value::Null).await.status,
         StatusCode::NO_CONTENT
