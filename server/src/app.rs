@@ -37,6 +37,8 @@ pub struct App {
     /// Held by whoever works on the whole of the store's file. A backup that copies it while upkeep compacts it would keep every commit
     /// waiting.
     pub whole_store: Mutex<()>,
+    /// Held by whoever makes a table of leads: one at a time.
+    pub exporting: Mutex<()>,
     /// Judges held work that a person accepts. The hub replaces it by its pool of worker processes.
     pub gate: Mutex<Box<dyn Gate>>,
     /// Reads tables that are imported. Absent: they are read in this process, for tests that have no program.
@@ -172,6 +174,7 @@ impl App {
             evidence,
             engine,
             whole_store: Mutex::new(()),
+            exporting: Mutex::default(),
             gate,
             tables: OnceLock::new(),
             fresh: Fresh::default(),

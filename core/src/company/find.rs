@@ -10,8 +10,7 @@ use crate::model::{LeadModel, RulingModel};
 use crate::policy::Condition;
 use crate::policy::formula::FormulaError;
 use crate::rules::known::KnownOf;
-use crate::rules::stage::assess_stage;
-use crate::rules::{DAY_MS, Says};
+use crate::rules::{DAY_MS, StageOnce};
 
 /// A lead that was found.
 #[derive(Debug)]
@@ -35,6 +34,8 @@ pub struct Searched {
     pub found: usize,
     /// Leads of which the condition cannot be said, because something that it names is not known. They were not found.
     pub undetermined: usize,
+    /// Leads that are damaged. They were not found.
+    pub unreadable: usize,
     /// Whether there are more than was wanted.
     pub more: bool,
 }
@@ -62,7 +63,7 @@ impl Company {
     /// Every lead that `reader` may read, is not deleted and for which the condition holds, by id, `most` at the most.
     ///
     /// # Errors
-    /// [`CompanyError`] of the store; a lead that is damaged is passed over.
+    /// [`CompanyError`] of the store; [`CompanyError::Refused`] under a policy of a newer version.
     pub fn find_leads(
         &self,
         reader: UserId,
@@ -73,6 +74,9 @@ impl Company {
         mut visit: impl FnMut(FoundLead<'_>),
     ) -> Result<Searched, CompanyError> {
         let desk = self.desk(zone, now_ms)?;
+        let Some(policy) = desk.policies.at(now_ms).policy.clone() else {
+            return Err(CompanyError::Refused("the policy in force is of a newer version".to_owned()));
+        };
         let mut searched = Searched::default();
         let mut after = None;
         loop {
@@ -86,15 +90,20 @@ impl Company {
                     None => match self.fact_row(lead) {
                         Ok(Some(row)) => row,
                         Err(CompanyError::Store(error)) => return Err(error.into()),
-                        Ok(None) | Err(_) => continue,
+                        // It is gone by now.
+                        Ok(None) => continue,
+                        Err(_) => {
+                            searched.unreadable += 1;
+                            continue;
+                        }
                     },
                 };
                 if row.lead.fields.deleted == Some(true) {
                     continue;
                 }
                 let facts = row.facts(lead, &desk, now_ms);
-                let Ok((_, policy)) = facts.policy() else { continue };
-                match holds.map(|holds| holds.holds(&KnownOf::new(&facts, policy))) {
+                let stages = StageOnce::new(&facts);
+                match holds.map(|holds| holds.holds(&KnownOf::sharing(&facts, &policy, &stages))) {
                     Some(Ok(false)) => continue,
                     Some(Err(_)) => {
                         searched.undetermined += 1;
@@ -107,10 +116,8 @@ impl Company {
                     return Ok(searched);
                 }
                 searched.found += 1;
-                let stage = match assess_stage(&facts).says {
-                    Says::So(view) => policy.stage(&view.stage).map(|stage| stage.name.clone()),
-                    Says::Undetermined(_) => None,
-                };
+                let stage = stages.view().ok().and_then(|view| policy.stage(&view.stage));
+                let stage = stage.map(|stage| stage.name.clone());
                 let idle_days = facts.last_act_ms().map(|at_ms| now_ms.saturating_sub(at_ms).max(0) / DAY_MS);
                 visit(FoundLead { id: lead, lead: &row.lead, ruling: &row.ruling, stage, idle_days });
             }

@@ -115,7 +115,7 @@ impl<'a> KnownOf<'a> {
     }
 
     /// The words of every formula but those of stages, for rules that are judged together.
-    pub(super) fn sharing(facts: &'a Facts<'a>, policy: &'a Policy, stages: &'a StageOnce<'a>) -> Self {
+    pub(crate) fn sharing(facts: &'a Facts<'a>, policy: &'a Policy, stages: &'a StageOnce<'a>) -> Self {
         Self { facts, policy, stage: StageWord::Once(stages) }
     }
 

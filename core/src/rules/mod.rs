@@ -49,6 +49,7 @@ pub mod words;
 pub use facts::Facts;
 pub(crate) use facts::{DAY_MS, next_hour};
 pub use judgement::{Judgement, judge};
+pub(crate) use stage::StageOnce;
 pub use verdict::{Says, Unknown, Verdict};
 
 #[cfg(test)]

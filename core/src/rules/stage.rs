@@ -91,7 +91,7 @@ enum Met {
 
 /// The fold of a lead's stages for rules that are judged together: worked out when the first of them asks, and once.
 #[derive(Debug)]
-pub(super) struct StageOnce<'a> {
+pub(crate) struct StageOnce<'a> {
     facts: &'a Facts<'a>,
     view: OnceCell<Result<StageView, Unknown>>,
 }

@@ -47,8 +47,9 @@ pub enum TableFormat {
 #[utoipa::path(get, path = "/api/leads/export", tag = "leads", security(("bearer" = [])), params(Wanted),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream",
         headers(("x-fieldbook-leads" = u64, description = "How many leads the table has."),
-            ("x-fieldbook-undetermined" = u64, description = "Leads of which the condition cannot be said."))),
-        (status = 400, body = Problem)))]
+            ("x-fieldbook-undetermined" = u64, description = "Leads of which the condition cannot be said."),
+            ("x-fieldbook-unreadable" = u64, description = "Leads that are damaged."))),
+        (status = 400, body = Problem), (status = 409, body = Problem), (status = 429, body = Problem)))]
 pub(super) async fn export(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -64,6 +65,11 @@ pub(super) async fn export(
                 })?),
                 None => None,
             };
+        // It is made in memory, and looks at every lead.
+        let Ok(_alone) = app.exporting.try_lock() else {
+            let detail = "another export is being made; try again in a minute";
+            return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "export_busy", detail));
+        };
         let users: BTreeMap<UserId, UserRow> = app.company.users()?.into_iter().collect();
         let mut rows = Vec::new();
         let zone = &app.config.timezone;
@@ -87,6 +93,7 @@ pub(super) async fn export(
         let counts = [
             ("x-fieldbook-leads", found.found.to_string()),
             ("x-fieldbook-undetermined", found.undetermined.to_string()),
+            ("x-fieldbook-unreadable", found.unreadable.to_string()),
         ];
         Ok((headers, counts, bytes).into_response())
     })
@@ -132,6 +139,7 @@ fn row(found: &FoundLead<'_>, users: &BTreeMap<UserId, UserRow>, now_ms: i64) ->
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     let contact = found.lead.contacts.values().find_map(|contact| contact.name.clone());
     let tags = found.lead.tags.iter().filter(|(_, tag)| tag.is_fresh(now_ms)).map(|(name, _)| name.as_str());
+    let short = |text: String| text.chars().take(CELL_MAX_CHARS).collect::<String>();
     let owner = found.ruling.fields.owner.and_then(|owner| users.get(&owner)).map(|user| user.name.clone());
     [
         found.id.to_string(),
@@ -157,6 +165,7 @@ fn row(found: &FoundLead<'_>, users: &BTreeMap<UserId, UserRow>, now_ms: i64) ->
         owner.unwrap_or_default(),
         found.idle_days.map(|days| days.to_string()).unwrap_or_default(),
     ]
+    .map(short)
 }
 
 /// A budget in 万元 as an import reads it: `380`, `50-100`, `≥100`, `≤80`.
@@ -222,6 +231,8 @@ fn plain(cell: &str) -> String {
 }
 
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+/// Characters of a cell: Excel takes 32,767, and counts some as two.
+const CELL_MAX_CHARS: usize = 16_000;
 /// Leads of one table: what is larger nobody reads, and it is made in memory.
 const EXPORT_MAX: usize = 50_000;
 /// Fen of a 万元.
