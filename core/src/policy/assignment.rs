@@ -15,8 +15,12 @@ pub struct Assignment {
     /// Hours without an owner after which a lead counts as lost (C14).
     pub lost_after_hours: u32,
     /// Over how many days the results of reps are counted (C16, C20): what they sold, renewals, complaints, what they did in time.
-    #[serde(default = "a_year")]
+    #[serde(default = "a_year", skip_serializing_if = "is_a_year")]
     pub results_days: u32,
+}
+
+fn is_a_year(days: &u32) -> bool {
+    *days == a_year()
 }
 
 fn a_year() -> u32 {

@@ -106,12 +106,12 @@ fn best(facts: &Facts<'_>, route: &Route, candidates: &[Candidate]) -> Option<Us
             && route.only.as_ref().is_none_or(|only| only.holds(&KnownRep(&candidate.results)) == Ok(true))
     };
     let mut fitting: Vec<&Candidate> = candidates.iter().filter(allowed).collect();
-    // Of results that nobody knows none are the best.
-    if let Some(top) =
-        route.top.filter(|_| fitting.iter().any(|candidate| candidate.results.won_fen.is_some()))
-    {
-        fitting.sort_by_key(|candidate| (Reverse(candidate.results.won_fen), candidate.user));
-        fitting.truncate(top);
+    // The best are those who sold as much as the last of so many. Of whom nobody sold anything nobody is the best, and the load decides.
+    let mut sold: Vec<i64> =
+        fitting.iter().filter_map(|c| c.results.won_fen.filter(|fen| *fen > 0)).collect();
+    sold.sort_unstable_by_key(|fen| Reverse(*fen));
+    if let Some(least) = route.top.and_then(|top| sold.get(top.min(sold.len()).checked_sub(1)?)) {
+        fitting.retain(|candidate| candidate.results.won_fen >= Some(*least));
     }
     fitting
         .into_iter()

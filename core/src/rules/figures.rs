@@ -116,6 +116,11 @@ pub fn figures(outcomes: &[LeadOutcome], policy: &Policy, period: Period, expens
     });
     let renewed =
         fold.outcomes.iter().filter(|lead| lead.renewals.iter().any(|at_ms| fold.holds(*at_ms))).count();
+    // A company that records no renewals has no such figure.
+    let renewals = match lines.renewal_signal {
+        Some(_) => (renewed as u64, fold.customers()),
+        None => (0, 0),
+    };
     let dwells = fold.dwells();
     vec![
         of(
@@ -160,7 +165,7 @@ pub fn figures(outcomes: &[LeadOutcome], policy: &Policy, period: Period, expens
         of("M11", "超期未更新占比", &open, untouched, most(share(lines.untouched_bp))),
         of("M12", "24小时四步完成率", &new, in_hours, least(share(lines.four_acts_bp))),
         of("M13a", "试用24小时跟进率", &trials, |(_, followed)| *followed, None),
-        share_of("M13b", "续费率", (renewed as u64, fold.customers()), None),
+        share_of("M13b", "续费率", renewals, None),
         fold.reached_a_day(),
         per("M14b", "单线索成本", expenses.marketing_fen.map(|fen| (fen, new.len() as u64)), Amount::Money),
         per(

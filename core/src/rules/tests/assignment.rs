@@ -95,6 +95,15 @@ fn the_best_and_the_least_loaded_get_it() {
     assert_eq!((said.node.as_deref(), said.to), (Some("新能源汽车大额"), Some(UserId([2; 8]))));
     reps.reverse();
     assert_eq!(plan(&story, &reps), said, "the order in which they are known decides nothing");
+    // Where nobody of the region has sold anything the load decides, and of equals all are among the best.
+    for rep in &mut reps {
+        rep.results.won_fen = Some(0);
+    }
+    assert_eq!(plan(&story, &reps).to, Some(UserId([4; 8])));
+    for rep in &mut reps {
+        rep.results.won_fen = Some(7);
+    }
+    assert_eq!(plan(&story, &reps).to, Some(UserId([4; 8])));
 
     let mut story = Story::new();
     story.policies.add(at(crate::policy::Pack::Education.policy().unwrap()));
