@@ -126,6 +126,10 @@ impl Asked<'_> {
         if is_asked && takes_up && !words.whom.is_in(chars, sentence.clone()) {
             return None;
         }
+        // 怎么个磨人法，您给我讲讲: the request stands behind the comma.
+        let told_behind = ["给我讲", "给我说", "跟我讲", "跟我说", "您讲讲", "您说说", "您谈谈", "您给说"];
+        let told_behind =
+            sentence.clone().rev().find(|at| told_behind.iter().any(|word| text.has(*at, word)));
         let mut start = sentence.start;
         while start < sentence.end {
             let end = (start..sentence.end)
@@ -143,7 +147,7 @@ impl Asked<'_> {
                 continue;
             }
             let found = self
-                .clause(clause.clone(), &sentence, is_asked, is_last)
+                .clause(clause.clone(), &sentence, (is_asked, is_last), told_behind)
                 .or_else(|| self.either(&clause, &sentence, is_asked));
             if found.is_some() {
                 return found;
@@ -157,16 +161,15 @@ impl Asked<'_> {
         &self,
         clause: Range<usize>,
         sentence: &Range<usize>,
-        is_asked: bool,
-        is_last: bool,
+        (is_asked, is_last): (bool, bool),
+        told_behind: Option<usize>,
     ) -> Option<Range<usize>> {
         let (chars, words) = (&self.text.chars, &self.words.questions);
         let requests = words.requests.is_in(chars, clause.clone());
         // 想跟您请教，现在最大的瓶颈在哪: the request stands in front of the comma.
-        let told_behind = ["给我讲", "给我说", "跟我讲", "跟我说", "您讲讲", "您说说", "您谈谈", "您给说"];
         let is_begged = requests
-            || words.requests.is_in(chars, sentence.start..clause.start) && is_last
-            || told_behind.iter().any(|word| self.text.contains(clause.end..sentence.end, word));
+            || is_last && words.requests.is_in(chars, sentence.start..clause.start)
+            || told_behind.is_some_and(|at| at >= clause.end);
         let mut floor = clause.start;
         for word in words.asks.all_in(chars, clause.clone()) {
             let part = self.part(&clause, &word, floor);

@@ -56,12 +56,14 @@ impl Words {
         serde_json::from_value(words).map_err(|_| NoList { table: String::new(), list: String::new() })
     }
 
-    /// The names of all lists, by table.
-    pub fn lists(&self) -> BTreeMap<String, BTreeSet<String>> {
+    /// The names of all lists, by table, each with whether it holds single characters.
+    pub fn lists(&self) -> BTreeMap<String, BTreeMap<String, bool>> {
         let tables = serde_json::to_value(self).unwrap_or_default();
         let tables = tables.as_object().into_iter().flatten();
-        let names =
-            |lists: &Value| lists.as_object().into_iter().flatten().map(|(list, _)| list.clone()).collect();
+        let names = |lists: &Value| {
+            let lists = lists.as_object().into_iter().flatten();
+            lists.map(|(list, words)| (list.clone(), words.is_string())).collect()
+        };
         tables.map(|(table, lists)| (table.clone(), names(lists))).collect()
     }
 
@@ -102,9 +104,13 @@ impl ListChange {
             Value::String(letters) => letters.chars().map(String::from).collect(),
             _ => Vec::new(),
         };
+        // As a text is read: without regard to case and full width, and to blanks around a word.
+        let plain = |word: &str| -> String { super::text::Text::of(word.trim()).chars.into_iter().collect() };
+        let without: BTreeSet<String> = self.without.iter().map(|word| plain(word)).collect();
         let words = self.only.clone().unwrap_or(shipped).into_iter().chain(self.add.iter().cloned());
         let mut seen = BTreeSet::new();
-        let kept = words.filter(|word| !self.without.contains(word) && seen.insert(word.clone()));
+        let words = words.map(|word| word.trim().to_owned());
+        let kept = words.filter(|word| !without.contains(&plain(word)) && seen.insert(word.clone()));
         if there.is_string() { Value::String(kept.collect()) } else { kept.map(Value::String).collect() }
     }
 

@@ -244,10 +244,16 @@ impl Policy {
             let path = format!("dictation.{table}");
             found.known(path.clone(), table, &tables, "词表", "table of word lists");
             let Some(names) = shipped.get(table) else { continue };
-            let names = names.iter().map(String::as_str).collect();
+            let known = names.keys().map(String::as_str).collect();
             for (list, change) in lists {
                 let path = format!("{path}.{list}");
-                found.known(path.clone(), list, &names, "词表", "word list");
+                found.known(path.clone(), list, &known, "词表", "word list");
+                if names.get(list) == Some(&true)
+                    && change.words().any(|word| word.trim().chars().count() != 1)
+                {
+                    let (chinese, english) = ("每项只能是一个字", "each of its words is a single character");
+                    found.tell(path.clone(), chinese.into(), english.into());
+                }
                 for word in change.words() {
                     let length = word.trim().chars().count();
                     if length == 0 || length > WORD_MAX_CHARS {

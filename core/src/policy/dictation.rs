@@ -35,6 +35,28 @@ impl Dictation {
     }
 }
 
+/// The lists of a pack with those of a company over them: what is added to a list of the pack is added to it, `only` takes its place.
+pub(super) fn merged(pack: &toml::Value, own: &toml::Value) -> toml::Value {
+    use toml::Value::{Array, Table};
+    match (pack, own) {
+        (Table(pack), Table(own))
+            if own.contains_key("only") && !pack.values().any(toml::Value::is_table) =>
+        {
+            Table(own.clone())
+        }
+        (Table(pack), Table(own)) => {
+            let mut all = pack.clone();
+            for (key, own) in own {
+                let value = pack.get(key).map_or_else(|| own.clone(), |pack| merged(pack, own));
+                all.insert(key.clone(), value);
+            }
+            Table(all)
+        }
+        (Array(pack), Array(own)) => Array(pack.iter().chain(own).cloned().collect()),
+        (_, own) => own.clone(),
+    }
+}
+
 /// Put together at the first note that is read: half a megabyte that most versions of a policy never need.
 #[derive(Debug, Clone, Default)]
 struct Once(OnceLock<Option<Box<Words>>>);

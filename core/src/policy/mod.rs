@@ -172,7 +172,16 @@ fn whole(own: toml::Table) -> Result<toml::Table, PolicyError> {
     let of_pack = toml::from_str(pack.toml()).map_err(|e| PolicyError::Shape(e.to_string()))?;
     // A pack that ships names medical as its base, or none, so this ends.
     let mut all = whole(of_pack)?;
+    let dictation = all.remove("dictation");
     all.extend(own.into_iter().filter(|(key, _)| key != "base"));
+    // Of the word lists each is replaced, or added to, for itself: nobody writes a pack's lists again to add a word.
+    if let Some(of_pack) = dictation {
+        let own = all.remove("dictation");
+        all.insert(
+            "dictation".to_owned(),
+            own.map_or(of_pack.clone(), |own| dictation::merged(&of_pack, &own)),
+        );
+    }
     Ok(all)
 }
 

@@ -138,6 +138,18 @@ fn a_company_changes_the_words_of_dictation() {
     assert_eq!((read(&kept, text), kept == own), (read(&own, text), true));
     let manufacturing = Pack::Manufacturing.policy().unwrap();
     assert_eq!(read(&manufacturing, "王总想买三台注塑机，倾向海天"), some("注塑机", "海天"));
+    let more = "base = \"manufacturing\"\n[dictation.brands]\nmakers = { add = [\" 晨光机电 \"] }\n";
+    let more = Policy::from_toml(more).unwrap();
+    assert_eq!(
+        read(&more, "王总想买三台注塑机，倾向晨光机电"),
+        some("注塑机", "晨光机电"),
+        "beside the pack's"
+    );
+    assert_eq!(read(&more, "王总想买三台注塑机，倾向海天"), some("注塑机", "海天"));
+    let lower =
+        Policy::from_toml("base = \"medical\"\n[dictation.brands]\nmakers = { without = [\"ge\"] }\n")
+            .unwrap();
+    assert_eq!(read(&lower, "倾向GE的CT").1, None, "as a word is looked up, without regard to case");
     let education = Pack::Education.policy().unwrap();
     assert_eq!(read(&education, "孩子妈妈想报奥数，倾向学而思"), some("奥数", "学而思"));
 }
@@ -149,6 +161,12 @@ fn a_word_list_that_is_none_is_told_with_its_place() {
     let told: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
     assert_eq!(told, ["dictation.brand", "dictation.brands.maker", "dictation.brands.makers"]);
     assert!(faults[1].chinese.starts_with("没有词表“maker”，只有："), "{faults:?}");
+    let letters = "base = \"medical\"\n[dictation.people]\nsurnames = { add = [\"欧阳\"] }\n";
+    let Err(PolicyError::Wrong(faults)) = Policy::from_toml(letters) else { panic!() };
+    assert!(
+        faults[0].path == "dictation.people.surnames" && faults[0].chinese.contains("一个字"),
+        "{faults:?}"
+    );
     let Err(PolicyError::Shape(shape)) =
         Policy::from_toml("base = \"medical\"\n[dictation.brands]\nmakers = [\"甲\"]\n")
     else {
