@@ -25,7 +25,8 @@ as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else die "needs root: $*"; fi
 }
 
-build_library() { (cd "$ROOT" && cargo build --quiet -p fieldbook-ffi --lib) >&2; }
+# With the whole workspace, as the tests are built: alone it would have other features, and be built once more with all below it.
+build_library() { (cd "$ROOT" && cargo build --quiet --locked --workspace --lib) >&2; }
 
 # The class path of the Kotlin standard library, coroutines and JNA; `res` carries JNA's native part where JNA looks.
 kotlin_classpath() {
