@@ -121,7 +121,7 @@ impl Playbook {
         TEXT
     }
 
-    /// The packs, lost deals and materials in which a text occurs, packs by their title or a line, deals by everything that is written of them.
+    /// The packs and lost deals in which a text occurs: packs by their title or a line, deals by everything that is written of them.
     pub fn search(&self, text: &str) -> (Vec<&TalkPack>, Vec<&LostDeal>) {
         let text = text.trim().to_lowercase();
         let has = |said: &str| said.to_lowercase().contains(&text);
