@@ -171,21 +171,7 @@ impl<'a> Figure<'a> {
 
     /// 准备花: it is not spent yet.
     fn is_to_be_spent(&self) -> bool {
-        let ahead = [
-            "准备花",
-            "打算花",
-            "想花",
-            "计划花",
-            "预备花",
-            "能花",
-            "愿意花",
-            "愿花",
-            "肯花",
-            "要花",
-            "可以花",
-            "舍得花",
-        ];
-        ahead.iter().any(|word| self.heard.text.ends(self.amount.span.start, word))
+        self.heard.words.amounts.to_spend.before(&self.heard.text.chars, self.amount.span.start).is_some()
     }
 
     /// Whether it was taken back, refused, a difference, or gives way to the next.

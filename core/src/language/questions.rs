@@ -37,7 +37,7 @@ fn own_lines(text: &Text, words: &Words) -> Vec<Range<usize>> {
     let is_transcript = (1..text.len()).any(|at| begins(at) && speaker(text, words, at).is_some());
     for at in 0..=text.len() {
         let speaker = if begins(at) { speaker(text, words, at) } else { None };
-        let greets = |behind: usize| is_salutation(text, behind);
+        let greets = |behind: usize| is_salutation(text, words, behind);
         let speaker = speaker.filter(|(own, behind)| *own || at > 0 || is_transcript || !greets(*behind));
         if let Some((own, behind)) = speaker {
             lines.push((is_own, start..at));
@@ -49,13 +49,12 @@ fn own_lines(text: &Text, words: &Words) -> Vec<Range<usize>> {
 }
 
 /// Whether what stands in front of this colon is who a letter is to: a greeting follows, or it was addressed as one is in a letter.
-fn is_salutation(text: &Text, behind: usize) -> bool {
+fn is_salutation(text: &Text, words: &Words, behind: usize) -> bool {
     let next =
         (behind..text.len()).find(|at| text.get(*at).is_some_and(|c| !c.is_whitespace() && !is_full_stop(c)));
-    let greets = ["您好", "你好", "您们好", "大家好", "早上好", "上午好", "下午好", "打扰"];
-    next.is_some_and(|at| greets.iter().any(|greeting| text.has(at, greeting)))
-        || text.contains(0..behind, "尊敬")
-        || text.contains(0..behind, "敬爱")
+    let words = &words.questions;
+    next.is_some_and(|at| words.greetings.at(&text.chars, at).is_some())
+        || words.salutations.is_in(&text.chars, 0..behind)
 }
 
 /// Whether our side speaks in the line that begins here, and where its words begin.
@@ -127,9 +126,7 @@ impl Asked<'_> {
             return None;
         }
         // 怎么个磨人法，您给我讲讲: the request stands behind the comma.
-        let told_behind = ["给我讲", "给我说", "跟我讲", "跟我说", "您讲讲", "您说说", "您谈谈", "您给说"];
-        let told_behind =
-            sentence.clone().rev().find(|at| told_behind.iter().any(|word| text.has(*at, word)));
+        let told_behind = words.told_behind.last_in(chars, sentence.clone()).map(|word| word.start);
         let mut start = sentence.start;
         while start < sentence.end {
             let end = (start..sentence.end)
@@ -138,10 +135,7 @@ impl Asked<'_> {
             let clause = start..end;
             let is_last = end == sentence.end;
             // 院长问我：你们凭什么贵？ tells what somebody else asked.
-            let reported = start > sentence.start
-                && ["问我", "问我们", "问起", "问道", "都问", "常问", "老问", "问过我"]
-                    .iter()
-                    .any(|asked| text.ends(start - 1, asked));
+            let reported = start > sentence.start && words.reported.before(chars, start - 1).is_some();
             if reported {
                 start = end + 1;
                 continue;

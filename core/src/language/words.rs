@@ -172,7 +172,7 @@ lists! {
 lists! {
     /// `[amounts]`.
     Amounts {
-        budget: List, total: List, unit: List, quotes: List, spent: List, others: List, differences: List,
+        budget: List, total: List, unit: List, quotes: List, spent: List, to_spend: List, others: List, differences: List,
         changes: List, past: List, now: List, rejected: List, most_before: List, most_behind: List,
         least_before: List, least_behind: List, counted: List, measures: List, counts: List, most_of_it: List,
     }
@@ -203,7 +203,8 @@ lists! {
     Questions {
         own: List, customer: List, asks: List, either: List, requests: List, matters: List, logistics: List,
         rhetorical: List, any: List, any_behind: List, about_us: List, yes_no: List, proposals: List,
-        answers: List, self_answers: List, whom: List, hopes: List, offers: List, whether: List, tells: List,
+        answers: List, self_answers: List, told_behind: List, reported: List, greetings: List, salutations: List,
+        whom: List, hopes: List, offers: List, whether: List, tells: List,
     }
 }
 
