@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::TimeZone;
 use minicbor::{Decode, Encode};
 
-use super::accounts::named_account;
 use super::desk::Desk;
 use super::facts::FactRow;
 use super::intents::{Intent, IntentState, plan_intent};
@@ -69,15 +68,20 @@ pub struct JudgedLead {
     /// What the figures count of it; `None`: it could not be said.
     #[n(2)]
     pub outcome: Option<LeadOutcome>,
-    /// Whose work it is: its owner, unless it is won, lost or deleted.
-    #[n(3)]
-    pub worked_by: Option<UserId>,
     /// By which leads of one customer know each other; `None`: it is won, lost or deleted, or has no telephone number.
     #[n(4)]
     pub(super) print: Option<EntryId>,
     /// Whose it is, won or lost too, as long as it is not deleted: to whom its results count.
     #[n(5)]
     pub(super) owner: Option<UserId>,
+}
+
+impl JudgedLead {
+    /// Whose work it is: its owner, unless it is won, lost or deleted.
+    pub fn worked_by(&self) -> Option<UserId> {
+        let ended = self.outcome.as_ref().is_some_and(LeadOutcome::has_ended);
+        self.owner.filter(|_| !ended)
+    }
 }
 
 impl Company {
@@ -341,16 +345,11 @@ impl Company {
         let ruling = self.own(DocId::ruling_of(lead), Some(origin_of(lead)))?;
         let (Some(_), Some(doc)) = (&ruling.header, self.there(lead)?) else { return Ok((batch, None)) };
         let read = RulingModel::read(&ruling.doc, &crate::document::NoClocks);
-        let table = self.there(DocId::advancement_of(lead))?;
-        let account = match named_account(&doc, &read.clocks) {
-            Some((account, _)) => self.there(account)?,
-            None => None,
-        };
-        let row = FactRow::read(&doc, read, table.as_ref(), account.as_ref());
+        let row = self.facts_of(lead, &doc, read)?;
         let (mut acts, now) = judge_lead(&row.facts(lead, desk, now_ms), &desk.candidates);
         acts.extend(self.plan_arrivals(&mut batch, lead, &doc, &row.ruling)?);
         let before = self.note(&mut batch, lead, &now)?;
-        let moved = (before.worked_by, now.worked_by);
+        let moved = (before.worked_by(), now.worked_by());
         let by = (desk.policies.at(now_ms).id, now_ms);
         acts.extend(self.plan_twins(&mut batch, lead, &row, (&before, &now), by)?);
         self.keep_facts(&mut batch, lead, &row)?;
@@ -493,17 +492,16 @@ pub(super) fn judge_lead(facts: &Facts<'_>, candidates: &[Candidate]) -> (Vec<Ac
         Says::So(outcome) => Some(outcome),
         Says::Undetermined(_) => None,
     };
-    let ended = outcome.as_ref().is_some_and(|outcome| outcome.won_ms.is_some() || outcome.lost)
-        || facts.lead.fields.deleted == Some(true);
+    let ended =
+        outcome.as_ref().is_some_and(LeadOutcome::has_ended) || facts.lead.fields.deleted == Some(true);
     let assigned = plan.acts.iter().rev().find_map(|act| match act {
         Act::Assign { to, .. } => Some(*to),
         _ => None,
     });
     let owner = facts.ruling.and_then(|ruling| ruling.fields.owner);
     let owner = assigned.or(owner).filter(|_| facts.lead.fields.deleted != Some(true));
-    let worked_by = owner.filter(|_| !ended);
     let print = if ended { None } else { print_of(&facts.lead.fields) };
-    (plan.acts, JudgedLead { next_ms: plan.next_ms, outcome, worked_by, print, owner })
+    (plan.acts, JudgedLead { next_ms: plan.next_ms, outcome, print, owner })
 }
 
 /// Sets the timer of a lead where it is another than before. One that was overtaken rings for nothing.

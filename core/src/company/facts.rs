@@ -26,13 +26,22 @@ impl Company {
         let (Some(doc), Some(ruling)) = (self.there(lead)?, self.there(DocId::ruling_of(lead))?) else {
             return Ok(None);
         };
-        let ruling = RulingModel::read(&ruling, &NoClocks);
+        self.facts_of(lead, &doc, RulingModel::read(&ruling, &NoClocks)).map(Some)
+    }
+
+    /// What the rules read of a lead, whose document and ruling are at hand.
+    pub(super) fn facts_of(
+        &self,
+        lead: DocId,
+        doc: &Doc,
+        ruling: RulingModel,
+    ) -> Result<FactRow, CompanyError> {
         let table = self.there(DocId::advancement_of(lead))?;
-        let account = match named_account(&doc, &ruling.clocks) {
+        let account = match named_account(doc, &ruling.clocks) {
             Some((account, _)) => self.there(account)?,
             None => None,
         };
-        Ok(Some(FactRow::read(&doc, ruling, table.as_ref(), account.as_ref())))
+        Ok(FactRow::read(doc, ruling, table.as_ref(), account.as_ref()))
     }
 }
 
@@ -41,7 +50,7 @@ const FORMAT: u8 = 1;
 
 impl FactRow {
     /// Reads the documents by the clocks that the ruling knows.
-    pub fn read(lead: &Doc, ruling: RulingModel, table: Option<&Doc>, account: Option<&Doc>) -> Self {
+    fn read(lead: &Doc, ruling: RulingModel, table: Option<&Doc>, account: Option<&Doc>) -> Self {
         let clocks = &ruling.clocks;
         let nobody_wrote = Doc::genesis(DocKind::Advancement);
         Self {

@@ -36,12 +36,12 @@ impl Company {
         let mut counted: BTreeMap<UserId, Tally> = BTreeMap::new();
         self.each_row(keys::JUDGED, |key, row| {
             // One that cannot be read keeps no lead from being given to somebody.
-            let Ok(JudgedLead { worked_by, owner, outcome, .. }) = decode(key, row) else { return Ok(()) };
-            if let Some(user) = worked_by {
-                counted.entry(user).or_default().open_leads += 1;
-            }
-            if let (Some(user), Some(outcome)) = (owner, outcome) {
-                counted.entry(user).or_default().count(&outcome, days, now_ms);
+            let Ok(judged) = decode::<JudgedLead>(key, row) else { return Ok(()) };
+            let Some(user) = judged.owner else { return Ok(()) };
+            let tally = counted.entry(user).or_default();
+            tally.open_leads += u32::from(judged.worked_by().is_some());
+            if let Some(outcome) = &judged.outcome {
+                tally.count(outcome, days, now_ms);
             }
             Ok(())
         })?;

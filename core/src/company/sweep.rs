@@ -96,7 +96,7 @@ impl Company {
                     let key = keys::judged(rows.lead);
                     plan_timer(&mut batch, rows.lead, &before, &now);
                     batch.guard(key.clone(), Some(rows.judged.clone())).put(key, encode(&*now));
-                    written.push((rows.lead, (before.worked_by, now.worked_by)));
+                    written.push((rows.lead, (before.worked_by(), now.worked_by())));
                 }
                 Swept::Closely if closely.len() == most => break,
                 Swept::Closely => closely.push(rows.lead),

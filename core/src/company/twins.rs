@@ -83,11 +83,11 @@ impl Company {
         let (mut acts, mut link) = (Vec::new(), None);
         for (other, (key, raw)) in others.into_iter().zip(judged_keys.into_iter().zip(judged)) {
             let works: Option<JudgedLead> = raw.as_deref().and_then(|row| decode(&key, row).ok());
-            let works = works.and_then(|judged| judged.worked_by);
+            let works = works.and_then(|judged| judged.worked_by());
             // Of two that are given to somebody at once the later one must see the earlier.
             batch.guard(key, raw);
             // Who works both knows both; a lead that nobody works tells when somebody does.
-            let is_other = works.is_some() && now.worked_by.is_some() && works != now.worked_by;
+            let is_other = works.is_some() && now.worked_by().is_some() && works != now.worked_by();
             if !is_other || acts.len() >= MOST {
                 continue;
             }

@@ -103,7 +103,7 @@ pub fn figures(outcomes: &[LeadOutcome], policy: &Policy, period: Period, expens
     let contacted = fold.within(|lead| lead.first_contact_ms);
     let (moves, dues, trials) = (fold.moves(), fold.dues(), fold.trials());
     let known = fold.known();
-    let open: Vec<_> = known.iter().copied().filter(|lead| lead.won_ms.is_none() && !lead.lost).collect();
+    let open: Vec<_> = known.iter().copied().filter(|lead| !lead.has_ended()).collect();
     let idle_ms = i64::from(lines.untouched_days) * DAY_MS;
     let end_ms = period.until_ms.min(period.as_of_ms);
     let untouched =

@@ -85,6 +85,13 @@ pub struct LeadOutcome {
     pub effective: Option<bool>,
 }
 
+impl LeadOutcome {
+    /// Whether it is won or lost.
+    pub fn has_ended(&self) -> bool {
+        self.won_ms.is_some() || self.lost
+    }
+}
+
 /// A move of the stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub struct Move {
