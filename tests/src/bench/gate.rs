@@ -96,7 +96,8 @@ impl Load {
 
     /// Every document is met once.
     pub fn cold(plan: &Plan) -> Self {
-        let docs = plan.size(320, 10);
+        // Several rounds of what is in flight even in the small, or there is no middle to be measured.
+        let docs = plan.size(320, 4 * IN_FLIGHT);
         Self { name: "cold", phones: 32, docs, pushes: docs, changes: 5 }
     }
 
@@ -194,6 +195,9 @@ async fn look(plan: &Plan, load: &Load, flush_us: Option<u64>) -> Result<Seen, F
     let ended = reached(&answered, total * 9 / 10, &tasks).await?;
     let (served, own) = (server.cpu_s()? - served, own_cpu_s()? - own);
     let counted = answered.load(Ordering::Relaxed) - from;
+    if counted == 0 {
+        return Err("everything was answered before it could be counted: too little was pushed".into());
+    }
     let seconds = (ended - began).as_secs_f64();
     let mut took = Vec::new();
     let mut open = Vec::new();
