@@ -17,7 +17,7 @@ use rand::rngs::StdRng;
 use crate::firm::{Firm, Member, Office, edit, field, visit};
 use crate::light::{Light, Standing, frame};
 use crate::server::{Server, own_cpu_s};
-use crate::table::{Row, median, number};
+use crate::table::{Row, median, number, spread};
 use crate::{Fail, Plan, say, yardstick};
 
 /// Measures the row.
@@ -27,7 +27,13 @@ use crate::{Fail, Plan, say, yardstick};
 pub fn run(plan: &Plan) -> Result<Vec<Row>, Fail> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let look = |load: &Load, flush| runtime.block_on(look(plan, load, flush));
-    let hot = look(&Load::hot(plan), Some(FLUSH_US))?;
+    // The row that has the bar, several times: a machine that is shared differs more from itself than one change makes.
+    let mut hots = (0..plan.size(RUNS, 1))
+        .map(|_| look(&Load::hot(plan), Some(FLUSH_US)))
+        .collect::<Result<Vec<_>, Fail>>()?;
+    let runs: Vec<f64> = hots.iter().map(|seen| seen.pushes_a_second).collect();
+    hots.sort_by(|one, other| one.pushes_a_second.total_cmp(&other.pushes_a_second));
+    let hot = hots.swap_remove(hots.len() / 2);
     let long = look(&Load::long(plan), Some(FLUSH_US))?;
     let narrow = look(&Load::narrow(plan), Some(FLUSH_US))?;
     let cold = look(&Load::cold(plan), Some(FLUSH_US))?;
@@ -49,7 +55,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>, Fail> {
     };
     Ok(vec![
         Row::at_least("Edits through the gate and durable, 32 phones, 8 pushes in flight each, on 2,048 documents in memory", hot.pushes_a_second, "edits/s", 5_000.0)
-            .note(hot.words())
+            .note(format!("{} runs: {}; of the median: {}", runs.len(), spread(&runs), hot.words()))
             .note(SIMULATED)
             .note("each lead ends with about thirty changes")
             .note("phones do not share documents: each pushes to leads of its own, so no push waits for another phone's; they are made beforehand, and the phones share the machine with the server")
@@ -241,6 +247,8 @@ async fn reached(answered: &AtomicU64, count: u64, tasks: &[Task]) -> Result<Ins
     Ok(Instant::now())
 }
 
+/// How often the row that has the bar is measured.
+const RUNS: usize = 5;
 /// Unanswered pushes of a phone.
 const IN_FLIGHT: usize = 8;
 const SIMULATED: &str = "the flush is simulated: the store's file is real, its flush is a sleep of 0.1 ms and the write that the store's mark file costs; the disk's own flush stands in the yardstick";
